@@ -97,7 +97,8 @@ REFUSED = [
     ),
     (
         dates("1990-01-01", "1990-03-01", "1990-02-01"),
-        "The dates of y are not in order: after 1990-03-01 comes 1990-02-01, in row 2. Sort the rows by date.",
+        "The dates of y are not in order: after 1990-03-01 comes 1990-02-01, in row 2."
+        " Sort the rows by date.",
     ),
 ]
 
