@@ -1,0 +1,101 @@
+"""Memory cells with gates that write, keep and read the context."""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from regen._check import Choice, Int, check_parameters
+from regen.cells import _initial
+from regen.cells._cell import Cell, Parameters, State, Step, gate_bias, known_lag, recur
+
+
+@final
+@dataclass(frozen=True)
+class LSTM(Cell):
+    """Long short-term memory, with or without peepholes from the context to the gates::
+
+        i_t = sigmoid(W_i x_t + b_i + U_i h_{t-1} + w_ci * c_{t-1})      input gate: how much is written
+        f_t = sigmoid(W_f x_t + b_f + U_f h_{t-1} + w_cf * c_{t-1})      forget gate: how much is kept
+        g_t = tanh(W_g x_t + b_g + U_g h_{t-1})                          what would be written
+        c_t = f_t * c_{t-1} + i_t * g_t                                  context
+        o_t = sigmoid(W_o x_t + b_o + U_o h_{t-1} + w_co * c_t)          output gate: how much is read
+        h_t = o_t * tanh(c_t)                                            output; R h_t with a projection
+
+    W: weight_ih, U: weight_hh, each with its blocks in the order i, f, g, o of ``torch.nn``; b = b_ih + b_hh;
+    R: weight_hr; w_ci, w_cf, w_co: weight_ci, weight_cf, weight_co.
+
+    Source: Hochreiter & Schmidhuber, "Long short-term memory", 1997; forget gate Gers et al. 2000; peepholes
+    Gers & Schmidhuber 2000; projection Sak et al. 2014.
+    Where sources disagree: the 1997 cell has no forget gate. Peepholes are vectors here, in ONNX and in Gers'
+    work, matrices in some later texts (Graves 2013 notes that the matrices are diagonal). The output gate sees
+    the new context c_t, the other two the old one.
+
+    Gates: ``i``, ``f``, ``g``, ``o`` and the context ``c``, each in (B, H). States: ``h`` (B, P), ``c`` (B, H).
+    Initialisation: the forget gate's bias is 1 unless told otherwise; with "chrono" b_f = log(U(1, max_lag - 1))
+    and b_i = -b_f. Peepholes start at zero: the plain LSTM.
+
+    Parameters
+    ----------
+    peephole : "none" (as ``torch.nn``), "output" (o sees c_t) or "full" (i and f see c_{t-1} too).
+    proj_size : P, the width of the projected output; 0 is no projection, P = H.
+    """
+
+    gates: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
+    states: ClassVar[tuple[str, ...]] = ("h", "c")
+
+    peephole: str = "none"
+    proj_size: int = 0
+
+    def __post_init__(self) -> None:
+        table = {"peephole": Choice(("none", "output", "full")), "proj_size": Int(0)}
+        check_parameters("LSTM", table, vars(self))
+
+    def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
+        """``weight_ih`` (4H, I), ``weight_hh`` (4H, P), biases (4H,), ``weight_hr`` (P, H), peepholes (H,)."""
+        P, _ = self.state_sizes(H)
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (4 * H, I), "weight_hh": (4 * H, P)}
+        shapes |= {"bias_ih": (4 * H,), "bias_hh": (4 * H,)} if bias else {}
+        shapes |= {"weight_hr": (P, H)} if self.proj_size else {}
+        seen = {"none": (), "output": ("weight_co",), "full": ("weight_ci", "weight_cf", "weight_co")}
+        return shapes | dict.fromkeys(seen[self.peephole], (H,))
+
+    def state_sizes(self, H: int) -> tuple[int, ...]:
+        """Width P of ``h`` and H of ``c``."""
+        return (self.proj_size or H, H)
+
+    def step(
+        self,
+        params: Parameters,
+        wx_t: Float[Tensor, "B GH"],
+        state: State,
+        keep: Float[Tensor, "B P"] | None = None,
+    ) -> Step:
+        """One step of the equations above; see `Cell.step`."""
+        h, c = state
+        heard = h if keep is None else keep * h
+        i, f, g, o = (wx_t + recur(params, heard)).chunk(4, -1)
+        if self.peephole == "full":
+            i, f = i + params["weight_ci"] * c, f + params["weight_cf"] * c
+        i, f, g = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g)
+        c = f * c + i * g
+        if self.peephole != "none":
+            o = o + params["weight_co"] * c
+        o = torch.sigmoid(o)
+        h = o * torch.tanh(c)
+        if self.proj_size:
+            h = F.linear(h, params["weight_hr"])
+        return h, (h, c), {"i": i, "f": f, "g": g, "o": o, "c": c}
+
+    def _remember(self, params: Parameters, max_lag: int | None, generator: torch.Generator | None) -> None:
+        H = params["weight_ih"].shape[0] // 4
+        forget = gate_bias(params, 1, H)
+        _initial.lags(forget, known_lag(max_lag), generator)
+        gate_bias(params, 0, H).copy_(-forget)
+
+    def _open(self, params: Parameters, forget_bias: float) -> None:
+        if "bias_ih" in params:
+            gate_bias(params, 1, params["weight_ih"].shape[0] // 4).fill_(forget_bias)

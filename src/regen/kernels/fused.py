@@ -1,0 +1,184 @@
+"""Backend "torch": the fused recurrent operators of torch (oneDNN or ATen on CPU, cuDNN on CUDA).
+
+The same signature and the same meaning as `reference`, for the cells that torch has. torch runs a whole stack of
+layers and directions in one call, and so does `stack`; `run` is a stack of one.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from regen.cells import GRU, LSTM, Cell, Elman, Parameters, State
+from regen.kernels.reference import Result, blank
+
+_OPERATORS: dict[str, Any] = {
+    "RNN_TANH": torch.rnn_tanh,
+    "RNN_RELU": torch.rnn_relu,
+    "LSTM": torch.lstm,
+    "GRU": torch.gru,
+}
+_ORDER = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+
+
+def unable(cell: Cell, keep: object, zoneout: object, gates: bool) -> str:
+    """Why torch's operators cannot do what is asked, or nothing when they can."""
+    if isinstance(cell, LSTM) and cell.peephole != "none":
+        return "torch's LSTM has no peepholes"
+    if isinstance(cell, GRU) and cell.reset != "after":
+        return "torch's GRU resets after the recurrent product"
+    if not isinstance(cell, Elman | LSTM | GRU):
+        return f"torch has no {type(cell).__name__.lower()} cell"
+    if gates:
+        return "torch's operators keep their gates to themselves"
+    if keep is not None:
+        return "torch's operators have no recurrent dropout"
+    if zoneout is not None:
+        return "torch's operators have no zoneout"
+    return ""
+
+
+def run(
+    cell: Cell,
+    params: Parameters,
+    x: Float[Tensor, "B T I"],
+    state: State | None = None,
+    *,
+    lengths: Int64[Tensor, "B"] | None = None,
+    reverse: bool = False,
+    keep: Float[Tensor, "B P"] | None = None,
+    zoneout: Sequence[Tensor | float] | None = None,
+    gates: bool = False,
+) -> Result:
+    """As `reference.run`, for what `unable` has nothing against and lengths of at least 1."""
+    reason = unable(cell, keep, zoneout, gates)
+    if reason:
+        raise ValueError(f"backend='torch' cannot run this: {reason}. Use backend='auto' or 'reference'.")
+    state = blank(cell, params, x) if state is None else state
+    x = turned(x, lengths) if reverse else x
+    output, last = stack(cell, [params], pack(x, lengths), tuple(s[None] for s in state))
+    output = unpack(output, x.shape[1])
+    output = turned(output, lengths) if reverse else output
+    return Result(output, tuple(s[0] for s in last), {})
+
+
+def stack(
+    cell: Cell,
+    layers: Sequence[Parameters],
+    x: Tensor | PackedSequence,
+    state: State,
+    *,
+    bidirectional: bool = False,
+    dropout: float = 0.0,
+) -> tuple[Tensor | PackedSequence, State]:
+    """Run layers and directions in one call.
+
+    Parameters
+    ----------
+    layers : the parameters of each layer and direction, in the order l0, l0_reverse, l1, ...
+    x : (B, T, I), or the same packed.
+    state : (L*D, B, size) for each of ``cell.states``.
+    dropout : probability that an output is not heard by the next layer; 0 when not training.
+
+    Returns
+    -------
+    (B, T, D*P) outputs, packed if x was, and the last states.
+    """
+    D = 2 if bidirectional else 1
+    weights = _flat(layers)
+    train = torch.is_grad_enabled() or dropout > 0
+    settings = ("bias_ih" in layers[0], len(layers) // D, dropout, train, bidirectional)
+    operator = _OPERATORS[_mode(cell)]
+    with _unwarned(cell):
+        if isinstance(x, PackedSequence):
+            hidden = _hidden(tuple(_rows(s, x.sorted_indices) for s in state))
+            data, *last = operator(x.data, x.batch_sizes, hidden, weights, *settings)
+            return x._replace(data=data), tuple(_rows(s, x.unsorted_indices) for s in last)
+        output, *last = operator(x, _hidden(state), weights, *settings, True)
+    return output, tuple(last)
+
+
+def pack(x: Tensor, lengths: Tensor | None) -> Tensor | PackedSequence:
+    """The valid steps of x (B, T, I); x itself when every row is full."""
+    if lengths is None or bool((lengths == x.shape[1]).all()):
+        return x
+    return pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+
+
+def unpack(output: Tensor | PackedSequence, T: int) -> Tensor:
+    """(B, T, P) of what `stack` returned, 0 past a row's length."""
+    if isinstance(output, PackedSequence):
+        return pad_packed_sequence(output, batch_first=True, total_length=T)[0]
+    return output
+
+
+def repack(rows: Tensor, like: PackedSequence) -> PackedSequence:
+    """Rows (B, T, F) packed in the very order of `like`."""
+    lengths = pad_packed_sequence(like, batch_first=True)[1]
+    steps = torch.arange(rows.shape[1])
+    order = like.sorted_indices
+    first = rows if order is None else rows.index_select(0, order)
+    ends = lengths if order is None else lengths[order.cpu()]
+    valid = (steps[:, None] < ends).to(rows.device)
+    return like._replace(data=first.transpose(0, 1)[valid])
+
+
+def flatten(
+    cell: Cell, layers: Sequence[Parameters], input_size: int, hidden_size: int, bidirectional: bool
+) -> None:
+    """Move the weights into one block, as cuDNN wants them; nothing on other devices or for other cells."""
+    weights = _flat(layers)
+    if unable(cell, None, None, False) or not all(w.is_cuda for w in weights):
+        return
+    if not torch.backends.cudnn.is_acceptable(weights[0]) or len({w.data_ptr() for w in weights}) < len(
+        weights
+    ):
+        return
+    mode = torch.backends.cudnn.rnn.get_cudnn_mode(_mode(cell))  # type: ignore[no-untyped-call]
+    P = cell.proj_size if isinstance(cell, LSTM) else 0
+    each, L = len(weights) // len(layers), len(layers) // (1 + bidirectional)
+    with torch.cuda.device(weights[0].device), torch.no_grad():
+        torch._cudnn_rnn_flatten_weight(
+            weights, each, input_size, mode, hidden_size, P, L, True, bidirectional
+        )
+
+
+def turned(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """X (B, T, F) with the valid steps of every row in reverse order and the padding where it was."""
+    if lengths is None:
+        return x.flip(1)
+    steps, ends = torch.arange(x.shape[1], device=x.device), lengths.to(x.device)[:, None]
+    index = torch.where(steps < ends, ends - 1 - steps, steps)
+    return x.gather(1, index[..., None].expand_as(x))
+
+
+def _flat(layers: Sequence[Parameters]) -> list[Tensor]:
+    return [params[name] for params in layers for name in _ORDER if name in params]
+
+
+def _mode(cell: Cell) -> str:
+    return f"RNN_{cell.nonlinearity.upper()}" if isinstance(cell, Elman) else type(cell).__name__
+
+
+def _hidden(state: State) -> Tensor | State:
+    return state if len(state) > 1 else state[0]
+
+
+def _rows(state: Tensor, order: Tensor | None) -> Tensor:
+    return state if order is None else state.index_select(1, order)
+
+
+@contextmanager
+def _unwarned(cell: Cell) -> Iterator[None]:
+    """Without torch's remark that it runs a projected LSTM by ATen and not by oneDNN."""
+    if isinstance(cell, LSTM) and cell.proj_size:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "LSTM with projections")
+            yield
+    else:
+        yield
