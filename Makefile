@@ -1,0 +1,57 @@
+# make help   lists what can be made. Needs Python >= 3.11 and make; another Python: make PYTHON=python3.12 test
+
+python := .venv/bin/python
+quality := $(wildcard benchmarks/quality_*.py)
+speed := $(filter-out $(quality),$(wildcard benchmarks/*.py))
+
+.PHONY: help demo test test-slow pytest lint style types layers wheel bench bench-quality freeze clean \
+	installed installed-dev
+.NOTPARALLEL:
+
+help:           ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+demo: installed           ## train on embedded data and write runs/demo/index.html
+	$(python) -m regen demo
+
+test: lint wheel pytest           ## every check; ends with pytest's summary
+
+test-slow: installed-dev           ## the learning tests, minutes each
+	$(python) -m pytest -m slow
+
+pytest: installed-dev
+	$(python) -m pytest
+
+lint: style types layers           ## the checks that run nothing: ruff, mypy, import-linter
+
+style: installed-dev
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+
+types: installed-dev
+	$(python) -m mypy
+
+layers: installed-dev
+	$(python) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo
+
+wheel: installed-dev           ## build the wheel, and import it from another folder
+	$(python) .ci/wheel.py
+
+bench: installed-dev           ## every speed in the README, into benchmarks/results/
+	@set -e; for script in $(speed); do echo "== $$script"; $(python) "$$script"; done
+
+bench-quality: installed-dev           ## every accuracy in the README, into benchmarks/results/
+	@set -e; for script in $(quality); do echo "== $$script"; $(python) "$$script"; done
+
+freeze: installed-dev           ## accept the public names and command-line flags as they are now
+	$(python) tests/contracts/freeze.py --write
+
+clean:           ## remove what was made, except .venv
+	rm -rf build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+installed:
+	@PYTHON="$(PYTHON)" sh .ci/install plot,sources
+
+installed-dev:
+	@PYTHON="$(PYTHON)" sh .ci/install dev

@@ -1,0 +1,270 @@
+"""The form of the code: lengths, widths and names; each rule beside a piece of code that breaks it."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+import pytest
+
+FILE_LINES, FUNCTION_LINES, STEP_LINES, ARGUMENTS = 400, 40, 15, 15
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+MODULE_WORDS = {"utils", "util", "common", "config", "registry", "helper", "helpers", "manager", "misc"}
+CLASS_WORDS = ("Manager", "Helper", "Registry", "Config", "Utils")
+# A drop-in keeps the words of the class that it replaces; they are torch's, and do not count.
+TORCH_WORDS = {
+    *("input_size", "hidden_size", "num_layers", "nonlinearity", "bias", "batch_first", "dropout"),
+    *("bidirectional", "proj_size", "device", "dtype"),
+}
+# Optional packages, and the only parts of the package that may name them.
+HOMES = {
+    "plotly": ("figures", "report", "studio"),
+    "dash": ("studio",),
+    "duckdb": ("data", "doctor"),
+    "pyarrow": ("data", "doctor"),
+    "typer": ("cli",),
+    "triton": ("kernels", "doctor"),
+    "onnx": ("onnx", "doctor"),
+    "ray": ("cluster", "doctor"),
+}
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function and method of `tree`."""
+    return (node for node in ast.walk(tree) if isinstance(node, DEFINITIONS))
+
+
+def classes(tree: ast.AST) -> Iterator[ast.ClassDef]:
+    """Every class of `tree`."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+
+
+def lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function's body; its signature, laid out by the formatter, and its docstring do not count."""
+    documented = ast.get_docstring(function, clean=False) is not None
+    start = function.body[0].end_lineno if documented else function.body[0].lineno - 1
+    return (function.end_lineno or 0) - (start or 0)
+
+
+def long_files(files: Mapping[str, str]) -> list[str]:
+    """Source files of more than 400 lines."""
+    sources = {
+        name: text for name, text in files.items() if name.endswith((".py", ".cc", ".cpp", ".cu", ".h"))
+    }
+    lengths = {name: len(text.splitlines()) for name, text in sources.items()}
+    return [f"{name}: {count} lines" for name, count in lengths.items() if count > FILE_LINES]
+
+
+def long_functions(name: str, tree: ast.AST) -> list[str]:
+    """Functions of more than 40 lines; steps of cells of more than 15."""
+    steps = {
+        id(node)
+        for owner in classes(tree)
+        for node in owner.body
+        if "/cells/" in name and isinstance(node, ast.FunctionDef) and node.name == "step"
+    }
+    return [
+        f"{name}:{node.lineno} {node.name}: {lines(node)} lines"
+        for node in functions(tree)
+        if lines(node) > (STEP_LINES if id(node) in steps else FUNCTION_LINES)
+    ]
+
+
+def arguments(owner: ast.ClassDef) -> list[str]:
+    """Names that a constructor takes: those of `__init__`, or the fields of a dataclass."""
+    for node in owner.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            every += [star for star in (node.args.vararg, node.args.kwarg) if star is not None]
+            return [argument.arg for argument in every if argument.arg != "self"]
+    if any("dataclass" in ast.unparse(decorator) for decorator in owner.decorator_list):
+        fields = [node for node in owner.body if isinstance(node, ast.AnnAssign)]
+        return [
+            ast.unparse(field.target) for field in fields if "ClassVar" not in ast.unparse(field.annotation)
+        ]
+    return []
+
+
+def wide_constructors(name: str, tree: ast.AST) -> list[str]:
+    """Classes whose constructor takes more than 15 arguments, torch's own words in a drop-in left out."""
+    own = {owner: arguments(owner) for owner in classes(tree)}
+    if "/nets/" in name:
+        own = {owner: [word for word in words if word not in TORCH_WORDS] for owner, words in own.items()}
+    return [
+        f"{name} {owner.name}: {len(words)} arguments"
+        for owner, words in own.items()
+        if len(words) > ARGUMENTS
+    ]
+
+
+def hidden_imports(name: str, tree: ast.AST) -> list[str]:
+    """Imports of our own code inside a function."""
+    found = []
+    for function in functions(tree):
+        for node in ast.walk(function):
+            if isinstance(node, ast.ImportFrom):
+                own = node.level > 0 or (node.module or "").partition(".")[0] == "regen"
+            elif isinstance(node, ast.Import):
+                own = any(alias.name.partition(".")[0] == "regen" for alias in node.names)
+            elif isinstance(node, ast.Call) and "import" in ast.unparse(node.func) and node.args:
+                own = ast.unparse(node.args[0]).strip("'\"").partition(".")[0] == "regen"
+            else:
+                own = False
+            if own:
+                found.append(f"{name}:{node.lineno} {ast.unparse(node)}")
+    return found
+
+
+def forbidden_names(name: str, tree: ast.AST) -> list[str]:
+    """Modules and classes whose name says nothing."""
+    path = PurePosixPath(name)
+    found = [f"{name}: {part}" for part in (*path.parts[:-1], path.stem) if part.strip("_") in MODULE_WORDS]
+    for owner in classes(tree):
+        bare = owner.name.strip("_")
+        if any(word in bare for word in CLASS_WORDS) or (bare.startswith("Base") and bare.endswith("Model")):
+            found.append(f"{name}:{owner.lineno} {owner.name}")
+    return found
+
+
+def duck_typing(name: str, tree: ast.AST) -> list[str]:
+    """Calls of hasattr."""
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [f"{name}:{node.lineno} hasattr" for node in calls if ast.unparse(node.func) == "hasattr"]
+
+
+def homeless_packages(name: str, tree: ast.AST) -> list[str]:
+    """Optional packages named outside the parts that own them, by an import or through `require`."""
+    part = PurePosixPath(name).relative_to("src/regen").parts[0].removesuffix(".py")
+    found = []
+    for node in ast.walk(tree):
+        named: list[str] = []
+        if isinstance(node, ast.Import):
+            named = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            named = [node.module or ""]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("require", "import_module")):
+            named = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        roots = [package.partition(".")[0] for package in named]
+        found += [f"{name}: {root}" for root in roots if root in HOMES and part not in HOMES[root]]
+    return found
+
+
+def not_two_levels(package: Mapping[str, ast.AST]) -> list[str]:
+    """Classes that inherit from a concrete class of ours, or from one that itself inherits."""
+    own = {owner.name: owner for tree in package.values() for owner in classes(tree)}
+    bases = {name: [ast.unparse(base).rpartition(".")[2] for base in own[name].bases] for name in own}
+    bases = {name: [base.partition("[")[0] for base in found] for name, found in bases.items()}
+    abstract = {
+        name
+        for name, owner in own.items()
+        if {"ABC", "Protocol"} & set(bases[name])
+        or any("abstractmethod" in ast.unparse(n) for n in owner.body)
+    }
+    found = []
+    for name in own:
+        ours = [base for base in bases[name] if base in own and base != name]
+        found += [
+            f"{name} inherits from {base}, which is not abstract" for base in ours if base not in abstract
+        ]
+        deep = [base for base in ours if any(above in own and above != base for above in bases[base])]
+        found += [f"{name} inherits from {base}, which itself inherits" for base in deep]
+    return found
+
+
+def test_files_are_short(files: dict[str, str]) -> None:
+    """No source file is longer than 400 lines."""
+    found = long_files(files)
+    assert not found, "\n".join(found)
+    assert long_files({"a.py": "x\n" * 401, "b.py": "x\n" * 400, "c.md": "x\n" * 500}) == ["a.py: 401 lines"]
+
+
+def test_functions_are_short(package: dict[str, ast.Module]) -> None:
+    """No function is longer than 40 lines, no step of a cell longer than 15."""
+    found = [line for name, tree in package.items() for line in long_functions(name, tree)]
+    assert not found, "\n".join(found)
+    long, docstring = (
+        "def f(\n    a,\n):\n" + "    x = 1\n" * 41,
+        'def f():\n    """A.\n\n' + "    B.\n" * 60 + '    """\n',
+    )
+    assert long_functions("a.py", ast.parse(long)) == ["a.py:1 f: 41 lines"]
+    assert long_functions("a.py", ast.parse(docstring)) == []
+    step = ast.parse("class A:\n    def step(self):\n" + "        x = 1\n" * 16)
+    assert long_functions("src/regen/cells/a.py", step) == ["src/regen/cells/a.py:2 step: 16 lines"]
+    assert long_functions("src/regen/nets/a.py", step) == []
+
+
+def test_constructors_are_narrow(package: dict[str, ast.Module]) -> None:
+    """No constructor takes more than 15 arguments."""
+    found = [line for name, tree in package.items() for line in wide_constructors(name, tree)]
+    assert not found, "\n".join(found)
+    words = [f"a{i}" for i in range(14)]
+    narrow = f"class A:\n    def __init__(self, {', '.join(words)}, *, bias): ..."
+    wide = narrow.replace("bias", "bias, b")
+    fields = "@dataclass(frozen=True)\nclass A:\n    table: ClassVar[int] = 1\n"
+    fields += "".join(f"    {word}: int\n" for word in [*words, "b", "c"])
+    assert wide_constructors("a.py", ast.parse(narrow)) == []
+    assert wide_constructors("a.py", ast.parse(wide)) == ["a.py A: 16 arguments"]
+    assert wide_constructors("src/regen/nets/a.py", ast.parse(wide)) == []
+    assert wide_constructors("a.py", ast.parse(fields)) == ["a.py A: 16 arguments"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import regen.cells", "from regen import cells", "from .. import cells", "import_module('regen.cells')"],
+)
+def test_a_hidden_import_is_caught(line: str) -> None:
+    """Every way to import our own code inside a function is seen; the same line outside one is not."""
+    assert len(hidden_imports("a.py", ast.parse(f"def f():\n    {line}"))) == 1
+    assert hidden_imports("a.py", ast.parse(line)) == []
+
+
+def test_no_hidden_imports(package: dict[str, ast.Module]) -> None:
+    """No function of the package imports the package."""
+    found = [line for name, tree in package.items() for line in hidden_imports(name, tree)]
+    assert not found, "\n".join(found)
+    assert hidden_imports("a.py", ast.parse("def f():\n    import json\n    require('plotly')")) == []
+
+
+def test_names_say_something(trees: dict[str, ast.Module]) -> None:
+    """No utils, common, config, registry; no Manager, Helper, Base...Model."""
+    found = [line for name, tree in trees.items() for line in forbidden_names(name, tree)]
+    assert not found, "\n".join(found)
+    empty = ast.parse("")
+    for name in ("src/regen/utils.py", "src/regen/_common.py", "src/regen/config/a.py", "tests/registry.py"):
+        assert len(forbidden_names(name, empty)) == 1, name
+    for name in ("LayerManager", "_CellHelper", "RunConfig", "BaseGanModel"):
+        assert len(forbidden_names("a.py", ast.parse(f"class {name}: ..."))) == 1, name
+    assert forbidden_names("commonest.py", ast.parse("class Model: ...")) == []
+
+
+def test_no_duck_typing(package: dict[str, ast.Module]) -> None:
+    """The package never asks hasattr."""
+    found = [line for name, tree in package.items() for line in duck_typing(name, tree)]
+    assert not found, "\n".join(found)
+    assert duck_typing("a.py", ast.parse("ok = hasattr(x, 'fit')")) == ["a.py:1 hasattr"]
+
+
+def test_optional_packages_stay_at_home(package: dict[str, ast.Module]) -> None:
+    """Plotly only in figures, report and studio; typer only in cli; and so on."""
+    found = [line for name, tree in package.items() for line in homeless_packages(name, tree)]
+    assert not found, "\n".join(found)
+    for line in (
+        "import plotly.graph_objects as go",
+        "from plotly import io",
+        "require('plotly.io', extra='plot')",
+    ):
+        assert homeless_packages("src/regen/nets/a.py", ast.parse(line)) == ["src/regen/nets/a.py: plotly"], (
+            line
+        )
+        assert homeless_packages("src/regen/figures.py", ast.parse(line)) == [], line
+
+
+def test_classes_are_abstract_or_final(package: dict[str, ast.Module]) -> None:
+    """Nobody inherits from a concrete class of ours, and nobody is a grandchild."""
+    found = not_two_levels(package)
+    assert not found, "\n".join(found)
+    concrete = ast.parse("class A: ...\nclass B(A): ...")
+    deep = ast.parse("class A(ABC): ...\nclass B(A, ABC): ...\nclass C(B): ...")
+    fine = ast.parse("class A(nn.Module, ABC): ...\nclass B(A): ...\nclass C(A): ...")
+    assert not_two_levels({"a.py": concrete}) == ["B inherits from A, which is not abstract"]
+    assert not_two_levels({"a.py": deep}) == ["C inherits from B, which itself inherits"]
+    assert not_two_levels({"a.py": fine}) == []
