@@ -78,7 +78,7 @@ class Cell(ABC):
         params : the cell's parameters, as `shapes` lists them.
         init : how the past is to be remembered at the start.
 
-            - ``"auto"``, ``"orthogonal"``: input and readout matrices U(-a, a), a = sqrt(6 / (rows + columns)),
+            - ``"auto"``, ``"orthogonal"``: input and readout matrices U(-a, a), a² = 6 / (rows + columns),
               gate by gate (Glorot & Bengio 2010); recurrent matrices orthogonal, gate by gate, so that the
               past neither fades nor explodes by multiplication (Saxe et al. 2014); the rest zero.
             - ``"identity"``: recurrent matrices the identity, input matrices of standard deviation 0.001
@@ -88,7 +88,7 @@ class Cell(ABC):
             - ``"torch"``: everything U(-1/sqrt(H), 1/sqrt(H)), drawn as ``torch.nn`` does from the same seed.
         generator : source of the draws; None is torch's global one.
         forget_bias : where the LSTM's forget gate starts; 1 lets the first gradients through (Gers et al.
-            2000; Jozefowicz et al. 2015). Not used by "torch" and "chrono", nor by cells without a forget gate.
+            2000; Jozefowicz et al. 2015). Not used by "torch" and "chrono", nor without a forget gate.
         max_lag : the longest lag to be remembered, in steps, at least 3; "chrono" needs it.
         """
         given = {"init": init, "forget_bias": forget_bias, "max_lag": max_lag}

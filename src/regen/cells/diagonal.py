@@ -23,8 +23,8 @@ class Diagonal(Cell):
     is tanh, as in the other cells, and u is free. One bias: a second one would only add to the first.
 
     Gates: none; ``weight_ih`` is the one block ``h``. State: ``h``, the output.
-    Initialisation: u from U(0, 1) with "auto", random signs with "orthogonal" (the only orthogonal diagonals),
-    1 with "identity".
+    Initialisation: u from U(0, 1) with "auto", random signs with "orthogonal" (what orthogonal diagonals
+    are), 1 with "identity".
 
     Parameters
     ----------

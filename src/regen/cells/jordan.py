@@ -43,7 +43,7 @@ class Jordan(Cell):
         check_parameters("Jordan", table, vars(self))
 
     def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
-        """``weight_ih`` (H, I), ``weight_yh`` (H, P), ``weight_hy`` (P, H), biases ``_ih`` (H,), ``_hy`` (P,)."""
+        """``weight_ih`` (H, I), ``weight_yh`` (H, P), ``weight_hy`` (P, H), biases (H,) and (P,)."""
         (P,) = self.state_sizes(H)
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (H, I), "weight_yh": (H, P), "weight_hy": (P, H)}
         return shapes | ({"bias_ih": (H,), "bias_hy": (P,)} if bias else {})

@@ -30,13 +30,13 @@ class LSTM(Cell):
 
     Source: Hochreiter & Schmidhuber, "Long short-term memory", 1997; forget gate Gers et al. 2000; peepholes
     Gers & Schmidhuber 2000; projection Sak et al. 2014.
-    Where sources disagree: the 1997 cell has no forget gate. Peepholes are vectors here, in ONNX and in Gers'
-    work, matrices in some later texts (Graves 2013 notes that the matrices are diagonal). The output gate sees
-    the new context c_t, the other two the old one.
+    Where sources disagree: the 1997 cell has no forget gate. Peepholes are vectors here, in ONNX and
+    with Gers; some texts write them as matrices (diagonal ones, says Graves 2013). The output gate sees the
+    new context c_t, the other two the old one.
 
-    Gates: ``i``, ``f``, ``g``, ``o`` and the context ``c``, each in (B, H). States: ``h`` (B, P), ``c`` (B, H).
-    Initialisation: the forget gate's bias is 1 unless told otherwise; with "chrono" b_f = log(U(1, max_lag - 1))
-    and b_i = -b_f. Peepholes start at zero: the plain LSTM.
+    Gates: ``i``, ``f``, ``g``, ``o`` and the context ``c``, each (B, H). States: ``h`` (B, P), ``c`` (B, H).
+    Initialisation: the forget gate's bias is 1 unless told otherwise; with "chrono" it is
+    b_f = log(U(1, max_lag - 1)), and b_i = -b_f. Peepholes start at zero: the plain LSTM.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class LSTM(Cell):
         check_parameters("LSTM", table, vars(self))
 
     def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
-        """``weight_ih`` (4H, I), ``weight_hh`` (4H, P), biases (4H,), ``weight_hr`` (P, H), peepholes (H,)."""
+        """``weight_ih`` (4H, I), ``weight_hh`` (4H, P), biases (4H,), ``weight_hr`` (P, H), peepholes (H,)"""
         P, _ = self.state_sizes(H)
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (4 * H, I), "weight_hh": (4 * H, P)}
         shapes |= {"bias_ih": (4 * H,), "bias_hh": (4 * H,)} if bias else {}

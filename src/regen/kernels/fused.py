@@ -1,7 +1,7 @@
 """Backend "torch": the fused recurrent operators of torch (oneDNN or ATen on CPU, cuDNN on CUDA).
 
-The same signature and the same meaning as `reference`, for the cells that torch has. torch runs a whole stack of
-layers and directions in one call, and so does `stack`; `run` is a stack of one.
+The same signature and the same meaning as `reference`, for the cells that torch has. torch runs a whole stack
+of layers and directions in one call, and so does `stack`; `run` is a stack of one.
 """
 
 import warnings
@@ -135,9 +135,8 @@ def flatten(
     weights = _flat(layers)
     if unable(cell, None, None, False) or not all(w.is_cuda for w in weights):
         return
-    if not torch.backends.cudnn.is_acceptable(weights[0]) or len({w.data_ptr() for w in weights}) < len(
-        weights
-    ):
+    shared = len({w.data_ptr() for w in weights}) < len(weights)
+    if shared or not torch.backends.cudnn.is_acceptable(weights[0]):  # type: ignore[no-untyped-call]
         return
     mode = torch.backends.cudnn.rnn.get_cudnn_mode(_mode(cell))  # type: ignore[no-untyped-call]
     P = cell.proj_size if isinstance(cell, LSTM) else 0

@@ -1,7 +1,7 @@
 """The meaning of running a cell over time: one loop over any cell, in plain differentiable torch.
 
-Every other backend must give what this one gives. It is the oracle of the tests, the fallback on any device, and
-what ``torch.func`` transforms and double backward go through.
+Every other backend must give what this one gives. It is the oracle of the tests, the fallback on any device,
+and what ``torch.func`` transforms and double backward go through.
 """
 
 from collections.abc import Sequence
@@ -46,10 +46,10 @@ def run(
     state : one (B, size) tensor for each of ``cell.states``; None is zeros.
     lengths : (B,) valid steps of each row, 0 allowed; None is T for all. What lies beyond is never read.
     reverse : run from a row's last valid step back to its first; outputs stay at the steps they belong to.
-    keep : (B, P) factors on what the recurrent matrix hears, the same at all steps (variational dropout, Gal &
-        Ghahramani 2016), already scaled by 1/(1-p); None is ones.
-    zoneout : for each state the fraction z of its old value that is kept, s_t = z * s_{t-1} + (1 - z) * s_new, as
-        a number or (B, T, size) (Krueger et al. 2017); None is 0.
+    keep : (B, P) factors on what the recurrent matrix hears, the same at all steps and already scaled by
+        1/(1-p) (variational dropout, Gal & Ghahramani 2016); None is ones.
+    zoneout : for each state the fraction z of the old value that is kept, s_t = z s_{t-1} + (1 - z) s_new,
+        as a number or (B, T, size) (Krueger et al. 2017); None is 0.
     gates : also return every gate and context.
     """
     T = x.shape[1]

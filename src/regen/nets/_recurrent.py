@@ -1,0 +1,252 @@
+"""A cell unfolded over time, in layers and directions: what all recurrent nets have in common.
+
+Letters: `B` batch, `T` time, `I` input features, `H` hidden units, `P` width of the output of one direction
+(H without a projection), `L` layers, `D` directions.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Self, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from regen.cells import Cell, Gates, Init, State
+from regen.kernels import Result, Run, choose, fused
+from regen.nets import _entry
+
+Sequences: TypeAlias = Tensor | PackedSequence
+Hidden: TypeAlias = Tensor | State
+
+
+class Recurrent(nn.Module, ABC):
+    """Layers and directions of one cell: what `RNN`, `LSTM` and `GRU` have in common.
+
+    Weights are named and shaped as in ``torch.nn`` (``weight_ih_l0``, ``weight_hh_l0_reverse``, ...), so
+    ``load_state_dict`` works both ways.
+
+    Attributes
+    ----------
+    cell : the equation, a `regen.cells.Cell`.
+    output_size : P, the width of the output of one direction.
+    backend_ : after a forward pass, which backend ran and why.
+    """
+
+    cell: Cell
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    bias: bool
+    batch_first: bool
+    dropout: float
+    bidirectional: bool
+    output_size: int
+    recurrent_dropout: float
+    zoneout: float | tuple[float, ...]
+    backend: str
+    backend_: str
+
+    @abstractmethod
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+        recurrent_dropout: float,
+        zoneout: float | tuple[float, ...],
+        init: str | Init,
+        backend: str,
+    ) -> None:
+        super().__init__()
+        self.cell, self.input_size, self.hidden_size, self.num_layers = (
+            cell,
+            input_size,
+            hidden_size,
+            num_layers,
+        )
+        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
+        self.dropout, self.recurrent_dropout, self.zoneout = dropout, recurrent_dropout, zoneout
+        self.init, self.backend = init, backend
+        self.backend_ = "none yet: call the net first"
+        _entry.check_arguments(type(self).__name__, cell, vars(self))
+        self._names: list[dict[str, str]] = []
+        self.output_size = cell.state_sizes(hidden_size)[0]
+        D = 1 + bidirectional
+        for layer in range(num_layers):
+            heard = input_size if layer == 0 else D * self.output_size
+            for suffix in (f"_l{layer}", f"_l{layer}_reverse")[:D]:
+                shapes = cell.shapes(heard, hidden_size, bias)
+                self._names.append({name: name + suffix for name in shapes})
+                for name, shape in shapes.items():
+                    weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+                    self.register_parameter(name + suffix, weight)
+        self.reset_parameters()
+        self.flatten_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw the weights anew as ``init`` says; see `Cell.initialise`."""
+        start = self.init if isinstance(self.init, Init) else Init(self.init)
+        for params in self._layers():
+            self.cell.initialise(params, start.init, generator, start.forget_bias, start.max_lag)
+
+    def flatten_parameters(self) -> None:
+        """Lay the weights out in one block, as cuDNN wants them; nothing to do on other devices."""
+        fused.flatten(self.cell, self._layers(), self.input_size, self.hidden_size, self.bidirectional)
+
+    def forward(
+        self,
+        x: Sequences,
+        hx: Hidden | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        return_gates: bool = False,
+    ) -> Any:
+        """Run over whole sequences.
+
+        Parameters
+        ----------
+        x : (T, B, I), or (B, T, I) with ``batch_first``, or (T, I) for one sequence, or a PackedSequence.
+        hx : state before the first step, (L*D, B, size), without B for one sequence; for the LSTM the pair
+            (h_0, c_0). None is zeros.
+        lengths : (B,) valid steps of each row, from 0 to T; None is all. Outputs past the length are 0, the
+            last state is that of the last valid step, and padding is never read.
+        return_gates : also return every gate and context.
+
+        Returns
+        -------
+        output : (T, B, D*P) in the layout of x.
+        h_n, or the pair (h_n, c_n) : (L*D, B, size), the state after the last valid step.
+        gates : only with ``return_gates``: (L*D, T, B, H) by name, with ``batch_first`` and for packed input
+            (L*D, B, T, H), for one sequence (L*D, T, H).
+
+        Raises
+        ------
+        ValueError : x, hx or lengths do not fit the net, or an explicit backend cannot do what is asked.
+        """
+        if isinstance(x, PackedSequence):
+            return self._reply(*self._packed(x, hx, lengths, return_gates), return_gates)
+        _entry.check_input(type(self).__name__, self.input_size, self._dtype(), x)
+        batched = x.ndim == 3
+        if not batched:
+            x = x.unsqueeze(0)
+        elif not self.batch_first:
+            x = x.transpose(0, 1)
+        state = self._state(hx, x, x.shape[0], batched)
+        _entry.check_steps(type(self).__name__, x.shape[1])
+        valid = _entry.read_lengths(lengths, x, batched)
+        output, state, gates = self._unfold(x, state, valid, return_gates)
+        if not batched:
+            output, state = output.squeeze(0), tuple(s.squeeze(1) for s in state)
+            gates = {name: gate.squeeze(1) for name, gate in gates.items()}
+        elif not self.batch_first:
+            output = output.transpose(0, 1)
+            gates = {name: gate.transpose(1, 2) for name, gate in gates.items()}
+        return self._reply(output, state, gates, return_gates)
+
+    def _dtype(self) -> torch.dtype:
+        return self.get_parameter("weight_ih_l0").dtype
+
+    def _state(self, hx: Hidden | None, x: Tensor, B: int, batched: bool) -> State:
+        layers = self.num_layers * (1 + self.bidirectional)
+        shapes = [(layers, B, size) for size in self.cell.state_sizes(self.hidden_size)]
+        if hx is None:
+            return tuple(x.new_zeros(shape) for shape in shapes)
+        return _entry.read_state(type(self).__name__, self.cell.states, shapes, hx, batched)
+
+    def _reply(self, output: Sequences, state: State, gates: Gates, return_gates: bool) -> tuple[Any, ...]:
+        last = state if len(state) > 1 else state[0]
+        return (output, last, gates) if return_gates else (output, last)
+
+    def _packed(
+        self, x: PackedSequence, hx: Hidden | None, lengths: object, return_gates: bool
+    ) -> tuple[PackedSequence, State, Gates]:
+        if lengths is not None:
+            raise ValueError("x is a PackedSequence, which has its own lengths. Leave out lengths.")
+        _entry.check_input(type(self).__name__, self.input_size, self._dtype(), x.data, packed=True)
+        state = self._state(hx, x.data, int(x.batch_sizes[0]), batched=True)
+        run = self._choose(x.data, None, return_gates)
+        if run is fused.run:
+            output, last = self._stack(x, state)
+            assert isinstance(output, PackedSequence)
+            return output, last, {}
+        rows, valid = pad_packed_sequence(x, batch_first=True)
+        padded, last, gates = self._layer_by_layer(run, rows, state, valid, return_gates)
+        return fused.repack(padded, x), last, gates
+
+    def _unfold(self, x: Tensor, state: State, lengths: Tensor | None, gates: bool) -> Result:
+        run = self._choose(x, lengths, gates)
+        if run is not fused.run:
+            return self._layer_by_layer(run, x, state, lengths, gates)
+        output, last = self._stack(fused.pack(x, lengths), state)
+        return Result(fused.unpack(output, x.shape[1]), last, {})
+
+    def _choose(self, x: Tensor, lengths: Tensor | None, gates: bool) -> Run:
+        keep = self.recurrent_dropout if self.training and self.recurrent_dropout else None
+        zoneout = self.zoneout if any(self._zones()) else None
+        run, self.backend_ = choose(self.backend, self.cell, x, lengths, keep, zoneout, gates)
+        return run
+
+    def _stack(self, x: Sequences, state: State) -> tuple[Sequences, State]:
+        dropout = self.dropout if self.training and self.num_layers > 1 else 0.0
+        return fused.stack(
+            self.cell, self._layers(), x, state, bidirectional=self.bidirectional, dropout=dropout
+        )
+
+    def _layer_by_layer(
+        self, run: Run, x: Tensor, state: State, lengths: Tensor | None, gates: bool
+    ) -> Result:
+        D = 1 + self.bidirectional
+        done: list[Result] = []
+        for k, params in enumerate(self._layers()):
+            if k and k % D == 0:
+                x = torch.cat([result.output for result in done[-D:]], -1)
+                x = F.dropout(x, self.dropout, self.training)
+            before = tuple(s[k] for s in state)
+            noise = {"keep": self._keep(before[0]), "zoneout": self._zone_masks(before, x.shape[1])}
+            done.append(
+                run(self.cell, params, x, before, lengths=lengths, reverse=k % D == 1, gates=gates, **noise)
+            )
+        output = torch.cat([result.output for result in done[-D:]], -1)
+        last = tuple(torch.stack(states) for states in zip(*(result.state for result in done), strict=True))
+        told = {name: torch.stack([result.gates[name] for result in done]) for name in done[0].gates}
+        return Result(output, last, told)
+
+    def _layers(self) -> list[dict[str, Tensor]]:
+        return [{name: getattr(self, full) for name, full in names.items()} for names in self._names]
+
+    def _keep(self, h: Tensor) -> Tensor | None:
+        """One mask for all steps, scaled so that the expectation is 1 (Gal & Ghahramani 2016)."""
+        if not (self.training and self.recurrent_dropout):
+            return None
+        return F.dropout(torch.ones_like(h), self.recurrent_dropout)
+
+    def _zones(self) -> tuple[float, ...]:
+        return self.zoneout if isinstance(self.zoneout, tuple) else (self.zoneout,) * len(self.cell.states)
+
+    def _zone_masks(self, state: State, T: int) -> Sequence[Tensor | float] | None:
+        """Fraction of the old state kept: 0 or 1 by chance in training, the probability itself afterwards."""
+        zones = self._zones()
+        if not any(zones) or not self.training:
+            return zones if any(zones) else None
+        return [
+            torch.bernoulli(s.new_full((s.shape[0], T, s.shape[1]), z))
+            for z, s in zip(zones, state, strict=True)
+        ]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.flatten_parameters()
+        return moved
+
+    def extra_repr(self) -> str:
+        """The arguments that are not at their default."""
+        return _entry.described(self.cell, vars(self))
