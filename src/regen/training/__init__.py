@@ -1,1 +1,24 @@
-""" """
+"""How networks are trained: players, schedules of turns, and one loop that moves them."""
+
+from regen.training.device import autocast, resolve_device
+from regen.training.feed import Feed
+from regen.training.history import History
+from regen.training.loop import train
+from regen.training.plan import Training
+from regen.training.player import Memory, Player, make_optimizer
+from regen.training.schedule import Schedule, alternate, solo
+
+__all__ = [
+    "Feed",
+    "History",
+    "Memory",
+    "Player",
+    "Schedule",
+    "Training",
+    "alternate",
+    "autocast",
+    "make_optimizer",
+    "resolve_device",
+    "solo",
+    "train",
+]

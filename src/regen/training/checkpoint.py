@@ -1,0 +1,200 @@
+"""The whole state of a run in one file, so that an interrupted run goes on as if nothing had happened.
+
+The file is in safetensors format: every tensor by a number, and in the header's metadata ``format`` =
+``"regen checkpoint"``, ``version``, and ``state``: JSON that says where in the tree of states each tensor
+and number belongs. Nothing in it is ever executed or unpickled. It is written to a neighbour
+``<path>.part``, flushed to the disk and renamed, so that the path always holds a whole checkpoint.
+
+A run resumes bit for bit on the same device and thread count, from any step: the order of the data and the
+place in it, torch's generators, weights, optimisers, rates, schedule, history, best weights, patience and
+the guard's strikes are all in the file. Limits (``max_epochs``, ``max_steps``, ``max_time``, ``patience``)
+may be changed, so a finished run can be extended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, final
+
+import safetensors.torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from regen.training.plan import Training
+from regen.training.player import Player
+from regen.training.rates import LAID_OUT
+from regen.training.schedule import Schedule
+from regen.training.tree import pack, unpack
+
+__all__ = ["Checkpoint", "identity", "read_tree", "write_tree"]
+
+EVERY = 5.0
+"""Least seconds between two writes on the way; a slow disk gets at most a twentieth of the time."""
+FORMAT = "regen checkpoint"
+VERSION = "1"
+SETTINGS = ("loss", "optimizer", "weight_decay", "schedule", "clip", "batch_size", "validation", "precision")
+
+
+def identity(
+    players: Sequence[Player],
+    schedule: Schedule,
+    training: Training,
+    learning_rate: float,
+    steps: int,
+    fingerprint: str,
+) -> dict[str, Any]:
+    """What must be equal for a checkpoint to be taken up, by the words in which a difference is told."""
+    settings = training.get_params()
+    return {
+        "learning_rate": learning_rate,
+        **{name: settings[name] for name in SETTINGS},
+        "the length of the run (which its learning rates are laid out over)": (
+            f"{steps} steps" if training.schedule in LAID_OUT else "any"
+        ),
+        "the turns": schedule.describe(),
+        "the network": {
+            f"{player.name}.{name}": list(tensor.shape)
+            for player in players
+            for name, tensor in player.module.state_dict().items()
+            if isinstance(tensor, Tensor)
+        },
+        "the data": fingerprint,
+    }
+
+
+@final
+class Checkpoint:
+    """The file of one run; without a path, nothing happens.
+
+    Parameters
+    ----------
+    path : path or None
+    whose : the run's `identity`.
+    """
+
+    def __init__(self, path: str | PathLike[str] | None, whose: dict[str, Any]) -> None:
+        self.path = None if path is None else Path(path)
+        self._whose = whose
+        self._offered: dict[str, Any] | None = None
+        self._due = 0.0
+        self._warned = False
+
+    def read(self) -> dict[str, Any] | None:
+        """The state in the file, or None if there is no file.
+
+        Raises
+        ------
+        ValueError
+            When the file is no whole checkpoint, or one of another run; says what differs.
+        """
+        if self.path is None or not self.path.exists():
+            return None
+        content = read_tree(self.path)
+        difference = _difference(content["whose"], self._whose)
+        if difference:
+            raise ValueError(
+                f"The checkpoint {str(self.path)!r} belongs to another run: {difference}. "
+                "Delete the file or choose another path."
+            )
+        state: dict[str, Any] = content["state"]
+        return state
+
+    def offer(self, state: dict[str, Any]) -> None:
+        """Write `state` if the last write was long enough ago; else keep it for `write_offered`."""
+        self._offered = state
+        if time.monotonic() >= self._due:
+            self.write(state)
+
+    def write_offered(self) -> None:
+        """Write the last state that was offered, if it has not been written."""
+        if self._offered is not None:
+            self.write(self._offered)
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Write `state` now; a disk that does not take it gets one warning and does not end the run."""
+        if self.path is None:
+            return
+        began = time.monotonic()
+        try:
+            write_tree(self.path, {"whose": self._whose, "state": state})
+            self._offered = None
+        except OSError as error:
+            if not self._warned:
+                warnings.warn(
+                    f"The checkpoint {str(self.path)!r} could not be written ({error.strerror or error}). "
+                    "Training goes on, but cannot be resumed from where it is now.",
+                    RuntimeWarning,
+                    stacklevel=6,
+                )
+            self._warned = True
+        now = time.monotonic()
+        self._due = now + max(EVERY, 20 * (now - began))
+
+
+def write_tree(path: Path, tree: dict[str, Any]) -> None:
+    """Replace the file at `path` by one that holds `tree`, or leave it as it is and raise OSError."""
+    store: dict[str, Tensor] = {}
+    state = json.dumps(pack(tree, store))
+    content = safetensors.torch.save(store, {"format": FORMAT, "version": VERSION, "state": state})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """What `write_tree` wrote; ValueError, in words, if the file is anything else."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            store = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+        if header["format"] != FORMAT:
+            raise KeyError("format")
+        if header["version"] != VERSION:
+            raise ValueError(
+                f"The checkpoint {str(path)!r} was written by another version of this package (format "
+                f"{header['version']}, this one reads {VERSION}). Delete the file or choose another path."
+            )
+        tree: dict[str, Any] = unpack(json.loads(header["state"]), store)
+    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{str(path)!r} is no checkpoint, or is damaged. Delete the file or choose another path."
+        ) from error
+    return tree
+
+
+def _difference(then: dict[str, Any], now: dict[str, Any]) -> str:
+    """The first thing in which two identities differ, in words."""
+    for name, value in now.items():
+        old = then.get(name)
+        if old == value:
+            continue
+        if name == "the data":
+            return "the data are not the same"
+        if name == "the network":
+            return _weights_difference(old or {}, value)
+        return f"{name} was {old!r} and is now {value!r}"
+    return ""
+
+
+def _weights_difference(then: dict[str, list[int]], now: dict[str, list[int]]) -> str:
+    for name in {**then, **now}:
+        if then.get(name) != now.get(name):
+            old, new = (
+                "absent" if shape is None else f"of shape {tuple(shape)}"
+                for shape in (then.get(name), now.get(name))
+            )
+            return f"the weight {name!r} was {old} and is now {new}"
+    return "its weights are in another order"

@@ -1,0 +1,94 @@
+"""Learning rates over a run, by torch's own schedulers."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+)
+
+__all__ = ["LAID_OUT", "Rate"]
+
+LAID_OUT = ("cosine", "step", "onecycle")
+"""Schedules that are laid out over the length of the run, which therefore cannot be extended afterwards."""
+
+
+@final
+class Rate:
+    """The learning rate of one optimiser.
+
+    - ``"constant"``: as given.
+    - ``"cosine"``: half a cosine down to 0 at the last step (Loshchilov & Hutter 2017); moves with every
+      batch.
+    - ``"step"``: a tenth from half of the steps on, a hundredth from three quarters (He et al. 2016); every
+      batch.
+    - ``"onecycle"``: from 1/25 up to the rate in the first 30 % of the steps, then down to nearly 0 (Smith
+      & Topin 2019), without cycling the momentum; every batch.
+    - ``"plateau"``: half after more than 3 epochs in a row without a lower loss; every epoch.
+
+    Batches count from the optimiser's first step on. The loss of "plateau" is the validation loss if there is
+    one, else the first player's training loss.
+
+    Parameters
+    ----------
+    name : str
+    optimizer : Optimizer
+        Its present rates are the highest ones.
+    steps : int
+        Batches in the whole run.
+    """
+
+    def __init__(self, name: str, optimizer: Optimizer, steps: int) -> None:
+        self._optimizer = optimizer
+        self._by_step: LRScheduler | None = None
+        self._by_epoch: ReduceLROnPlateau | None = None
+        if name == "cosine":
+            self._by_step = CosineAnnealingLR(optimizer, steps)
+        elif name == "step":
+            self._by_step = MultiStepLR(optimizer, [steps // 2, steps * 3 // 4], gamma=0.1)
+        elif name == "onecycle":
+            highest = [group["lr"] for group in optimizer.param_groups]
+            self._by_step = OneCycleLR(optimizer, highest, steps, cycle_momentum=False)
+        elif name == "plateau":
+            self._by_epoch = ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
+
+    @property
+    def now(self) -> float:
+        """The rate of the first parameter group."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def after_batch(self) -> None:
+        """Advance a schedule that moves with every batch."""
+        if self._by_step is not None:
+            self._by_step.step()
+
+    def after_epoch(self, loss: float) -> None:
+        """Advance a schedule that moves with every epoch; `loss` is what its plateau is sought in."""
+        if self._by_epoch is not None:
+            self._by_epoch.step(loss)
+
+    def halve(self) -> None:
+        """Halve the rate from now on, whatever the schedule."""
+        for group in self._optimizer.param_groups:
+            for key in ("lr", "initial_lr", "max_lr", "min_lr"):
+                if key in group:
+                    group[key] = group[key] / 2
+        if self._by_step is not None:
+            self._by_step.base_lrs = [rate / 2 for rate in self._by_step.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The scheduler's own numbers; the rate itself is part of the optimiser's state."""
+        scheduler = self._by_step or self._by_epoch
+        return {} if scheduler is None else dict(scheduler.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned."""
+        scheduler = self._by_step or self._by_epoch
+        if scheduler is not None:
+            scheduler.load_state_dict(state)
