@@ -58,7 +58,11 @@ class Int(Constraint):
     high: float = math.inf
 
     def accepts(self, value: Any) -> bool:
-        return isinstance(value, Integral) and not isinstance(value, bool) and self.low <= value <= self.high
+        return (
+            isinstance(value, Integral)
+            and not isinstance(value, bool)
+            and self.low <= int(value) <= self.high
+        )
 
     def __str__(self) -> str:
         return f"an int in {_interval(self.low, self.high, low_open=False, high_open=False)}"
@@ -80,8 +84,9 @@ class Number(Constraint):
     def accepts(self, value: Any) -> bool:
         if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
             return False
-        above = value > self.low if self.low_open else value >= self.low
-        below = value < self.high if self.high_open else value <= self.high
+        number = float(value)
+        above = number > self.low if self.low_open else number >= self.low
+        below = number < self.high if self.high_open else number <= self.high
         return above and below
 
     def __str__(self) -> str:
@@ -272,7 +277,7 @@ def seconds(time: float | str) -> float:
     """Seconds in a time: ``90``, ``"90s"``, ``"5m"``, ``"2h"``."""
     if isinstance(time, Real) and not isinstance(time, bool):
         return float(time)
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h)\s*", time)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h)\s*", time) if isinstance(time, str) else None
     if match is None:
         raise ValueError(f"A time must look like 90, '90s', '5m' or '2h'. Got {time!r} instead.")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]

@@ -1,4 +1,4 @@
-"""One door to optional packages: imported when used, and named with the line that installs them when missing."""
+"""One door to optional packages: imported when used; when missing, named with the line that installs them."""
 
 from importlib import import_module
 from importlib.util import find_spec

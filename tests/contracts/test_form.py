@@ -39,7 +39,7 @@ def classes(tree: ast.AST) -> Iterator[ast.ClassDef]:
 
 
 def lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines of a function's body; its signature, laid out by the formatter, and its docstring do not count."""
+    """Lines of a function's body; its signature, laid out by the formatter, and docstring do not count."""
     documented = ast.get_docstring(function, clean=False) is not None
     start = function.body[0].end_lineno if documented else function.body[0].lineno - 1
     return (function.end_lineno or 0) - (start or 0)
