@@ -47,6 +47,7 @@ class Recurrent(nn.Module, ABC):
     zoneout: float | tuple[float, ...]
     backend: str
     backend_: str
+    weight_ih_l0: Tensor
 
     @abstractmethod
     def __init__(
@@ -153,7 +154,7 @@ class Recurrent(nn.Module, ABC):
         return self._reply(output, state, gates, return_gates)
 
     def _dtype(self) -> torch.dtype:
-        return self.get_parameter("weight_ih_l0").dtype
+        return self.weight_ih_l0.dtype
 
     def _state(self, hx: Hidden | None, x: Tensor, B: int, batched: bool) -> State:
         layers = self.num_layers * (1 + self.bidirectional)

@@ -1,4 +1,4 @@
-"""Recurrent nets, drop-in for those of ``torch.nn``: same arguments, weights, outputs and gradients, and more."""
+"""Recurrent nets, drop-in for those of ``torch.nn``: same arguments, weights and numbers, and more."""
 
 from typing import Any, final
 
