@@ -1,0 +1,236 @@
+"""Tables taken apart: the numbers, their names, their dates, and what they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, final
+from zoneinfo import ZoneInfo
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from regen._check import closest
+from regen.data.calendar import Step
+from regen.data.dates import Dates, column_dates, index_dates
+
+__all__ = ["Kind", "Reading", "read"]
+
+
+@final
+@dataclass(frozen=True)
+class Kind:
+    """What a series came in; every field is one of JSON's own types.
+
+    library : ``numpy`` (also lists), ``pandas``, ``polars`` or ``pyarrow``.
+    shape : ``series`` for one unbracketed column, ``frame`` for a table or an (N, C) array.
+    labels : the columns' own labels (text, int, or None for a nameless one).
+    named : whether the columns have names of their own.
+    index : where the dates stood: ``index``, ``column``, ``labels`` (a pandas index that counts rows) or
+        ``none``.
+    time, index_name : name of the date column; of the pandas index.
+    dtype : numpy's name of the dates' type. date : days without a time of day.
+    tz, clock : time zone; whether `dates` are on the ``utc`` or the ``local`` clock.
+    freq, period : pandas' name of the frequency of a DatetimeIndex; of a PeriodIndex.
+    """
+
+    library: str
+    shape: str
+    labels: tuple[str | int | None, ...]
+    named: bool = True
+    index: str = "none"
+    time: str | None = None
+    index_name: str | None = None
+    dtype: str = ""
+    date: bool = False
+    tz: str | None = None
+    clock: str = "local"
+    freq: str | None = None
+    period: str | None = None
+
+    def dates_on(self, dates: NDArray[Any], other: Kind) -> NDArray[Any]:
+        """`dates` of this kind on the clock and in the unit of another."""
+        if self.tz != other.tz:
+            raise ValueError(
+                f"The dates of y have {_zone(self.tz)}; the model was fitted with {_zone(other.tz)}."
+                " Convert them to the same."
+            )
+        if self.tz is not None and self.clock != other.clock:
+            dates = np.array(
+                [_turn_clock(date, self.tz, other.clock) for date in dates.astype("M8[us]").tolist()]
+            )
+        counter = np.dtype(other.dtype).kind != "M"
+        if counter != (dates.dtype.kind != "M"):
+            words = ("dates", "a counter") if counter else ("a counter", "dates")
+            raise ValueError(f"y has {words[0]} for its time; the model was fitted with {words[1]}.")
+        return dates.astype(np.promote_types(dates.dtype, np.dtype(other.dtype)))
+
+
+class Reading(NamedTuple):
+    """The parts of a table: values (N, C) float64, C names, dates (N,) or None, their step, and the kind."""
+
+    values: NDArray[np.float64]
+    names: tuple[str, ...]
+    dates: NDArray[Any] | None
+    step: Step | None
+    kind: Kind
+
+
+def read(y: Any, time: str | None, target: str | Sequence[str] | None) -> Reading:
+    """Take `y` apart; the arguments are those of `read_series`."""
+    try:
+        table = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
+        unique = not isinstance(table, nw.DataFrame) or len(set(table.columns)) == len(table.columns)
+    except nw.exceptions.DuplicateError:
+        unique = False
+    if not unique:
+        labels = list(getattr(y, "column_names", None) or y.columns)
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ValueError(f"y has several columns named {twice!r}. Rename them.")
+    if isinstance(table, nw.Series):
+        return _read_series(table, time, target)
+    if isinstance(table, nw.DataFrame):
+        return _read_frame(table, time, target)
+    return _read_array(y, time, target)
+
+
+def _read_array(y: Any, time: str | None, target: Any) -> Reading:
+    if time is not None or target is not None:
+        raise ValueError("y has no names of columns, so time= and target= cannot be used. Give a dataframe.")
+    try:
+        array = np.asarray(y)
+    except ValueError:
+        raise ValueError(
+            "The rows of y have different lengths. Give every row a number per column."
+        ) from None
+    if array.dtype.kind in "OUS" and array.ndim in (1, 2):
+        objects = np.array(y, dtype=object)
+        array = _objects("y", objects.ravel(), objects.size // max(len(objects), 1)).reshape(array.shape)
+    if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
+        raise ValueError(
+            "y must be numbers in a list, an array of shape (N,) or (N, C), or a pandas, polars or pyarrow"
+            f" series or table. Got {_described(y, array)} instead."
+        )
+    shape = "series" if array.ndim == 1 else "frame"
+    values = array.astype(np.float64).reshape(len(array), -1) if array.size else np.zeros((0, 1))
+    count = values.shape[1]
+    names = ("y",) if shape == "series" else tuple(f"y{k}" for k in range(count))
+    return Reading(values, names, None, None, Kind("numpy", shape, names, named=False))
+
+
+def _read_series(column: nw.Series[Any], time: str | None, target: Any) -> Reading:
+    if time is not None or target is not None:
+        raise ValueError("y is a single series, so time= and target= cannot be used. Give a dataframe.")
+    native = column.to_native()
+    label = getattr(native, "name", None)
+    name = "y" if label in (None, "") else str(label)
+    found = index_dates(native, column.implementation)
+    kind = Kind(
+        column.implementation.value, "series", (_json_label(label),), label not in (None, ""), **found.fields
+    )
+    return Reading(_numbers(column, name)[:, None], (name,), found.dates, found.step, kind)
+
+
+def _read_frame(table: nw.DataFrame[Any], time: str | None, target: Any) -> Reading:
+    native = table.to_native()
+    labels = list(native.columns if table.implementation.is_pandas_like() else table.columns)
+    if any(isinstance(label, tuple) for label in labels):
+        raise ValueError("The columns of y have names of several levels. Give them one level.")
+    columns = dict(zip(map(str, labels), table.iter_columns(), strict=True))
+    found = _frame_dates(native, table.implementation, columns, time)
+    names = [target] if isinstance(target, str) else list(target or ())
+    for name in names:
+        if str(name) not in columns:
+            raise ValueError(_no_column(str(name), columns))
+    names = [str(name) for name in names] or [name for name in columns if name != found.fields.get("time")]
+    if not names:
+        raise ValueError("y has no columns of numbers.")
+    values = np.stack([_numbers(columns[name], name) for name in names], axis=1)
+    own = dict(zip(columns, labels, strict=True))
+    kind = Kind(
+        table.implementation.value, "frame", tuple(_json_label(own[name]) for name in names), **found.fields
+    )
+    return Reading(values, tuple(names), found.dates, found.step, kind)
+
+
+def _frame_dates(
+    native: Any, implementation: Any, columns: dict[str, nw.Series[Any]], time: str | None
+) -> Dates:
+    """Dates from the column asked for, else the index, else the only column of dates."""
+    index = getattr(native, "index", None) if implementation.is_pandas_like() else None
+    if time is not None and time not in columns:
+        if index is None or index.name != time:
+            raise ValueError(_no_column(time, columns))
+        time = None
+    if time is None:
+        found = index_dates(native, implementation)
+        if found.fields.get("index") == "index":
+            return found
+        dated = [name for name, each in columns.items() if isinstance(each.dtype, nw.Date | nw.Datetime)]
+        if len(dated) > 1:
+            raise ValueError(
+                f"y has {len(dated)} columns of dates: {', '.join(dated)}. Say which with time=, and target=."
+            )
+        if not dated:
+            return found
+        time = dated[0]
+    found = column_dates(columns[time], f"Column {time!r} of y")
+    return found._replace(fields=found.fields | {"index": "column", "time": time})
+
+
+def _numbers(column: nw.Series[Any], name: str) -> NDArray[np.float64]:
+    """(N,) float64 of a column, NaN where it has none."""
+    dtype = column.dtype
+    if dtype.is_numeric() or isinstance(dtype, nw.Boolean):
+        return np.asarray(column.cast(nw.Float64).to_numpy(), dtype=np.float64)
+    if column.null_count() == len(column):
+        return np.full(len(column), np.nan)
+    if isinstance(dtype, nw.Date | nw.Datetime):
+        raise ValueError(f"Column {name!r} of y holds dates where numbers belong. Name it with time=.")
+    return _objects(f"Column {name!r} of y", np.array(column.to_list(), dtype=object))
+
+
+def _objects(where: str, values: NDArray[Any], per_row: int = 1) -> NDArray[np.float64]:
+    """Numbers out of Python objects, None as NaN; text is refused."""
+    numbers = np.full(len(values), np.nan)
+    for place, value in enumerate(values):
+        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+            continue
+        try:
+            if isinstance(value, str):
+                raise TypeError
+            numbers[place] = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{where} holds text where numbers belong: {value!r} in row {place // per_row}."
+                f" Convert it{'' if where == 'y' else ', or choose other columns with target='}."
+            ) from None
+    return numbers
+
+
+def _no_column(name: str, columns: Sequence[str] | dict[str, Any]) -> str:
+    shown = ", ".join(list(columns)[:12]) + (", ..." if len(columns) > 12 else "")
+    return f"y has no column {name!r}.{closest(name, columns)} Its columns are: {shown}."
+
+
+def _json_label(label: Any) -> str | int | None:
+    if label is None or isinstance(label, str):
+        return label
+    return int(label) if isinstance(label, int | np.integer) else str(label)
+
+
+def _described(y: Any, array: NDArray[Any]) -> str:
+    if isinstance(y, np.ndarray | list | tuple):
+        return f"shape {array.shape} of {array.dtype}"
+    return f"a {type(y).__name__}"
+
+
+def _zone(tz: str | None) -> str:
+    return "no time zone" if tz is None else f"time zone {tz}"
+
+
+def _turn_clock(date: Any, tz: str, clock: str) -> np.datetime64:
+    """One date moved from the local to the UTC clock, or the other way."""
+    here, there = (ZoneInfo("UTC"), ZoneInfo(tz)) if clock == "local" else (ZoneInfo(tz), ZoneInfo("UTC"))
+    return np.datetime64(date.replace(tzinfo=here).astimezone(there).replace(tzinfo=None), "us")
