@@ -1,1 +1,6 @@
-""" """
+"""The recipes: the only place where nets, objectives, data and the training loop meet."""
+
+from regen.estimators.backtest import Backtest
+from regen.estimators.forecaster import Forecaster
+
+__all__ = ["Backtest", "Forecaster"]

@@ -1,0 +1,189 @@
+"""What every estimator shares: checked parameters, a seeded fit that is all or nothing, one way into the loop."""
+
+import hashlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from regen._check import (
+    Choice,
+    Constraint,
+    Either,
+    Int,
+    Kind,
+    Nothing,
+    Number,
+    Seed,
+    check_parameters,
+    closest,
+)
+from regen.cells import NAMES, Cell
+from regen.data.frames import frame
+from regen.training.device import resolve_device
+from regen.training.feed import Feed
+from regen.training.loop import train
+from regen.training.plan import Training
+from regen.training.player import Memory, Player
+from regen.training.schedule import solo
+
+__all__ = ["CELL", "SHARED", "Estimator", "all_or_nothing"]
+
+CELL = Either((Choice(NAMES), Kind(Cell, "a regen.cells cell")))
+
+SHARED: Mapping[str, Constraint] = {
+    "max_epochs": Int(1),
+    "learning_rate": Number(0, low_open=True),
+    "random_state": Seed(),
+    "training": Either(
+        (Nothing(), Kind(Training, "a regen.Training"), Kind(dict, "a dict of its arguments"))
+    ),
+}
+"""Constraints of the arguments that close every estimator's constructor."""
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def all_or_nothing(method: Method) -> Method:
+    """A method that, when it fails, leaves the estimator as it was before the call."""
+
+    @wraps(method)
+    def whole(self: Any, *arguments: Any, **named: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            return method(self, *arguments, **named)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return whole  # type: ignore[return-value]
+
+
+class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
+    """A scikit-learn estimator around one network.
+
+    The constructor only stores; `fit` checks the parameters against `constraints`, trains, and leaves the former
+    state untouched if anything fails.
+    """
+
+    constraints: ClassVar[Mapping[str, Constraint]]
+    net_: nn.Module
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _naming_unknown_arguments(cls.__init__, cls.__name__)  # type: ignore[method-assign]
+
+    @abstractmethod
+    def _build(self) -> nn.Module:
+        """A new network for the data that fit has measured; load rebuilds a saved one through it."""
+
+    @property
+    def _plan(self) -> Training:
+        return Training.of(self.training)
+
+    @property
+    def _device(self) -> torch.device:
+        return resolve_device(self._plan.device)
+
+    @property
+    def history_(self) -> Any:
+        """One row per epoch of training, as a dataframe; see `regen.training.history.History`."""
+        check_is_fitted(self, "epochs_")
+        return frame(self.epochs_)
+
+    def _check(self) -> None:
+        """Refuse parameters out of their range, and a device that this machine lacks."""
+        check_parameters(type(self).__name__, self.constraints, self.get_params(deep=False))
+        self._plan.check()
+        _ = self._device
+
+    @contextmanager
+    def _seeded(self) -> Iterator[torch.Generator]:
+        """Random numbers from `random_state`: torch's own for weights and dropout, put back afterwards, and a
+        generator for the order of the data.
+        """
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        devices = [self._device] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            yield torch.Generator().manual_seed(seed)
+
+    def _train(
+        self,
+        module: nn.Module,
+        loss: Callable[[Any], Mapping[str, Tensor]],
+        feed: Feed,
+        judge: Callable[[], dict[str, float]] | None,
+        generator: torch.Generator,
+        *data: Tensor,
+        memory: Memory | None = None,
+    ) -> None:
+        """Train `module` on `feed`, keep the weights that `judge` likes best, and record what happened.
+
+        `data` is what the feed draws from; a checkpoint of other data is refused by it.
+        """
+        player = Player("train", module, loss, memory=memory)
+        history = train(
+            [player],
+            solo("train"),
+            feed,
+            self._plan,
+            max_epochs=self.max_epochs,
+            learning_rate=self.learning_rate,
+            validate=judge,
+            generator=generator,
+            fingerprint=f"{type(self).__name__} {self._settings()} {_digest(data)}",
+        )
+        self.epochs_ = history.columns()
+        self.stopped_ = history.stopped
+        self.n_epochs_ = len(history.rows)
+        self.best_epoch_ = history.best_epoch
+
+    def _fitted(self) -> dict[str, Any]:
+        """Everything that fit has learned, as numbers, texts, arrays, tensors, and lists and dicts of them."""
+        learned = {name: value for name, value in vars(self).items() if name.endswith("_")}
+        return learned | {"net_": self.net_.state_dict()}
+
+    def _restore(self, fitted: Mapping[str, Any]) -> None:
+        """Take back what `_fitted` returned, into a network built anew."""
+        vars(self).update({name: value for name, value in fitted.items() if name != "net_"})
+        self.net_ = self._build().to(self._device)
+        self.net_.load_state_dict(fitted["net_"])
+        self.net_.eval()
+
+    def _settings(self) -> dict[str, Any]:
+        """Parameters that shape the network or the data; limits and the training plan are the loop's to compare."""
+        return {name: value for name, value in self.get_params(deep=False).items() if name not in SHARED}
+
+
+def _naming_unknown_arguments(init: Callable[..., None], owner: str) -> Callable[..., None]:
+    """`init`, naming the closest argument when it is given one it does not have."""
+    known = list(inspect.signature(init).parameters)[1:]
+
+    @wraps(init)
+    def checked(self: Any, *arguments: Any, **named: Any) -> None:
+        for name in named:
+            if name not in known:
+                raise TypeError(f"{owner} has no parameter {name!r}.{closest(name, known)}")
+        init(self, *arguments, **named)
+
+    return checked
+
+
+def _digest(tensors: tuple[Tensor, ...]) -> str:
+    """A short name for the exact contents of some tensors."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(str(tuple(tensor.shape)).encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

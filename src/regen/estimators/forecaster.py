@@ -1,0 +1,358 @@
+"""Forecaster: from a series to its next steps, with intervals, from one recurrent network."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, final
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from regen._check import Choice, Constraint, Either, Int, Number, check_parameters
+from regen.cells import Cell
+from regen.data.frames import Series, from_layout, read_series
+from regen.data.windows import Windows
+from regen.estimators._estimator import CELL, SHARED, Estimator, all_or_nothing
+from regen.estimators._series import (
+    Scale,
+    Scaled,
+    Values,
+    check_length,
+    choose_window,
+    first_validation_target,
+    half_widths,
+    levels,
+    read_more,
+    series_of,
+)
+from regen.estimators._unfolding import (
+    EVALUATION_BATCH,
+    Stream,
+    StreamUnfolding,
+    Unfolding,
+    WindowUnfolding,
+    forecast_along,
+    still,
+)
+from regen.estimators.backtest import Backtest, backtest
+from regen.nets.forecast import WindowNet
+from regen.objectives.supervised import OBJECTIVES
+from regen.training.plan import Training
+
+__all__ = ["Forecaster"]
+
+CALIBRATION_WINDOWS = 512
+
+
+@final
+class Forecaster(Estimator):
+    """Forecasts the next steps of a series of one or many columns with a recurrent network.
+
+    The network reads a window of the series, unfolded into one copy per step, and says the horizon that follows.
+
+    Parameters
+    ----------
+    cell : "lstm", "gru", "elman", "diagonal", "jordan", or a `regen.cells` cell with its options.
+    window : steps that the network reads; "auto" takes two seasons (found from the dates or the autocorrelation),
+        or two horizons if that is longer.
+    horizon : steps that it forecasts.
+    hidden, layers : width and depth of the network. 64 units learn the embedded series in seconds and are enough
+        for thousands of steps; more layers seldom help a forecaster.
+    dropout : share of units silenced in training before the readout, in [0, 1).
+    segment : values read per recurrent step. A long window read in segments of 24 or 48 trains many times faster
+        and often forecasts better (SegRNN, Lin et al. 2023); then window must be a multiple of it.
+    channels : "joint" reads all columns together; "independent" reads each alone with the same weights, which is
+        better when columns are many and alike.
+    normalize : "last" forecasts changes from the window's last value, "mean" removes each window's mean and scale,
+        "none" reads standardised values as they are. Without one of the first two, series whose level drifts are
+        forecast badly.
+    decoding : "direct" writes the horizon at once; "recursive" writes one segment and reads it back.
+    bptt : "full" unfolds every window on its own and trains on what follows it. An int k trains on contiguous
+        streams, forecasting after every step: the state is carried from window to window, and gradients are cut
+        every k steps (truncated back-propagation through time, Williams & Peng 1990), k at most window.
+    max_epochs, learning_rate, random_state : length and step of training, and its seed.
+    training : a `regen.Training` (or a dict of its arguments) for everything else about training.
+
+    Attributes
+    ----------
+    net_ : the trained torch module; standardised windows in, standardised forecasts out.
+    window_ : the window in steps. season_ and scale are learned from the training part.
+    history_ : one row per epoch, as a dataframe. stopped_ : why training ended, in words.
+    loss_per_step_ : (copies,) cost of each copy of the unfolded network on the validation part: the mean cost of
+        the same horizon when only the last 1, 2, ... segments before it are read, so the curve falls as far as
+        the network remembers (bptt=k: the mean cost at each place in a window of the streams).
+    backend_ : which kernel ran, and why.
+    n_features_in_, feature_names_in_ : columns of the series.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> y = np.sin(np.arange(200) / 3)
+    >>> model = regen.Forecaster(window=24, horizon=6, max_epochs=2, random_state=0).fit(y)
+    >>> model.predict().shape
+    (6,)
+    """
+
+    constraints: ClassVar[Mapping[str, Constraint]] = {
+        "cell": CELL,
+        "window": Either((Choice(("auto",)), Int(1))),
+        "horizon": Int(1),
+        "hidden": Int(1),
+        "layers": Int(1),
+        "dropout": Number(0, 1, high_open=True),
+        "segment": Int(1),
+        "channels": Choice(("joint", "independent")),
+        "normalize": Choice(("last", "mean", "none")),
+        "decoding": Choice(("direct", "recursive")),
+        "bptt": Either((Choice(("full",)), Int(1))),
+        **SHARED,
+    }
+
+    def __init__(
+        self,
+        cell: str | Cell = "lstm",
+        window: int | str = "auto",
+        horizon: int = 12,
+        hidden: int = 64,
+        layers: int = 1,
+        dropout: float = 0.0,
+        segment: int = 1,
+        channels: str = "joint",
+        normalize: str = "last",
+        decoding: str = "direct",
+        bptt: int | str = "full",
+        *,
+        max_epochs: int = 100,
+        learning_rate: float = 2e-3,
+        random_state: Any = None,
+        training: Training | Mapping[str, Any] | None = None,
+    ) -> None:
+        self.cell = cell
+        self.window = window
+        self.horizon = horizon
+        self.hidden = hidden
+        self.layers = layers
+        self.dropout = dropout
+        self.segment = segment
+        self.channels = channels
+        self.normalize = normalize
+        self.decoding = decoding
+        self.bptt = bptt
+        self.max_epochs = max_epochs
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+        self.training = training
+
+    @all_or_nothing
+    def fit(
+        self, y: Any, *, time: str | None = None, target: str | Sequence[str] | None = None
+    ) -> "Forecaster":
+        """Train on a series.
+
+        Parameters
+        ----------
+        y : (n_steps,) or (n_steps, n_columns) array, or a pandas, polars or pyarrow object; NaN marks a gap.
+        time : name of the column that holds the dates, when they are not the index.
+        target : name or names of the columns to forecast; all but `time` when None.
+        """
+        self._check()
+        series = read_series(y, time=time, target=target)
+        cut = self._measure(series)
+        with self._seeded() as generator:
+            self.net_ = self._build().to(self._device)
+            unfolding = self._unfold(self._scale.apply(series, self._device), cut)
+            self._train(
+                self.net_,
+                unfolding.loss,
+                unfolding.feed,
+                unfolding.judge if cut < len(series) else None,
+                generator,
+                unfolding.values,
+                memory=unfolding.memory,
+            )
+        self.loss_per_step_ = unfolding.per_step().cpu().numpy()
+        self.errors_ = unfolding.errors(CALIBRATION_WINDOWS).cpu().numpy()
+        self.backend_ = self.net_.reader.backend_
+        self._remember(series)
+        return self
+
+    def predict(self, horizon: int | None = None, *, level: float | Sequence[float] | None = None) -> Any:
+        """Forecast the steps after the last one seen, with the dates continued.
+
+        Parameters
+        ----------
+        horizon : steps to forecast; the trained horizon when None. Further than that, the network reads its own
+            forecasts back, and intervals widen with the square root of the distance.
+        level : coverage of the intervals in percent, such as 80 or [80, 95]. Intervals are those that held that
+            share of the forecasts made on the validation part (split conformal prediction).
+
+        Returns
+        -------
+        The kind that was fitted: an array (horizon,) or (horizon, n_columns), a pandas Series or DataFrame, a
+        polars or pyarrow table. With `level`, columns ``y``, ``y-lo-80``, ``y-hi-80`` for each column y (for
+        arrays: a dict of them).
+        """
+        check_is_fitted(self, "net_")
+        horizon = self.horizon if horizon is None else horizon
+        check_parameters("predict", {"horizon": Int(1)}, {"horizon": horizon})
+        point = self._scale.undo(self._forecast(horizon))
+        columns: dict[str, Values] = {}
+        widths = {p: self._half_widths(p, horizon) for p in levels(level)}
+        for c, name in enumerate(self.layout_["names"]):
+            columns[name] = point[:, c]
+            for p, width in widths.items():
+                columns[f"{name}-lo-{p:g}"] = point[:, c] - width[:, c]
+                columns[f"{name}-hi-{p:g}"] = point[:, c] + width[:, c]
+        return from_layout(self.layout_, columns)
+
+    @all_or_nothing
+    def update(self, y: Any) -> "Forecaster":
+        """Continue from new observations; nothing is refitted.
+
+        Parameters
+        ----------
+        y : the new steps only, of the columns that were fitted, starting at the step after the last one seen.
+        """
+        check_is_fitted(self, "net_")
+        known = series_of(self.layout_, self.tail_)
+        grown = known.append(read_more(self.layout_, y, part=True))
+        self._remember(grown, new=len(grown) - len(known))
+        return self
+
+    def backtest(
+        self,
+        y: Any,
+        *,
+        start: int | float = 0.8,
+        stride: int | None = None,
+        level: float | Sequence[float] | None = None,
+        refit: bool = False,
+    ) -> Backtest:
+        """Forecast again and again along a series and compare with what came.
+
+        Parameters
+        ----------
+        y : a whole series of the fitted columns; it need not be the one fitted.
+        start : the first origin, as a share of the series (float) or a number of steps (int). With the series that
+            was fitted, 0.8 begins where the validation part of the default plan begins.
+        stride : steps between origins; the horizon when None.
+        level : coverage of intervals to check, in percent.
+        refit : fit anew at every origin on what came before it (slow); else the fitted network forecasts.
+        """
+        check_is_fitted(self, "net_")
+        series = read_more(self.layout_, y)
+        return backtest(self, series, start, stride or self.horizon, levels(level), refit)
+
+    def _measure(self, series: Series) -> int:
+        """What fit learns before training: layout, window and scale; returns where validation targets begin."""
+        if self.window == "auto":
+            self.window_ = choose_window(series, self.horizon, self.segment)
+        else:
+            self.window_ = int(self.window)
+        check_length(len(series), self.window_, self.horizon)
+        self._check_together()
+        self.n_features_in_ = len(series.names)
+        if series.kind.named:
+            self.feature_names_in_ = np.array(series.names, dtype=object)
+        self.gaps_ = not series.observed.all()
+        cut = first_validation_target(len(series), self.window_, self.horizon, self._plan.validation)
+        scale = Scale.of(series.values[:cut])
+        self.center_, self.scale_ = scale.center, scale.scale
+        return cut
+
+    def _check_together(self) -> None:
+        """Refuse parameters that are each fine but do not go together."""
+        if self.window_ % self.segment:
+            raise ValueError(
+                f"window={self.window_} is no multiple of segment={self.segment}."
+                f" Take window={-(-self.window_ // self.segment) * self.segment}."
+            )
+        if self.bptt == "full":
+            return
+        if int(self.bptt) > self.window_:
+            raise ValueError(
+                f"bptt={self.bptt} is longer than window={self.window_}. Take bptt of at most the window."
+            )
+        if self.segment > 1 or self.decoding == "recursive":
+            raise ValueError(
+                f"bptt={self.bptt} forecasts after every step of a stream and needs segment=1 and"
+                f" decoding='direct'. Got segment={self.segment}, decoding={self.decoding!r}."
+                " Take bptt='full' for those."
+            )
+
+    def _build(self) -> WindowNet:
+        return WindowNet(
+            self.cell,
+            self.n_features_in_,
+            self.horizon,
+            hidden=self.hidden,
+            layers=self.layers,
+            dropout=self.dropout,
+            segment=self.segment,
+            independent=self.channels == "independent",
+            normalize=self.normalize,
+            decoding=self.decoding,
+            gaps=self.gaps_,
+            backend=self._plan.backend,
+        )
+
+    def _unfold(self, data: Scaled, cut: int) -> Unfolding:
+        cost = OBJECTIVES["mae" if self._plan.loss == "auto" else self._plan.loss]
+        batch_size = self._plan.batch_size
+        if self.bptt == "full":
+            return WindowUnfolding(self.net_, cost, data, self.window_, cut, batch_size=batch_size)
+        return StreamUnfolding(
+            self.net_, cost, data, self.window_, cut, batch_size=batch_size, bptt=int(self.bptt)
+        )
+
+    @property
+    def _scale(self) -> Scale:
+        return Scale(self.center_, self.scale_)
+
+    def _remember(self, series: Series, new: int | None = None) -> None:
+        """Stand at the end of `series`, of which the last `new` steps were not read yet (None: all)."""
+        if self.bptt != "full":
+            stream = Stream(self.net_)
+            if new is not None:
+                stream.load_state_dict(self.stream_)
+            unread = self._scale.apply(series, self._device)
+            start = 0 if new is None else len(series) - new
+            seen = unread.observed[start:] if self.gaps_ else None
+            forecast_along(self.net_, unread.values[start:], seen, stream)
+            self.stream_ = stream.state_dict()
+        self.layout_ = series.layout()
+        self.tail_ = series.tail(self.window_).values
+
+    def _forecast(self, horizon: int) -> Tensor:
+        """Standardised forecasts (horizon, C) of the steps after the last one seen."""
+        if self.bptt != "full":
+            stream = Stream(self.net_)
+            stream.load_state_dict(self.stream_)
+            with still(self.net_):
+                return stream.ahead(horizon)[0]
+        window = self._scale.apply(series_of(self.layout_, self.tail_), self._device)
+        with still(self.net_):
+            seen = window.observed[None] if self.gaps_ else None
+            return self.net_(window.values[None], seen, horizon)[0]  # type: ignore[no-any-return]
+
+    def _forecasts(self, series: Series, at: range) -> Values:
+        """Forecasts (n, H, C) from origins that know the first `at` steps of the series each."""
+        data = self._scale.apply(series, self._device)
+        seen = data.observed if self.gaps_ else None
+        known = torch.tensor(at, device=self._device)
+        if self.bptt != "full":
+            return self._scale.undo(forecast_along(self.net_, data.values, seen)[known - 1])
+        starts, found = known - self.window_, []
+        windows = Windows(data.values, self.window_, 0)
+        masks = None if seen is None else Windows(seen, self.window_, 0)
+        with still(self.net_):
+            for some in starts.split(EVALUATION_BATCH):
+                mask = None if masks is None else masks.gather(some)[0]
+                found.append(self.net_(windows.gather(some)[0], mask))
+        return self._scale.undo(torch.cat(found))
+
+    def _half_widths(self, level: float, horizon: int) -> Values:
+        """Half widths (horizon, C) of intervals in the unit of the series."""
+        width = half_widths(self.errors_, level) * self.scale_
+        beyond = np.arange(self.horizon + 1, horizon + 1)[:, None] / self.horizon
+        return np.concatenate([width, width[-1:] * np.sqrt(beyond)])[:horizon]

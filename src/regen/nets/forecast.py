@@ -1,0 +1,179 @@
+"""The network behind a forecaster: it reads a window of a series and tells the horizon that follows.
+
+Letters: `B` batch, `T` steps of the window, `C` channels (columns of the series), `H` steps of the horizon,
+`s` values per recurrent step (the segment), `N` hidden units.
+"""
+
+from typing import Any, Literal, final
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from regen.cells import Cell
+from regen.nets.recurrent import recurrent
+
+Window = Float[Tensor, "B T C"]
+Observed = Bool[Tensor, "B T C"]
+Normalize = Literal["last", "mean", "none"]
+Decoding = Literal["direct", "recursive"]
+
+
+@final
+class WindowNet(nn.Module):
+    """Window in, horizon out: normalise, cut into segments, read with a recurrent net, write the forecast.
+
+    Parameters
+    ----------
+    cell : a cell or its name.
+    channels : columns of the series, C.
+    horizon : steps forecast, H.
+    hidden, layers, dropout : width and depth of the recurrent net; dropout acts before the readout and
+        between layers.
+    segment : values of each channel read per recurrent step, s. Long windows are read in few steps
+        (SegRNN, Lin et al. 2023); T must be a multiple of it.
+    independent : read every channel alone with the same weights (channels become rows of the batch).
+    normalize : "last" forecasts the change from the window's last value; "mean" removes the window's mean and
+        scale (Kim et al. 2022, RevIN without its affine part); "none" reads the values as they are.
+    decoding : "direct" writes the H steps at once; "recursive" writes one segment, reads it back, and goes on.
+    gaps : also read which values were observed.
+    options : for the recurrent net, such as ``backend=``.
+
+    Attributes
+    ----------
+    reader : the recurrent net.
+    """
+
+    def __init__(
+        self,
+        cell: str | Cell,
+        channels: int,
+        horizon: int,
+        *,
+        hidden: int,
+        layers: int = 1,
+        dropout: float = 0.0,
+        segment: int = 1,
+        independent: bool = False,
+        normalize: Normalize = "last",
+        decoding: Decoding = "direct",
+        gaps: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.horizon, self.segment, self.independent = horizon, segment, independent
+        self.normalize, self.decoding, self.gaps = normalize, decoding, gaps
+        width = 1 if independent else channels
+        values = segment * width * (2 if gaps else 1)
+        self.embed = nn.Sequential(nn.Linear(values, hidden), nn.ReLU()) if segment > 1 else nn.Identity()
+        self.reader = recurrent(
+            cell,
+            hidden if segment > 1 else values,
+            hidden,
+            num_layers=layers,
+            dropout=dropout if layers > 1 else 0.0,
+            **options,
+        )
+        self.drop = nn.Dropout(dropout)
+        steps = horizon if decoding == "direct" else segment
+        self.readout = nn.Linear(self.reader.output_size, steps * width)
+        nn.init.zeros_(self.readout.bias)
+
+    def forward(
+        self, x: Window, observed: Observed | None = None, horizon: int | None = None
+    ) -> Float[Tensor, "B H C"]:
+        """Forecast the `horizon` steps after the window (the trained horizon when None).
+
+        Missing values of `x` must have been filled; `observed` says where, and is read when `gaps` is on.
+        """
+        batch, _, channels = x.shape
+        if self.independent:
+            x, observed = self._fold(x), None if observed is None else self._fold(observed)
+        shift, scale = self._level(x)
+        u = (x - shift) / scale
+        y = (self._direct if self.decoding == "direct" else self._recursive)(
+            u, observed, horizon or self.horizon
+        )
+        y = y * scale + shift
+        return y.reshape(batch, channels, -1).transpose(1, 2) if self.independent else y
+
+    def stream(
+        self,
+        x: Window,
+        before: Float[Tensor, "B 1 C"],
+        observed: Observed | None = None,
+        state: Any = None,
+    ) -> tuple[Float[Tensor, "B T H C"], Any]:
+        """Forecast after every step of a stream, carrying `state` from the steps read so far.
+
+        `before` is the value just before the first step. With normalize="last" the net reads changes and
+        forecasts changes from each step's own value, so the level of the series never enters the state.
+        """
+        batch, steps, channels = x.shape
+        if self.independent:
+            x, before = self._fold(x), self._fold(before)
+            observed = None if observed is None else self._fold(observed)
+        moving = self.normalize == "last"
+        u = torch.cat([before, x], 1).diff(dim=1) if moving else x
+        output, state = self.reader(self._segments(u, observed), state)
+        y = self.readout(self.drop(output)).unflatten(-1, (self.horizon, x.shape[-1]))
+        y = y + x[:, :, None] if moving else y
+        if self.independent:
+            y = y.reshape(batch, channels, steps, self.horizon).permute(0, 2, 3, 1)
+        return y, state
+
+    def _direct(self, u: Window, observed: Observed | None, horizon: int) -> Float[Tensor, "B H C"]:
+        output, _ = self.reader(self._segments(u, observed))
+        y = self.readout(self.drop(output[:, -1])).unflatten(-1, (self.horizon, u.shape[-1]))
+        if horizon <= self.horizon:
+            return y[:, :horizon]
+        # Beyond the trained horizon the window slides over what was just forecast.
+        u = torch.cat([u, y], 1)[:, -u.shape[1] :]
+        observed = None if observed is None else _slide(observed, self.horizon)
+        return torch.cat([y, self.forward_normalised(u, observed, horizon - self.horizon)], 1)
+
+    def forward_normalised(
+        self, u: Window, observed: Observed | None, horizon: int
+    ) -> Float[Tensor, "B H C"]:
+        """`_direct` on a window that slid over forecasts: levelled again by its own last value or mean."""
+        shift, scale = self._level(u)
+        return self._direct((u - shift) / scale, observed, horizon) * scale + shift
+
+    def _recursive(self, u: Window, observed: Observed | None, horizon: int) -> Float[Tensor, "B H C"]:
+        output, state = self.reader(self._segments(u, observed))
+        last, blocks = u[:, -1:], []
+        for written in range(0, horizon, self.segment):
+            change = self.readout(self.drop(output[:, -1])).unflatten(-1, (self.segment, u.shape[-1]))
+            blocks.append(last + change)
+            last = blocks[-1][:, -1:]
+            if written + self.segment < horizon:
+                seen = None if observed is None else torch.ones_like(blocks[-1], dtype=torch.bool)
+                output, state = self.reader(self._segments(blocks[-1], seen), state)
+        return torch.cat(blocks, 1)[:, :horizon]
+
+    def _level(self, x: Window) -> tuple[Float[Tensor, "B 1 C"], Float[Tensor, "B 1 C"]]:
+        """Shift and scale of each window, by `normalize`."""
+        if self.normalize == "last":
+            return x[:, -1:], torch.ones_like(x[:, -1:])
+        if self.normalize == "mean":
+            variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
+            return mean, (variance + 1e-5).sqrt()
+        return torch.zeros_like(x[:, -1:]), torch.ones_like(x[:, -1:])
+
+    def _segments(self, u: Window, observed: Observed | None) -> Float[Tensor, "B steps values"]:
+        if self.gaps:
+            seen = torch.ones_like(u) if observed is None else observed.to(u.dtype)
+            u = torch.cat([u, seen], -1)
+        steps = u.shape[1] // self.segment
+        return self.embed(u.reshape(u.shape[0], steps, self.segment * u.shape[2]))  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _fold(x: Tensor) -> Tensor:
+        return x.transpose(1, 2).reshape(-1, x.shape[1], 1)
+
+
+def _slide(observed: Observed, steps: int) -> Observed:
+    """The mask of a window that slid `steps` forward over values that are all present."""
+    width = observed.shape[1]
+    ahead = torch.ones_like(observed[:, :1]).expand(-1, steps, -1)
+    return torch.cat([observed, ahead], 1)[:, -width:]
