@@ -1,5 +1,9 @@
-"""Shared by all tests: shapes in annotations are checked at run time, and random examples repeat exactly."""
+"""Shared by all tests: shapes in annotations are checked at run time, and random examples repeat exactly.
 
+One thread: on tensors this small, and with other work on the machine, threads only wait for each other.
+"""
+
+import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -9,3 +13,4 @@ install_import_hook(
 )
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci")
+torch.set_num_threads(1)

@@ -14,10 +14,12 @@ X = (0.5, -1.0)
 
 
 def sigmoid(a: float) -> float:
+    """1 / (1 + e^-a)."""
     return 1 / (1 + exp(-a))
 
 
 def tensors(**numbers: object) -> dict[str, Tensor]:
+    """Parameters in float64."""
     return {name: torch.tensor(value, dtype=torch.float64) for name, value in numbers.items()}
 
 
@@ -41,6 +43,7 @@ ELMAN = tensors(
 
 
 def elman(f: Callable[[float], float], a: float = 0.2, b: float = -0.1) -> list[list[float]]:
+    """Two units, written out."""
     told = []
     for x in X:
         a, b = (
@@ -99,6 +102,7 @@ PEEPHOLES = {"weight_ci": [0.9], "weight_cf": [-0.35], "weight_co": [0.45]}
 
 
 def lstm(wi: float, wf: float, wo: float, scale: float = 1.0) -> list[list[float]]:
+    """One memory cell, written out; its peepholes as arguments."""
     h, c, told = 0.3, -0.2, []
     for x in X:
         i = sigmoid(0.1 * x + 0.5 * h + 0.32 + wi * c)
@@ -156,6 +160,7 @@ def test_gru_by_hand(reset: str) -> None:
 
 
 def swapped(values: list[object], a: int, b: int) -> list[object]:
+    """The list with two places exchanged."""
     values = list(values)
     values[a], values[b] = values[b], values[a]
     return values

@@ -12,6 +12,7 @@ EYE = torch.eye(8)
 
 
 def started(cell: Cell, init: str = "auto", bias: bool = True, **choices: object) -> dict[str, Tensor]:
+    """Parameters for I = 5 and H = 8, filled."""
     params = {name: torch.full(shape, 9.0) for name, shape in cell.shapes(5, 8, bias).items()}
     cell.initialise(params, init, torch.Generator().manual_seed(0), **choices)  # type: ignore[arg-type]
     return params
@@ -84,9 +85,14 @@ def test_jordan_start() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "theirs", "extra"),
-    [(Elman(), nn.RNN, {}), (LSTM(), nn.LSTM, {}), (LSTM(proj_size=3), nn.LSTM, {"proj_size": 3}), (GRU(), nn.GRU, {})],
+    [
+        (Elman(), nn.RNN, {}),
+        (LSTM(), nn.LSTM, {}),
+        (LSTM(proj_size=3), nn.LSTM, {"proj_size": 3}),
+        (GRU(), nn.GRU, {}),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_torch_draws(cell: Cell, theirs: type[nn.RNNBase], extra: dict[str, int]) -> None:
     """init="torch" gives the very weights of torch.nn from the same seed."""
     torch.manual_seed(3)

@@ -6,7 +6,7 @@ Letters: `B` batch, `T` time, `I` input features, `H` hidden units, `P` width of
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -243,8 +243,8 @@ class Recurrent(nn.Module, ABC):
             for z, s in zip(zones, state, strict=True)
         ]
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Recurrent":
+        moved: Recurrent = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.flatten_parameters()
         return moved
 
