@@ -31,8 +31,8 @@ class Limits:
         """Time used so far."""
         return time.monotonic() - self._start
 
-    @seconds.setter
-    def seconds(self, used: float) -> None:
+    def resume(self, used: float) -> None:
+        """Count on from the time that a run had used before it was interrupted."""
         self._start = time.monotonic() - used
 
     def steps(self, per_epoch: int) -> int:

@@ -287,7 +287,7 @@ class _Run:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` returned."""
         self.epoch, self.done, self.step = state["epoch"], state["done"], state["step"]
-        self.limits.seconds = state["seconds"]
+        self.limits.resume(state["seconds"])
         self.guard.load_state_dict(state["guard"])
         self.best.load_state_dict(state["best"])
         self.schedule.load_state_dict(state["schedule"])
