@@ -8,14 +8,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 SMOKE = """
-import sys, pathlib, importlib, pkgutil, regen
+import sys, pathlib, importlib, inspect, pkgutil, regen
 here = pathlib.Path(sys.argv[1]).resolve()
 assert here in pathlib.Path(regen.__file__).resolve().parents, f"imported {regen.__file__}, not the wheel"
 for module in pkgutil.iter_modules(regen.__path__, "regen."):
     if module.name != "regen.__main__":
         importlib.import_module(module.name)
 for name in getattr(sys.modules.get("regen.datasets"), "__all__", ()):
-    getattr(regen.datasets, name)()
+    if inspect.isfunction(load := getattr(regen.datasets, name)):
+        load()
 print(f"wheel: regen {regen.__version__} imports, and its data sets load, away from the checkout")
 """
 
