@@ -49,7 +49,7 @@ class Limits:
             return f"Reached max_epochs={self.max_epochs}."
         if step >= self.max_steps:
             return f"Reached max_steps={self.max_steps}."
-        if self.seconds >= self.max_time:
+        if step and self.seconds >= self.max_time:
             return f"Reached max_time={self.max_time:g}s after {_count(epochs, 'epoch')}."
         return ""
 

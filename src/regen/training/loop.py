@@ -25,6 +25,7 @@ from regen.training.plan import Training
 from regen.training.player import Player
 from regen.training.schedule import Schedule
 from regen.training.seat import Seat
+from regen.training.tree import clone
 
 __all__ = ["train"]
 
@@ -277,8 +278,8 @@ class _Run:
             "seconds": self.limits.seconds,
             "guard": self.guard.state_dict(),
             "best": self.best.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "terms": dict(self.terms),
+            "schedule": clone(self.schedule.state_dict()),
+            "terms": clone(self.terms),
             "means": self.means.state_dict(),
             "rows": list(self.history.rows),
             "chance": self.chance.state_dict(),

@@ -78,7 +78,7 @@ class Seat:
         return {
             "module": clone(self.module.state_dict()),
             "optimizer": clone(self.optimizer.state_dict()),
-            "rate": self.rate.state_dict(),
+            "rate": clone(self.rate.state_dict()),
             "memory": None if self._memory is None else clone(self._memory.state_dict()),
             "moved": self.moved,
         }
