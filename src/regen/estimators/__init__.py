@@ -2,5 +2,6 @@
 
 from regen.estimators.backtest import Backtest
 from regen.estimators.forecaster import Forecaster
+from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
 
-__all__ = ["Backtest", "Forecaster"]
+__all__ = ["Backtest", "Forecaster", "SequenceClassifier", "SequenceRegressor"]

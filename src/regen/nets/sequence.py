@@ -1,0 +1,141 @@
+"""The network behind the sequence estimators: it reads a whole sequence and answers once.
+
+Letters: `B` batch, `T` steps, `S` recurrent steps (segments), `F` features, `K` outputs (classes or targets),
+`W` width of what all directions of the recurrent net say at a step.
+"""
+
+from typing import Any, Literal, final
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regen.cells import Cell
+from regen.nets.recurrent import recurrent
+
+__all__ = ["Pool", "SequenceNet"]
+
+Pool = Literal["last", "mean", "max", "all"]
+
+
+@final
+class SequenceNet(nn.Module):
+    """Sequence in, K numbers out: cut into segments, read, pool over time, write the answer.
+
+    Parameters
+    ----------
+    cell : a cell or its name.
+    features, outputs : F and K.
+    hidden, layers, bidirectional, dropout : the recurrent net; dropout acts between layers and before the
+        readout.
+    segment : steps of the sequence per recurrent step; the end is padded with zeros to a whole segment.
+    pool : what of the unfolded outputs reaches the readout: the "last" step of each direction (the end forward,
+        the start backward), the "mean" or "max" over the valid steps, or "all" three side by side.
+    options : for the recurrent net, such as ``backend=``.
+
+    Attributes
+    ----------
+    reader : the recurrent net.
+    """
+
+    def __init__(
+        self,
+        cell: str | Cell,
+        features: int,
+        outputs: int,
+        *,
+        hidden: int,
+        layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        segment: int = 1,
+        pool: Pool = "all",
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.segment, self.pool, self.bidirectional = segment, pool, bidirectional
+        self.embed = (
+            nn.Sequential(nn.Linear(segment * features, hidden), nn.ReLU()) if segment > 1 else nn.Identity()
+        )
+        self.reader = recurrent(
+            cell,
+            hidden if segment > 1 else features,
+            hidden,
+            num_layers=layers,
+            bidirectional=bidirectional,
+            dropout=dropout if layers > 1 else 0.0,
+            **options,
+        )
+        self.drop = nn.Dropout(dropout)
+        width = self.reader.output_size * (2 if bidirectional else 1)
+        self.readout = nn.Linear(width * (3 if pool == "all" else 1), outputs)
+
+    def forward(
+        self, x: Float[Tensor, "B T F"], lengths: Int64[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B K"]:
+        """Answer for each sequence; `lengths` are the valid steps of each row (all of them when None)."""
+        output, valid = self._read(x, lengths)
+        kinds = ("last", "mean", "max") if self.pool == "all" else (self.pool,)
+        pooled = {"last": self._last, "mean": _mean, "max": _max}
+        return self.readout(self.drop(torch.cat([pooled[kind](output, valid) for kind in kinds], 1)))  # type: ignore[no-any-return]
+
+    def answers(
+        self, x: Float[Tensor, "B T F"], lengths: Int64[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B S K"]:
+        """The answer of every unfolded copy: what the net would say had the sequence ended at its segment.
+
+        A sequence that is over keeps its answer, so the last answers are those of `forward`. One reading gives
+        all of them, except that a bidirectional net must read every beginning anew.
+        """
+        if self.bidirectional:
+            ends = range(self.segment, x.shape[1] + self.segment, self.segment)
+            read = torch.full_like(x[:, 0, 0], x.shape[1], dtype=torch.int64) if lengths is None else lengths
+            return torch.stack([self(x[:, :end], read.clamp(max=end)) for end in ends], 1)
+        output, valid = self._read(x, lengths)
+        steps = torch.arange(1, output.shape[1] + 1, device=x.device)
+        past = {
+            "last": output,
+            "mean": output.cumsum(1) / steps[:, None],
+            "max": output.cummax(1).values,
+        }
+        kinds = ("last", "mean", "max") if self.pool == "all" else (self.pool,)
+        answers = self.readout(self.drop(torch.cat([past[kind] for kind in kinds], 2)))
+        reached = torch.minimum(steps, valid.sum(1, keepdim=True)) - 1
+        return answers.gather(1, reached[..., None].expand(-1, -1, answers.shape[2]))  # type: ignore[no-any-return]
+
+    def _read(
+        self, x: Float[Tensor, "B T F"], lengths: Int64[Tensor, " B"] | None
+    ) -> tuple[Float[Tensor, "B S W"], Bool[Tensor, "B S"]]:
+        """What the recurrent net says at every segment, and which segments hold at least one valid step."""
+        if lengths is not None:
+            x = x * _before(lengths, x.shape[1])[..., None]
+        x = F.pad(x, (0, 0, 0, -x.shape[1] % self.segment))
+        steps = x.shape[1] // self.segment
+        u = self.embed(x.reshape(x.shape[0], steps, self.segment * x.shape[2]))
+        read = None if lengths is None else -(-lengths // self.segment)
+        output, _ = self.reader(u, lengths=read)
+        if read is None:
+            return output, torch.ones(output.shape[:2], dtype=torch.bool, device=x.device)
+        return output, _before(read, steps)
+
+    def _last(self, output: Float[Tensor, "B S W"], valid: Bool[Tensor, "B S"]) -> Float[Tensor, "B W"]:
+        """The output of each direction after it has read everything: the end forward, the start backward."""
+        rows = torch.arange(output.shape[0], device=output.device)
+        end = output[rows, valid.sum(1) - 1]
+        if not self.bidirectional:
+            return end
+        half = output.shape[2] // 2
+        return torch.cat([end[:, :half], output[:, 0, half:]], 1)
+
+
+def _before(lengths: Int64[Tensor, " B"], steps: int) -> Bool[Tensor, "B S"]:
+    return torch.arange(steps, device=lengths.device) < lengths[:, None]
+
+
+def _mean(output: Float[Tensor, "B S W"], valid: Bool[Tensor, "B S"]) -> Float[Tensor, "B W"]:
+    return (output * valid[..., None]).sum(1) / valid.sum(1, keepdim=True)
+
+
+def _max(output: Float[Tensor, "B S W"], valid: Bool[Tensor, "B S"]) -> Float[Tensor, "B W"]:
+    return output.masked_fill(~valid[..., None], -torch.inf).amax(1)
