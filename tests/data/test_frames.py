@@ -1,6 +1,8 @@
 """Series of every kind in, the same kind out; dates continued; refusals in exact words."""
 
 import json
+import subprocess
+import sys
 from datetime import date
 
 import numpy as np
@@ -501,3 +503,29 @@ def test_append_refusals(other, sentence):
     with pytest.raises(ValueError) as refusal:
         read_series(THREE).append(read_series(other))
     assert str(refusal.value) == sentence
+
+
+BARE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+
+class Absent(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("pandas", "polars", "pyarrow"):
+            raise ModuleNotFoundError(name, name=name)
+
+
+sys.meta_path.insert(0, Absent())
+from regen.data import frames, season
+
+series = frames.read_series([1, 2, None, 4])
+answer = frames.like(series, {"y": season.seasonal_naive(series.values, 1, 2)[:, 0]})
+print(answer.tolist(), sorted({"pandas", "polars", "pyarrow"} & set(sys.modules)))
+"""
+
+
+def test_numpy_alone_is_enough():
+    """Where no table library can be imported, lists and arrays still work."""
+    done = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[4.0, 4.0] []", done.stderr
