@@ -1,9 +1,50 @@
-"""regen: recurrent and generative networks with one scikit-learn API."""
+"""regen: recurrent and generative networks with one scikit-learn API.
 
-from regen import cells
-from regen.estimators import Forecaster
+>>> import regen
+>>> model = regen.Forecaster(cell="gru", horizon=6)  # networks that remember
+>>> net = regen.nn.LSTM(8, 32, peephole="full")  # the same layers as torch modules
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from regen import cells, datasets, nn
 from regen.training import Training
+
+if TYPE_CHECKING:
+    from regen.estimators import Forecaster, SequenceClassifier, SequenceRegressor
+    from regen.persistence import load, save
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["Forecaster", "Training", "__version__", "cells"]
+__all__ = [
+    "Forecaster",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "Training",
+    "__version__",
+    "cells",
+    "datasets",
+    "load",
+    "nn",
+    "save",
+]
+
+# Estimators import scikit-learn, which takes as long as torch itself: they come when first asked for.
+_WHEN_ASKED = {
+    "Forecaster": "regen.estimators",
+    "SequenceClassifier": "regen.estimators",
+    "SequenceRegressor": "regen.estimators",
+    "load": "regen.persistence",
+    "save": "regen.persistence",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHEN_ASKED:
+        raise AttributeError(f"module 'regen' has no attribute {name!r}")
+    return getattr(import_module(_WHEN_ASKED[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

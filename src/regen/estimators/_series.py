@@ -32,9 +32,10 @@ class Scale:
 
     @classmethod
     def of(cls, values: Values) -> "Scale":
-        """Mean and standard deviation of the observed values of each column."""
-        center, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-        return cls(center, np.where(scale > 1e-12 * np.abs(center), scale, 0.0))
+        """Mean and standard deviation of the observed values of each column; a constant is its own exact mean."""
+        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        center = np.where(low == high, low, np.nanmean(values, axis=0))
+        return cls(center, np.where(low == high, 0.0, np.nanstd(values, axis=0)))
 
     def apply(self, series: Series, device: torch.device | str = "cpu") -> "Scaled":
         """Standardised float32 values (N, C) with gaps filled, and a mask of what was observed."""
@@ -101,6 +102,16 @@ def check_length(n_steps: int, window: int, horizon: int) -> None:
             f"y has {n_steps} steps; window={window} and horizon={horizon} need at least {window + horizon}."
             " Shorten the window or give more data."
         )
+
+
+def check_observed(series: Series, cut: int) -> None:
+    """Refuse a column without a single value in the training part, the first `cut` steps."""
+    for name, seen in zip(series.names, series.observed[:cut].any(axis=0), strict=True):
+        if not seen:
+            raise ValueError(
+                f"Column {name!r} of y has only missing values in its first {cut} steps, which train the network."
+                " Start y later, or leave the column out."
+            )
 
 
 def first_validation_target(n_steps: int, window: int, horizon: int, validation: float) -> int:

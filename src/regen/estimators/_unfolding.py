@@ -194,9 +194,7 @@ class StreamUnfolding(Unfolding):
         """Place t is every `window`-th step, counted from the first held-out one."""
         cost, observed = self._held_out_costs()
         places = [slice(place, None, self.window) for place in range(min(self.window, len(cost)))]
-        return torch.stack(
-            [mean(cost[at], None if observed is None else observed[at]) for at in places]
-        )
+        return torch.stack([mean(cost[at], None if observed is None else observed[at]) for at in places])
 
     def errors(self, most: int) -> Tensor:
         forecasts, targets, observed = self._held_out()

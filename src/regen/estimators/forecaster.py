@@ -18,6 +18,7 @@ from regen.estimators._series import (
     Scaled,
     Values,
     check_length,
+    check_observed,
     choose_window,
     first_validation_target,
     half_widths,
@@ -35,7 +36,7 @@ from regen.estimators._unfolding import (
     still,
 )
 from regen.estimators.backtest import Backtest, backtest
-from regen.nets.forecast import WindowNet
+from regen.nets.forecast import Decoding, Normalize, WindowNet
 from regen.objectives.supervised import OBJECTIVES
 from regen.training.plan import Training
 
@@ -63,9 +64,9 @@ class Forecaster(Estimator):
         and often forecasts better (SegRNN, Lin et al. 2023); then window must be a multiple of it.
     channels : "joint" reads all columns together; "independent" reads each alone with the same weights, which is
         better when columns are many and alike.
-    normalize : "last" forecasts changes from the window's last value, "mean" removes each window's mean and scale,
-        "none" reads standardised values as they are. Without one of the first two, series whose level drifts are
-        forecast badly.
+    normalize : "mean" removes the mean and scale of each window, "last" subtracts its last value, "none" reads
+        standardised values as they are. Series whose level drifts are forecast badly without one of the first two;
+        "mean" is less led astray by a last value that is mostly noise.
     decoding : "direct" writes the horizon at once; "recursive" writes one segment and reads it back.
     bptt : "full" unfolds every window on its own and trains on what follows it. An int k trains on contiguous
         streams, forecasting after every step: the state is carried from window to window, and gradients are cut
@@ -108,6 +109,9 @@ class Forecaster(Estimator):
         **SHARED,
     }
 
+    net_: WindowNet
+    stream_: Mapping[str, Any]
+
     def __init__(
         self,
         cell: str | Cell = "lstm",
@@ -118,8 +122,8 @@ class Forecaster(Estimator):
         dropout: float = 0.0,
         segment: int = 1,
         channels: str = "joint",
-        normalize: str = "last",
-        decoding: str = "direct",
+        normalize: Normalize = "mean",
+        decoding: Decoding = "direct",
         bptt: int | str = "full",
         *,
         max_epochs: int = 100,
@@ -256,6 +260,7 @@ class Forecaster(Estimator):
             self.feature_names_in_ = np.array(series.names, dtype=object)
         self.gaps_ = not series.observed.all()
         cut = first_validation_target(len(series), self.window_, self.horizon, self._plan.validation)
+        check_observed(series, cut)
         scale = Scale.of(series.values[:cut])
         self.center_, self.scale_ = scale.center, scale.scale
         return cut
@@ -266,6 +271,10 @@ class Forecaster(Estimator):
             raise ValueError(
                 f"window={self.window_} is no multiple of segment={self.segment}."
                 f" Take window={-(-self.window_ // self.segment) * self.segment}."
+            )
+        if self._plan.loss == "cross_entropy":
+            raise ValueError(
+                "loss='cross_entropy' is for classes; a Forecaster forecasts numbers. Take 'mae', 'mse' or 'huber'."
             )
         if self.bptt == "full":
             return
@@ -346,7 +355,7 @@ class Forecaster(Estimator):
         windows = Windows(data.values, self.window_, 0)
         masks = None if seen is None else Windows(seen, self.window_, 0)
         with still(self.net_):
-            for some in starts.split(EVALUATION_BATCH):
+            for some in torch.split(starts, EVALUATION_BATCH):
                 mask = None if masks is None else masks.gather(some)[0]
                 found.append(self.net_(windows.gather(some)[0], mask))
         return self._scale.undo(torch.cat(found))
