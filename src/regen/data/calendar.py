@@ -31,7 +31,7 @@ class Step:
     day: int = 0
 
     def after(self, dates: NDArray[Any], n: Any) -> NDArray[Any]:
-        """The dates `n` steps after `dates`; n and dates broadcast, n may be negative."""
+        """The dates `n` steps after `dates` (n,) or (); they broadcast, and n may be negative."""
         dates, steps = np.asarray(dates), np.asarray(n, dtype=np.int64) * self.count
         if self.unit == "1":
             return np.asarray(dates + steps)
@@ -48,7 +48,7 @@ class Step:
         return np.asarray((dates + steps.astype(f"m8[{self.unit}]")).astype(dates.dtype))
 
     def obeyed(self, dates: NDArray[Any]) -> NDArray[np.bool_]:
-        """(n - 1,) whether each date but the last is one this step can stand on, and the next follows it."""
+        """Whether each of `dates` (n,) but the last fits this step, and the next follows it: (n - 1,) bool."""
         here = dates[:-1]
         on_step = np.is_busday(here.astype("M8[D]")) if self.unit == "B" else self.after(here, 0) == here
         return np.asarray(on_step & (self.after(here, 1) == dates[1:]))

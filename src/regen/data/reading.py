@@ -50,7 +50,7 @@ class Kind:
     period: str | None = None
 
     def dates_on(self, dates: NDArray[Any], other: Kind) -> NDArray[Any]:
-        """`dates` of this kind on the clock and in the unit of another."""
+        """`dates` (N,) of this kind on the clock and in the unit of another."""
         if self.tz != other.tz:
             raise ValueError(
                 f"The dates of y have {_zone(self.tz)}; the model was fitted with {_zone(other.tz)}."
@@ -78,7 +78,7 @@ class Reading(NamedTuple):
 
 
 def read(y: Any, time: str | None, target: str | Sequence[str] | None) -> Reading:
-    """Take `y` apart; the arguments are those of `read_series`."""
+    """Take `y`, (N,) or (N, C), apart; the arguments are those of `read_series`."""
     try:
         table = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
         unique = not isinstance(table, nw.DataFrame) or len(set(table.columns)) == len(table.columns)
