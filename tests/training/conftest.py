@@ -1,13 +1,14 @@
 """A small problem, the same in every training test: rows, a net with dropout, and a feed in shuffled order."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from regen.training import Player
+from regen.training import History, Player, Training, alternate, solo, train
 
 
 @dataclass
@@ -58,10 +59,102 @@ class Toy:
         return nn.utils.parameters_to_vector(self.net.parameters()).detach().clone()
 
 
+class Crash(Exception):
+    """The power goes out."""
+
+
+class Carried:
+    """A state that a loss carries from batch to batch."""
+
+    def __init__(self) -> None:
+        self.state = torch.zeros(2)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state."""
+        return {"state": self.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it back."""
+        self.state = state["state"]
+
+
+class Experiment:
+    """One run from scratch: fresh nets, fresh generators; `crash` is the move at which the power goes out."""
+
+    def __init__(self, crash: int | None = None, players: int = 1, seed: int = 5) -> None:
+        self.toys = [Toy(seed=number) for number in range(players)]
+        self.carried = [Carried() for _ in self.toys]
+        self.crash, self.moves, self.evaluations = crash, 0, 0
+        self.generator = torch.Generator().manual_seed(seed)
+        self.bad_moves: set[int] = set()
+        torch.manual_seed(seed)
+
+    def loss(self, number: int) -> Callable[[Any], dict[str, Tensor]]:
+        """The loss of one player; it runs through the others, and carries its state."""
+
+        def compute(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+            self.moves += 1
+            if self.moves == self.crash:
+                raise Crash
+            carried = self.carried[number]
+            output = sum(toy.net(batch[0]) for toy in self.toys) + 0.5 * carried.state
+            carried.state = output.detach().mean(0)
+            cost = (output - batch[1]).square().mean()
+            return {
+                "loss": cost * torch.nan if self.moves in self.bad_moves else cost,
+                "half": cost / 2,
+                "same": cost,
+            }
+
+        return compute
+
+    def validate(self) -> dict[str, float]:
+        """A loss with noise in it, so that torch's generator matters in validation as well."""
+        return {
+            "loss": float(self.toys[0].loss((self.toys[0].inputs, self.toys[0].targets)) + torch.rand(()))
+        }
+
+    def run(
+        self, max_epochs: int = 5, fingerprint: str = "rows", learning_rate: float = 0.03, **fields: Any
+    ) -> History:
+        """Train."""
+        players = [
+            Player(f"p{n}", toy.net, self.loss(n), memory=self.carried[n]) for n, toy in enumerate(self.toys)
+        ]
+        schedule = solo("p0") if len(players) == 1 else alternate(p0=2, p1=1)
+        return train(
+            players,
+            schedule,
+            self.toys[0].feed,
+            Training(**fields),
+            max_epochs=max_epochs,
+            learning_rate=learning_rate,
+            validate=self.validate,
+            generator=self.generator,
+            fingerprint=fingerprint,
+        )
+
+    def weights(self) -> Tensor:
+        """All weights."""
+        return torch.cat([toy.weights() for toy in self.toys])
+
+
 @pytest.fixture
 def toy() -> type[Toy]:
     """The maker of toys."""
     return Toy
+
+
+@pytest.fixture
+def experiment() -> type[Experiment]:
+    """The maker of runs that can crash."""
+    return Experiment
+
+
+@pytest.fixture
+def crash() -> type[Crash]:
+    """What a run raises when the power goes out."""
+    return Crash
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """The training plan: a plain value that refuses in words and that scikit-learn can copy and search."""
 
-import pickle
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +89,9 @@ def test_accepted(fields: dict[str, Any]) -> None:
 def test_scikit_learn_copies_and_searches() -> None:
     """`clone` makes an equal but separate plan; nested names reach its fields."""
     model = Holder(Training(batch_size=8))
-    copy = clone(model)
-    assert copy.training == model.training and copy.training is not model.training
-    copy.set_params(training__max_time="9s")
-    assert copy.training.max_time == "9s" and model.training.max_time is None
+    twin = clone(model)
+    assert twin.training == model.training and twin.training is not model.training
+    twin.set_params(training__max_time="9s")
+    assert twin.training.max_time == "9s" and model.training.max_time is None
     assert model.get_params()["training__batch_size"] == 8
-    assert pickle.loads(pickle.dumps(model.training)) == model.training
+    assert copy.deepcopy(model.training) == model.training

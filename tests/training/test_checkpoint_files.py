@@ -1,0 +1,177 @@
+"""Checkpoint files: what does not fit or cannot be read is refused, and a full disk ends nothing."""
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from regen.training.checkpoint import read_tree, write_tree
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"batch_size": 9}, "batch_size was 32 and is now 9"),
+        ({"optimizer": "sgd"}, "optimizer was 'adam' and is now 'sgd'"),
+        ({"learning_rate": 0.5}, "learning_rate was 0.03 and is now 0.5"),
+        ({"clip": None}, "clip was 1.0 and is now None"),
+        ({"fingerprint": "columns"}, "the data are not the same"),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_of_another_run_is_refused(
+    experiment: Any, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    """It says what differs and what to do."""
+    path = tmp_path / "run.ckpt"
+    experiment().run(max_epochs=1, checkpoint=path)
+    other = experiment()
+    with pytest.raises(ValueError) as refusal:
+        other.run(checkpoint=path, **change)
+    assert str(refusal.value) == (
+        f"The checkpoint {str(path)!r} belongs to another run: {words}. Delete the file or choose another path."
+    )
+    assert torch.equal(other.toys[0].weights(), other.toys[0].before)
+
+
+def test_a_checkpoint_of_another_network_is_refused(experiment: Any, tmp_path: Path) -> None:
+    """The first weight that differs is named."""
+    path = tmp_path / "run.ckpt"
+    experiment().run(max_epochs=1, checkpoint=path)
+    other = experiment()
+    other.toys[0].net[3] = torch.nn.Linear(7, 1)
+    with pytest.raises(
+        ValueError, match=r"the weight 'p0.3.weight' was of shape \(2, 7\) and is now of shape \(1, 7\)"
+    ):
+        other.run(checkpoint=path)
+    other.toys[0].net.append(torch.nn.Linear(1, 1))
+    other.toys[0].net[3] = torch.nn.Linear(7, 2)
+    with pytest.raises(ValueError, match=r"the weight 'p0.4.weight' was absent and is now of shape \(1, 1\)"):
+        other.run(checkpoint=path)
+    with pytest.raises(
+        ValueError, match=r"the turns was 'alternate\(p0=1\)' and is now 'alternate\(p0=2, p1=1\)'"
+    ):
+        experiment(players=2).run(checkpoint=path)
+
+
+def test_a_schedule_laid_out_over_the_run_cannot_be_extended(experiment: Any, tmp_path: Path) -> None:
+    """A cosine that has come to its end does not go on; said in words."""
+    path = tmp_path / "run.ckpt"
+    experiment().run(max_epochs=1, checkpoint=path, schedule="cosine")
+    with pytest.raises(ValueError) as refusal:
+        experiment().run(max_epochs=2, checkpoint=path, schedule="cosine")
+    assert str(refusal.value) == (
+        f"The checkpoint {str(path)!r} belongs to another run: the length of the run (which its learning rates are "
+        "laid out over) was '7 steps' and is now '14 steps'. Delete the file or choose another path."
+    )
+
+
+def damaged(path: Path, how: str) -> None:
+    """Spoil a checkpoint, or put something else in its place."""
+    whole = path.read_bytes()
+    if how == "truncated":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif how == "cut by a byte":
+        path.write_bytes(whole[:-1])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "garbage":
+        path.write_bytes(b"\x07" * 4000)
+    elif how == "a model":
+        save_file({"a": torch.zeros(2)}, path, {"format": "pt"})
+    elif how == "no metadata":
+        save_file({"a": torch.zeros(2)}, path)
+    elif how == "not json":
+        save_file({}, path, {"format": "regen checkpoint", "version": "1", "state": "{"})
+    elif how == "json of something else":
+        save_file(
+            {}, path, {"format": "regen checkpoint", "version": "1", "state": json.dumps({"tensor": "0"})}
+        )
+    elif how == "a folder":
+        path.unlink()
+        path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("truncated", "cut by a byte", "empty", "garbage", "a model", "no metadata", "not json"),
+        *("json of something else", "a folder"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(experiment: Any, tmp_path: Path, how: str) -> None:
+    """Whatever is wrong with the file, one sentence says so."""
+    path = tmp_path / "run.ckpt"
+    experiment().run(max_epochs=1, checkpoint=path)
+    damaged(path, how)
+    with pytest.raises(ValueError) as refusal:
+        experiment().run(checkpoint=path)
+    assert str(refusal.value) == (
+        f"{str(path)!r} is no checkpoint, or is damaged. Delete the file or choose another path."
+    )
+
+
+def test_a_checkpoint_of_another_version_is_refused(experiment: Any, tmp_path: Path) -> None:
+    """The format's number is checked before anything else is read."""
+    path = tmp_path / "run.ckpt"
+    save_file({}, path, {"format": "regen checkpoint", "version": "2", "state": "?"})
+    with pytest.raises(ValueError) as refusal:
+        experiment().run(checkpoint=path)
+    assert str(refusal.value) == (
+        f"The checkpoint {str(path)!r} was written by another version of this package (format 2, this one reads 1). "
+        "Delete the file or choose another path."
+    )
+
+
+def test_a_full_disk_does_not_end_the_run(
+    experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One warning in words; the last whole checkpoint stays, no scrap is left, and the weights are as ever."""
+    whole, path = experiment(), tmp_path / "run.ckpt"
+    whole.run()
+    experiment().run(max_epochs=1, checkpoint=path)
+    before = path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("regen.training.checkpoint.os.fsync", full)
+    second = experiment()
+    with pytest.warns(RuntimeWarning) as told:
+        history = second.run(checkpoint=path)
+    assert [str(warning.message) for warning in told] == [
+        f"The checkpoint {str(path)!r} could not be written (No space left on device). "
+        "Training goes on, but cannot be resumed from where it is now."
+    ]
+    assert history.stopped == "Reached max_epochs=5."
+    assert torch.equal(second.weights(), whole.weights())
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["run.ckpt"]
+
+
+def test_folders_are_made(experiment: Any, tmp_path: Path) -> None:
+    """The folder of the checkpoint need not exist."""
+    path = tmp_path / "a b" / "c" / "run.ckpt"
+    experiment().run(max_epochs=1, checkpoint=str(path))
+    assert path.is_file() and os.listdir(path.parent) == ["run.ckpt"]
+
+
+def test_trees_come_back_as_they_were(tmp_path: Path) -> None:
+    """Tensors of every kind, tuples, numbers, infinities, and keys that are numbers."""
+    tree = {
+        "a": [1, 2.5, None, True, "x", (3, torch.tensor(4.0, dtype=torch.bfloat16))],
+        "b": {0: torch.arange(6).reshape(2, 3).T, "1": torch.zeros(0, 2, dtype=torch.float64)},
+        "c": [float("inf"), 0.1 + 0.2, {}, [], ()],
+    }
+    write_tree(tmp_path / "tree", tree)
+    back = read_tree(tmp_path / "tree")
+    assert back["a"][:5] == tree["a"][:5] and back["c"] == tree["c"]
+    assert isinstance(back["a"][5], tuple) and torch.equal(back["a"][5][1], tree["a"][5][1])
+    assert back["a"][5][1].dtype == torch.bfloat16
+    assert torch.equal(back["b"][0], tree["b"][0]) and back["b"]["1"].shape == (0, 2)
+    with pytest.raises(TypeError, match=r"^A set cannot be saved in a checkpoint\.$"):
+        write_tree(tmp_path / "tree", {"a": {1}})
