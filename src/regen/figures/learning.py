@@ -1,0 +1,105 @@
+"""How a network learned: the loss of every epoch, and the cost of every unfolded copy."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regen.figures.style import GREY, INK, columns_of, labelled, shown
+
+__all__ = ["learning_curves", "loss_per_step"]
+
+Values = NDArray[np.float64]
+
+
+def learning_curves(history: Any, *, unit: str = "") -> Any:
+    """The loss of every epoch, on the data trained on and on those held out, with the epoch whose weights were kept.
+
+    What to read: both lines should fall and level off. When the held-out one turns up while the other still falls,
+    the network has begun to learn its training data by heart; training stops soon after, and the weights of the
+    marked epoch are kept. Lines that are still falling at their right end ask for more epochs.
+
+    Parameters
+    ----------
+    history : ``history_`` of an estimator: a table (or dict of columns) of one row per epoch, with ``epoch``, a
+        ``<player>.loss`` for each player and, where data were held out, ``validation.loss``.
+    unit : unit of the loss, for the axis. The axis is logarithmic when losses differ by more than ten times.
+    """
+    columns = columns_of(history)
+    names = [name for name in columns if name.endswith(".loss") and not name.startswith("schedule.")]
+    if not names or not len(columns["epoch"]):
+        raise ValueError("history has no epochs. Fit the model first, and give its history_.")
+    epoch = columns["epoch"]
+    ends = [name for name in names if name.startswith("validation.")] or names[:1]
+    judged = columns[ends[0]]
+    lines = {_curve_name(name, names): (epoch, columns[name]) for name in names}
+    figure = labelled(lines, log=_spans_decades([columns[name] for name in names]))
+    if np.isfinite(judged).any():
+        best = int(np.nanargmin(np.where(np.isfinite(judged), judged, np.nan)))
+        words = "lowest" if ends[0].startswith("validation.") else "lowest (nothing held out)"
+        figure.add_vline(x=float(epoch[best]), line={"color": GREY, "width": 1, "dash": "dot"})
+        figure.add_scatter(
+            x=[epoch[best]],
+            y=[judged[best]],
+            mode="markers",
+            name=words,
+            hoverinfo="skip",
+            marker={"size": 10, "color": "#ffffff", "line": {"color": INK, "width": 2}},
+        )
+        late = epoch[best] > (epoch[0] + epoch[-1]) / 2
+        figure.add_annotation(
+            x=epoch[best],
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            xanchor="right" if late else "left",
+            text=f"{words}: {judged[best]:.3g} at epoch {epoch[best]:g}",
+            showarrow=False,
+            font={"color": INK},
+        )
+    figure.update_xaxes(title_text="epoch (one pass over the training data)")
+    figure.update_yaxes(title_text=shown(f"loss ({unit})" if unit else "loss"))
+    return figure
+
+
+def loss_per_step(costs: Any, *, segment: int = 1, unit: str = "") -> Any:
+    """The cost of every copy of the unfolded network, against the steps that it had read by then.
+
+    What to read: the first copy has read one segment and knows little. The curve falls as far as the network
+    remembers: where it is flat, reading further back no longer helps. A curve that rises at its end forgets what it
+    knew, or reads further than it can carry.
+
+    Parameters
+    ----------
+    costs : (copies,) ``loss_per_step_`` of an estimator, or a dict of name -> such an array, drawn together.
+    segment : steps read by each copy.
+    unit : unit of the cost, for the axis.
+    """
+    named = costs if isinstance(costs, Mapping) else {"": costs}
+    lines = {}
+    for name, each in named.items():
+        cost = np.asarray(each, dtype=np.float64)
+        if cost.ndim != 1 or not len(cost):
+            raise ValueError(f"costs must have shape (copies,). Got {cost.shape} instead.")
+        lines[str(name)] = (segment * np.arange(1.0, len(cost) + 1), cost)
+    figure = labelled(lines, mode="lines+markers" if max(map(len, named.values())) <= 60 else "lines")
+    figure.update_xaxes(title_text="steps read")
+    figure.update_yaxes(title_text=shown(f"mean cost ({unit})" if unit else "mean cost"))
+    return figure
+
+
+def _spans_decades(curves: Sequence[Values]) -> bool:
+    """Whether positive losses differ by more than ten times."""
+    values = np.concatenate(curves)
+    values = values[np.isfinite(values)]
+    return len(values) > 0 and bool(values.min() > 0 and values.max() > 10 * values.min())
+
+
+def _curve_name(name: str, names: Sequence[str]) -> str:
+    """Words for a column of losses; with one player, its name says nothing."""
+    player = name.removesuffix(".loss")
+    if player == "validation":
+        return "held out"
+    players = [each for each in names if each != "validation.loss"]
+    return "training" if len(players) == 1 else player

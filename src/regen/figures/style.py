@@ -1,0 +1,131 @@
+"""One quiet style for every figure, and the few ways of drawing that several figures share."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from regen._optional import require
+
+__all__ = ["BLUE", "GREY", "INK", "VERMILLION", "columns_of", "labelled", "new_figure", "shown", "template"]
+
+INK, GREY, RULE = "#1f2328", "#6b7178", "#dfe2e6"
+BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#c65400", "#00795a", "#a8537f"
+COLOURS = (BLUE, VERMILLION, GREEN, PURPLE)
+HEIGHT = 320
+NARROW_LABEL = 0.085
+"""Least distance between two labels, as a share of the height of the axis."""
+
+Values = NDArray[np.float64]
+
+
+def template() -> Any:
+    """The style of every figure here, as a plotly template: ``figure.update_layout(template=template())``."""
+    axis = {
+        "automargin": True,
+        "gridcolor": RULE,
+        "linecolor": GREY,
+        "tickfont": {"color": GREY},
+        "title": {"font": {"size": 13, "color": GREY}, "standoff": 10},
+        "zeroline": False,
+    }
+    return _plotly().layout.Template(
+        layout={
+            "autosize": True,
+            "height": HEIGHT,
+            "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 13, "color": INK},
+            "paper_bgcolor": "#ffffff",
+            "plot_bgcolor": "#ffffff",
+            "colorway": COLOURS,
+            "margin": {"l": 8, "r": 12, "t": 40, "b": 8},
+            "showlegend": False,
+            "hovermode": "x unified",
+            "xaxis": axis | {"showgrid": False, "ticks": "outside", "showline": True},
+            "yaxis": axis,
+        }
+    )
+
+
+def new_figure(**layout: Any) -> Any:
+    """An empty figure in the style."""
+    return _plotly().Figure(layout={"template": template(), **layout})
+
+
+def labelled(lines: Mapping[str, tuple[Values, Values]], *, log: bool = False, mode: str = "lines") -> Any:
+    """Lines with their names at their right ends, moved apart where they would touch."""
+    figure = new_figure()
+    values = np.concatenate([y for _, y in lines.values()])
+    values = values[np.isfinite(values) & (values > 0 if log else True)]
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
+    low, high = (np.log10(low), np.log10(high)) if log else (min(low, 0.0), high)
+    edge = 0.06 * (high - low or 1.0)
+    span = (low - (edge if log or low < 0 else 0.0), high + edge)
+    ends = {}
+    for k, (name, (x, y)) in enumerate(lines.items()):
+        colour = COLOURS[k % len(COLOURS)]
+        figure.add_scatter(
+            x=x,
+            y=y,
+            name=shown(name),
+            mode=mode,
+            marker={"size": 5},
+            hovertemplate="%{y:.4g}",
+            line={"color": colour, "width": 2.2},
+        )
+        last = y[np.isfinite(y)][-1:] if np.isfinite(y).any() else np.array([1.0])
+        ends[name] = (float(x[-1]), float(np.log10(last[0]) if log else last[0]), colour)
+    places = _apart([place for _, place, _ in ends.values()], NARROW_LABEL * (span[1] - span[0]))
+    for (name, (x_end, _, colour)), place in zip(ends.items(), places, strict=True):
+        figure.add_annotation(
+            x=x_end,
+            y=place,
+            text=shown(name),
+            showarrow=False,
+            xanchor="left",
+            xshift=7,
+            align="left",
+            font={"color": colour},
+        )
+    reach = [float(x[at]) for x, _ in lines.values() for at in (0, -1)]
+    figure.update_xaxes(range=[min(reach), max(reach)] if max(reach) > min(reach) else None)
+    figure.update_layout(margin_r=20 + 8 * max(map(len, lines)))
+    figure.update_yaxes(range=span, type="log" if log else "linear", **({"dtick": "D2"} if log else {}))
+    return figure
+
+
+def _apart(places: Sequence[float], gap: float) -> list[float]:
+    """`places` moved as little as it takes to be at least `gap` apart, their order kept."""
+    order = np.argsort(places, kind="stable")
+    steps = gap * np.arange(len(places))
+    wanted = np.asarray(places)[order] - steps
+    blocks: list[list[float]] = []
+    for each in wanted:  # pool neighbours that would touch into one block around their mean
+        blocks.append([each])
+        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    moved = np.concatenate([np.full(len(block), np.mean(block)) for block in blocks]) + steps
+    found = np.empty(len(places))
+    found[order] = moved
+    return [float(each) for each in found]
+
+
+def columns_of(table: Any) -> dict[str, NDArray[Any]]:
+    """The columns of any dataframe, or of a dict of them, as arrays."""
+    if isinstance(table, Mapping):
+        return {str(name): np.asarray(each) for name, each in table.items()}
+    frame = nw.from_native(table, eager_only=True, pass_through=True)
+    if not isinstance(frame, nw.DataFrame):
+        return {}
+    return {name: frame[name].to_numpy() for name in frame.columns}
+
+
+def shown(value: Any) -> str:
+    """Words that plotly shows as they are, though they look like HTML."""
+    return escape(str(value), quote=False)
+
+
+def _plotly() -> Any:
+    return require("plotly.graph_objects", extra="plot", purpose="Drawing a figure")
