@@ -9,6 +9,8 @@ from regen._check import closest
 from regen.cells import Cell, Diagonal, Elman, Init, Jordan, named
 from regen.nets._recurrent import Recurrent
 
+_PLAIN = ("elman", "diagonal", "jordan")
+
 __all__ = ["GRU", "LSTM", "RNN", "Recurrent", "recurrent"]
 
 
@@ -50,10 +52,10 @@ class RNN(Recurrent):
         backend: str = "auto",
     ) -> None:
         if isinstance(cell, str):
-            cell = named(cell, nonlinearity=nonlinearity)
+            cell = named(cell, nonlinearity=nonlinearity) if cell in _PLAIN else named(cell)
         if not isinstance(cell, Elman | Diagonal | Jordan):
             raise ValueError(
-                f"RNN runs the cells 'elman', 'diagonal' and 'jordan'. Got {cell!r} instead. "
+                f"RNN runs the cells {', '.join(map(repr, _PLAIN))}. Got {cell} instead. "
                 f"Use regen.nn.{type(cell).__name__}."
             )
         super().__init__(

@@ -1,0 +1,145 @@
+"""What regen.nn refuses, in its exact words."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_sequence
+
+import regen.nn as ours
+from regen.cells import GRU, LSTM
+from regen.nets.recurrent import recurrent
+
+X = torch.zeros(2, 5, 3)
+H0 = torch.zeros(1, 2, 4)
+
+
+def call(
+    cell: str = "gru", x: Any = X, hx: Any = None, lengths: Any = None, **options: Any
+) -> Callable[[], Any]:
+    """A net of 3 inputs and 4 hidden units called with these."""
+    return lambda: recurrent(cell, 3, 4, **options)(x, hx, lengths=lengths)
+
+
+CASES: list[tuple[Callable[[], Any], str]] = [
+    (
+        call(x=torch.zeros(2, 5, 3, 1)),
+        "x has shape (2, 5, 3, 1); GRU reads sequences of 2 dimensions, or a batch of them with 3.",
+    ),
+    (
+        call(x=torch.zeros(2, 5, 7)),
+        "x has shape (2, 5, 7), 7 features; this GRU has input_size=3. Put the features in the last dimension.",
+    ),
+    (call(x=torch.zeros(2, 0, 3)), "x has no steps; GRU needs at least 1."),
+    (
+        call(x=X.double()),
+        "x is torch.float64 and the weights of this GRU are torch.float32. "
+        "Convert one: x.to(torch.float32) or net.to(torch.float64).",
+    ),
+    (call(hx=(H0, H0)), "hx of GRU must be a tensor. Got 2 tensors instead."),
+    (call("lstm", hx=H0), "hx of LSTM must be the tuple (h_0, c_0). Got a tensor instead."),
+    (call("lstm", hx=(H0,)), "hx of LSTM must be the tuple (h_0, c_0). Got 1 tensors instead."),
+    (
+        call("lstm", hx=(H0, torch.zeros(1, 2, 5))),
+        "c_0 has shape (1, 2, 5); LSTM expects (1, 2, 4), (layers * directions, batch, size).",
+    ),
+    (
+        call(x=X[0], hx=H0),
+        "h_0 has shape (1, 2, 4); GRU expects (1, 4), (layers * directions, size).",
+    ),
+    (
+        call(hx=torch.zeros(2, 2, 4), num_layers=2, bidirectional=True),
+        "h_0 has shape (2, 2, 4); GRU expects (4, 2, 4), (layers * directions, batch, size).",
+    ),
+    (
+        call(lengths=torch.tensor([5, 2, 1])),
+        "lengths has shape (3,) and type torch.int64; give one int for each of the 2 rows of x.",
+    ),
+    (
+        call(lengths=torch.tensor([5.0, 2.0])),
+        "lengths has shape (2,) and type torch.float32; give one int for each of the 2 rows of x.",
+    ),
+    (call(lengths=[6, 2]), "lengths must be from 0 to 5, the steps of x. Got 2 to 6 instead."),
+    (call(lengths=[5, -1]), "lengths must be from 0 to 5, the steps of x. Got -1 to 5 instead."),
+    (
+        call(x=X[0], lengths=[5]),
+        "lengths are for a batch and x is one sequence. Cut x to its length instead.",
+    ),
+    (
+        call(x=pack_sequence([X[0]]), lengths=[5]),
+        "x is a PackedSequence, which has its own lengths. Leave out lengths.",
+    ),
+    (
+        call("jordan", backend="torch"),
+        "backend='torch' cannot run this: torch has no jordan cell. Use backend='auto' or 'reference'.",
+    ),
+    (
+        lambda: ours.LSTM(3, 4, proj_size=4),
+        "The 'proj_size' parameter of LSTM must be smaller than hidden_size=4. Got 4 instead.",
+    ),
+    (
+        lambda: ours.RNN(3, 4, cell="lstm"),
+        "RNN runs the cells 'elman', 'diagonal', 'jordan'. Got LSTM(peephole='none', proj_size=0) instead. "
+        "Use regen.nn.LSTM.",
+    ),
+    (
+        lambda: ours.RNN(3, 4, cell=GRU()),
+        "RNN runs the cells 'elman', 'diagonal', 'jordan'. Got GRU(reset='after') instead. Use regen.nn.GRU.",
+    ),
+    (lambda: ours.GRU(0, 4), "The 'input_size' parameter of GRU must be an int in [1, inf). Got 0 instead."),
+    (
+        lambda: ours.GRU(3, 4, dropout=1.5, num_layers=2),
+        "The 'dropout' parameter of GRU must be a number in [0, 1]. Got 1.5 instead.",
+    ),
+    (
+        lambda: ours.LSTM(3, 4, recurrent_dropout=1.0),
+        "The 'recurrent_dropout' parameter of LSTM must be a number in [0, 1). Got 1.0 instead.",
+    ),
+    (
+        lambda: ours.LSTM(3, 4, zoneout=(0.1, 0.2, 0.3)),
+        "The 'zoneout' parameter of LSTM must be a number in [0, 1] or a tuple of 2 such numbers for (h, c). "
+        "Got (0.1, 0.2, 0.3) instead.",
+    ),
+    (
+        lambda: ours.GRU(3, 4, init="ortogonal"),
+        "The 'init' parameter of GRU must be one of 'auto', 'torch', 'orthogonal', 'identity', 'chrono' or an Init. "
+        "Got 'ortogonal' instead. Did you mean 'orthogonal'?",
+    ),
+    (
+        lambda: ours.GRU(3, 4, backend="native"),
+        "The 'backend' parameter of GRU must be one of 'auto', 'reference', 'torch'. Got 'native' instead.",
+    ),
+    (
+        lambda: recurrent("lstn", 3, 4),
+        "The cell must be one of 'elman', 'diagonal', 'jordan', 'lstm', 'gru'. Got 'lstn' instead. "
+        "Did you mean 'lstm'?",
+    ),
+    (
+        lambda: recurrent("lstm", 3, 4, num_layer=2),
+        "A recurrent net has no option 'num_layer'. Did you mean 'num_layers'?",
+    ),
+    (
+        lambda: recurrent(LSTM(), 3, 4, peephole="full"),
+        "A recurrent net has no option 'peephole'.",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_refusal(case: int) -> None:
+    """Given, expected, and what to do."""
+    run, words = CASES[case]
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
+        run()
+
+
+def test_idle_dropout_warns() -> None:
+    """Dropout between layers of a net with one layer is a mistake that torch warns of too."""
+    words = (
+        "dropout=0.2 acts between layers and this LSTM has one. "
+        "Use num_layers of at least 2, or recurrent_dropout."
+    )
+    with pytest.warns(UserWarning, match=f"^{re.escape(words)}$"):
+        ours.LSTM(3, 4, dropout=0.2)
