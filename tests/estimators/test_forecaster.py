@@ -234,6 +234,7 @@ def test_clone_and_nested_parameters():
     copy = clone(model).set_params(training__batch_size=8, hidden=4)
     assert (model.training.batch_size, copy.training.batch_size, copy.hidden) == (16, 8, 4)
     copy.fit(WAVE)
+    assert quick().set_params(training__batch_size=8).training.batch_size == 8
 
 
 # Refusals

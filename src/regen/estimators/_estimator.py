@@ -77,6 +77,10 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     constraints: ClassVar[Mapping[str, Constraint]]
     net_: nn.Module
+    max_epochs: int
+    learning_rate: float
+    random_state: Any
+    training: Training | Mapping[str, Any] | None
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -86,6 +90,13 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     @abstractmethod
     def _build(self) -> nn.Module:
         """A new network for the data that fit has measured; load rebuilds a saved one through it."""
+
+    def set_params(self, **params: Any) -> "Estimator":
+        """Set parameters by name; ``training__batch_size`` reaches into the plan, also where it is still None."""
+        if any(name.startswith("training__") for name in params) and not isinstance(self.training, Training):
+            self.training = Training.of(self.training)
+        super().set_params(**params)
+        return self
 
     @property
     def _plan(self) -> Training:
@@ -156,7 +167,9 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _restore(self, fitted: Mapping[str, Any]) -> None:
         """Take back what `_fitted` returned, into a network built anew."""
-        vars(self).update({name: value for name, value in fitted.items() if name != "net_"})
+        for name, value in fitted.items():
+            if name != "net_":
+                setattr(self, name, value)
         self.net_ = self._build().to(self._device)
         self.net_.load_state_dict(fitted["net_"])
         self.net_.eval()

@@ -46,7 +46,7 @@ class Scale:
 
     def undo(self, z: Tensor) -> Values:
         """Values in the unit of the series from standardised ones (..., C)."""
-        return z.detach().cpu().double().numpy() * self.scale + self.center  # type: ignore[no-any-return]
+        return z.detach().cpu().double().numpy() * self.scale + self.center
 
 
 class Scaled(NamedTuple):
@@ -106,8 +106,8 @@ def check_length(n_steps: int, window: int, horizon: int) -> None:
 
 def check_observed(series: Series, cut: int) -> None:
     """Refuse a column without a single value in the training part, the first `cut` steps."""
-    for name, seen in zip(series.names, series.observed[:cut].any(axis=0), strict=True):
-        if not seen:
+    for c, name in enumerate(series.names):
+        if not series.observed[:cut, c].any():
             raise ValueError(
                 f"Column {name!r} of y has only missing values in its first {cut} steps, which train the network."
                 " Start y later, or leave the column out."

@@ -124,7 +124,7 @@ class WindowNet(nn.Module):
 
     def _direct(self, u: Window, observed: Observed | None, horizon: int) -> Float[Tensor, "B H C"]:
         output, _ = self.reader(self._segments(u, observed))
-        y = self.readout(self.drop(output[:, -1])).unflatten(-1, (self.horizon, u.shape[-1]))
+        y: Tensor = self.readout(self.drop(output[:, -1])).unflatten(-1, (self.horizon, u.shape[-1]))
         if horizon <= self.horizon:
             return y[:, :horizon]
         # Beyond the trained horizon the window slides over what was just forecast.
