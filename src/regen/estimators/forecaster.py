@@ -215,7 +215,8 @@ class Forecaster(Estimator):
 
         Parameters
         ----------
-        y : the new steps only, of the columns that were fitted, starting at the step after the last one seen.
+        y : (n_new_steps,) or (n_new_steps, n_columns), the new steps only, of the columns that were fitted, starting
+            at the step after the last one seen.
         """
         check_is_fitted(self, "net_")
         known = series_of(self.layout_, self.tail_)
@@ -236,7 +237,7 @@ class Forecaster(Estimator):
 
         Parameters
         ----------
-        y : a whole series of the fitted columns; it need not be the one fitted.
+        y : (n_steps,) or (n_steps, n_columns), a whole series of the fitted columns; it need not be the one fitted.
         start : the first origin, as a share of the series (float) or a number of steps (int). With the series that
             was fitted, 0.8 begins where the validation part of the default plan begins.
         stride : steps between origins; the horizon when None.
