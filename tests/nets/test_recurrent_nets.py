@@ -128,6 +128,18 @@ def test_empty_rows() -> None:
     assert torch.equal(hidden[:, 1], h[:, 1])
 
 
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_empty_batch(cell: Cell) -> None:
+    """No rows in, no rows out, with lengths as well."""
+    net, x = made(cell, num_layers=2, bidirectional=True), draw(0, 5, 3)
+    for lengths in (None, []):
+        output, hidden = net(
+            x, lengths=lengths if lengths is None else torch.tensor(lengths, dtype=torch.int64)
+        )
+        assert output.shape == (0, 5, 2 * net.output_size)
+        assert all(s.shape[:2] == (4, 0) for s in tuple_of(hidden))
+
+
 def test_gates_do_not_change_the_output() -> None:
     """Asking for gates changes who runs it and nothing else; c_n is the last context."""
     net, x = made(LSTM(), num_layers=2), draw(4, 5, 3)

@@ -54,6 +54,14 @@ CASES: list[tuple[Callable[[], Any], str]] = [
         "h_0 has shape (2, 2, 4); GRU expects (4, 2, 4), (layers * directions, batch, size).",
     ),
     (
+        call("lstm", hx=(H0, H0.double())),
+        "c_0 is torch.float64 and x is torch.float32. Convert it: c_0.to(torch.float32).",
+    ),
+    (
+        call(lengths=torch.tensor([True, False])),
+        "lengths has shape (2,) and type torch.bool; give one int for each of the 2 rows of x.",
+    ),
+    (
         call(lengths=torch.tensor([5, 2, 1])),
         "lengths has shape (3,) and type torch.int64; give one int for each of the 2 rows of x.",
     ),

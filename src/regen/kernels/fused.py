@@ -55,7 +55,10 @@ def run(
     zoneout: Sequence[Tensor | float] | None = None,
     gates: bool = False,
 ) -> Result:
-    """As `reference.run`, for what `unable` has nothing against and lengths of at least 1."""
+    """As `reference.run`, for what `unable` has nothing against and lengths of at least 1.
+
+    zoneout : must be None here, as keep and gates; the loop takes numbers or (B, T, size).
+    """
     reason = unable(cell, keep, zoneout, gates)
     if reason:
         raise ValueError(f"backend='torch' cannot run this: {reason}. Use backend='auto' or 'reference'.")
@@ -103,21 +106,21 @@ def stack(
     return output, tuple(last)
 
 
-def pack(x: Tensor, lengths: Tensor | None) -> Tensor | PackedSequence:
+def pack(x: Float[Tensor, "B T F"], lengths: Int64[Tensor, "B"] | None) -> Tensor | PackedSequence:
     """The valid steps of x (B, T, I); x itself when every row is full."""
     if lengths is None or bool((lengths == x.shape[1]).all()):
         return x
     return pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
 
 
-def unpack(output: Tensor | PackedSequence, T: int) -> Tensor:
+def unpack(output: Float[Tensor, "B T F"] | PackedSequence, T: int) -> Float[Tensor, "B T F"]:
     """(B, T, P) of what `stack` returned, 0 past a row's length."""
     if isinstance(output, PackedSequence):
         return pad_packed_sequence(output, batch_first=True, total_length=T)[0]
     return output
 
 
-def repack(rows: Tensor, like: PackedSequence) -> PackedSequence:
+def repack(rows: Float[Tensor, "B T F"], like: PackedSequence) -> PackedSequence:
     """Rows (B, T, F) packed in the very order of `like`."""
     lengths = pad_packed_sequence(like, batch_first=True)[1]
     steps = torch.arange(rows.shape[1])
@@ -147,7 +150,7 @@ def flatten(
         )
 
 
-def turned(x: Tensor, lengths: Tensor | None) -> Tensor:
+def turned(x: Float[Tensor, "B T F"], lengths: Int64[Tensor, "B"] | None) -> Float[Tensor, "B T F"]:
     """X (B, T, F) with the valid steps of every row in reverse order and the padding where it was."""
     if lengths is None:
         return x.flip(1)

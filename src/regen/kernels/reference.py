@@ -76,7 +76,7 @@ def run(
     return Result(output, state, kept)
 
 
-def blank(cell: Cell, params: Parameters, x: Tensor) -> State:
+def blank(cell: Cell, params: Parameters, x: Float[Tensor, "B T I"]) -> State:
     """Zero states for the rows of x, in the width of `cell` with these parameters."""
     H = params["weight_ih"].shape[0] // len(cell.gates)
     return tuple(x.new_zeros(x.shape[0], size) for size in cell.state_sizes(H))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from regen._check import Choice, check_parameters
@@ -20,7 +21,7 @@ def choose(
     backend: str,
     cell: Cell,
     x: Tensor,
-    lengths: Tensor | None = None,
+    lengths: Int64[Tensor, "B"] | None = None,
     keep: object = None,
     zoneout: object = None,
     gates: bool = False,

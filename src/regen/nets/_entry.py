@@ -13,6 +13,7 @@ from regen.cells._initial import INITS
 from regen.kernels import BACKENDS
 
 _FRACTION = Number(0, 1)
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _TABLE = {
     "input_size": Int(1),
     "hidden_size": Int(1),
@@ -81,6 +82,7 @@ def read_state(
     names: tuple[str, ...],
     shapes: Sequence[tuple[int, ...]],
     hx: Any,
+    x: Tensor,
     batched: bool,
 ) -> tuple[Tensor, ...]:
     """The initial state as a tuple of tensors (L*D, B, size); a state of one sequence gains its B = 1."""
@@ -96,6 +98,8 @@ def read_state(
                 f"{name}_0 has shape {tuple(s.shape)}; {owner} expects {expected}, "
                 f"(layers * directions{', batch' if batched else ''}, size)."
             )
+        if s.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise ValueError(f"{name}_0 is {s.dtype} and x is {x.dtype}. Convert it: {name}_0.to({x.dtype}).")
     return states if batched else tuple(s.unsqueeze(1) for s in states)
 
 
@@ -107,7 +111,7 @@ def read_lengths(lengths: Tensor | Sequence[int] | None, x: Tensor, batched: boo
         raise ValueError("lengths are for a batch and x is one sequence. Cut x to its length instead.")
     B, T = x.shape[:2]
     valid = torch.as_tensor(lengths)
-    if valid.shape != (B,) or valid.is_floating_point():
+    if valid.shape != (B,) or valid.dtype not in _INTEGERS:
         raise ValueError(
             f"lengths has shape {tuple(valid.shape)} and type {valid.dtype}; "
             f"give one int for each of the {B} rows of x."

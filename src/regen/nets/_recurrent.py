@@ -161,7 +161,7 @@ class Recurrent(nn.Module, ABC):
         shapes = [(layers, B, size) for size in self.cell.state_sizes(self.hidden_size)]
         if hx is None:
             return tuple(x.new_zeros(shape) for shape in shapes)
-        return _entry.read_state(type(self).__name__, self.cell.states, shapes, hx, batched)
+        return _entry.read_state(type(self).__name__, self.cell.states, shapes, hx, x, batched)
 
     def _reply(self, output: Sequences, state: State, gates: Gates, return_gates: bool) -> tuple[Any, ...]:
         last = state if len(state) > 1 else state[0]
