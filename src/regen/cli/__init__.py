@@ -1,0 +1,59 @@
+"""The command line: `regen fit`, `predict`, `backtest`, `demo`, `doctor`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regen import __version__
+from regen.cli.fit import commands
+from regen.cli.plain import PlainGroup
+from regen.cli.use import backtest, predict
+from regen.demo import run as run_demo
+from regen.doctor import examine, report
+
+__all__ = ["app"]
+
+PLAIN = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
+SHORT = {
+    "forecaster": "Learn a series, to forecast its next steps.",
+    "classifier": "Learn sequences with a label each.",
+    "regressor": "Learn sequences with a number each.",
+}
+
+app = typer.Typer(name="regen", cls=PlainGroup, invoke_without_command=True, **PLAIN)  # type: ignore[arg-type]
+fit = typer.Typer(no_args_is_help=True, **PLAIN)  # type: ignore[arg-type]
+app.add_typer(fit, name="fit", help="Train on a file and keep all in a folder.")
+app.command(short_help="Forecast what follows, or predict sequences.")(predict)
+app.command(short_help="Score forecasts along a series, beside a naive one.")(backtest)
+for _name, _command in commands().items():
+    fit.command(_name, short_help=SHORT[_name])(_command)
+
+
+@app.callback()
+def regen(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Recurrent and generative networks: networks that remember, compress and create."""
+    if version:
+        typer.echo(f"regen {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(short_help="What is installed, and what this machine has.")
+def doctor() -> None:
+    """Versions, backends and why each is or isn't available, devices, threads."""
+    typer.echo(report(examine()))
+
+
+@app.command(short_help="Every system on real data, and one page of results.")
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where index.html and the models go.")
+    ] = Path("runs/demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="Train for two epochs only.")] = False,
+) -> None:
+    """Train every system on real data that ships with regen, and write one page of results."""
+    run_demo(output, quick=quick)

@@ -1,0 +1,110 @@
+"""`regen fit`: a command for each estimator, its flags made from the estimator itself."""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from regen.cli.flags import chosen, flags_of, parameter_help
+from regen.cli.plain import Interrupted
+from regen.cli.runs import Run, claimed
+from regen.data.sequences import read_sequences
+from regen.data.sources import read_table
+from regen.estimators.forecaster import Forecaster
+from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
+
+__all__ = ["commands"]
+
+Fit = Callable[[Any, Path, Mapping[str, Any]], None]
+
+SERIES = "CSV or Parquet file of a series, a row per step."
+SEQUENCES = "File of sequences: .ts, a wide CSV or Parquet table (a row per sequence), or .npz with X and y."
+OUTPUT = "Folder of the run. [default: runs/ and the name of DATA]"
+
+
+def commands() -> dict[str, Callable[..., None]]:
+    """The commands below `regen fit`, by name."""
+    helps = parameter_help(Forecaster.fit)
+    time = _option("time", str, "--time", "NAME", helps["time"])
+    target = _option(
+        "target", list[str], "--target", "NAME", f"{helps['target']} Can be given several times."
+    )
+    label = _option("label", str, "--label", "NAME", "Column of labels or targets in a wide table.")
+    return {
+        "forecaster": _command(Forecaster, SERIES, [time, target], _fit_series),
+        "classifier": _command(SequenceClassifier, SEQUENCES, [label], _fit_sequences),
+        "regressor": _command(SequenceRegressor, SEQUENCES, [label], _fit_sequences),
+    }
+
+
+def _command(kind: type, data: str, own: list[inspect.Parameter], fit: Fit) -> Callable[..., None]:
+    """A function whose signature is the flags of `kind`, for typer to read."""
+    flags = flags_of(kind)
+
+    def command(**given: Any) -> None:
+        arguments = chosen(flags, given)
+        if given["verbose"] is None and sys.stderr.isatty():
+            arguments["training"] = arguments.get("training", {}) | {"verbose": True}
+        output = given["output"] or Path("runs") / given["data"].stem
+        with claimed(output, given["force"]) as run:
+            model = kind(**arguments)
+            fit(model, given["data"], {parameter.name: given[parameter.name] for parameter in own})
+            _conclude(run, model, given["data"], {parameter.name: given[parameter.name] for parameter in own})
+
+    parameters = [
+        _parameter(
+            "data",
+            Path,
+            typer.Argument(metavar="DATA", help=data, show_default=False),
+            inspect.Parameter.empty,
+        ),
+        _parameter(
+            "output", Path | None, typer.Option("--output", "-o", help=OUTPUT, show_default=False), None
+        ),
+        _parameter("force", bool, typer.Option("--force", help="Replace a run in that folder."), False),
+        *own,
+        *(flag.parameter() for flag in flags),
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    summary = (inspect.getdoc(kind) or "").partition("\n\n")[0]
+    command.__doc__ = " ".join(summary.split())
+    return command
+
+
+def _parameter(name: str, kind: Any, info: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
+    )
+
+
+def _option(name: str, kind: Any, flag: str, metavar: str, help: str) -> inspect.Parameter:
+    return _parameter(
+        name, kind | None, typer.Option(flag, metavar=metavar, help=help, show_default=False), None
+    )
+
+
+def _fit_series(model: Any, data: Path, own: Mapping[str, Any]) -> None:
+    target: Sequence[str] | None = own["target"] or None
+    model.fit(read_table(data), time=own["time"], target=target)
+
+
+def _fit_sequences(model: Any, data: Path, own: Mapping[str, Any]) -> None:
+    table = read_sequences(data, label=own["label"])
+    if table.y is None:
+        raise ValueError(f"{str(data)!r} holds no labels to learn. Name their column with --label.")
+    model.fit(table.X, table.y)
+
+
+def _conclude(run: Run, model: Any, data: Path, own: Mapping[str, Any]) -> None:
+    """Write the run and say what came of it; a training that Ctrl-C cut short is a run all the same."""
+    run.keep(model, {"data": str(data), **own})
+    stopped = str(model.stopped_)
+    if stopped.startswith("Interrupted"):
+        raise Interrupted(f"The run is saved in {run.folder}.")
+    epochs = f"{model.n_epochs_} epoch{'' if model.n_epochs_ == 1 else 's'}"
+    typer.echo(f"{type(model).__name__}: {epochs} in {run.seconds:.1f} s. {stopped}")
+    typer.echo(f"Backend {model.backend_}.")
+    typer.echo(f"Saved in {run.folder}. Next: regen predict {run.folder}")

@@ -1,0 +1,136 @@
+"""Flags made from what the estimators already say of themselves: signature, constraints and docstring."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, final
+
+import typer
+
+from regen._check import (
+    Bool,
+    Choice,
+    Constraint,
+    Duration,
+    Either,
+    Int,
+    Kind,
+    Number,
+    Seed,
+    Text,
+    check_parameters,
+)
+from regen.training.plan import Training
+
+__all__ = ["Flag", "chosen", "flags_of", "parameter_help"]
+
+
+@final
+@dataclass(frozen=True)
+class Flag:
+    """One parameter of `owner` as a flag of the command line."""
+
+    owner: str
+    name: str
+    constraint: Constraint
+    default: Any
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """``--max-epochs`` for ``max_epochs``."""
+        return "--" + self.name.replace("_", "-")
+
+    def parameter(self) -> inspect.Parameter:
+        """The keyword argument from which typer makes the flag; text, because its constraint reads it."""
+        shown = f"{self.help} [default: {_shown(self.default)}]"
+        if isinstance(self.constraint, Bool):
+            kind: Any = bool | None
+            option = typer.Option(f"{self.flag}/--no-{self.flag[2:]}", help=shown, show_default=False)
+        else:
+            kind = str | None
+            option = typer.Option(self.flag, help=shown, metavar=metavar(self.constraint), show_default=False)
+        return inspect.Parameter(
+            self.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
+        )
+
+    def read(self, given: str | bool) -> Any:
+        """The value that was given, refused in the words of the Python interface with the flag in them."""
+        value: Any = given
+        if isinstance(given, str):
+            try:
+                value = self.constraint.parse(given)
+            except (ValueError, KeyError):
+                value = given
+        check_parameters(self.owner, {self.flag: self.constraint}, {self.flag: value})
+        return value
+
+
+def flags_of(kind: type) -> tuple[Flag, ...]:
+    """A flag for each parameter of an estimator, with the fields of `Training` in place of ``training``."""
+    own = _flags(kind, kind.constraints)  # type: ignore[attr-defined]
+    return (*(flag for flag in own if flag.name != "training"), *_flags(Training, Training.constraints))
+
+
+def chosen(flags: Iterable[Flag], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Constructor arguments from what was given on the command line; what was not keeps its default."""
+    read = {flag: flag.read(given[flag.name]) for flag in flags if given[flag.name] is not None}
+    arguments = {flag.name: value for flag, value in read.items() if flag.owner != Training.__name__}
+    training = {flag.name: value for flag, value in read.items() if flag.owner == Training.__name__}
+    return arguments | ({"training": training} if training else {})
+
+
+def parameter_help(function: Callable[..., Any] | type) -> dict[str, str]:
+    """First sentence of each entry in the Parameters section of a numpydoc docstring, by parameter.
+
+    ``name : text`` and ``name : type, default=...`` with the text below are both read; ``a, b : text`` says it of
+    both.
+    """
+    section = re.search(
+        r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", inspect.getdoc(function) or "", re.M | re.S
+    )
+    helps = {}
+    for entry in re.finditer(r"^(\w[\w, ]*?) : (.*(?:\n(?: .*|$))*)", section[1] if section else "", re.M):
+        first, _, rest = entry[2].partition("\n")
+        body = rest if "default=" in first else f"{first}\n{rest}"
+        for name in entry[1].split(", "):
+            helps[name] = _first_sentence(body)
+    return helps
+
+
+def metavar(constraint: Constraint) -> str:
+    """What may follow a flag: ``auto|INT`` for a word or a number."""
+    if isinstance(constraint, Either):
+        return "|".join(metavar(option) for option in constraint.options if not isinstance(option, Kind))
+    if isinstance(constraint, Choice):
+        return "|".join(constraint.words)
+    names = {Int: "INT", Number: "NUMBER", Seed: "INT", Duration: "TIME", Text: "TEXT"}
+    return names.get(type(constraint), str(constraint).lower())
+
+
+def _flags(kind: type, constraints: Mapping[str, Constraint]) -> list[Flag]:
+    helps = parameter_help(kind)
+    return [
+        Flag(kind.__name__, name, constraints[name], parameter.default, helps.get(name, ""))
+        for name, parameter in inspect.signature(kind.__init__).parameters.items()  # type: ignore[misc]
+        if name in constraints
+    ]
+
+
+def _first_sentence(text: str) -> str:
+    plain = re.sub(r"`+|\s+", lambda match: "" if match[0].startswith("`") else " ", text).strip()
+    first = re.split(r"(?<=[^.\d]\.) (?=[A-Z\"\d])", plain, maxsplit=1)[0]
+    return first[:1].upper() + first[1:]
+
+
+def _shown(default: Any) -> str:
+    return (
+        {None: "none", True: "yes", False: "no"}.get(default, str(default))
+        if _plain(default)
+        else str(default)
+    )
+
+
+def _plain(default: Any) -> bool:
+    return default is None or isinstance(default, bool)

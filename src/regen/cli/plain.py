@@ -1,0 +1,76 @@
+"""The command line's manners: one sentence on stderr and exit code 2 for what the user can mend; no traceback."""
+
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, final
+
+import typer
+from typer.core import TyperGroup
+
+__all__ = ["Interrupted", "PlainGroup", "say"]
+
+# The base of every misuse that typer finds by itself, in all its versions.
+Misuse: Any = typer.BadParameter.__base__
+REFUSED, INTERRUPTED = 2, 130
+
+
+class Interrupted(Exception):
+    """Ctrl-C came; the message says what was kept."""
+
+
+@final
+class PlainGroup(TyperGroup):
+    """A group of commands that answers for the errors of all of them."""
+
+    def main(  # type: ignore[override]  # the rest of its arguments differs between versions of typer
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **options: Any
+    ) -> Any:
+        """Run a command and exit."""
+        with _warnings_in_words():
+            sys.exit(self._answer(args, prog_name, options | {"standalone_mode": False}))
+
+    def _answer(self, args: Sequence[str] | None, prog_name: str | None, options: dict[str, Any]) -> int:
+        try:
+            code = super().main(args=args, prog_name=prog_name or "regen", **options)
+        except Misuse as error:
+            say(_misuse(error))
+            return REFUSED
+        except Interrupted as error:
+            say(str(error))
+            return INTERRUPTED
+        except (KeyboardInterrupt, typer.Abort):
+            code = INTERRUPTED
+        except (ValueError, OSError, ImportError) as error:
+            say(str(error))
+            return REFUSED
+        if code == INTERRUPTED:
+            say("Interrupted by Ctrl-C.")
+        return code if isinstance(code, int) else 0
+
+
+def say(sentence: str) -> None:
+    """Tell on stderr, where it does not mix with results."""
+    typer.echo(sentence, err=True)
+
+
+def _misuse(error: Any) -> str:
+    """One sentence about a wrong command line, and where to read the right one."""
+    message = error.format_message()
+    if error.ctx is None or message.startswith("Usage:"):
+        return str(message)
+    end = "" if message.endswith(("?", ".")) else "."
+    return f"{message}{end} See: {error.ctx.command_path} --help"
+
+
+@contextmanager
+def _warnings_in_words() -> Iterator[None]:
+    """Show warnings as sentences, without the place in the code."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        say(f"Note: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield

@@ -1,0 +1,163 @@
+"""`regen predict` and `regen backtest`: what a run is for."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from regen._check import Either, Int, Number, check_parameters
+from regen.cli.flags import parameter_help
+from regen.cli.runs import described
+from regen.cli.tables import columns_of, text_table
+from regen.data.frames import frame
+from regen.data.sequences import TABLES, read_sequences
+from regen.data.sources import read_table, write_table
+from regen.estimators.backtest import scores
+from regen.estimators.forecaster import Forecaster
+from regen.estimators.sequences import SequenceClassifier
+from regen.persistence import load
+
+__all__ = ["backtest", "predict"]
+
+PREDICT, BACKTEST = parameter_help(Forecaster.predict), parameter_help(Forecaster.backtest)
+NEXT = "New rows that follow those fitted (forecaster), or sequences to predict (.ts, .csv, .parquet, .npz)."
+FILE = "Write to this CSV or Parquet file instead of the terminal."
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or a saved model.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help=FILE, show_default=False)]
+
+
+def predict(
+    run: RunPath,
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help=NEXT, show_default=False)] = None,
+    horizon: Annotated[
+        str | None, typer.Option(metavar="INT", help=PREDICT["horizon"], show_default=False)
+    ] = None,
+    level: Annotated[
+        str | None, typer.Option(metavar="PERCENT,...", help=PREDICT["level"], show_default=False)
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Column of a wide table to leave out.", show_default=False),
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Forecast what follows, or predict sequences, with a run."""
+    model = load(run)
+    if isinstance(model, Forecaster):
+        _refuse_given(model, label=label)
+        if data is not None:
+            model.update(read_table(data))
+        steps = None if horizon is None else _read("--horizon", Int(1), horizon)
+        predicted = model.predict(steps, level=_levels(level))
+    else:
+        _refuse_given(model, horizon=horizon, level=level)
+        if data is None:
+            raise ValueError(
+                f"The {type(model).__name__} in {str(run)!r} predicts sequences. Give a file of them."
+            )
+        predicted = _answers(model, data, label or described(run).get("label"))
+    _give(predicted, output)
+
+
+def backtest(
+    run: RunPath,
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="CSV or Parquet file of a whole series.", show_default=False),
+    ],
+    start: Annotated[
+        str, typer.Option(metavar="SHARE|INT", help=f"{BACKTEST['start']} [default: 0.8]", show_default=False)
+    ] = "0.8",
+    stride: Annotated[
+        str | None, typer.Option(metavar="INT", help=BACKTEST["stride"], show_default=False)
+    ] = None,
+    level: Annotated[
+        str | None, typer.Option(metavar="PERCENT,...", help=BACKTEST["level"], show_default=False)
+    ] = None,
+    refit: Annotated[
+        bool, typer.Option(help=f"{BACKTEST['refit']} [default: no]", show_default=False)
+    ] = False,
+    output: Output = None,
+) -> None:
+    """Forecast again and again along a series and compare with what came, and with a seasonal-naive forecast."""
+    model = load(run)
+    if not isinstance(model, Forecaster):
+        raise ValueError(f"A backtest is for a Forecaster. {str(run)!r} holds a {type(model).__name__}.")
+    share = Either((Int(1), Number(0, 1, low_open=True, high_open=True)))
+    result = model.backtest(
+        read_table(data),
+        start=_read("--start", share, start),
+        stride=None if stride is None else _read("--stride", Int(1), stride),
+        level=_levels(level),
+        refit=refit,
+    )
+    if output is not None:
+        write_table(output, result.forecasts)
+    typer.echo(_score_table(result))
+
+
+def _levels(text: str | None) -> list[float] | None:
+    """``80,95`` as numbers."""
+    if text is None:
+        return None
+    return [_read("--level", Number(0, 100, low_open=True, high_open=True), part) for part in text.split(",")]
+
+
+def _read(flag: str, constraint: Any, text: str) -> Any:
+    """What `text` says, refused in the words of the Python interface."""
+    try:
+        value = constraint.parse(text)
+    except ValueError:
+        value = text
+    check_parameters("Forecaster", {flag: constraint}, {flag: value})
+    return value
+
+
+def _refuse_given(model: Any, **flags: str | None) -> None:
+    for name, value in flags.items():
+        if value is not None:
+            raise ValueError(f"A {type(model).__name__} has no use for --{name}. Leave it out.")
+
+
+def _answers(model: Any, data: Path, label: str | None) -> Any:
+    """A row per sequence: its number, the prediction, and for classes the probability of each."""
+    X = _sequences(data, label)
+    columns: dict[str, Any] = {"sequence": np.arange(len(X))}
+    if isinstance(model, SequenceClassifier):
+        probabilities = model.predict_proba(X)
+        columns["label"] = model.classes_[probabilities.argmax(axis=1)]
+        return frame(columns | {f"p_{name}": probabilities[:, k] for k, name in enumerate(model.classes_)})
+    return frame(columns | {"prediction": model.predict(X)})
+
+
+def _sequences(data: Path, label: str | None) -> Any:
+    """Sequences of a file; the column of labels need not be there."""
+    if label is not None and data.name.lower().endswith(TABLES):
+        label = label if label in read_table(data).column_names else None
+    return read_sequences(data, label=label).X
+
+
+def _give(table: Any, output: Path | None) -> None:
+    if output is None:
+        typer.echo(text_table(columns_of(table)))
+    else:
+        write_table(output, table)
+        typer.echo(f"Written to {output}.")
+
+
+def _score_table(result: Any) -> str:
+    """Scores beside those of the naive forecast, where it has them."""
+    columns = {name: np.asarray(values) for name, values in columns_of(result.forecasts).items()}
+    y, naive = (columns[name].reshape(-1, 1, 1) for name in ("y", "naive"))
+    plain = scores(y, naive, naive, np.zeros(1), {})
+    shown = {name: value for name, value in result.scores.items() if name != "naive_mae"}
+    table = {
+        "score": list(shown),
+        "forecaster": [f"{value:.4f}" for value in shown.values()],
+        "seasonal-naive": [
+            f"{plain[name]:.4f}" if name in ("mae", "rmse", "smape") else "" for name in shown
+        ],
+    }
+    return f"{text_table(table)}\n{result.n_origins} forecasts of {len(y) // result.n_origins} values"

@@ -1,0 +1,188 @@
+"""Save and load: one file of safetensors and JSON for each model, described in docs/file-format.md.
+
+Nothing in a file is ever executed or unpickled: a class is looked up in a table by its name, and every value is
+checked as it is read.
+"""
+
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from inspect import signature
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from regen import __version__
+from regen._check import check_parameters, closest
+from regen.estimators._estimator import Estimator
+from regen.estimators.forecaster import Forecaster
+from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
+from regen.persistence.container import DAMAGE, damaged, read, write
+from regen.persistence.values import Packer, Unpacker
+from regen.training.device import resolve_device
+from regen.training.plan import Training
+
+__all__ = ["load", "save"]
+
+FORMAT: Final = 1
+FITTED: Final = re.compile(r"[a-z]\w*_")
+FILE: Final = "model.safetensors"
+KINDS: Final[Mapping[str, type[Estimator]]] = {
+    kind.__name__: kind for kind in (Forecaster, SequenceClassifier, SequenceRegressor)
+}
+
+
+def save(estimator: Estimator, path: str | PathLike[str]) -> Path:
+    """Write a fitted estimator to one file; `load` gives back one that predicts the same bits.
+
+    Parameters
+    ----------
+    estimator : fitted. Its parameters are saved too, except a RandomState instance, which becomes None.
+    path : the file. For a folder, or a path that ends in a slash, ``model.safetensors`` in it; such a folder is
+        made if need be. A file that is already there is replaced at once, or stays whole when writing fails.
+
+    Returns
+    -------
+    The path of the file.
+
+    Raises
+    ------
+    ValueError
+        When the estimator is not fitted or not one of regen's.
+    OSError
+        When the file cannot be written; nothing is left behind.
+    """
+    kind = type(estimator)
+    if KINDS.get(kind.__name__) is not kind:
+        raise ValueError(f"regen.save writes {', '.join(KINDS)}. Got a {kind.__name__} instead.")
+    check_is_fitted(estimator, "net_", msg="This %(name)s is not fitted yet. Call fit before saving it.")
+    packer = Packer()
+    document = {
+        "format": FORMAT,
+        "regen": __version__,
+        "class": kind.__name__,
+        "params": packer.pack(estimator.get_params(deep=False), "params")["dict"],
+        "fitted": packer.pack(estimator._fitted(), "fitted")["dict"],
+    }
+    target = _target(path)
+    write(target, document, packer.tensors)
+    return target
+
+
+def load(path: str | PathLike[str]) -> Any:
+    """The estimator that `save` wrote, fitted.
+
+    Parameters
+    ----------
+    path : the file, or the folder of a run.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is nothing at `path`; the closest name there is offered.
+    ValueError
+        When the file is not a whole and unaltered one that this version can read; says why.
+
+    Warns
+    -----
+    UserWarning
+        When the model was trained with a device that this machine lacks; it is loaded with ``device="auto"``.
+    """
+    source = _source(Path(path))
+    document, tensors = read(source)
+    name = str(source)
+    kind = _kind(name, document)
+    unpacker = Unpacker(tensors)
+    try:
+        params = unpacker.unpack({"dict": document["params"]})
+        fitted = unpacker.unpack({"dict": document["fitted"]})
+        if unpacker.unused:
+            raise ValueError(f"nothing uses the tensor {min(unpacker.unused)!r}")
+        estimator = _made(kind, params)
+        _housed(name, estimator)
+        if strange := [name for name in fitted if not FITTED.fullmatch(name)]:
+            raise ValueError(f"{strange[0]!r} is no fitted attribute")
+        with torch.random.fork_rng([]):  # a new network draws weights before it takes the saved ones
+            estimator._restore(fitted)
+    except DAMAGE as error:
+        raise damaged(name, str(error).rstrip(".")) from error
+    return estimator
+
+
+def _target(path: str | PathLike[str]) -> Path:
+    text = os.fspath(path)
+    if not text.endswith(("/", os.sep)) and not os.path.isdir(text):
+        return Path(text)
+    try:
+        os.makedirs(text, exist_ok=True)
+    except OSError as error:
+        raise type(error)(f"The folder {text!r} cannot be made: {error.strerror or error}.") from error
+    return Path(text) / FILE
+
+
+def _source(path: Path) -> Path:
+    if path.is_dir():
+        if not (path / FILE).is_file():
+            raise FileNotFoundError(
+                f"The folder {str(path)!r} holds no {FILE}. Give a folder that regen fit made."
+            )
+        return path / FILE
+    if not path.exists():
+        near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise FileNotFoundError(f"There is no file or folder {str(path)!r}.{closest(path.name, near)}")
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} is not a file. Give a file that regen.save wrote.")
+    return path
+
+
+def _kind(name: str, document: Any) -> type[Estimator]:
+    """The class that the document names, after its format."""
+    known = isinstance(document, dict) and type(document.get("format")) is int
+    if known and document["format"] > FORMAT:
+        raise ValueError(
+            f"{name!r} was written by a newer regen (format {document['format']}); this one reads format {FORMAT}."
+            " Upgrade regen."
+        )
+    if (
+        not known
+        or set(document) != {"format", "regen", "class", "params", "fitted"}
+        or document["format"] < 1
+    ):
+        raise damaged(name, "its description lacks format, regen, class, params or fitted, or has more")
+    if not isinstance(document["class"], str) or document["class"] not in KINDS:
+        raise ValueError(
+            f"{name!r} holds a {document['class']!r}, which is no estimator of this regen. It knows"
+            f" {', '.join(KINDS)}."
+        )
+    return KINDS[document["class"]]
+
+
+def _made(kind: type[Estimator], params: Mapping[str, Any]) -> Estimator:
+    """An unfitted estimator with `params`; those that a later version has added keep their default."""
+    known = signature(kind).parameters
+    for name in params:
+        if name not in known:
+            raise ValueError(f"{kind.__name__} has no parameter {name!r}")
+    estimator = kind(**params)
+    check_parameters(kind.__name__, kind.constraints, estimator.get_params(deep=False))
+    Training.of(estimator.training).check()
+    return estimator
+
+
+def _housed(name: str, estimator: Estimator) -> None:
+    """Let a model of a device that this machine lacks live on one that it has."""
+    plan = Training.of(estimator.training)
+    try:
+        resolve_device(plan.device)
+    except ValueError:
+        warnings.warn(
+            f"{name!r} was trained with device={plan.device!r}, which this machine lacks. It is loaded with"
+            " device='auto'.",
+            UserWarning,
+            stacklevel=3,
+        )
+        estimator.training = Training(**plan.get_params() | {"device": "auto"})
