@@ -79,7 +79,7 @@ nav { font-size: .92em } nav a { margin-right: 1.2em; white-space: nowrap }
 a { color: inherit; text-decoration-color: var(--soft); text-underline-offset: 3px }
 code { font-size: .9em; background: var(--tint); padding: .1em .3em; border-radius: 3px }
 .content { display: grid; gap: 26px 30px; margin-top: 1.2em;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)) }
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 440px), 1fr)) }
 .content > * { margin: 0; min-width: 0 }
 .wide { grid-column: 1 / -1 }
 figcaption, caption { color: var(--soft); font-size: .88em; line-height: 1.45; text-align: left; max-width: 52em }
@@ -91,6 +91,9 @@ th, td { padding: .38em 1.3em .38em 0; text-align: left; vertical-align: top; bo
 th { color: var(--soft); font-weight: 600; white-space: nowrap }
 .number { text-align: right; white-space: nowrap }
 footer { color: var(--soft); font-size: .88em; padding: 3em 0 }
+@media (max-width: 600px) {
+  body { font-size: 16px } table { font-size: .78em } th, td { padding-right: .6em } th { white-space: normal }
+}
 @media print { .plot { break-inside: avoid } }
 """
 

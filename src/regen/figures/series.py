@@ -1,6 +1,6 @@
 """Forecasts over what came."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import narwhals as nw
@@ -103,6 +103,7 @@ def _said(series: Series, forecasts: Any, name: str, time: str | None) -> _Said:
     """Take apart what a forecaster returned: the table of a backtest, or that of a predict."""
     columns = {} if isinstance(forecasts, np.ndarray) else columns_of(forecasts)
     if {"origin", "forecast"} <= set(columns):
+        _refuse_unknown(name, columns["column"].tolist())
         rows = _in_turn(columns, columns["column"] == name)
         found = {key: each[rows] for key, each in columns.items()}
         point, dates, naive = found["forecast"], found["time"], found.get("naive")
@@ -125,9 +126,6 @@ def _said(series: Series, forecasts: Any, name: str, time: str | None) -> _Said:
 
 def _in_turn(columns: Mapping[str, NDArray[Any]], wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Rows of a backtest's table whose forecasts do not overlap, each beginning where the last one has ended."""
-    if not wanted.any():
-        names = dict.fromkeys(columns["column"].tolist())
-        raise ValueError(f"forecasts has no such column; it has {', '.join(map(str, names))}.")
     rows, end = [], None
     for origin in np.unique(columns["origin"][wanted]):
         mine = np.flatnonzero(wanted & (columns["origin"] == origin))
@@ -147,20 +145,28 @@ def _predicted(
         if isinstance(table, np.ndarray):
             table = dict(zip(series.names, table.T, strict=True))
         columns = {key: np.asarray(each) for key, each in table.items()}
+        _refuse_unknown(name, columns)
         dates = series.continue_dates(len(columns[name]))
         dates = np.arange(len(series), len(series) + len(columns[name])) if dates is None else dates
         return columns[name], dates, columns
     named = isinstance(nw.from_native(forecasts, allow_series=True), nw.DataFrame)
     read = read_series(forecasts, time=time if named else None, part=True)
     columns = {key: read.values[:, c] for c, key in enumerate(read.names)}
+    _refuse_unknown(name, columns)
     dates = np.arange(len(series), len(series) + len(read)) if read.dates is None else read.dates
     return columns[name], dates, columns
+
+
+def _refuse_unknown(name: str, known: Iterable[str]) -> None:
+    names = dict.fromkeys(known)
+    if name not in names:
+        raise ValueError(f"forecasts has no column {name!r}; it has {', '.join(map(str, names))}.")
 
 
 def _key(said: _Said) -> dict[str, Any]:
     """What the colours mean, in words of those colours; short enough for a phone."""
     bands = ", ".join(f"{level:g} %" for level in sorted(said.bounds))
-    words = [(INK, "what came"), (BLUE, f"forecast, {bands} bands" if bands else "forecast")]
+    words = [(INK, "what came"), (BLUE, f"forecast ({bands} bands)" if bands else "forecast")]
     words += [] if said.naive is None else [(VERMILLION, "··· naive")]
     text = " &nbsp; ".join(f'<span style="color:{colour}">{word}</span>' for colour, word in words)
     return {"text": text, "x": 0, "xref": "container", "y": 0.99, "yanchor": "top", "font": {"size": 13}}

@@ -73,6 +73,7 @@ def labelled(lines: Mapping[str, tuple[Values, Values]], *, log: bool = False, m
             mode=mode,
             marker={"size": 5},
             hovertemplate="%{y:.4g}",
+            cliponaxis=False,
             line={"color": colour, "width": 2.2},
         )
         last = y[np.isfinite(y)][-1:] if np.isfinite(y).any() else np.array([1.0])
@@ -92,8 +93,16 @@ def labelled(lines: Mapping[str, tuple[Values, Values]], *, log: bool = False, m
     reach = [float(x[at]) for x, _ in lines.values() for at in (0, -1)]
     figure.update_xaxes(range=[min(reach), max(reach)] if max(reach) > min(reach) else None)
     figure.update_layout(margin_r=20 + 8 * max(map(len, lines)))
-    figure.update_yaxes(range=span, type="log" if log else "linear", **({"dtick": "D2"} if log else {}))
+    figure.update_yaxes(range=span, **_decades(*span) if log else {})
     return figure
+
+
+def _decades(low: float, high: float) -> dict[str, Any]:
+    """A logarithmic axis from 10**low to 10**high, with ticks at 1, 2, 5 of each decade, or at 1 where many are."""
+    powers = 10.0 ** np.arange(np.floor(low), np.ceil(high) + 1)
+    ticks = np.outer(powers, [1.0, 2.0, 5.0] if high - low < 3 else [1.0]).ravel()
+    ticks = ticks[(ticks >= 10**low) & (ticks <= 10**high)]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def _apart(places: Sequence[float], gap: float) -> list[float]:
