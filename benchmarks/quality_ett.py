@@ -46,9 +46,15 @@ def score(options: dict, seed: int, epochs: int, batch_size: int) -> tuple[float
     """MSE and MAE on the test months, and the seconds that fit took."""
     y = read()[: TRAIN + VALIDATION + TEST]
     known = TRAIN + VALIDATION
-    plan = {"validation": VALIDATION / known, "batch_size": batch_size, "patience": 5}
+    plan = {"validation": VALIDATION / known, "batch_size": batch_size, "schedule": "cosine"}
     model = regen.Forecaster(
-        window=96, horizon=96, random_state=seed, max_epochs=epochs, learning_rate=1e-3, training=plan, **options
+        window=96,
+        horizon=96,
+        random_state=seed,
+        max_epochs=epochs,
+        learning_rate=1e-3,
+        training=plan,
+        **options,
     )
     start = time.perf_counter()
     model.fit(y[:known])
@@ -60,7 +66,7 @@ def score(options: dict, seed: int, epochs: int, batch_size: int) -> tuple[float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--plain", action="store_true", help="also a plain GRU without care, as published")
     asked = parser.parse_args()
     print(f"{'':34}{'MSE':>8}{'MAE':>8}{'fit, s':>8}")
@@ -73,7 +79,9 @@ def main() -> None:
         for row in found:
             print(f"{name:34}{row[0]:8.3f}{row[1]:8.3f}{row[2]:8.0f}")
         mean, spread = found.mean(0), found.std(0)
-        print(f"{'mean of seeds (spread)':34}{mean[0]:8.3f}{mean[1]:8.3f}  ({spread[0]:.3f}, {spread[1]:.3f})")
+        print(
+            f"{'mean of seeds (spread)':34}{mean[0]:8.3f}{mean[1]:8.3f}  ({spread[0]:.3f}, {spread[1]:.3f})"
+        )
 
 
 if __name__ == "__main__":

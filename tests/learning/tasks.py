@@ -59,7 +59,7 @@ def embedded_reber(generator: torch.Generator) -> tuple[str, list[str]]:
 
 
 def reber_batch(strings: list[str], follow: list[list[str]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """x (B, T, 7) one-hot, lengths (B,), the symbol that came next (B, T), and all that could (B, T, 7)."""
+    """One-hot x (B, T, 7), lengths (B,), the symbol that came next (B, T), and all that could (B, T, 7)."""
     lengths = torch.tensor([len(each) - 1 for each in strings])
     x = torch.zeros(len(strings), int(lengths.max()), 7)
     following = torch.zeros(x.shape[:2], dtype=torch.int64)

@@ -30,9 +30,9 @@ def answer(model, x, lengths=None):
     return model["readout"](last)
 
 
-def descend(model, loss_of, steps, rate, enough=None):
+def descend(model, loss_of, steps, rate=None, enough=None, optimizer=None):
     """Adam with clipping until `steps`, or until the running loss is `enough`; returns the running loss."""
-    optimizer = torch.optim.Adam(model.parameters(), rate)
+    optimizer = optimizer or torch.optim.Adam(model.parameters(), rate)
     running = None
     for _ in range(steps):
         optimizer.zero_grad()
@@ -82,33 +82,41 @@ def test_temporal_order(cell, learns):
     assert right > 0.99 if learns else right < 0.8, right
 
 
-@pytest.mark.parametrize(("cell", "learns"), [("lstm", True), ("elman", False)])
-def test_embedded_reber_grammar(cell, learns):
-    """Success is that of the 1997 paper: at every step of every unseen string the likeliest symbols are the legal ones.
+def solved(model, batch):
+    """Whether at every step of every string the likeliest symbols are the legal ones."""
+    x, lengths, _, legal = batch
+    with torch.no_grad():
+        said = model["readout"](model["net"](x, lengths=lengths)[0])
+    least_legal = said.masked_fill(legal == 0, torch.inf).amin(-1)
+    most_illegal = said.masked_fill(legal == 1, -torch.inf).amax(-1)
+    padding = torch.arange(x.shape[1]) >= lengths[:, None]
+    return bool(((least_legal > most_illegal) | padding).all())
 
-    With the 15 units of the paper's Elman net, which solved none of its trials either.
+
+@pytest.mark.parametrize(("cell", "hidden", "learns"), [("lstm", 12, True), ("elman", 15, False)])
+def test_embedded_reber_grammar(cell, hidden, learns):
+    """Within 1,000 batches of 32 the LSTM solves all 256 training and 256 test strings; the Elman net does not.
+
+    Success, strings and the 15 Elman units are those of the 1997 paper, where no Elman net solved it in 200,000
+    strings; 32,000 are shown here.
     """
     draw = torch.Generator().manual_seed(3)
     strings = [tasks.embedded_reber(draw) for _ in range(512)]
-    train, test = (tasks.reber_batch(*map(list, zip(*part, strict=True))) for part in (strings[:256], strings[256:]))
-    model = reader(cell, 7, 15, 7)
-
-    def scores(batch):
-        return model["readout"](model["net"](batch[0], lengths=batch[1])[0])
+    train, test = (
+        tasks.reber_batch(*map(list, zip(*part, strict=True))) for part in (strings[:256], strings[256:])
+    )
+    model = reader(cell, 7, hidden, 7)
 
     def loss():
-        x, lengths, following, _ = train
+        rows = torch.randperm(256, generator=draw)[:32]
+        x, lengths, following = (part[rows] for part in train[:3])
         valid = torch.arange(x.shape[1]) < lengths[:, None]
-        return F.cross_entropy(scores(train)[valid], following[valid])
+        said = model["readout"](model["net"](x, lengths=lengths)[0])
+        return F.cross_entropy(said[valid], following[valid])
 
-    descend(model, loss, 600, 2e-2)
-    x, lengths, _, legal = test
-    with torch.no_grad():
-        said = scores(test)
-    told = said.masked_fill(legal == 0, torch.inf).amin(-1) > said.masked_fill(legal == 1, -torch.inf).amax(-1)
-    worst = said.masked_fill(legal == 0, torch.inf).amin(-1)
-    best_illegal = said.masked_fill(legal == 1, -torch.inf).amax(-1)
-    told = worst > best_illegal
-    valid = torch.arange(x.shape[1]) < lengths[:, None]
-    solved = (told | ~valid).all(1).float().mean().item()
-    assert solved == 1.0 if learns else solved < 0.9, solved
+    success = False
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(20):
+        descend(model, loss, 50, optimizer=optimizer)
+        success = success or (solved(model, train) and solved(model, test))
+    assert success == learns
