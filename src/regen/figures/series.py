@@ -50,9 +50,6 @@ def forecast(
     if name not in series.names:
         raise ValueError(f"y has no column {name!r}; it has {', '.join(series.names)}.")
     said = _said(series, forecasts, name, time)
-    dates = np.arange(len(series)) if series.dates is None else series.dates
-    before = np.flatnonzero(dates < said.time.min())
-    first = before[-min(past or max(24, len(said.time)), len(before))] if len(before) else 0
     figure = new_figure(height=380, title=_key(said))
     for k, (level, (low, high)) in enumerate(sorted(said.bounds.items(), reverse=True)):
         figure.add_scatter(
@@ -63,14 +60,8 @@ def forecast(
             name=f"{level:g} % interval",
             hoverinfo="skip",
         )
-    figure.add_scatter(
-        x=dates[first:],
-        y=series.values[first:, series.names.index(name)],
-        name="what came",
-        mode="lines",
-        line={"color": INK, "width": 1.6},
-        connectgaps=False,
-    )
+    truth = {"color": INK, "width": 1.6}
+    figure.add_scatter(**_came(series, said, name, past), name="what came", mode="lines", line=truth)
     if said.naive is not None:
         line = {"color": VERMILLION, "width": 1.6, "dash": "dot"}
         figure.add_scatter(**_line(said, said.naive), name="naive", mode="lines", line=line)
@@ -87,6 +78,14 @@ def forecast(
     figure.update_xaxes(title_text="step" if series.dates is None else "date")
     figure.update_yaxes(title_text=shown(f"{name} ({unit})" if unit else name))
     return figure
+
+
+def _came(series: Series, said: "_Said", name: str, past: int) -> dict[str, Any]:
+    """The series from `past` steps before the first forecast on."""
+    dates = np.arange(len(series)) if series.dates is None else series.dates
+    before = int((dates < said.time.min()).sum())
+    first = max(before - (past or max(24, len(said.time))), 0)
+    return {"x": dates[first:], "y": series.values[first:, series.names.index(name)]}
 
 
 class _Said(NamedTuple):
