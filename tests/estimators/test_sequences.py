@@ -1,5 +1,6 @@
 """SequenceClassifier and SequenceRegressor: what they learn, what they hold out, and what they refuse."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,20 @@ def test_what_is_held_out_changes_nothing_but_the_choice_of_the_epoch() -> None:
     X[measured] += 1
     twin = SequenceRegressor(**quick).fit(X, y)
     assert not np.array_equal(twin.center_, first.center_)
+
+
+def test_a_run_is_resumed_bit_for_bit_and_only_with_the_same_rows_held_out(tmp_path: Path) -> None:
+    """Cut and resumed is uninterrupted; another seed would validate on rows that were trained on."""
+    X, y = means(170)
+    quick = {**QUICK, "max_epochs": 2}
+    whole = SequenceRegressor(**quick).fit(X, y)
+    plan = Training(checkpoint=tmp_path / "run")
+    cut = SequenceRegressor(**quick, training=clone(plan, safe=False).set_params(max_time=1e-3)).fit(X, y)
+    assert cut.stopped_.startswith("Reached max_time")
+    resumed = SequenceRegressor(**quick, training=plan).fit(X, y)
+    assert np.array_equal(resumed.predict(X), whole.predict(X))
+    with pytest.raises(ValueError, match="belongs to another run: the data are not the same"):
+        SequenceRegressor(**{**quick, "random_state": 1}, training=plan).fit(X, y)
 
 
 def test_cost_of_every_copy(classifier: SequenceClassifier, regressor: SequenceRegressor) -> None:

@@ -69,7 +69,8 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         sequences gives less than 8 batches, an epoch is as many passes as give 8.
     training : a `regen.Training` (or a dict of its arguments) for everything else about training. Its validation
         part is drawn at random, the same share of each class; a class with too few members gives none. Where it
-        would be less than 32 sequences nothing is held out: all epochs are run, and the last weights are kept.
+        would be less than 32 sequences nothing is held out: all epochs are run, and the last weights are kept. To
+        resume from a checkpoint give `random_state` too, which draws that part.
 
     Attributes
     ----------
@@ -330,7 +331,10 @@ def _learn(
     batch_size = model._plan.batch_size
     unfolding = SequenceUnfolding(model.net_, cost, rows, y, held_out, batch_size)
     judge = unfolding.judge if len(held_out) else None
-    model._train(model.net_, unfolding.loss, unfolding.feed, judge, generator, rows.values, y)
+    drawn = torch.from_numpy(
+        held_out
+    )  # a run resumed with others held out would validate on what it was trained on
+    model._train(model.net_, unfolding.loss, unfolding.feed, judge, generator, rows.values, y, drawn)
     model.loss_per_step_ = unfolding.per_step().cpu().numpy()
     model.backend_ = model.net_.reader.backend_
 
