@@ -57,6 +57,7 @@ def test_the_page_tells_all(ran: tuple[Path, str]) -> None:
     ):
         assert words in html
     assert re.search(r"The 80 % band held \d+ % of what came,\s+the 95 % band \d+ %", html)
+    assert f"regen predict &#x27;{ran[0].parent / 'sunspots-lstm'}&#x27; --level 80,95" in html
     assert re.search(r"\d+ % of 168 sequences are told rightly", html)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from os import PathLike
 from os.path import join
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryFile
 from time import monotonic
 from typing import Any, NamedTuple, final
@@ -171,7 +172,7 @@ def _sunspots_section(
         ),
     ]
     saved = (
-        f"The trained networks are saved, and have read all the data: `regen predict {folder / 'sunspots-lstm'}"
+        f"The trained networks are saved, and have read all the data: `regen predict {quote(str(folder / 'sunspots-lstm'))}"
         " --level 80,95` forecasts the years that follow."
     )
     return Section("Forecasting: the sunspot cycle", [*SUNSPOTS, saved], content)
