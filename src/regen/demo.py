@@ -171,10 +171,8 @@ def _sunspots_section(
             wide=False,
         ),
     ]
-    saved = (
-        f"The trained networks are saved, and have read all the data: `regen predict {quote(str(folder / 'sunspots-lstm'))}"
-        " --level 80,95` forecasts the years that follow."
-    )
+    command = f"regen predict {quote(str(folder / 'sunspots-lstm'))} --level 80,95"
+    saved = f"The trained networks are saved, and have read all the data: `{command}` forecasts the years that follow."
     return Section("Forecasting: the sunspot cycle", [*SUNSPOTS, saved], content)
 
 
