@@ -172,7 +172,7 @@ def _sunspots_section(
         ),
     ]
     command = f"regen predict {quote(str(folder / 'sunspots-lstm'))} --level 80,95"
-    saved = f"The trained networks are saved, and have read all the data: `{command}` forecasts the years that follow."
+    saved = f"The trained networks are saved and have read all the data: `{command}` forecasts what follows."
     return Section("Forecasting: the sunspot cycle", [*SUNSPOTS, saved], content)
 
 
