@@ -66,7 +66,7 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> Path:
         "regen": __version__,
         "class": kind.__name__,
         "params": packer.pack(estimator.get_params(deep=False), "params")["dict"],
-        "fitted": packer.pack(estimator._fitted(), "fitted")["dict"],
+        "fitted": packer.pack(dict(sorted(estimator._fitted().items())), "fitted")["dict"],
     }
     target = _target(path)
     write(target, document, packer.tensors)

@@ -1,0 +1,302 @@
+"""What is not a whole and unaltered model file is refused in words; nothing in it is ever run."""
+
+import io
+import json
+import os
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+import regen
+from regen.persistence.container import read, write
+
+READS = "regen.load reads what regen.save wrote."
+
+
+def refusal(path: Path) -> str:
+    """The words in which the file is refused."""
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        regen.load(path)
+    return str(caught.value)
+
+
+def parts(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """Header and data of a safetensors file."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:end]), content[end:]
+
+
+def joined(header: str, data: bytes) -> bytes:
+    """A safetensors file of a header and data."""
+    return struct.pack("<Q", len(header.encode())) + header.encode() + data
+
+
+def altered(path: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
+    """The file with its document changed, in place."""
+    header, data = parts(path.read_bytes())
+    document = json.loads(header["__metadata__"]["regen"])
+    change(document)
+    header["__metadata__"]["regen"] = json.dumps(document)
+    path.write_bytes(joined(json.dumps(header), data))
+    return path
+
+
+def damage(path: Path, reason: str) -> str:
+    """The refusal of an altered file."""
+    return f"{str(path)!r} is damaged or was altered: {reason}. Save the model again."
+
+
+def test_missing(saved: Path) -> None:
+    """A name that is not there, and the closest one that is; a folder without a model; a folder as such."""
+    wrong = saved.with_name("modle.regen")
+    assert refusal(wrong) == f"There is no file or folder {str(wrong)!r}. Did you mean 'model.regen'?"
+    nowhere = saved.parent / "x" / "y"
+    assert refusal(nowhere) == f"There is no file or folder {str(nowhere)!r}."
+    folder = str(saved.parent)
+    assert refusal(saved.parent) == (
+        f"The folder {folder!r} holds no model.safetensors. Give a folder that regen fit made."
+    )
+
+
+def test_empty(saved: Path) -> None:
+    """An empty file."""
+    saved.write_bytes(b"")
+    assert refusal(saved) == f"{str(saved)!r} is empty. Save the model again."
+
+
+@pytest.mark.parametrize("kept", [0.02, 0.3, 0.9, 0.9999])
+def test_truncated(kept: float, saved: Path) -> None:
+    """A file that was cut short, in its header or in its data."""
+    content = saved.read_bytes()
+    cut = int(len(content) * kept)
+    header = 8 + int.from_bytes(content[:8], "little")
+    needed = header if cut < header else len(content)
+    saved.write_bytes(content[:cut])
+    assert refusal(saved) == (
+        f"{str(saved)!r} is truncated: it holds {cut} bytes of at least {needed}. Copy or save it again."
+    )
+
+
+def test_every_truncation_is_refused(saved: Path) -> None:
+    """No beginning of a model file loads, whatever its length."""
+    content = saved.read_bytes()
+    for cut in {*range(40), *range(40, len(content), 97), len(content) - 1}:
+        saved.write_bytes(content[:cut])
+        assert str(saved) in refusal(saved), cut
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", bytes(range(256)) * 4, b"\0" * 100, b"\xff" * 9, b"x"])
+def test_garbage(content: bytes, saved: Path) -> None:
+    """Bytes of something else."""
+    saved.write_bytes(content)
+    assert refusal(saved) == f"{str(saved)!r} is not a regen file. {READS}"
+
+
+class Trap:
+    """Leaves a trace when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.trace,))
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_is_never_opened(protocol: int, saved: Path) -> None:
+    """A pickle is refused, and what it would have done is not done."""
+    trace = saved.with_name("trace")
+    saved.write_bytes(pickle.dumps(Trap(trace), protocol))
+    assert refusal(saved) == (
+        f"{str(saved)!r} is a pickle, which can run any code when opened; regen never does. {READS}"
+    )
+    assert not trace.exists()
+    pickle.loads(saved.read_bytes())
+    assert trace.exists()  # the trap does work
+
+
+def test_a_zip_archive(saved: Path) -> None:
+    """What torch.save and numpy's savez write."""
+    with zipfile.ZipFile(saved, "w") as archive:
+        archive.writestr("data.pkl", b"")
+    assert refusal(saved) == f"{str(saved)!r} is a zip archive, such as torch.save writes. {READS}"
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.zeros(3))
+    saved.write_bytes(buffer.getvalue())
+    assert refusal(saved) == f"{str(saved)!r} is a zip archive, such as torch.save writes. {READS}"
+
+
+def test_plain_safetensors(saved: Path) -> None:
+    """A safetensors file of somebody else, with and without metadata."""
+    for metadata in (None, {"format": "pt"}):
+        safetensors.torch.save_file({"weight": torch.zeros(2)}, saved, metadata)
+        assert refusal(saved) == f"{str(saved)!r} is a safetensors file without a regen model in it. {READS}"
+
+
+def test_a_newer_format(saved: Path) -> None:
+    """A format of the future, whatever else is in it."""
+    altered(saved, lambda document: (document.clear(), document.update(format=2, anything=1)))
+    assert refusal(saved) == (
+        f"{str(saved)!r} was written by a newer regen (format 2); this one reads format 1. Upgrade regen."
+    )
+
+
+@pytest.mark.parametrize("name", ["os.system", "forecaster", "", None, ["Forecaster"], "Estimator"])
+def test_another_class(name: Any, saved: Path) -> None:
+    """A class is looked up in a table; any other name is refused."""
+    altered(saved, lambda document: document.update({"class": name}))
+    assert refusal(saved) == (
+        f"{str(saved)!r} holds a {name!r}, which is no estimator of this regen. It knows Forecaster,"
+        " SequenceClassifier, SequenceRegressor."
+    )
+
+
+def test_the_class_of_another(saved: Path) -> None:
+    """A forecaster under the name of a classifier."""
+    altered(saved, lambda document: document.update({"class": "SequenceClassifier"}))
+    assert refusal(saved) == damage(saved, "SequenceClassifier has no parameter 'bptt'")
+
+
+DESCRIPTION = "its description lacks format, regen, class, params or fitted, or has more"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda d: d.pop("fitted"), DESCRIPTION),
+        (lambda d: d.update(extra=1), DESCRIPTION),
+        (lambda d: d.update(format=0), DESCRIPTION),
+        (lambda d: d.update(format="1"), DESCRIPTION),
+        (lambda d: d.update(format=True), DESCRIPTION),
+        (lambda d: d["params"].update(hiden=3), "Forecaster has no parameter 'hiden'"),
+        (
+            lambda d: d["params"].update(horizon=0),
+            "The 'horizon' parameter of Forecaster must be an int in [1, inf). Got 0 instead",
+        ),
+        (
+            lambda d: d["params"].update(training={"dict": {"clip": -1}}),
+            "The 'clip' parameter of Training must be a number in (0, inf) or None. Got -1 instead",
+        ),
+        (lambda d: d["params"].update(window={"eval": "1"}), "the tag 'eval' is unknown"),
+        (lambda d: d.update(params=[]), "a dict is not an object"),
+        (lambda d: d["fitted"].update(predict=1), "'predict' is no fitted attribute"),
+        (lambda d: d["fitted"].update(__class__=1), "'__class__' is no fitted attribute"),
+        (lambda d: d["fitted"].pop("errors_"), "nothing uses the tensor 'fitted.errors_'"),
+        (
+            lambda d: d["fitted"]["errors_"]["array"].update(shape=[1]),
+            "the tensor 'fitted.errors_' has shape",
+        ),
+        (
+            lambda d: d["fitted"]["errors_"]["array"].update(entry="x"),
+            "the tensor 'x' is missing or asked for twice",
+        ),
+        (lambda d: d["fitted"].pop("net_"), "nothing uses the tensor 'fitted.net_."),
+        (lambda d: d["params"].update(hidden=4), "Error(s) in loading state_dict for WindowNet"),
+        (lambda d: d["params"].update(cell="gru"), "Error(s) in loading state_dict for WindowNet"),
+    ],
+)
+def test_an_altered_document(change: Callable[[dict[str, Any]], Any], reason: str, saved: Path) -> None:
+    """Each kind of alteration is told."""
+    altered(saved, change)
+    words = refusal(saved)
+    assert words.startswith(damage(saved, reason).removesuffix(". Save the model again.")), words
+
+
+def test_an_extra_tensor(saved: Path) -> None:
+    """A tensor that nothing refers to."""
+    document, tensors = read(saved)
+    write(saved, document, tensors | {"stowaway": torch.zeros(1)})
+    assert refusal(saved) == damage(saved, "nothing uses the tensor 'stowaway'")
+
+
+@pytest.mark.parametrize(
+    ("header", "data", "reason"),
+    [
+        ("{not json", b"", "its header is no safetensors header"),
+        ("{" * 5000, b"", "its header is no safetensors header"),
+        ('{"a":' + "[" * 50000 + "]" * 50000 + "}", b"", "its header is no safetensors header"),
+        ('{"a":1}', b"", "its header is no safetensors header"),
+        (
+            '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,NaN]}}',
+            b"",
+            "its header is no safetensors header",
+        ),
+        ('{"a":{"dtype":"F32","shape":[1]}}', b"", "its header is no safetensors header"),
+        (
+            '{"__metadata__":{"regen":"{}"},"__metadata__":{"regen":"{}"}}',
+            b"",
+            "its header is no safetensors header",
+        ),
+        ('{"__metadata__":{"regen":"{\\"a\\":NaN}"}}', b"", "its description is no JSON"),
+        ('{"__metadata__":{"regen":"{\\"format\\":1,\\"format\\":1}"}}', b"", "its description is no JSON"),
+        ('{"__metadata__":{"regen":"' + "[" * 50000 + '"}}', b"", "its description is no JSON"),
+        ('{"__metadata__":{"regen":"1' + "0" * 5000 + '"}}', b"", "its description is no JSON"),
+        ('{"__metadata__":{"regen":"null"}}', b"", DESCRIPTION),
+        ('{"__metadata__":{"regen":"[]"}}', b"", DESCRIPTION),
+    ],
+)
+def test_a_hostile_header(header: str, data: bytes, reason: str, saved: Path) -> None:
+    """Headers made to break a reader: nested too deep, twice the same name, no numbers."""
+    saved.write_bytes(joined(header, data))
+    assert refusal(saved) == damage(saved, reason)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"a": ([0, 8], [2]), "b": ([4, 12], [2])},
+        {"a": ([0, 8], [2]), "b": ([0, 8], [2])},
+        {"a": ([4, 12], [2])},
+        {"a": ([0, 4], [2])},
+        {"a": ([0, 8], [2])},
+        {"a": ([8, 0], [2])},
+        {"a": ([0, 12], [2**62, 2**62])},
+        {"a": ([-8, 12], [5])},
+    ],
+    ids=["overlap", "shared", "hole", "short", "rest", "backwards", "overflow", "negative"],
+)
+def test_hostile_tensors(tensors: dict[str, Any], saved: Path) -> None:
+    """Tensors that overlap, leave holes, or are not of the size that their shape says."""
+    header = {"__metadata__": {"regen": "{}"}}
+    header |= {name: {"dtype": "F32", "shape": s, "data_offsets": o} for name, (o, s) in tensors.items()}
+    saved.write_bytes(joined(json.dumps(header), b"\0" * 12))
+    assert refusal(saved).startswith(f"{str(saved)!r} is damaged or was altered: its tensors cannot be read")
+
+
+def test_a_huge_header(saved: Path) -> None:
+    """A header that claims to be longer than any; no memory is set aside for it."""
+    saved.write_bytes(struct.pack("<Q", 2**63) + b'{"a":1}')
+    assert refusal(saved) == f"{str(saved)!r} is not a regen file. {READS}"
+
+
+def test_any_byte_changed(saved: Path, forecaster: regen.Forecaster) -> None:
+    """A byte changed anywhere is refused in words, or changes a number; it never ends in another error."""
+    content = saved.read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    generator = np.random.default_rng(0)
+    for place in generator.integers(0, header, 150):
+        broken = bytearray(content)
+        broken[place] ^= 1 << int(generator.integers(0, 7))
+        saved.write_bytes(broken)
+        try:
+            regen.load(saved)
+        except ValueError as error:
+            assert str(saved) in str(error)
+
+
+def test_not_a_file(tmp_path: Path) -> None:
+    """A device or a pipe is not read, for it may never end."""
+    pipe = tmp_path / "pipe"
+    try:
+        os.mkfifo(pipe)
+    except (AttributeError, OSError):
+        pytest.skip("this system makes no pipes")
+    assert refusal(pipe) == f"{str(pipe)!r} is not a file. Give a file that regen.save wrote."
