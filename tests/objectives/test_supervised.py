@@ -167,3 +167,10 @@ def test_cross_entropy_and_means_refuse_other_shapes() -> None:
     for reduce in (mean, mean_per_step):
         with pytest.raises(ValueError, match=r"^mask has shape \(2, 3\) and cost has shape \(2, 3, 1\)\. "):
             reduce(torch.zeros(2, 3, 1), mask)
+
+
+def test_mean_leaves_out_what_the_mask_hides() -> None:
+    """Also a cost that was computed without the mask counts only where the mask is True."""
+    cost, mask = torch.tensor([[1.0, 10.0], [3.0, 100.0]]), torch.tensor([[True, False], [True, False]])
+    assert float(mean(cost, mask)) == 2.0
+    torch.testing.assert_close(mean_per_step(cost, mask), torch.tensor([2.0, torch.nan]), equal_nan=True)

@@ -93,7 +93,7 @@ def mean(cost: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None) ->
     if mask is None:
         return cost.mean()
     _same("mask", mask, "cost", cost)
-    return cost.sum() / mask.sum().clamp(min=1)
+    return torch.where(mask, cost, 0.0).sum() / mask.sum().clamp(min=1)
 
 
 def mean_per_step(
@@ -110,7 +110,7 @@ def mean_per_step(
     if mask is None:
         return cost.mean(others)
     _same("mask", mask, "cost", cost)
-    return cost.sum(others) / mask.sum(others)
+    return torch.where(mask, cost, 0.0).sum(others) / mask.sum(others)
 
 
 OBJECTIVES: dict[str, Callable[..., Tensor]] = {
