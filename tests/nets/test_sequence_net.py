@@ -108,6 +108,22 @@ def test_each_copy_answers_as_if_the_sequence_ended_there(
     torch.testing.assert_close(net.answers(x)[:, -1], net(x), rtol=0, atol=TOLERANCE)
 
 
+def test_a_recurrent_step_reads_its_segment_and_three_before() -> None:
+    """Step s reads the 2 values of its own segment and the 6 before them; the start and the end are filled with 0."""
+    net = made(segment=2)
+    x = torch.arange(1.0, 8.0, dtype=torch.float64)[None, :, None] + torch.tensor([0.0, 0.5])
+    read = net._segments(x).unflatten(-1, (2, 8))
+    own = [
+        [0, 0, 0, 0, 0, 0, 1, 2],
+        [0, 0, 0, 0, 1, 2, 3, 4],
+        [0, 0, 1, 2, 3, 4, 5, 6],
+        [1, 2, 3, 4, 5, 6, 7, 0],
+    ]
+    assert read[0, :, 0].tolist() == own
+    assert read[0, 3, 1].tolist() == [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 0]
+    assert torch.equal(made(segment=1)._segments(x), x)
+
+
 def test_dropout_acts_in_training_only() -> None:
     """Two answers differ in training mode and agree in eval mode."""
     net, x = made(), batch()

@@ -59,7 +59,8 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     bidirectional : read from both ends, as a whole sequence is known when it is told apart. With False every
         answer depends on the past only.
     dropout : share of units silenced in training, between layers and before the readout, in [0, 1).
-    segment : steps of the sequence read per recurrent step. "auto" reads in at most 32 recurrent steps: long
+    segment : steps of the sequence that are new at each recurrent step; with more than 1 the step also reads the
+        3 segments before, so that no shape is cut at a border. "auto" reads in at most 32 recurrent steps: long
         sequences train many times faster, and the state bridges them more easily.
     pool : what reaches the readout of all that the copies say: "last" (when everything is read), "mean", "max",
         or "all" three, which lets training choose.
@@ -334,7 +335,9 @@ def _learn(
     drawn = torch.from_numpy(
         held_out
     )  # a run resumed with others held out would validate on what it was trained on
-    model._train(model.net_, unfolding.loss, unfolding.feed, judge, generator, rows.values, y, drawn)
+    copies = -(-int(max(sequences.lengths)) // model.segment_)
+    data = (rows.values, y, drawn)
+    model._train(model.net_, unfolding.loss, unfolding.feed, judge, generator, *data, copies=copies)
     model.loss_per_step_ = unfolding.per_step().cpu().numpy()
     model.backend_ = model.net_.reader.backend_
 

@@ -17,6 +17,8 @@ from regen.nets.recurrent import recurrent
 __all__ = ["Pool", "SequenceNet"]
 
 Pool = Literal["last", "mean", "max", "all"]
+BEFORE = 3
+"""Segments before its own that a recurrent step reads too, so that no shape is cut at the border of two."""
 
 
 @final
@@ -29,7 +31,8 @@ class SequenceNet(nn.Module):
     features, outputs : F and K.
     hidden, layers, bidirectional, dropout : the recurrent net; dropout acts between layers and before the
         readout.
-    segment : steps of the sequence per recurrent step; the end is padded with zeros to a whole segment.
+    segment : steps of the sequence per recurrent step; the end is padded with zeros to a whole segment. With
+        more than 1, each recurrent step also reads the 3 segments before its own (zeros before the start).
     pool : what of the unfolded outputs reaches the readout: the "last" step of each direction (the end forward,
         the start backward), the "mean" or "max" over the valid steps, or "all" three side by side.
     options : for the recurrent net, such as ``backend=``.
@@ -55,9 +58,8 @@ class SequenceNet(nn.Module):
     ) -> None:
         super().__init__()
         self.segment, self.pool, self.bidirectional = segment, pool, bidirectional
-        self.embed = (
-            nn.Sequential(nn.Linear(segment * features, hidden), nn.ReLU()) if segment > 1 else nn.Identity()
-        )
+        wide = (1 + BEFORE) * segment * features
+        self.embed = nn.Sequential(nn.Linear(wide, hidden), nn.ReLU()) if segment > 1 else nn.Identity()
         self.reader = recurrent(
             cell,
             hidden if segment > 1 else features,
@@ -110,14 +112,18 @@ class SequenceNet(nn.Module):
         """What the recurrent net says at every segment, and which segments hold at least one valid step."""
         if lengths is not None:
             x = x * _before(lengths, x.shape[1])[..., None]
-        x = F.pad(x, (0, 0, 0, -x.shape[1] % self.segment))
-        steps = x.shape[1] // self.segment
-        u = self.embed(x.reshape(x.shape[0], steps, self.segment * x.shape[2]))
         read = None if lengths is None else -(-lengths // self.segment)
-        output, _ = self.reader(u, lengths=read)
+        output, _ = self.reader(self.embed(self._segments(x)), lengths=read)
         if read is None:
             return output, torch.ones(output.shape[:2], dtype=torch.bool, device=x.device)
-        return output, _before(read, steps)
+        return output, _before(read, output.shape[1])
+
+    def _segments(self, x: Float[Tensor, "B T F"]) -> Float[Tensor, "B S values"]:
+        """What each recurrent step reads: its own segment and those before it, each as long as a segment."""
+        if self.segment == 1:
+            return x
+        x = F.pad(x, (0, 0, BEFORE * self.segment, -x.shape[1] % self.segment))
+        return x.unfold(1, (1 + BEFORE) * self.segment, self.segment).flatten(2)
 
     def _last(self, output: Float[Tensor, "B S W"], valid: Bool[Tensor, "B S"]) -> Float[Tensor, "B W"]:
         """The output of each direction after it has read everything: the end forward, the start backward."""
