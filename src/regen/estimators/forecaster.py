@@ -39,6 +39,7 @@ from regen.estimators.backtest import Backtest, backtest
 from regen.nets.forecast import Decoding, Normalize, WindowNet
 from regen.objectives.supervised import OBJECTIVES
 from regen.training.plan import Training
+from regen.training.threads import fitting_threads
 
 __all__ = ["Forecaster"]
 
@@ -165,17 +166,12 @@ class Forecaster(Estimator):
         with self._seeded() as generator:
             self.net_ = self._build().to(self._device)
             unfolding = self._unfold(self._scale.apply(series, self._device), cut)
-            self._train(
-                self.net_,
-                unfolding.loss,
-                unfolding.feed,
-                unfolding.judge if cut < len(series) else None,
-                generator,
-                unfolding.values,
-                memory=unfolding.memory,
-            )
-        self.loss_per_step_ = unfolding.per_step().cpu().numpy()
-        self.errors_ = unfolding.errors(CALIBRATION_WINDOWS).cpu().numpy()
+            judge = unfolding.judge if cut < len(series) else None
+            parts = (self.net_, unfolding.loss, unfolding.feed, judge, generator, unfolding.values)
+            with fitting_threads(self.net_, self._plan.batch_size, self.window_ // self.segment):
+                self._train(*parts, memory=unfolding.memory)
+                self.loss_per_step_ = unfolding.per_step().cpu().numpy()
+                self.errors_ = unfolding.errors(CALIBRATION_WINDOWS).cpu().numpy()
         self.backend_ = self.net_.reader.backend_
         self._remember(series)
         return self

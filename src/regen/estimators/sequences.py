@@ -26,6 +26,7 @@ from regen.estimators._sequences_in import Sequences, read_known_sequences, read
 from regen.nets.sequence import Pool, SequenceNet
 from regen.objectives.supervised import OBJECTIVES
 from regen.training.plan import Training
+from regen.training.threads import fitting_threads
 
 __all__ = ["SequenceClassifier", "SequenceRegressor"]
 
@@ -335,10 +336,11 @@ def _learn(
     drawn = torch.from_numpy(
         held_out
     )  # a run resumed with others held out would validate on what it was trained on
-    copies = -(-int(max(sequences.lengths)) // model.segment_)
+    copies = -(-longest // model.segment_)
     data = (rows.values, y, drawn)
-    model._train(model.net_, unfolding.loss, unfolding.feed, judge, generator, *data, copies=copies)
-    model.loss_per_step_ = unfolding.per_step().cpu().numpy()
+    with fitting_threads(model.net_, batch_size, copies):
+        model._train(model.net_, unfolding.loss, unfolding.feed, judge, generator, *data)
+        model.loss_per_step_ = unfolding.per_step().cpu().numpy()
     model.backend_ = model.net_.reader.backend_
 
 
