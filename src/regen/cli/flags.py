@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, final
@@ -85,17 +86,21 @@ def parameter_help(function: Callable[..., Any] | type) -> dict[str, str]:
     """First sentence of each entry in the Parameters section of a numpydoc docstring, by parameter.
 
     ``name : text`` and ``name : type, default=...`` with the text below are both read; ``a, b : text`` says it of
-    both.
+    both; ``as in `Other``` takes the words of another class of the same module.
     """
     section = re.search(
         r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", inspect.getdoc(function) or "", re.M | re.S
     )
-    helps = {}
-    for entry in re.finditer(r"^(\w[\w, ]*?) : (.*(?:\n(?: .*|$))*)", section[1] if section else "", re.M):
+    helps: dict[str, str] = {}
+    for entry in re.finditer(
+        r"^(\w+(?:,\s+\w+)*) : (.*(?:\n(?: .*|$))*)", section[1] if section else "", re.M
+    ):
         first, _, rest = entry[2].partition("\n")
         body = rest if "default=" in first else f"{first}\n{rest}"
-        for name in entry[1].split(", "):
-            helps[name] = _first_sentence(body)
+        other = re.fullmatch(r"\s*as in `(\w+)`\.\s*", body)
+        known = parameter_help(vars(sys.modules[function.__module__])[other[1]]) if other else {}
+        for name in re.split(r",\s+", entry[1]):
+            helps[name] = known[name] if other else _first_sentence(body)
     return helps
 
 
@@ -120,7 +125,7 @@ def _flags(kind: type, constraints: Mapping[str, Constraint]) -> list[Flag]:
 
 def _first_sentence(text: str) -> str:
     plain = re.sub(r"`+|\s+", lambda match: "" if match[0].startswith("`") else " ", text).strip()
-    first = re.split(r"(?<=[^.\d]\.) (?=[A-Z\"\d])", plain, maxsplit=1)[0]
+    first = re.split(r"(?<=[^.\d]\.)(?<!e\.g\.)(?<!i\.e\.)(?<! al\.) (?=[A-Z\"\d])", plain, maxsplit=1)[0]
     return first[:1].upper() + first[1:]
 
 

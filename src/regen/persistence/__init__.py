@@ -6,6 +6,7 @@ checked as it is read.
 
 import os
 import re
+import sys
 import warnings
 from collections.abc import Mapping
 from inspect import signature
@@ -16,7 +17,6 @@ from typing import Any, Final
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from regen import __version__
 from regen._check import check_parameters, closest
 from regen.estimators._estimator import Estimator
 from regen.estimators.forecaster import Forecaster
@@ -63,7 +63,7 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> Path:
     packer = Packer()
     document = {
         "format": FORMAT,
-        "regen": __version__,
+        "regen": _version(),
         "class": kind.__name__,
         "params": packer.pack(estimator.get_params(deep=False), "params")["dict"],
         "fitted": packer.pack(dict(sorted(estimator._fitted().items())), "fitted")["dict"],
@@ -111,6 +111,11 @@ def load(path: str | PathLike[str]) -> Any:
     except DAMAGE as error:
         raise damaged(name, str(error).rstrip(".")) from error
     return estimator
+
+
+def _version() -> str:
+    """Of the package, which cannot be imported from here: it stands above."""
+    return str(vars(sys.modules["regen"])["__version__"])
 
 
 def _target(path: str | PathLike[str]) -> Path:
