@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from textwrap import wrap
 from typing import final
 
 import torch
@@ -65,7 +66,11 @@ def report(sections: Sequence[Section]) -> str:
 
 def _versions() -> tuple[Finding, ...]:
     found = [Finding("regen", True, __version__), Finding("python", True, platform.python_version())]
-    return (*found, *(Finding(name, True, _version(name) or "not installed") for name in CORE))
+    core = {name: _version(name) for name in CORE}
+    return (
+        *found,
+        *(Finding(name, known is not None, known or "not installed") for name, known in core.items()),
+    )
 
 
 def _optional() -> tuple[Finding, ...]:
@@ -140,11 +145,5 @@ def _version(package: str) -> str | None:
 
 def _wrapped(head: str, words: str) -> list[str]:
     """`words` after `head`, broken at spaces to `WIDTH` columns."""
-    lines = [head]
-    for word in words.split(" "):
-        gap = "" if lines[-1].endswith("  ") else " "
-        if len(lines[-1]) + len(gap) + len(word) > WIDTH and lines[-1].strip():
-            lines.append(" " * len(head))
-            gap = ""
-        lines[-1] += gap + word
-    return [line.rstrip() for line in lines]
+    first, *rest = wrap(words, WIDTH - len(head), break_long_words=False, break_on_hyphens=False)
+    return [head + first, *(" " * len(head) + line for line in rest)]

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,14 @@ def test_a_forecaster_forecasts_the_same_bits(make: Callable[[], Any], tmp_path:
         more = TWO[:5] if model.n_features_in_ == 2 else Y[:5]
         again = regen.load(tmp_path / "m.regen")
         assert same(again.update(more).predict(), make().update(more).predict())
+
+
+def test_another_process_forecasts_the_same_bits(forecaster: regen.Forecaster, saved: Path) -> None:
+    """What a process of its own forecasts from the file is bit for bit what this one does."""
+    lines = "import sys, torch, regen; torch.set_num_threads(1); print(regen.load(sys.argv[1]).predict().tobytes().hex())"
+    command = [sys.executable, "-c", lines, str(saved)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.stdout.strip() == forecaster.predict().tobytes().hex(), result.stderr
 
 
 def same(a: Any, b: Any) -> bool:

@@ -115,7 +115,7 @@ def _trimmed(path: Path, table: Values) -> Values | list[Values]:
 
 def _npz(path: Path) -> SequenceTable:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if "X" not in archive:
                 found = ", ".join(archive.files) or "nothing"
                 raise _Told(f"{str(path)!r} has no array X. It holds {found}.")
