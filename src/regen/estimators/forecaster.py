@@ -58,8 +58,8 @@ class Forecaster(Estimator):
     window : steps that the network reads; "auto" takes two seasons (found from the dates or the autocorrelation),
         or two horizons if that is longer.
     horizon : steps that it forecasts.
-    hidden, layers : width and depth of the network. 64 units learn the embedded series in seconds and are enough
-        for thousands of steps; more layers seldom help a forecaster.
+    hidden : units of the network. 64 learn the embedded series in seconds and are enough for thousands of steps.
+    layers : depth of the network; more than one seldom helps a forecaster.
     dropout : share of units silenced in training before the readout, in [0, 1).
     segment : values read per recurrent step. A long window read in segments of 24 or 48 trains many times faster
         and often forecasts better (SegRNN, Lin et al. 2023); then window must be a multiple of it.
@@ -72,7 +72,9 @@ class Forecaster(Estimator):
     bptt : "full" unfolds every window on its own and trains on what follows it. An int k trains on contiguous
         streams, forecasting after every step: the state is carried from window to window, and gradients are cut
         every k steps (truncated back-propagation through time, Williams & Peng 1990), k at most window.
-    max_epochs, learning_rate, random_state : length and step of training, and its seed.
+    max_epochs : passes over the training windows, at most; early stopping usually ends training before.
+    learning_rate : size of the optimiser's steps; 0.002 trains all embedded series without care.
+    random_state : seed of the first weights, of dropout and of the order of the windows.
     training : a `regen.Training` (or a dict of its arguments) for everything else about training.
 
     Attributes

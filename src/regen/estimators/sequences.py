@@ -56,7 +56,8 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     ----------
     cell : "gru", "lstm", "elman", "diagonal", "jordan", or a `regen.cells` cell with its options. The GRU learns
         small training sets at least as well as the LSTM (ArrowHead: 0.75 against 0.65 of the test part).
-    hidden, layers : width and depth of the network.
+    hidden : units of the network, in each direction.
+    layers : depth of the network.
     bidirectional : read from both ends, as a whole sequence is known when it is told apart. With False every
         answer depends on the past only.
     dropout : share of units silenced in training, between layers and before the readout, in [0, 1).
@@ -67,8 +68,10 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         or "all" three, which lets training choose.
     normalize : "train" standardises each feature by the mean and standard deviation of the training sequences;
         "sequence" each sequence by its own, for data whose level and size mean nothing; "none" not at all.
-    max_epochs, learning_rate, random_state : length and step of training, and its seed. Where one pass over few
-        sequences gives less than 8 batches, an epoch is as many passes as give 8.
+    max_epochs : passes over the training sequences, at most. Where one pass gives less than 8 batches, an epoch is
+        as many passes as give 8.
+    learning_rate : size of the optimiser's steps.
+    random_state : seed of the first weights, of dropout, of the order of the sequences and of what is held out.
     training : a `regen.Training` (or a dict of its arguments) for everything else about training. Its validation
         part is drawn at random, the same share of each class; a class with too few members gives none. Where it
         would be less than 32 sequences nothing is held out: all epochs are run, and the last weights are kept. To
