@@ -73,8 +73,8 @@ def test_a_forecaster_forecasts_the_same_bits(make: Callable[[], Any], tmp_path:
 
 def test_another_process_forecasts_the_same_bits(forecaster: regen.Forecaster, saved: Path) -> None:
     """What a process of its own forecasts from the file is bit for bit what this one does."""
-    lines = "import sys, torch, regen; torch.set_num_threads(1); print(regen.load(sys.argv[1]).predict().tobytes().hex())"
-    command = [sys.executable, "-c", lines, str(saved)]
+    line = "torch.set_num_threads(1); print(regen.load(sys.argv[1]).predict().tobytes().hex())"
+    command = [sys.executable, "-c", f"import sys, torch, regen; {line}", str(saved)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.stdout.strip() == forecaster.predict().tobytes().hex(), result.stderr
 
