@@ -55,7 +55,8 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     Parameters
     ----------
     cell : "gru", "lstm", "elman", "diagonal", "jordan", or a `regen.cells` cell with its options. The GRU learns
-        small training sets at least as well as the LSTM (ArrowHead: 0.75 against 0.65 of the test part).
+        small training sets as well as the LSTM or a little better (ArrowHead 0.77 against 0.73, GunPoint 0.99
+        against 0.97, ECG200 and JapaneseVowels alike; means of three seeds).
     hidden : units of the network, in each direction.
     layers : depth of the network.
     bidirectional : read from both ends, as a whole sequence is known when it is told apart. With False every
