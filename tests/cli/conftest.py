@@ -11,7 +11,6 @@ from regen.cli import app
 
 Command = Callable[..., Result]
 
-QUICK = ("--max-epochs", "1", "--hidden", "3", "--random-state", "0")
 Y = np.round(10 * np.sin(np.arange(48) / 2) + 20, 3)
 
 

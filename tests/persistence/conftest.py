@@ -1,6 +1,5 @@
 """Models small enough to be fitted in every test session."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,3 @@ def forecaster() -> regen.Forecaster:
 def saved(forecaster: regen.Forecaster, tmp_path: Path) -> Path:
     """The file of a fitted forecaster."""
     return regen.save(forecaster, tmp_path / "model.regen")
-
-
-Edit = Callable[[dict[str, Any]], Any]

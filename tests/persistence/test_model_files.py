@@ -199,8 +199,20 @@ DESCRIPTION = "its description lacks format, regen, class, params or fitted, or 
             "the tensor 'x' is missing or asked for twice",
         ),
         (lambda d: d["fitted"].pop("net_"), "nothing uses the tensor 'fitted.net_."),
-        (lambda d: d["params"].update(hidden=4), "Error(s) in loading state_dict for WindowNet"),
-        (lambda d: d["params"].update(cell="gru"), "Error(s) in loading state_dict for WindowNet"),
+        (
+            lambda d: d["params"].update(hidden=4),
+            "the weight 'reader.weight_ih_l0' is torch.float32 of shape (12, 1), and its network needs torch.float32"
+            " of shape (16, 1)",
+        ),
+        (lambda d: d["params"].update(hidden=10**6), "the weight 'reader.weight_ih_l0' is"),
+        (lambda d: d["params"].update(cell="gru"), "the weight 'reader.weight_ih_l0' is"),
+        (lambda d: d["params"].update(layers=2), "the weight 'reader.weight_ih_l1' is missing"),
+        (lambda d: d["params"].update(segment=2), "the weight 'embed.0.weight' is missing"),
+        (lambda d: d["fitted"]["net_"].update(tensor=1), "an object has 2 tags instead of one"),
+        (
+            lambda d: d["fitted"].update(history_=1),
+            "property 'history_' of 'Forecaster' object has no setter",
+        ),
     ],
 )
 def test_an_altered_document(change: Callable[[dict[str, Any]], Any], reason: str, saved: Path) -> None:
