@@ -23,7 +23,7 @@ Index = NDArray[np.int64]
 EVALUATION_BATCH = 512
 LEAST_HELD_OUT = 32
 """Fewer rows cannot tell a better epoch from a luckier one, and are missed in training: of ArrowHead, ECG200 and
-GunPoint (36, 100 and 50 rows), holding out a fifth costs the first two 12 and 5 points of accuracy, the third none."""
+GunPoint (36, 100 and 50 rows), holding out a fifth costs the first two 12 and 5 points, the third none."""
 MOST_LOOKED_BACK = 256
 """Rows that the cost of every unfolded copy is measured on."""
 LEAST_BATCHES = 8
