@@ -27,6 +27,7 @@ def quick(**options):
 
 @pytest.fixture(scope="module")
 def fitted():
+    """One fitted forecaster for the tests that do not change it."""
     return quick().fit(WAVE)
 
 
@@ -267,6 +268,9 @@ def test_failed_fit_leaves_the_fitted_state(fitted):
         ),
         ({"window": 500}, WAVE, "y has 160 steps; window=500 and horizon=4 need at least 504."
          " Shorten the window or give more data."),
+        ({"training": {"validation": 0.2}}, WAVE[:20], "y has 20 steps; validation=0.2 holds out the last 4 and"
+         " leaves fewer than the 20 that window=16 and horizon=4 need to train. Lower validation, shorten the"
+         " window, or give more data."),
         ({"segment": 3}, WAVE, "window=16 is no multiple of segment=3. Take window=18."),
         ({"bptt": 20}, WAVE, "bptt=20 is longer than window=16. Take bptt of at most the window."),
         ({"training": {"loss": "cross_entropy"}}, WAVE, "loss='cross_entropy' is for classes; a Forecaster"

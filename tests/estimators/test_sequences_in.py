@@ -1,5 +1,6 @@
 """Reading sequences: every kind that is allowed, what is missing, and the exact words of every refusal."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -179,9 +180,9 @@ def test_as_they_are() -> None:
     assert not scale.rows(read(np.full((2, 3, 1), 5.0))).values.any()
 
 
-def drawn(groups: list[int], share: float, seed: int = 0, least: int = 1) -> list[int]:
+def drawn(groups: list[int], share: float | str, seed: int = 0) -> list[int]:
     """The rows held out of these."""
-    return hold_out(np.array(groups), share, torch.Generator().manual_seed(seed), least).tolist()
+    return hold_out(np.array(groups), share, torch.Generator().manual_seed(seed)).tolist()
 
 
 def test_the_same_share_of_each_class_is_held_out() -> None:
@@ -200,12 +201,18 @@ def test_a_class_of_one_stays_in_the_training_part() -> None:
     for share in (0.2, 0.5, 0.99):
         left = set(range(8)) - set(drawn(groups, share))
         assert {groups[row] for row in left} == {0, 1, 2}
-    assert drawn([0], 0.9) == []
-    assert drawn([0, 1, 2, 3], 0.2) == []
     assert drawn([0] * 10, 0.0) == []
+    for groups, share in (([0], 0.9), ([0, 1, 2, 3], 0.2)):
+        words = (
+            f"validation={share} holds out none of {len(groups)} sequences. Raise it, or take validation=0."
+        )
+        with pytest.raises(ValueError, match=re.escape(words)):
+            drawn(groups, share)
+        assert drawn(groups, "auto") == []
 
 
 def test_too_few_to_judge_are_not_held_out() -> None:
-    """31 rows are not enough to choose an epoch, 32 are."""
-    assert drawn([0] * 155, 0.2, least=32) == []
-    assert len(drawn([0] * 160, 0.2, least=32)) == 32
+    """31 rows are not enough to choose an epoch, 32 are; an explicit share is obeyed."""
+    assert drawn([0] * 155, "auto") == []
+    assert len(drawn([0] * 155, 0.2)) == 31
+    assert len(drawn([0] * 160, "auto")) == 32

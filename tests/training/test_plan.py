@@ -61,7 +61,7 @@ def test_unknown_fields_name_the_closest() -> None:
         ("batch_size", 1.5, "an int in [1, inf). Got 1.5 instead."),
         ("max_steps", 0, "an int in [1, inf) or None. Got 0 instead."),
         ("max_time", "soon", 'a time such as "90s", "5m" or "2h" or None. Got \'soon\' instead.'),
-        ("validation", 1.0, "a number in [0, 1). Got 1.0 instead."),
+        ("validation", 1.0, "one of 'auto' or a number in [0, 1). Got 1.0 instead."),
         ("patience", 0, "an int in [1, inf) or None. Got 0 instead."),
         ("device", "gpu", "one of 'auto', 'cpu', 'cuda', 'mps'. Got 'gpu' instead."),
         ("precision", "half", "one of 'auto', 'float32', 'bfloat16'. Got 'half' instead."),

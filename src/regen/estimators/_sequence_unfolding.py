@@ -88,20 +88,27 @@ def _moments(values: Values, observed: NDArray[np.bool_], starts: Index) -> tupl
     return center, np.where(scale > 1e-12 * np.abs(center), scale, np.inf)
 
 
-def hold_out(groups: Index, share: float, generator: torch.Generator, least: int = LEAST_HELD_OUT) -> Index:
-    """Rows to validate on, in order: the rounded `share` of each group, drawn at random; always less than all.
+def hold_out(groups: Index, validation: float | str, generator: torch.Generator) -> Index:
+    """Rows to validate on, in order: the rounded share of each group, drawn at random; always less than all.
 
     groups : (n,) group of each row: the class, or all alike. A group with too few members gives none, so every
         class stays in the training part.
-    least : with less than that many rows, none are held out.
+    validation : the share; "auto" is a fifth, and nothing where that is less than `LEAST_HELD_OUT` rows.
     """
+    share = 0.2 if validation == "auto" else float(validation)
     order = torch.randperm(len(groups), generator=generator).numpy()
     order = order[np.argsort(groups[order], kind="stable")]
     _, first, count = np.unique(groups[order], return_index=True, return_counts=True)
     wanted = np.minimum(np.rint(share * count).astype(np.int64), count - 1)
     rank = np.arange(len(groups)) - np.repeat(first, count)
     rows = np.sort(order[rank < np.repeat(wanted, count)])
-    return rows if len(rows) >= least else rows[:0]
+    if validation == "auto":
+        return rows if len(rows) >= LEAST_HELD_OUT else rows[:0]
+    if share and not len(rows):
+        raise ValueError(
+            f"validation={share:g} holds out none of {len(groups)} sequences. Raise it, or take validation=0."
+        )
+    return rows
 
 
 @final

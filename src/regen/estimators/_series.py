@@ -114,13 +114,23 @@ def check_observed(series: Series, cut: int) -> None:
             )
 
 
-def first_validation_target(n_steps: int, window: int, horizon: int, validation: float) -> int:
-    """Where training targets end and validation targets begin; `n_steps` when there is no room to validate.
+def first_validation_target(n_steps: int, window: int, horizon: int, validation: float | str) -> int:
+    """Where training targets end and validation targets begin; `n_steps` when nothing is held out.
 
     The validation part is the end of the series, at least one horizon, and never reaches into training targets.
+    "auto" holds out a fifth where that leaves a window to train on, else nothing.
     """
-    length = max(round(n_steps * validation), horizon) if validation else 0
-    return n_steps - length if n_steps - length >= window + horizon else n_steps
+    share = 0.2 if validation == "auto" else float(validation)
+    length = max(round(n_steps * share), horizon) if share else 0
+    if n_steps - length >= window + horizon:
+        return n_steps - length
+    if validation == "auto":
+        return n_steps
+    raise ValueError(
+        f"y has {n_steps} steps; validation={share:g} holds out the last {length} and leaves fewer than the"
+        f" {window + horizon} that window={window} and horizon={horizon} need to train."
+        " Lower validation, shorten the window, or give more data."
+    )
 
 
 def half_widths(errors: Values, level: float) -> Values:

@@ -75,7 +75,8 @@ class Forecaster(Estimator):
     max_epochs : passes over the training windows, at most; early stopping usually ends training before.
     learning_rate : size of the optimiser's steps; 0.002 trains all embedded series without care.
     random_state : seed of the first weights, of dropout and of the order of the windows.
-    training : a `regen.Training` (or a dict of its arguments) for everything else about training.
+    training : a `regen.Training` (or a dict of its arguments) for everything else about training. Its validation
+        part is the end of the series; "auto" is the last fifth, where that leaves a window to train on.
 
     Attributes
     ----------

@@ -74,8 +74,8 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     learning_rate : size of the optimiser's steps.
     random_state : seed of the first weights, of dropout, of the order of the sequences and of what is held out.
     training : a `regen.Training` (or a dict of its arguments) for everything else about training. Its validation
-        part is drawn at random, the same share of each class; a class with too few members gives none. Where it
-        would be less than 32 sequences nothing is held out: all epochs are run, and the last weights are kept. To
+        part is drawn at random, the same share of each class; a class with too few members gives none. "auto" holds
+        nothing out where a fifth is less than 32 sequences: all epochs are run, and the last weights are kept. To
         resume from a checkpoint give `random_state` too, which draws that part.
 
     Attributes
@@ -191,7 +191,7 @@ class SequenceRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
     cell, hidden, layers, bidirectional, dropout, segment, pool, normalize, max_epochs, learning_rate,
         random_state : as in `SequenceClassifier`.
     training : a `regen.Training` (or a dict of its arguments); the loss "auto" is "mse", in units of the standard
-        deviation of each target. The validation part is drawn at random; none if it would be less than 32 sequences.
+        deviation of each target. The validation part is drawn at random; "auto" as in `SequenceClassifier`.
 
     Attributes
     ----------

@@ -56,9 +56,11 @@ class Training:
         Stop after this many batches, counted over the whole run and across resumes. None: no limit.
     max_time : float, str or None, default=None
         Stop after so many seconds, or ``"90s"``, ``"5m"``, ``"2h"``, counted across resumes. None: no limit.
-    validation : float, default=0.2
-        Share of the data held out to choose the best epoch: the last part of a series, never a random part.
-        0 holds nothing out: every epoch is run and the last weights are kept.
+    validation : float or "auto", default="auto"
+        Share of the data held out to choose the best epoch: the last part of a series, rows drawn at random
+        otherwise. "auto" is 0.2, or 0 where so few rows would be held out that they could not tell one epoch
+        from another; each estimator says when. 0 holds nothing out: every epoch is run and the last weights are
+        kept.
     patience : int or None, default=10
         Stop after this many epochs in a row without a lower validation loss (Prechelt 1998). None: run all
         epochs, and still keep the best weights. Without validation it has no effect, because a training loss
@@ -85,7 +87,7 @@ class Training:
     batch_size: int = 32
     max_steps: int | None = None
     max_time: float | str | None = None
-    validation: float = 0.2
+    validation: float | str = "auto"
     patience: int | None = 10
     device: str = "auto"
     precision: str = "auto"
@@ -102,7 +104,7 @@ class Training:
         "batch_size": Int(1),
         "max_steps": Either((Int(1), Nothing())),
         "max_time": Either((Duration(), Nothing())),
-        "validation": Number(0, 1, high_open=True),
+        "validation": Either((Choice(("auto",)), Number(0, 1, high_open=True))),
         "patience": Either((Int(1), Nothing())),
         "device": Choice(("auto", "cpu", "cuda", "mps")),
         "precision": Choice(("auto", "float32", "bfloat16")),
