@@ -109,9 +109,7 @@ def main() -> None:
     with open(results / "fit_forecaster.csv", "w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["what", "median_s", "plain_over_it", "mae"])
-        print(
-            f"torch {torch.__version__}, 1 thread, medians of {rounds} alternating rounds"
-        )
+        print(f"torch {torch.__version__}, 1 thread, medians of {rounds} alternating rounds")
         print(f"{'':34}{'seconds':>9}{'plain / it':>12}{'MAE':>9}")
         for name, taken in times.items():
             median = statistics.median(taken)
