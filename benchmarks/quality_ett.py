@@ -69,19 +69,27 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--plain", action="store_true", help="also a plain GRU without care, as published")
     asked = parser.parse_args()
-    print(f"{'':34}{'MSE':>8}{'MAE':>8}{'fit, s':>8}")
-    for name, (mse, mae) in PUBLISHED.items():
-        print(f"{'published ' + name:34}{mse:8.3f}{mae:8.3f}")
     runs = [("regen, segments of 48, GRU 256", CARE, 256)]
     runs += [("regen, no normalising, GRU 64", PLAIN, 64)] if asked.plain else []
-    for name, options, batch_size in runs:
-        found = np.array([score(options, seed, asked.epochs, batch_size) for seed in range(asked.seeds)])
-        for row in found:
-            print(f"{name:34}{row[0]:8.3f}{row[1]:8.3f}{row[2]:8.0f}")
-        mean, spread = found.mean(0), found.std(0)
-        print(
-            f"{'mean of seeds (spread)':34}{mean[0]:8.3f}{mean[1]:8.3f}  ({spread[0]:.3f}, {spread[1]:.3f})"
-        )
+    results = Path(__file__).parent / "results"
+    results.mkdir(exist_ok=True)
+    with open(results / "quality_ett.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["what", "seed", "mse", "mae", "fit_s"])
+        print(f"{'':34}{'MSE':>8}{'MAE':>8}{'fit, s':>8}")
+        for name, (mse, mae) in PUBLISHED.items():
+            table.writerow([f"published {name}", "", mse, mae, ""])
+            print(f"{'published ' + name:34}{mse:8.3f}{mae:8.3f}")
+        for name, options, batch_size in runs:
+            found = []
+            for seed in range(asked.seeds):
+                found.append(score(options, seed, asked.epochs, batch_size))
+                table.writerow([name, seed, *found[-1]])
+                print("{:34}{:8.3f}{:8.3f}{:8.0f}".format(name, *found[-1]), flush=True)
+            mean, spread = np.mean(found, 0), np.std(found, 0)
+            print(
+                f"{'mean of seeds (spread)':34}{mean[0]:8.3f}{mean[1]:8.3f}  ({spread[0]:.3f}, {spread[1]:.3f})"
+            )
 
 
 if __name__ == "__main__":
