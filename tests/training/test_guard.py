@@ -135,6 +135,22 @@ def test_never_finite_leaves_the_first_weights(toy: Any) -> None:
     assert len(history.rows) == 3
 
 
+def test_the_end_names_the_step_of_the_weights(toy: Any) -> None:
+    """Struck out within an epoch, the sentence names the step of the last good look and keeps its weights."""
+    one = toy(rows=300 * 8)
+    good: list[Tensor] = []
+
+    def spoilt(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        good.append(one.weights())
+        return poison(batch)
+
+    poison = Poison(one, "loss", 70, 130, 200)
+    with pytest.warns(RuntimeWarning):
+        history = run(one, spoilt, max_epochs=2)
+    assert "three times; weights of step 64 are kept." in history.stopped
+    assert torch.equal(one.weights(), good[64])
+
+
 def test_every_schedule_keeps_the_halved_rate(toy: Any) -> None:
     """After going back, each step's rate is half of what it would have been."""
     for schedule in ("constant", "cosine", "step", "onecycle", "plateau"):

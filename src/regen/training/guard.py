@@ -40,7 +40,12 @@ class Guard:
         return all(seat.finite() for seat in self._seats.values())
 
     def check(self, losses_finite: bool, epoch: int, step: int) -> None:
-        """See that the present state is good, else go back to the one kept last, with half the rate."""
+        """See that the present state is good, else go back to the one kept last, with half the rate.
+
+        Once training has diverged too often there is nothing more to see: the state kept is what remains.
+        """
+        if self.struck_out:
+            return
         if losses_finite and self.sound():
             self.step = step
             return
