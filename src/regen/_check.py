@@ -14,6 +14,8 @@ from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, final
 
+import numpy as np
+
 __all__ = [
     "Anything",
     "Bool",
@@ -82,9 +84,14 @@ class Number(Constraint):
     high_open: bool = False
 
     def accepts(self, value: Any) -> bool:
-        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+        if not isinstance(value, Real) or isinstance(value, bool):
             return False
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an int or a fraction beyond every float
+            return False
+        if not math.isfinite(number):
+            return False
         above = number > self.low if self.low_open else number >= self.low
         below = number < self.high if self.high_open else number <= self.high
         return above and below
@@ -121,7 +128,7 @@ class Bool(Constraint):
     """True or False."""
 
     def accepts(self, value: Any) -> bool:
-        return isinstance(value, bool) or type(value).__name__ == "bool_"
+        return isinstance(value, bool | np.bool_)
 
     def __str__(self) -> str:
         return "a bool"
@@ -207,7 +214,7 @@ class Duration(Constraint):
     def accepts(self, value: Any) -> bool:
         try:
             return seconds(value) > 0
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return False
 
     def __str__(self) -> str:
