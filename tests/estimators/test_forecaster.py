@@ -1,6 +1,5 @@
 """Forecaster: what it returns, what it never sees, what it remembers, and what it refuses."""
 
-import threading
 import warnings
 
 import numpy as np
@@ -14,6 +13,8 @@ from sklearn.exceptions import NotFittedError
 
 from regen import Forecaster, Training
 from regen.cells import LSTM
+from regen.data.frames import read_series
+from regen.estimators._series import choose_window, half_widths
 
 STEPS = np.arange(160)
 WAVE = 10 + 3 * np.sin(STEPS / 3) + 0.02 * STEPS
@@ -141,6 +142,61 @@ def test_update_continues(options):
     np.testing.assert_allclose(piecewise.predict(), said, rtol=1e-5)
 
 
+@pytest.mark.parametrize("options", [{}, {"bptt": 4}], ids=str)
+def test_a_gap_is_filled_from_what_was_known_before_it(options):
+    """A gap across the edge of the window is read as a backtest reads it; an empty window holds the last value."""
+    y = WAVE + 400
+    y[130:141] = np.nan
+    model = quick(**options).fit(y[:140])
+    said = model.backtest(y, start=140, stride=100).forecasts["forecast"].to_numpy()
+    np.testing.assert_allclose(model.predict(), said, rtol=1e-6)
+    model.update(np.full(30, np.nan))
+    assert (np.abs(model.predict() - y[129]) < 20).all()
+
+
+def test_gaps_do_not_reach_the_intervals():
+    """Missing values in the validation part leave intervals finite, and ranked among the errors there are."""
+    y = WAVE.copy()
+    y[135:150:3] = np.nan
+    bands = quick().fit(y).predict(level=[80, 95])
+    assert all(np.isfinite(each).all() for each in bands.values())
+    errors = np.arange(1.0, 11.0)[:, None, None]
+    errors = np.concatenate([errors, np.full((90, 1, 1), np.nan)])
+    assert half_widths(errors, 50, 1) == 6.0, "the 6th smallest of 10, not the 51st of 100"
+
+
+def test_far_horizon():
+    """A net of one step is asked for a thousand."""
+    assert np.isfinite(quick(horizon=1).fit(WAVE).predict(1000)).all()
+
+
+def test_a_column_that_starts_to_move_after_training():
+    """Its scale is that of the whole series, so it neither drowns the other column nor has no interval."""
+    y = np.stack([WAVE, np.zeros(160)], 1)
+    y[140:, 1] = 1e4
+    model = quick().fit(y)
+    assert model.scale_[1] > 0
+    assert model.history_["validation.loss"].iloc[0] < 100
+
+
+def test_the_chosen_window_is_bounded():
+    """A day of seconds is not unfolded; short series keep room to slide."""
+    index = pd.date_range("2024-01-01", periods=4000, freq="min")
+    series = read_series(pd.Series(np.sin(np.arange(4000.0)), index))
+    assert choose_window(series, 12, 1) == 256
+    assert choose_window(series, 12, 60) == 2040
+    assert choose_window(series.part(0, 40), 12, 1) == 14
+
+
+def test_streams_are_not_scaled_by_windows():
+    """By default streams forecast changes; asking for the mean of a window that they do not have is refused."""
+    auto, last, none = (
+        quick(bptt=4, normalize=each).fit(WAVE).predict() for each in ("auto", "last", "none")
+    )
+    np.testing.assert_array_equal(auto, last)
+    assert not np.allclose(auto, none)
+
+
 def test_update_keeps_dates_in_step():
     """After an update the next date follows the last new one; a gap in dates is refused and changes nothing."""
     index = pd.date_range("2000-01-01", periods=160, freq="D")
@@ -194,7 +250,6 @@ def test_same_seed_same_bits_and_nothing_left_behind():
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == threads
     np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)
-    assert threading.active_count() >= 1
 
 
 @pytest.mark.parametrize("options", [{}, {"bptt": 8}], ids=str)
@@ -226,7 +281,10 @@ def test_constant_series_is_forecast_exactly():
 
 def test_short_series_without_room_to_validate():
     """Exactly one window and its horizon is enough to fit."""
-    assert quick().fit(WAVE[:20]).predict(level=80)["y"].shape == (4,)
+    model = quick().fit(WAVE[:20])
+    assert model.predict().shape == (4,)
+    with pytest.warns(UserWarning, match="Nothing was held out when this Forecaster was fitted"):
+        model.predict(level=80)
 
 
 def test_clone_and_nested_parameters():
@@ -273,6 +331,8 @@ def test_failed_fit_leaves_the_fitted_state(fitted):
          " window, or give more data."),
         ({"segment": 3}, WAVE, "window=16 is no multiple of segment=3. Take window=18."),
         ({"bptt": 20}, WAVE, "bptt=20 is longer than window=16. Take bptt of at most the window."),
+        ({"bptt": 4, "normalize": "mean"}, WAVE, "bptt=4 carries its state from window to window, so windows cannot"
+         " each be scaled by their own mean. Take normalize='last' or 'none', or bptt='full'."),
         ({"training": {"loss": "cross_entropy"}}, WAVE, "loss='cross_entropy' is for classes; a Forecaster"
          " forecasts numbers. Take 'mae', 'mse' or 'huber'."),
         ({"training": {"bach_size": 3}}, WAVE, "Training has no parameter 'bach_size'. Did you mean 'batch_size'?"),

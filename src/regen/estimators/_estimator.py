@@ -124,8 +124,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         generator for the order of the data.
         """
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        devices = [self._device] if self._device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(range(torch.cuda.device_count())):  # a seed reaches every GPU
             torch.manual_seed(seed)
             yield torch.Generator().manual_seed(seed)
 

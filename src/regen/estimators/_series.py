@@ -22,6 +22,9 @@ from regen.data.tables import dates_after
 
 Values = NDArray[np.float64]
 
+MOST_SEGMENTS = 256
+"""Recurrent steps of the longest window that is chosen for the user."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -31,22 +34,35 @@ class Scale:
     scale: Values
 
     @classmethod
-    def of(cls, values: Values) -> "Scale":
-        """Mean and standard deviation of the observed values of each column; a constant is its own exact mean."""
-        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-        center = np.where(low == high, low, np.nanmean(values, axis=0))
-        return cls(center, np.where(low == high, 0.0, np.nanstd(values, axis=0)))
+    def of(cls, values: Values, train: int) -> "Scale":
+        """Mean and standard deviation of the observed values of each column in its first `train` steps.
 
-    def apply(self, series: Series, device: torch.device | str = "cpu") -> "Scaled":
-        """Standardised float32 values (N, C) with gaps filled, and a mask of what was observed."""
-        z = (series.filled() - self.center) / np.where(self.scale > 0, self.scale, 1.0)
+        A column that is constant there but not later takes both from all its steps; one that never moves is its own
+        exact mean.
+        """
+        centers, scales = zip(*(_moments(values[:steps]) for steps in (train, None)), strict=True)
+        moves = scales[0] > 0
+        return cls(np.where(moves, *centers), np.where(moves, *scales))
+
+    def apply(
+        self, filled: Values, observed: NDArray[np.bool_], device: torch.device | str = "cpu"
+    ) -> "Scaled":
+        """Standardised float32 values (N, C) of a series without gaps, 0 in a constant column, and the given mask."""
+        z = np.divide(filled - self.center, self.scale, out=np.zeros_like(filled), where=self.scale > 0)
         return Scaled(
-            torch.from_numpy(z.astype(np.float32)).to(device), torch.from_numpy(series.observed).to(device)
+            torch.from_numpy(z.astype(np.float32)).to(device), torch.from_numpy(observed).to(device)
         )
 
     def undo(self, z: Tensor) -> Values:
         """Values in the unit of the series from standardised ones (..., C)."""
         return z.detach().cpu().double().numpy() * self.scale + self.center
+
+
+def _moments(values: Values) -> tuple[Values, Values]:
+    """Mean and standard deviation (C,) of the observed values, exact where all are the same."""
+    low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+    center = np.where(low == high, low, np.nanmean(values, axis=0))
+    return center, np.where(low == high, 0.0, np.nanstd(values, axis=0))
 
 
 class Scaled(NamedTuple):
@@ -75,9 +91,18 @@ def read_more(layout: Mapping[str, Any], y: Any, *, part: bool = False) -> Serie
     return read_series(y, time=time, target=target, part=part).aligned(layout["names"])
 
 
+def check_same_step(layout: Mapping[str, Any], series: Series) -> None:
+    """Refuse a series whose dates go by another step than those of the one that was fitted."""
+    fitted = None if layout["step"] is None else Step(**layout["step"])
+    if fitted is not None and series.step is not None and series.step != fitted:
+        raise ValueError(
+            f"The dates of y go by {series.step}; the model was fitted with a step of {fitted}. Resample y."
+        )
+
+
 def levels(level: float | Sequence[float] | None) -> tuple[float, ...]:
     """The levels asked for, each a percentage between 0 and 100."""
-    asked = () if level is None else tuple(level) if isinstance(level, Sequence) else (level,)
+    asked = () if level is None else tuple(np.atleast_1d(level).tolist())
     for each in asked:
         check_parameters("predict", {"level": Number(0, 100, low_open=True, high_open=True)}, {"level": each})
     return asked
@@ -87,10 +112,11 @@ def choose_window(series: Series, horizon: int, segment: int) -> int:
     """Two seasons, or two horizons if that is longer, as far as the series allows; a multiple of `segment`.
 
     Two seasons let the net compare a step with its twin a season ago and its twin's neighbours; without a season
-    it reads at least 24 steps. At least half of the series is left to slide the window over.
+    it reads at least 24 steps. At most 256 segments are read, for a day of seconds is more than a net remembers, and
+    at least half of the series is left to slide the window over.
     """
     season = season_length(series.values, series.step)
-    wanted = max(2 * season if season > 1 else 24, 2 * horizon)
+    wanted = min(max(2 * season if season > 1 else 24, 2 * horizon), MOST_SEGMENTS * segment)
     window = max(min(wanted, (len(series) - horizon) // 2), 1)
     return -(-window // segment) * segment
 
@@ -101,6 +127,14 @@ def check_length(n_steps: int, window: int, horizon: int) -> None:
         raise ValueError(
             f"y has {n_steps} steps; window={window} and horizon={horizon} need at least {window + horizon}."
             " Shorten the window or give more data."
+        )
+
+
+def check_segment(window: int, segment: int) -> None:
+    """Refuse a window that is not a whole number of segments."""
+    if window % segment:
+        raise ValueError(
+            f"window={window} is no multiple of segment={segment}. Take window={-(-window // segment) * segment}."
         )
 
 
@@ -133,12 +167,16 @@ def first_validation_target(n_steps: int, window: int, horizon: int, validation:
     )
 
 
-def half_widths(errors: Values, level: float) -> Values:
-    """Half width (H, C) of an interval that holds `level` percent of absolute errors (n, H, C).
+def half_widths(errors: Values, level: float, horizon: int) -> Values:
+    """Half width (horizon, C) of an interval that holds `level` percent of absolute errors (n, H, C), NaN if missing.
 
-    Split conformal prediction (Lei et al. 2018): the ceil((n + 1) level)-th smallest error, or the largest when
-    there are too few errors for that level.
+    Split conformal prediction (Lei et al. 2018): the ceil((n + 1) level)-th smallest of the n errors at that step,
+    or the largest when there are too few for that level. A step without any takes the widest of its column; steps
+    beyond H widen with the square root of the distance, as those of a random walk do.
     """
-    n = len(errors)
-    rank = min(int(np.ceil((n + 1) * level / 100)), n)
-    return np.sort(errors, axis=0)[rank - 1]  # type: ignore[no-any-return]
+    n = (~np.isnan(errors)).sum(axis=0)
+    rank = np.minimum(np.ceil((n + 1) * level / 100), n).astype(np.int64)
+    widths = np.take_along_axis(np.sort(errors, axis=0), np.maximum(rank - 1, 0)[None], axis=0)[0]
+    widths = np.where(n > 0, widths, np.fmax.reduce(widths, axis=0))
+    beyond = np.sqrt(np.arange(len(widths) + 1, horizon + 1) / len(widths))[:, None]
+    return np.concatenate([widths, widths[-1:] * beyond])[:horizon]

@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from regen.data.windows import StreamBatch, StreamFeed, WindowBatch, WindowFeed, Windows
-from regen.estimators._series import Scaled
+from regen.estimators._series import Scaled, Values
 from regen.nets.forecast import WindowNet
 from regen.objectives.supervised import mean
 
 Cost = Callable[[Tensor, Tensor], Tensor]
 EVALUATION_BATCH = 512
 EVALUATION_STEPS = 4096
+EVALUATION_WORK = 2**21
+"""Squared copies times rows that `per_step` reads; a second or so of a small net."""
 
 
 class Unfolding(ABC):
@@ -46,7 +49,7 @@ class Unfolding(ABC):
         """Mean cost on the held-out part."""
 
     @abstractmethod
-    def per_step(self) -> Tensor:
+    def per_step(self) -> Values:
         """Mean cost of each unfolded copy (copies,)."""
 
     @abstractmethod
@@ -84,16 +87,23 @@ class WindowUnfolding(Unfolding):
                 weight += count
         return {"loss": total / max(weight, 1.0)}
 
-    def per_step(self) -> Tensor:
-        """Copy t is judged by the same horizon as the last one, after reading only the last t segments before it."""
+    def per_step(self) -> Values:
+        """Copy t is judged by the same horizon as the last one, after reading only the last t segments before it.
+
+        A pass for each t makes this dear: of long windows fewer rows are read, and at most 128 values of t, with
+        straight lines between them.
+        """
+        copies = self.window // self.net.segment
+        rows = min(max(EVALUATION_WORK // copies**2, 32), EVALUATION_BATCH)
+        lengths = np.unique(np.linspace(1, copies, min(copies, 128)).round().astype(int))
         costs = []
         with still(self.net):
-            (batch,) = self._evaluation(spread(self.held_out, EVALUATION_BATCH))
-            for read in range(self.net.segment, self.window + 1, self.net.segment):
+            (batch,) = self._evaluation(spread(self.held_out, rows))
+            for read in (lengths * self.net.segment).tolist():
                 seen = None if batch.seen is None else batch.seen[:, -read:]
                 cost = self.cost(self.net(batch.inputs[:, -read:], seen), batch.targets)
-                costs.append(mean(cost, batch.wanted))
-        return torch.stack(costs)
+                costs.append(float(mean(cost, batch.wanted)))
+        return np.interp(np.arange(1, copies + 1), lengths, costs)
 
     def errors(self, most: int) -> Tensor:
         found = []
@@ -153,10 +163,14 @@ class Stream:
         return {"state": parts, "before": self.before, "latest": self.latest}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
-        parts = state["state"]
+        """Take back what `state_dict` returned, on the device of the network."""
+        device = self.net.readout.weight.device
+        parts, before, latest = (
+            [None if part is None else part.to(device) for part in given]
+            for given in (state["state"], [state["before"]], [state["latest"]])
+        )
         self.state = tuple(parts) if len(parts) > 1 else parts[0]
-        self.before, self.latest = state["before"], state["latest"]
+        self.before, self.latest = before[0], latest[0]
 
 
 @final
@@ -190,11 +204,12 @@ class StreamUnfolding(Unfolding):
         cost, observed = self._held_out_costs()
         return {"loss": float(mean(cost, observed))}
 
-    def per_step(self) -> Tensor:
+    def per_step(self) -> Values:
         """Place t is every `window`-th step, counted from the first held-out one."""
         cost, observed = self._held_out_costs()
         places = [slice(place, None, self.window) for place in range(min(self.window, len(cost)))]
-        return torch.stack([mean(cost[at], None if observed is None else observed[at]) for at in places])
+        costs = [mean(cost[at], None if observed is None else observed[at]) for at in places]
+        return torch.stack(costs).cpu().double().numpy()
 
     def errors(self, most: int) -> Tensor:
         forecasts, targets, observed = self._held_out()
@@ -218,6 +233,22 @@ class StreamUnfolding(Unfolding):
 
     def _seen(self, steps: int) -> Tensor | None:
         return None if self.observed is None else self.observed[:steps]
+
+
+def check_stream(bptt: int, window: int, segment: int, decoding: str, normalize: str) -> None:
+    """Refuse what streams cannot do."""
+    if bptt > window:
+        raise ValueError(f"bptt={bptt} is longer than window={window}. Take bptt of at most the window.")
+    if segment > 1 or decoding == "recursive":
+        raise ValueError(
+            f"bptt={bptt} forecasts after every step of a stream and needs segment=1 and decoding='direct'."
+            f" Got segment={segment}, decoding={decoding!r}. Take bptt='full' for those."
+        )
+    if normalize == "mean":
+        raise ValueError(
+            f"bptt={bptt} carries its state from window to window, so windows cannot each be scaled by their own"
+            " mean. Take normalize='last' or 'none', or bptt='full'."
+        )
 
 
 def forecast_along(

@@ -1,19 +1,29 @@
 """Rolling-origin evaluation: what a forecaster would have said along a series, beside what came and a naive guess."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
-from regen.data.frames import Series, frame, like
-from regen.data.season import season_length
+from regen._check import Bool, Either, Int, Nothing, Number
+from regen.data.frames import Series, frame
+from regen.data.season import season_length, seasonal_naive
 
 __all__ = ["Backtest", "backtest", "scores"]
 
 Values = NDArray[np.float64]
+
+ARGUMENTS = {
+    "start": Either((Int(1), Number(0, 1, low_open=True, high_open=True))),
+    "stride": Either((Int(1), Nothing())),
+    "refit": Bool(),
+}
+"""What `Forecaster.backtest` accepts."""
+PAST = 8
+"""Seasons before an origin in which the naive forecast looks for a value that was observed."""
 
 
 @final
@@ -48,7 +58,7 @@ def scores(
     Parameters
     ----------
     y, forecast, naive : (n, H, C) what came, what was said, and what the season before says.
-    scale : (C,) mean absolute seasonal difference of the series, the denominator of MASE.
+    scale : (C,) mean absolute seasonal difference before the first origin, the denominator of MASE.
     bounds : level in percent -> lower and upper ends (n, H, C).
 
     Returns
@@ -64,7 +74,7 @@ def scores(
     found = {
         "mae": mae,
         "rmse": float(np.sqrt(np.nanmean(error**2))),
-        "smape": float(np.nanmean(200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0))),
+        "smape": float(np.nanmean(200 * np.divide(error, size, out=0 * error, where=size > 0))),
         "mase": float(np.nanmean(np.divide(error, scale, out=np.full_like(error, np.nan), where=scale > 0)))
         if (scale > 0).any()
         else float("nan"),
@@ -79,39 +89,49 @@ def scores(
 
 
 def backtest(
-    model: Any, series: Series, start: int | float, stride: int, levels: tuple[float, ...], refit: bool
+    model: Any, series: Series, at: range, levels: tuple[float, ...], refitted: Sequence[Any] = ()
 ) -> Backtest:
-    """Forecast from many origins of `series` with a fitted forecaster; see `Forecaster.backtest`."""
-    horizon, season = model.horizon, season_length(series.values, series.step)
-    at = origins(len(series), start, stride, horizon, model.window_)
-    ahead = np.array(at)[:, None] + np.arange(horizon)
-    y, step = series.values[ahead], np.arange(horizon)
-    past = np.array(at)[:, None] - season + step % season
-    naive = series.filled()[past]
-    if refit:
-        said = [clone(model).fit(_whole(series.part(0, n))) for n in at]
-        forecast = np.stack([each._scale.undo(each._forecast(horizon)) for each in said])
-        widths = {level: np.stack([each._half_widths(level, horizon) for each in said]) for level in levels}
+    """Forecast from the origins `at` of `series` with a fitted forecaster, or with one `refitted` for each origin."""
+    horizon = model.horizon
+    known = series.part(0, at[0])
+    season = season_length(known.values, known.step)
+    y = series.values[np.array(at)[:, None] + np.arange(horizon)]
+    naive = np.stack(
+        [seasonal_naive(series.values[max(n - PAST * season, 0) : n], season, horizon) for n in at]
+    )
+    if refitted:
+        forecast = np.stack([each._scale.undo(each._forecast(horizon)) for each in refitted])
+        widths = {
+            level: np.stack([each._half_widths(level, horizon) for each in refitted]) for level in levels
+        }
     else:
         forecast = model._forecasts(series, at)
         widths = {level: model._half_widths(level, horizon) for level in levels}
     bounds = {level: (forecast - width, forecast + width) for level, width in widths.items()}
-    scale = np.nanmean(np.abs(series.values[season:] - series.values[:-season]), axis=0)
+    scale = seasonal_scale(known.values, season)
     return Backtest(
         _table(series, at, y, forecast, naive, bounds), scores(y, forecast, naive, scale, bounds), len(at)
     )
 
 
+def seasonal_scale(values: Values, season: int) -> Values:
+    """Mean absolute seasonal difference (C,) of the values (N, C) known before the first origin; NaN if none is."""
+    change = np.abs(values[season:] - values[:-season])
+    count = (~np.isnan(change)).sum(axis=0)
+    scale: Values = np.full(values.shape[1], np.nan)
+    np.divide(np.nansum(change, axis=0), count, out=scale, where=count > 0)
+    return scale
+
+
 def origins(n_steps: int, start: int | float, stride: int, horizon: int, window: int) -> range:
     """Numbers of steps known at each forecast: from `start` on, every `stride`, while a whole horizon follows."""
-    first = round(n_steps * start) if isinstance(start, float) else start
-    first = max(first, window)
+    first = max(start if isinstance(start, Integral) else round(n_steps * start), window)
     if first + horizon > n_steps:
         raise ValueError(
             f"y has {n_steps} steps; a backtest from step {first} with horizon={horizon} needs at least"
             f" {first + horizon}. Start earlier or give more data."
         )
-    return range(first, n_steps - horizon + 1, stride)
+    return range(int(first), n_steps - horizon + 1, stride)
 
 
 def _table(
@@ -134,9 +154,3 @@ def _table(
         }
         | {name: np.swapaxes(values, 1, 2).ravel() for name, values in flat.items()}
     )
-
-
-def _whole(series: Series) -> Any:
-    """The series as the kind of table that it was read from."""
-    columns = {name: series.values[:, c] for c, name in enumerate(series.names)}
-    return like(series, columns, start=1 - len(series))

@@ -1,10 +1,13 @@
 """Forecaster: from a series to its next steps, with intervals, from one recurrent network."""
 
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -19,6 +22,8 @@ from regen.estimators._series import (
     Values,
     check_length,
     check_observed,
+    check_same_step,
+    check_segment,
     choose_window,
     first_validation_target,
     half_widths,
@@ -32,10 +37,11 @@ from regen.estimators._unfolding import (
     StreamUnfolding,
     Unfolding,
     WindowUnfolding,
+    check_stream,
     forecast_along,
     still,
 )
-from regen.estimators.backtest import Backtest, backtest
+from regen.estimators.backtest import ARGUMENTS, Backtest, backtest, origins
 from regen.nets.forecast import Decoding, Normalize, WindowNet
 from regen.objectives.supervised import OBJECTIVES
 from regen.training.plan import Training
@@ -66,8 +72,8 @@ class Forecaster(Estimator):
     channels : "joint" reads all columns together; "independent" reads each alone with the same weights, which is
         better when columns are many and alike.
     normalize : "mean" removes the mean and scale of each window, "last" subtracts its last value, "none" reads
-        standardised values as they are. Series whose level drifts are forecast badly without one of the first two;
-        "mean" is less led astray by a last value that is mostly noise.
+        standardised values as they are. Series whose level drifts are forecast badly without one of the first two.
+        "auto" is "mean", which is less led astray by a last value that is mostly noise, and "last" for streams.
     decoding : "direct" writes the horizon at once; "recursive" writes one segment and reads it back.
     bptt : "full" unfolds every window on its own and trains on what follows it. An int k trains on contiguous
         streams, forecasting after every step: the state is carried from window to window, and gradients are cut
@@ -81,12 +87,12 @@ class Forecaster(Estimator):
     Attributes
     ----------
     net_ : the trained torch module; standardised windows in, standardised forecasts out.
-    window_ : the window in steps. season_ and scale are learned from the training part.
+    window_ : the window in steps. center_, scale_ : (C,) mean and scale of the columns in the training part.
     history_ : one row per epoch, as a dataframe. stopped_ : why training ended, in words.
     loss_per_step_ : (copies,) cost of each copy of the unfolded network on the validation part: the mean cost of
         the same horizon when only the last 1, 2, ... segments before it are read, so the curve falls as far as
         the network remembers (bptt=k: the mean cost at each place in a window of the streams).
-    backend_ : which kernel ran, and why.
+    backend_ : which kernel ran, and why. validated_ : whether anything was held out.
     n_features_in_, feature_names_in_ : columns of the series.
 
     Examples
@@ -107,7 +113,7 @@ class Forecaster(Estimator):
         "dropout": Number(0, 1, high_open=True),
         "segment": Int(1),
         "channels": Choice(("joint", "independent")),
-        "normalize": Choice(("last", "mean", "none")),
+        "normalize": Choice(("auto", "last", "mean", "none")),
         "decoding": Choice(("direct", "recursive")),
         "bptt": Either((Choice(("full",)), Int(1))),
         **SHARED,
@@ -115,6 +121,7 @@ class Forecaster(Estimator):
 
     net_: WindowNet
     stream_: Mapping[str, Any]
+    feature_names_in_: NDArray[Any]
 
     def __init__(
         self,
@@ -126,7 +133,7 @@ class Forecaster(Estimator):
         dropout: float = 0.0,
         segment: int = 1,
         channels: str = "joint",
-        normalize: Normalize = "mean",
+        normalize: Normalize | Literal["auto"] = "auto",
         decoding: Decoding = "direct",
         bptt: int | str = "full",
         *,
@@ -164,19 +171,23 @@ class Forecaster(Estimator):
         target : name or names of the columns to forecast; all but `time` when None.
         """
         self._check()
-        series = read_series(y, time=time, target=target)
+        return self._fit(read_series(y, time=time, target=target))
+
+    def _fit(self, series: Series) -> "Forecaster":
         cut = self._measure(series)
+        self.validated_ = cut < len(series)
+        data = self._scale.apply(series.filled(), series.observed, self._device)
         with self._seeded() as generator:
             self.net_ = self._build().to(self._device)
-            unfolding = self._unfold(self._scale.apply(series, self._device), cut)
-            judge = unfolding.judge if cut < len(series) else None
+            unfolding = self._unfold(data, cut)
+            judge = unfolding.judge if self.validated_ else None
             parts = (self.net_, unfolding.loss, unfolding.feed, judge, generator, unfolding.values)
             with fitting_threads(self.net_, self._plan.batch_size, self.window_ // self.segment):
                 self._train(*parts, memory=unfolding.memory)
-                self.loss_per_step_ = unfolding.per_step().cpu().numpy()
+                self.loss_per_step_ = unfolding.per_step()
                 self.errors_ = unfolding.errors(CALIBRATION_WINDOWS).cpu().numpy()
         self.backend_ = self.net_.reader.backend_
-        self._remember(series)
+        self._remember(series, series.observed, new=len(series))
         return self
 
     def predict(self, horizon: int | None = None, *, level: float | Sequence[float] | None = None) -> Any:
@@ -187,13 +198,19 @@ class Forecaster(Estimator):
         horizon : steps to forecast; the trained horizon when None. Further than that, the network reads its own
             forecasts back, and intervals widen with the square root of the distance.
         level : coverage of the intervals in percent, such as 80 or [80, 95]. Intervals are those that held that
-            share of the forecasts made on the validation part (split conformal prediction).
+            share of the forecasts made on the validation part (split conformal prediction); NaN for a column that
+            was never observed there.
 
         Returns
         -------
         The kind that was fitted: an array (horizon,) or (horizon, n_columns), a pandas Series or DataFrame, a
         polars or pyarrow table. With `level`, columns ``y``, ``y-lo-80``, ``y-hi-80`` for each column y (for
         arrays: a dict of them).
+
+        Warns
+        -----
+        UserWarning
+            When intervals are asked for and nothing was held out to measure them on.
         """
         check_is_fitted(self, "net_")
         horizon = self.horizon if horizon is None else horizon
@@ -201,6 +218,13 @@ class Forecaster(Estimator):
         point = self._scale.undo(self._forecast(horizon))
         columns: dict[str, Values] = {}
         widths = {p: self._half_widths(p, horizon) for p in levels(level)}
+        if widths and not self.validated_:
+            warnings.warn(
+                "Nothing was held out when this Forecaster was fitted, so its intervals rest on training errors and"
+                " are too narrow. Fit with validation above 0, or on a longer series.",
+                UserWarning,
+                stacklevel=2,
+            )
         for c, name in enumerate(self.layout_["names"]):
             columns[name] = point[:, c]
             for p, width in widths.items():
@@ -220,7 +244,10 @@ class Forecaster(Estimator):
         check_is_fitted(self, "net_")
         known = series_of(self.layout_, self.tail_)
         grown = known.append(read_more(self.layout_, y, part=True))
-        self._remember(grown, new=len(grown) - len(known))
+        new = len(grown) - len(known)
+        steps = self.layout_["n_steps"] + new
+        self._remember(grown, np.concatenate([self.tail_seen_, grown.observed[-new:]]), new)
+        self.layout_["n_steps"] = steps
         return self
 
     def backtest(
@@ -237,15 +264,26 @@ class Forecaster(Estimator):
         Parameters
         ----------
         y : (n_steps,) or (n_steps, n_columns), a whole series of the fitted columns; it need not be the one fitted.
-        start : the first origin, as a share of the series (float) or a number of steps (int). With the series that
-            was fitted, 0.8 begins where the validation part of the default plan begins.
+        start : the first origin, as a share of the series (float) or a number of steps (int). To measure what to
+            expect of new data, start where the series that was fitted ends: within it, the network has learned
+            from what it is asked for, or its best epoch and its intervals were chosen by it.
         stride : steps between origins; the horizon when None.
         level : coverage of intervals to check, in percent.
         refit : fit anew at every origin on what came before it (slow); else the fitted network forecasts.
         """
         check_is_fitted(self, "net_")
+        check_parameters("backtest", ARGUMENTS, {"start": start, "stride": stride, "refit": refit})
         series = read_more(self.layout_, y)
-        return backtest(self, series, start, stride or self.horizon, levels(level), refit)
+        check_same_step(self.layout_, series)
+        at = origins(len(series), start, stride or self.horizon, self.horizon, self.window_)
+        refitted = [self._fresh()._fit(series.part(0, n)) for n in at] if refit else []
+        return backtest(self, series, at, levels(level), refitted)
+
+    def _fresh(self) -> "Forecaster":
+        """An unfitted copy whose run is its own: without a checkpoint."""
+        copy = clone(self)
+        copy.training = Training.of(copy.training).set_params(checkpoint=None)
+        return copy  # type: ignore[no-any-return]
 
     def _measure(self, series: Series) -> int:
         """What fit learns before training: layout, window and scale; returns where validation targets begin."""
@@ -254,40 +292,24 @@ class Forecaster(Estimator):
         else:
             self.window_ = int(self.window)
         check_length(len(series), self.window_, self.horizon)
-        self._check_together()
+        check_segment(self.window_, self.segment)
+        if self.bptt != "full":
+            check_stream(int(self.bptt), self.window_, self.segment, self.decoding, self.normalize)
+        if self._plan.loss == "cross_entropy":
+            raise ValueError(
+                "loss='cross_entropy' is for classes; a Forecaster forecasts numbers. Take 'mae', 'mse' or 'huber'."
+            )
         self.n_features_in_ = len(series.names)
+        if "feature_names_in_" in vars(self):
+            del self.feature_names_in_
         if series.kind.named:
             self.feature_names_in_ = np.array(series.names, dtype=object)
         self.gaps_ = not series.observed.all()
         cut = first_validation_target(len(series), self.window_, self.horizon, self._plan.validation)
         check_observed(series, cut)
-        scale = Scale.of(series.values[:cut])
+        scale = Scale.of(series.values, cut)
         self.center_, self.scale_ = scale.center, scale.scale
         return cut
-
-    def _check_together(self) -> None:
-        """Refuse parameters that are each fine but do not go together."""
-        if self.window_ % self.segment:
-            raise ValueError(
-                f"window={self.window_} is no multiple of segment={self.segment}."
-                f" Take window={-(-self.window_ // self.segment) * self.segment}."
-            )
-        if self._plan.loss == "cross_entropy":
-            raise ValueError(
-                "loss='cross_entropy' is for classes; a Forecaster forecasts numbers. Take 'mae', 'mse' or 'huber'."
-            )
-        if self.bptt == "full":
-            return
-        if int(self.bptt) > self.window_:
-            raise ValueError(
-                f"bptt={self.bptt} is longer than window={self.window_}. Take bptt of at most the window."
-            )
-        if self.segment > 1 or self.decoding == "recursive":
-            raise ValueError(
-                f"bptt={self.bptt} forecasts after every step of a stream and needs segment=1 and"
-                f" decoding='direct'. Got segment={self.segment}, decoding={self.decoding!r}."
-                " Take bptt='full' for those."
-            )
 
     def _build(self) -> WindowNet:
         return WindowNet(
@@ -299,7 +321,7 @@ class Forecaster(Estimator):
             dropout=self.dropout,
             segment=self.segment,
             independent=self.channels == "independent",
-            normalize=self.normalize,
+            normalize=self._normalize,
             decoding=self.decoding,
             gaps=self.gaps_,
             backend=self._plan.backend,
@@ -318,19 +340,24 @@ class Forecaster(Estimator):
     def _scale(self) -> Scale:
         return Scale(self.center_, self.scale_)
 
-    def _remember(self, series: Series, new: int | None = None) -> None:
-        """Stand at the end of `series`, of which the last `new` steps were not read yet (None: all)."""
+    @property
+    def _normalize(self) -> Normalize:
+        if self.normalize == "auto":
+            return "mean" if self.bptt == "full" else "last"
+        return self.normalize
+
+    def _remember(self, series: Series, seen: NDArray[np.bool_], new: int) -> None:
+        """Stand at the end of `series`, observed where `seen`, of which the last `new` steps were not read yet."""
+        filled = series.filled()
         if self.bptt != "full":
             stream = Stream(self.net_)
-            if new is not None:
+            if new < len(series):
                 stream.load_state_dict(self.stream_)
-            unread = self._scale.apply(series, self._device)
-            start = 0 if new is None else len(series) - new
-            seen = unread.observed[start:] if self.gaps_ else None
-            forecast_along(self.net_, unread.values[start:], seen, stream)
+            unread = self._scale.apply(filled[-new:], seen[-new:], self._device)
+            forecast_along(self.net_, unread.values, unread.observed if self.gaps_ else None, stream)
             self.stream_ = stream.state_dict()
         self.layout_ = series.layout()
-        self.tail_ = series.tail(self.window_).values
+        self.tail_, self.tail_seen_ = filled[-self.window_ :], seen[-self.window_ :]
 
     def _forecast(self, horizon: int) -> Tensor:
         """Standardised forecasts (horizon, C) of the steps after the last one seen."""
@@ -339,14 +366,14 @@ class Forecaster(Estimator):
             stream.load_state_dict(self.stream_)
             with still(self.net_):
                 return stream.ahead(horizon)[0]
-        window = self._scale.apply(series_of(self.layout_, self.tail_), self._device)
+        window = self._scale.apply(self.tail_, self.tail_seen_, self._device)
         with still(self.net_):
             seen = window.observed[None] if self.gaps_ else None
             return self.net_(window.values[None], seen, horizon)[0]  # type: ignore[no-any-return]
 
     def _forecasts(self, series: Series, at: range) -> Values:
         """Forecasts (n, H, C) from origins that know the first `at` steps of the series each."""
-        data = self._scale.apply(series, self._device)
+        data = self._scale.apply(series.filled(), series.observed, self._device)
         seen = data.observed if self.gaps_ else None
         known = torch.tensor(at, device=self._device)
         if self.bptt != "full":
@@ -362,6 +389,4 @@ class Forecaster(Estimator):
 
     def _half_widths(self, level: float, horizon: int) -> Values:
         """Half widths (horizon, C) of intervals in the unit of the series."""
-        width = half_widths(self.errors_, level) * self.scale_
-        beyond = np.arange(self.horizon + 1, horizon + 1)[:, None] / self.horizon
-        return np.concatenate([width, width[-1:] * np.sqrt(beyond)])[:horizon]
+        return half_widths(self.errors_, level, horizon) * self.scale_

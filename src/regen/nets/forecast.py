@@ -84,17 +84,23 @@ class WindowNet(nn.Module):
     ) -> Float[Tensor, "B H C"]:
         """Forecast the `horizon` steps after the window (the trained horizon when None).
 
-        Missing values of `x` must have been filled; `observed` says where, and is read when `gaps` is on.
+        Missing values of `x` must have been filled; `observed` says where, and is read when `gaps` is on. Beyond the
+        trained horizon a direct net slides its window over what it has just forecast; a recursive one goes on.
         """
-        batch, _, channels = x.shape
+        batch, steps, channels = x.shape
+        horizon = self.horizon if horizon is None else horizon
         if self.independent:
             x, observed = self._fold(x), None if observed is None else self._fold(observed)
-        shift, scale = self._level(x)
-        u = (x - shift) / scale
-        y = (self._direct if self.decoding == "direct" else self._recursive)(
-            u, observed, horizon or self.horizon
-        )
-        y = y * scale + shift
+        if self.decoding == "recursive":
+            y = self._recursive(x, observed, horizon)
+        else:
+            y = block = self._direct(x, observed)
+            while y.shape[1] < horizon:
+                x = torch.cat([x, block], 1)[:, -steps:]
+                observed = None if observed is None else _slide(observed, self.horizon)
+                block = self._direct(x, observed)
+                y = torch.cat([y, block], 1)
+        y = y[:, :horizon]
         return y.reshape(batch, channels, -1).transpose(1, 2) if self.independent else y
 
     def stream(
@@ -122,24 +128,15 @@ class WindowNet(nn.Module):
             y = y.reshape(batch, channels, steps, self.horizon).permute(0, 2, 3, 1)
         return y, state
 
-    def _direct(self, u: Window, observed: Observed | None, horizon: int) -> Float[Tensor, "B H C"]:
-        output, _ = self.reader(self._segments(u, observed))
-        y: Tensor = self.readout(self.drop(output[:, -1])).unflatten(-1, (self.horizon, u.shape[-1]))
-        if horizon <= self.horizon:
-            return y[:, :horizon]
-        # Beyond the trained horizon the window slides over what was just forecast.
-        u = torch.cat([u, y], 1)[:, -u.shape[1] :]
-        observed = None if observed is None else _slide(observed, self.horizon)
-        return torch.cat([y, self.forward_normalised(u, observed, horizon - self.horizon)], 1)
+    def _direct(self, x: Window, observed: Observed | None) -> Float[Tensor, "B H C"]:
+        shift, scale = self._level(x)
+        output, _ = self.reader(self._segments((x - shift) / scale, observed))
+        y = self.readout(self.drop(output[:, -1])).unflatten(-1, (self.horizon, x.shape[-1]))
+        return y * scale + shift  # type: ignore[no-any-return]
 
-    def forward_normalised(
-        self, u: Window, observed: Observed | None, horizon: int
-    ) -> Float[Tensor, "B H C"]:
-        """`_direct` on a window that slid over forecasts: levelled again by its own last value or mean."""
-        shift, scale = self._level(u)
-        return self._direct((u - shift) / scale, observed, horizon) * scale + shift
-
-    def _recursive(self, u: Window, observed: Observed | None, horizon: int) -> Float[Tensor, "B H C"]:
+    def _recursive(self, x: Window, observed: Observed | None, horizon: int) -> Float[Tensor, "B H C"]:
+        shift, scale = self._level(x)
+        u = (x - shift) / scale
         output, state = self.reader(self._segments(u, observed))
         last, blocks = u[:, -1:], []
         for written in range(0, horizon, self.segment):
@@ -149,7 +146,7 @@ class WindowNet(nn.Module):
             if written + self.segment < horizon:
                 seen = None if observed is None else torch.ones_like(blocks[-1], dtype=torch.bool)
                 output, state = self.reader(self._segments(blocks[-1], seen), state)
-        return torch.cat(blocks, 1)[:, :horizon]
+        return torch.cat(blocks, 1) * scale + shift
 
     def _level(self, x: Window) -> tuple[Float[Tensor, "B 1 C"], Float[Tensor, "B 1 C"]]:
         """Shift and scale of each window, by `normalize`."""
