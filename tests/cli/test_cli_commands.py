@@ -187,6 +187,8 @@ def test_predict(regen: Any, sales: str) -> None:
     rows = table_of(Path("next.csv"))
     assert list(rows[0]) == ["month", "units", "units-lo-80", "units-hi-80", "units-lo-95", "units-hi-95"]
     assert len(rows) == 5
+    again = regen("predict", run, "--horizon", "5", "--level", "80", "--level", "95", "-o", "again.csv")
+    assert again.exit_code == 0 and table_of(Path("again.csv")) == rows  # not only the last one
     model = package.load(run)
     assert [float(row["units"]) for row in rows] == model.predict(5)["units"].to_pylist()
     regen("predict", run, "-o", "next.parquet")
@@ -211,6 +213,9 @@ def test_predict_refusals(regen: Any, sales: str, waves: str) -> None:
     run = fitted(regen, sales)
     assert told(regen("predict", run, "--level", "80,x")) == (
         "The '--level' parameter of Forecaster must be a number in (0, 100). Got 'x' instead."
+    )
+    assert told(regen("predict", run, "--level", "80", "--level", "100")) == (
+        "The '--level' parameter of Forecaster must be a number in (0, 100). Got 100.0 instead."
     )
     assert told(regen("predict", run, "--horizon", "0")) == (
         "The '--horizon' parameter of Forecaster must be an int in [1, inf). Got 0 instead."

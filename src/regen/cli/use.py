@@ -1,5 +1,6 @@
 """`regen predict` and `regen backtest`: what a run is for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ __all__ = ["backtest", "predict"]
 
 PREDICT, BACKTEST = parameter_help(Forecaster.predict), parameter_help(Forecaster.backtest)
 NEXT = "New rows that follow those fitted (forecaster), or sequences to predict (.ts, .csv, .parquet, .npz)."
+SEVERAL = "Can be given several times."
 FILE = "Write to this CSV or Parquet file instead of the terminal."
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or a saved model.")]
@@ -35,7 +37,8 @@ def predict(
         str | None, typer.Option(metavar="INT", help=PREDICT["horizon"], show_default=False)
     ] = None,
     level: Annotated[
-        str | None, typer.Option(metavar="PERCENT,...", help=PREDICT["level"], show_default=False)
+        list[str] | None,
+        typer.Option(metavar="PERCENT,...", help=f"{PREDICT['level']} {SEVERAL}", show_default=False),
     ] = None,
     label: Annotated[
         str | None,
@@ -52,7 +55,7 @@ def predict(
         steps = None if horizon is None else _read("--horizon", Int(1), horizon)
         predicted = model.predict(steps, level=_levels(level))
     else:
-        _refuse_given(model, horizon=horizon, level=level)
+        _refuse_given(model, horizon=horizon, level=level or None)
         if data is None:
             raise ValueError(
                 f"The {type(model).__name__} in {str(run)!r} predicts sequences. Give a file of them."
@@ -74,7 +77,8 @@ def backtest(
         str | None, typer.Option(metavar="INT", help=BACKTEST["stride"], show_default=False)
     ] = None,
     level: Annotated[
-        str | None, typer.Option(metavar="PERCENT,...", help=BACKTEST["level"], show_default=False)
+        list[str] | None,
+        typer.Option(metavar="PERCENT,...", help=f"{BACKTEST['level']} {SEVERAL}", show_default=False),
     ] = None,
     refit: Annotated[
         bool, typer.Option(help=f"{BACKTEST['refit']} [default: no]", show_default=False)
@@ -98,11 +102,12 @@ def backtest(
     typer.echo(_score_table(result))
 
 
-def _levels(text: str | None) -> list[float] | None:
-    """``80,95`` as numbers."""
-    if text is None:
+def _levels(texts: Sequence[str] | None) -> list[float] | None:
+    """``80,95`` or ``80`` and ``95`` as numbers."""
+    if not texts:
         return None
-    return [_read("--level", Number(0, 100, low_open=True, high_open=True), part) for part in text.split(",")]
+    percent = Number(0, 100, low_open=True, high_open=True)
+    return [_read("--level", percent, part) for text in texts for part in text.split(",")]
 
 
 def _read(flag: str, constraint: Any, text: str) -> Any:
@@ -115,7 +120,7 @@ def _read(flag: str, constraint: Any, text: str) -> Any:
     return value
 
 
-def _refuse_given(model: Any, **flags: str | None) -> None:
+def _refuse_given(model: Any, **flags: object) -> None:
     for name, value in flags.items():
         if value is not None:
             raise ValueError(f"A {type(model).__name__} has no use for --{name}. Leave it out.")
