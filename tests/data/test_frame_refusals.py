@@ -62,6 +62,22 @@ REFUSED = [
         "Column 'units' of y holds text where numbers belong: '1' in row 0."
         " Convert it, or choose other columns with target=.",
     ),
+    (
+        pl.DataFrame({"units": ["1", "2,5", " 3e2", "-4", "abc", "5x"]}),
+        {},
+        "Column 'units' of y holds text where numbers belong: 'abc' in row 4."
+        " Convert it, or choose other columns with target=.",
+    ),
+    (
+        [["1", "2"], ["3", "1.234,5"]],
+        {},
+        "y holds text where numbers belong: '1.234,5' in row 1. Convert it.",
+    ),
+    (
+        pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=[1, "1"]),
+        {},
+        "y has several columns named '1'. Rename them.",
+    ),
     (GOOD, {"target": "unit"}, f"y has no column 'unit'. Did you mean 'units'? {PLACES}"),
     (GOOD, {"time": "date"}, f"y has no column 'date'. {PLACES}"),
     (pl.DataFrame(GOOD), {"time": "wen"}, f"y has no column 'wen'. Did you mean 'when'? {PLACES}"),

@@ -91,6 +91,8 @@ def test_other_kinds_are_written_too(tmp_path, frame, columns):
         "t;y\n2020-01-01;1.5\n2020-01-02;\n2020-01-03;-2\n",
         "t;y\n2020-01-01;1,5\n2020-01-02;\n2020-01-03;-2\n",
         "t\ty\n2020-01-01\t1,5\n2020-01-02\tnan\n2020-01-03\t-2",
+        't;"sales, total"\n2020-01-01;1.5\n2020-01-02;\n2020-01-03;-2\n',
+        't\t"a ""b"", c; d"\n2020-01-01\t1,5\n2020-01-02\t\n2020-01-03\t-2\n',
     ],
 )
 def test_csv_as_people_write_it(tmp_path, text):
@@ -99,6 +101,47 @@ def test_csv_as_people_write_it(tmp_path, text):
     series = read_series(read_table(tmp_path / "t.csv"), time="t")
     np.testing.assert_array_equal(series.values, [[1.5], [np.nan], [-2]])
     assert str(series.dates[0]) == "2020-01-01"
+
+
+def columns_of(tmp_path, text) -> dict:
+    """The columns of a CSV file of this text."""
+    (tmp_path / "t.csv").write_text(text)
+    return read_table(tmp_path / "t.csv").to_pydict()
+
+
+def test_decimal_commas_anywhere(tmp_path):
+    """One number with a decimal comma is enough, wherever it stands; text with one turns no numbers into text."""
+    assert columns_of(tmp_path, "y;z\n1;a\n2,5;b\n,5;c\n-1,5e3;d\n") == {
+        "y": [1, 2.5, 0.5, -1500],
+        "z": ["a", "b", "c", "d"],
+    }
+    assert columns_of(tmp_path, "y;z\n1.5;3,4\n2.5;b\n") == {"y": [1.5, 2.5], "z": ["3,4", "b"]}
+    assert columns_of(tmp_path, "y;z\n1.5;1\n2.5;3,4\n") == {"y": [1.5, 2.5], "z": ["1", "3,4"]}
+
+
+def test_a_typo_is_found_in_its_row(tmp_path):
+    """One cell that is no number turns the column into text, and is the one that is named."""
+    for mark, comma in ((",", "."), (";", ",")):
+        cells = [f"{row}{comma}5" for row in range(30)]
+        cells[19] = "abc"
+        (tmp_path / "t.csv").write_text("\n".join([f"y{mark}z", *(f"{cell}{mark}1" for cell in cells)]))
+        with pytest.raises(ValueError, match=r"Column 'y' of y holds text where .*: 'abc' in row 19"):
+            read_series(read_table(tmp_path / "t.csv"))
+
+
+def test_names_that_are_equal_as_text_are_not_written(tmp_path):
+    """A column is not lost without a word because its name is another's as text."""
+    index = pd.date_range("2020-01-01", periods=2, name="time")
+    frames = {
+        "1": [pd.DataFrame([[1, 2], [3, 4]], columns=[1, "1"]), {1: np.ones(2), "1": np.ones(2)}],
+        "time": [pd.DataFrame({"time": [1, 2]}, index)],
+    }
+    for name, some in frames.items():
+        for frame in some:
+            with pytest.raises(ValueError) as caught:
+                write_table(tmp_path / "t.csv", frame)
+            assert str(caught.value) == f"The table has several columns named {name!r}. Rename them."
+    assert not list(tmp_path.iterdir())
 
 
 def test_missing_file_offers_the_closest(tmp_path):

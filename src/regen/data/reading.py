@@ -86,8 +86,7 @@ def read(y: Any, time: str | None, target: str | Sequence[str] | None) -> Readin
         unique = False
     if not unique:
         labels = list(getattr(y, "column_names", None) or y.columns)
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise ValueError(f"y has several columns named {twice!r}. Rename them.")
+        raise ValueError(f"y has several columns named {_twice(labels)!r}. Rename them.")
     if isinstance(table, nw.Series):
         return _read_series(table, time, target)
     if isinstance(table, nw.DataFrame):
@@ -137,13 +136,16 @@ def _read_frame(table: nw.DataFrame[Any], time: str | None, target: Any) -> Read
     labels = list(native.columns if table.implementation.is_pandas_like() else table.columns)
     if any(isinstance(label, tuple) for label in labels):
         raise ValueError("The columns of y have names of several levels. Give them one level.")
-    columns = dict(zip(map(str, labels), table.iter_columns(), strict=True))
+    names = [str(label) for label in labels]
+    if len(set(names)) < len(names):  # such as 1 and "1"
+        raise ValueError(f"y has several columns named {_twice(names)!r}. Rename them.")
+    columns = dict(zip(names, table.iter_columns(), strict=True))
     found = _frame_dates(native, table.implementation, columns, time)
-    names = [target] if isinstance(target, str) else list(target or ())
-    for name in names:
-        if str(name) not in columns:
-            raise ValueError(_no_column(str(name), columns))
-    names = [str(name) for name in names] or [name for name in columns if name != found.fields.get("time")]
+    wanted = [target] if isinstance(target, str) else [str(name) for name in target or ()]
+    for name in wanted:
+        if name not in columns:
+            raise ValueError(_no_column(name, columns))
+    names = wanted or [name for name in columns if name != found.fields.get("time")]
     if not names:
         raise ValueError("y has no columns of numbers.")
     values = np.stack([_numbers(columns[name], name) for name in names], axis=1)
@@ -194,24 +196,41 @@ def _numbers(column: nw.Series[Any], name: str) -> NDArray[np.float64]:
 def _objects(where: str, values: NDArray[Any], per_row: int = 1) -> NDArray[np.float64]:
     """Numbers out of Python objects, None as NaN; text is refused."""
     numbers = np.full(len(values), np.nan)
+    texts: list[int] = []
     for place, value in enumerate(values):
-        if value is None or type(value).__name__ in ("NAType", "NaTType"):
-            continue
-        try:
-            if isinstance(value, str):
-                raise TypeError
-            numbers[place] = float(value)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"{where} holds text where numbers belong: {value!r} in row {place // per_row}."
-                f" Convert it{'' if where == 'y' else ', or choose other columns with target='}."
-            ) from None
+        if isinstance(value, str):
+            texts.append(place)
+        elif value is not None and type(value).__name__ not in ("NAType", "NaTType"):
+            try:
+                numbers[place] = float(value)
+            except (TypeError, ValueError):
+                texts.append(place)
+    if texts:  # numbers written as text are the fault of the cell that is none, if there is one
+        place = next((place for place in texts if not _reads_as_number(values[place])), texts[0])
+        raise ValueError(
+            f"{where} holds text where numbers belong: {values[place]!r} in row {place // per_row}."
+            f" Convert it{'' if where == 'y' else ', or choose other columns with target='}."
+        )
     return numbers
+
+
+def _reads_as_number(value: Any) -> bool:
+    """Whether `value` is a number in text, with a decimal point or a decimal comma."""
+    try:
+        float(value.replace(",", "."))
+    except (AttributeError, ValueError):
+        return False
+    return True
 
 
 def _no_column(name: str, columns: Sequence[str] | dict[str, Any]) -> str:
     shown = ", ".join(list(columns)[:12]) + (", ..." if len(columns) > 12 else "")
     return f"y has no column {name!r}.{closest(name, columns)} Its columns are: {shown}."
+
+
+def _twice(labels: Sequence[Any]) -> Any:
+    """The first of the labels that comes more than once."""
+    return next(label for label in labels if labels.count(label) > 1)
 
 
 def _json_label(label: Any) -> str | int | None:

@@ -23,15 +23,16 @@ __all__ = ["atomic_write", "read_table", "write_table"]
 
 _ENDINGS = (".csv", ".csv.gz", ".parquet")
 _BLOCK = 1 << 20
-_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_DECIMAL_COMMA = r"^\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*$"
 
 
 def read_table(path: str | os.PathLike[str]) -> Any:
     """Read a ``.csv``, ``.csv.gz`` or ``.parquet`` file as a pyarrow Table.
 
-    A CSV file has a header line and is UTF-8; its values are apart by commas, or, when the header has none, by
-    semicolons or tabs. Decimal commas are understood where they can be none of these. Empty cells, ``NA`` and ``nan``
-    are missing values; ISO 8601 dates become dates.
+    A CSV file has a header line and is UTF-8; its values are apart by commas, or, when the header has none outside
+    of quotes, by semicolons or tabs. Where they are not apart by commas, decimal commas are understood if more
+    columns are numbers so. Empty cells, ``NA`` and ``nan`` are missing values; ISO 8601 dates become dates.
 
     Raises
     ------
@@ -142,11 +143,13 @@ def _read_parquet(path: Path) -> Any:
 
 def _read_csv(path: Path) -> Any:
     csv = require("pyarrow.csv", extra="sources", purpose="Reading CSV files")
-    header = _refuse_text(path)
+    header = _QUOTED.sub("", _refuse_text(path))
     delimiter = next((mark for mark in (",", ";", "\t") if mark in header), ",")
     table = _parsed(csv, path, delimiter, ".")
     if delimiter != "," and any(_decimal_comma(column) for column in table.columns):
-        table = _parsed(csv, path, delimiter, ",")
+        other = _parsed(csv, path, delimiter, ",")
+        if _texts(other) < _texts(table):
+            return other
     return table
 
 
@@ -210,43 +213,51 @@ def _refuse_text(path: Path) -> str:
 
 
 def _decimal_comma(column: Any) -> bool:
-    """Whether a column of text holds numbers with a decimal comma, by its first value."""
+    """Whether a column of text holds a number with a decimal comma anywhere."""
     if str(column.type) != "string":
         return False
-    first = next((value for value in column.to_pylist() if value), "")
-    return _DECIMAL_COMMA.fullmatch(first) is not None
+    compute = require("pyarrow.compute", extra="sources", purpose="Reading CSV files")
+    return bool(compute.any(compute.match_substring_regex(column, _DECIMAL_COMMA)).as_py())
+
+
+def _texts(table: Any) -> int:
+    """Columns that are no numbers or dates."""
+    return sum(str(column.type) == "string" for column in table.columns)
 
 
 def _arrow(frame: Any) -> Any:
     """Any kind of table as a pyarrow Table; NaN as null."""
     arrow = require("pyarrow", extra="sources", purpose="Writing tables")
     if isinstance(frame, np.ndarray):
-        columns = frame[:, None] if frame.ndim == 1 else frame
-        names = ["y"] if frame.ndim == 1 else [f"y{k}" for k in range(columns.shape[1])]
-        frame = dict(zip(names, columns.T, strict=True))
+        array = frame[:, None] if frame.ndim == 1 else frame
+        frame = {"y" if frame.ndim == 1 else f"y{k}": values for k, values in enumerate(array.T)}
     if isinstance(frame, Mapping):
-        data = {str(name): np.ascontiguousarray(values) for name, values in frame.items()}
+        columns = [(str(name), np.ascontiguousarray(values)) for name, values in frame.items()]
     else:
-        data = {name: column.to_arrow() for name, column in _columns(frame).items()}
-    return arrow.table({name: _without_nan(arrow, values) for name, values in data.items()})
+        columns = [(name, column.to_arrow()) for name, column in _columns(frame)]
+    names = [name for name, _ in columns]
+    for name in names:
+        if names.count(name) > 1:  # such as 1 and "1", or an index called like a column
+            raise ValueError(f"The table has several columns named {name!r}. Rename them.")
+    return arrow.table({name: _without_nan(arrow, values) for name, values in columns})
 
 
-def _columns(frame: Any) -> dict[str, nw.Series[Any]]:
-    """The columns of a table, a dated pandas index first."""
+def _columns(frame: Any) -> list[tuple[str, nw.Series[Any]]]:
+    """The columns of a table by name, a dated pandas index first."""
     table = nw.from_native(frame, eager_only=True, allow_series=True)
     label = getattr(frame, "name", None)
-    named = {str(label or "y"): table} if isinstance(table, nw.Series) else _named(table)
+    named = [(str(label or "y"), table)] if isinstance(table, nw.Series) else _named(table)
     if not table.implementation.is_pandas_like() or type(frame.index).__name__ == "RangeIndex":
         return named
     index = frame.index
     if type(index).__name__ == "PeriodIndex":
         index = index.to_timestamp()
-    return {str(index.name or "time"): nw.from_native(index.to_series(), series_only=True)} | named
+    return [(str(index.name or "time"), nw.from_native(index.to_series(), series_only=True)), *named]
 
 
-def _named(table: nw.DataFrame[Any]) -> dict[str, nw.Series[Any]]:
+def _named(table: nw.DataFrame[Any]) -> list[tuple[str, nw.Series[Any]]]:
     labels = table.to_native().columns if table.implementation.is_pandas_like() else table.columns
-    return {str(label): column for label, column in zip(labels, table.iter_columns(), strict=True)}
+    return [(str(label), column) for label, column in zip(labels, table.iter_columns(), strict=True)]
 
 
 def _without_nan(arrow: Any, values: Any) -> Any:
