@@ -11,7 +11,7 @@ from regen import cells
 from regen.persistence import FORMAT
 
 HERE = Path(__file__).resolve().parent
-TINY = {"hidden": 2, "max_epochs": 2, "learning_rate": 0.05, "random_state": 0}
+TINY = {"hidden": 2, "max_epochs": 20, "learning_rate": 0.05, "random_state": 0}
 
 
 def forecaster() -> regen.Forecaster:

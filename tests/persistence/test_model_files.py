@@ -207,6 +207,7 @@ DESCRIPTION = "its description lacks format, regen, class, params or fitted, or 
         (lambda d: d["params"].update(hidden=10**6), "the weight 'reader.weight_ih_l0' is"),
         (lambda d: d["params"].update(cell="gru"), "the weight 'reader.weight_ih_l0' is"),
         (lambda d: d["params"].update(layers=2), "the weight 'reader.weight_ih_l1' is missing"),
+        (lambda d: d["params"].update(layers=10**6), "layers=1000000 is more than its 6 weights"),
         (lambda d: d["params"].update(segment=2), "the weight 'embed.0.weight' is missing"),
         (lambda d: d["fitted"]["net_"].update(tensor=1), "an object has 2 tags instead of one"),
         (

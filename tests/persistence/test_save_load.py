@@ -53,7 +53,7 @@ FORECASTERS: dict[str, Callable[[], Any]] = {
     "jordan": lambda: forecaster(cell=cells.Jordan(nonlinearity="relu", proj_size=2), bptt=2),
     "diagonal": lambda: forecaster(cell="diagonal"),
     "constant": lambda: forecaster(np.full(40, 7.0)),
-    "plan": lambda: forecaster(training=Training(validation=0.0, loss="mse")),
+    "plan": lambda: forecaster(training=Training(validation=0.25, loss="mse")),
     "plan-dict": lambda: forecaster(training={"batch_size": 4}),
 }
 
