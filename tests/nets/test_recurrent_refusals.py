@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils.rnn import pack_sequence
 
 import regen.nn as ours
-from regen.cells import GRU, LSTM
+from regen.cells import GRU, LSTM, Elman
 from regen.nets.recurrent import recurrent
 
 X = torch.zeros(2, 5, 3)
@@ -129,6 +129,11 @@ CASES: list[tuple[Callable[[], Any], str]] = [
         "A recurrent net has no option 'num_layer'. Did you mean 'num_layers'?",
     ),
     (
+        lambda: ours.RNN(3, 4, nonlinearity="relu", cell=Elman()),
+        "RNN was given nonlinearity='relu' and a cell with its own, Elman(nonlinearity='tanh'). "
+        "Give it to the cell: Elman(nonlinearity='relu').",
+    ),
+    (
         lambda: recurrent(LSTM(), 3, 4, peephole="full"),
         "A recurrent net has no option 'peephole'.",
     ),
@@ -141,6 +146,16 @@ def test_refusal(case: int) -> None:
     run, words = CASES[case]
     with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
         run()
+
+
+def test_a_nonlinearity_is_never_lost() -> None:
+    """By name or in the cell, relu it is; saying it in both is no contradiction."""
+    for net in (
+        ours.RNN(3, 4, nonlinearity="relu"),
+        ours.RNN(3, 4, cell=Elman("relu")),
+        ours.RNN(3, 4, nonlinearity="relu", cell=Elman("relu")),
+    ):
+        assert net.cell == Elman("relu")
 
 
 def test_idle_dropout_warns() -> None:

@@ -22,7 +22,8 @@ class RNN(Recurrent):
     ----------
     input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional, device,
         dtype : as ``torch.nn.RNN``, in the same order and with the same defaults.
-    cell : "elman", "diagonal", "jordan", or such a cell (``Jordan(proj_size=3)``) with its own options.
+    cell : "elman", "diagonal", "jordan", or such a cell (``Jordan(proj_size=3)``) with its own options, its
+        nonlinearity among them.
     recurrent_dropout : probability that a previous output is not heard by the recurrent matrix, one draw per
         sequence (Gal & Ghahramani 2016); 0 since dropout between layers comes first.
     zoneout : probability that a state keeps its old value (Krueger et al. 2017): a number, or a tuple
@@ -57,6 +58,11 @@ class RNN(Recurrent):
             raise ValueError(
                 f"RNN runs the cells {', '.join(map(repr, _PLAIN))}. Got {cell} instead. "
                 f"Use regen.nn.{type(cell).__name__}."
+            )
+        if nonlinearity not in ("tanh", cell.nonlinearity):
+            raise ValueError(
+                f"RNN was given nonlinearity={nonlinearity!r} and a cell with its own, {cell}. "
+                f"Give it to the cell: {type(cell).__name__}(nonlinearity={nonlinearity!r})."
             )
         super().__init__(
             cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
