@@ -92,6 +92,15 @@ def damaged(path: Path, how: str) -> None:
         save_file(
             {}, path, {"format": "regen checkpoint", "version": "1", "state": json.dumps({"tensor": "0"})}
         )
+    elif how == "another tree":
+        write_tree(path, {"weights": {"a": torch.zeros(2)}})
+    elif how == "no tree":
+        save_file({}, path, {"format": "regen checkpoint", "version": "1", "state": "3"})
+    elif how == "another way to pack":
+        state = json.dumps({"dict": [["whose", 1, 2]], "tuple": []})
+        save_file({}, path, {"format": "regen checkpoint", "version": "1", "state": state})
+    elif how == "a state that is none":
+        write_tree(path, {"whose": {}, "state": [1]})
     elif how == "a folder":
         path.unlink()
         path.mkdir()
@@ -101,7 +110,8 @@ def damaged(path: Path, how: str) -> None:
     "how",
     [
         *("truncated", "cut by a byte", "empty", "garbage", "a model", "no metadata", "not json"),
-        *("json of something else", "a folder"),
+        *("json of something else", "another tree", "no tree", "another way to pack", "a state that is none"),
+        "a folder",
     ],
 )
 def test_a_damaged_checkpoint_is_refused(experiment: Any, tmp_path: Path, how: str) -> None:

@@ -96,6 +96,10 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return None
         content = read_tree(self.path)
+        if not isinstance(content, dict) or not all(
+            isinstance(content.get(part), dict) for part in ("whose", "state")
+        ):
+            raise _damaged(self.path)
         difference = _difference(content["whose"], self._whose)
         if difference:
             raise ValueError(
@@ -154,7 +158,7 @@ def write_tree(path: Path, tree: dict[str, Any]) -> None:
         part.unlink(missing_ok=True)
 
 
-def read_tree(path: Path) -> dict[str, Any]:
+def read_tree(path: Path) -> Any:
     """What `write_tree` wrote; ValueError, in words, if the file is anything else."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -162,17 +166,24 @@ def read_tree(path: Path) -> dict[str, Any]:
             store = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
         if header["format"] != FORMAT:
             raise KeyError("format")
-        if header["version"] != VERSION:
-            raise ValueError(
-                f"The checkpoint {str(path)!r} was written by another version of this package (format "
-                f"{header['version']}, this one reads {VERSION}). Delete the file or choose another path."
-            )
-        tree: dict[str, Any] = unpack(json.loads(header["state"]), store)
-    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        version, state = header["version"], header["state"]
+    except (SafetensorError, OSError, KeyError) as error:
+        raise _damaged(path) from error
+    if version != VERSION:
         raise ValueError(
-            f"{str(path)!r} is no checkpoint, or is damaged. Delete the file or choose another path."
-        ) from error
-    return tree
+            f"The checkpoint {str(path)!r} was written by another version of this package (format "
+            f"{version}, this one reads {VERSION}). Delete the file or choose another path."
+        )
+    try:
+        return unpack(json.loads(state), store)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> ValueError:
+    return ValueError(
+        f"{str(path)!r} is no checkpoint, or is damaged. Delete the file or choose another path."
+    )
 
 
 def _difference(then: dict[str, Any], now: dict[str, Any]) -> str:
