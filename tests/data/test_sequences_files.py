@@ -1,6 +1,8 @@
 """Sequences from files: read as they stand, and refused where they cannot be."""
 
 import gzip
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +163,38 @@ def test_archive_refusals(tmp_path: Path) -> None:
     whole = (tmp_path / "a.npz").read_bytes()
     for content in (whole[:100], b"", b"garbage", whole[:-30]):
         assert refusal(tmp_path, "a.npz", content) == DAMAGED
+
+
+def test_an_archive_that_would_fill_the_memory(tmp_path: Path) -> None:
+    """A small file of many zeros is refused unread; the same zeros on the disk, or a few of them, are read."""
+    path, X = tmp_path / "a.npz", np.zeros((10, 1 << 20))
+    np.savez_compressed(path, X=X)
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        words = refusal(tmp_path, "a.npz", path.read_bytes())
+        assert tracemalloc.get_traced_memory()[1] < X.nbytes / 10
+    finally:
+        tracemalloc.stop()
+    assert words == (
+        f"'a.npz' has {size} bytes and would unpack to {X.nbytes + 128}, more than 100 times as many."
+        " If that is right, save it without compression, with numpy.savez."
+    )
+    np.savez(path, X=X)
+    assert len(read_sequences(path)) == 10
+    np.savez_compressed(path, X=X[:, :1000])
+    assert len(read_sequences(path)) == 10
+
+
+def test_an_archive_that_lies_about_its_shape(tmp_path: Path) -> None:
+    """A header that asks for more than any memory is refused as damage."""
+    path = tmp_path / "a.npz"
+    np.savez(path, X=np.zeros((2, 3)))
+    content = path.read_bytes().replace(b"(2, 3), }            ", b"(2, 300000000000000)}")
+    with zipfile.ZipFile(path, "w") as archive:
+        start = content.index(b"\x93NUMPY")
+        archive.writestr("X.npy", content[start : start + 128 + 48])
+    assert refusal(tmp_path, "a.npz", path.read_bytes()) == DAMAGED
 
 
 def test_no_such_file(tmp_path: Path) -> None:

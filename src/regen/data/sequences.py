@@ -20,6 +20,8 @@ __all__ = ["SequenceTable", "read_sequences"]
 Values: TypeAlias = NDArray[np.float64]
 TABLES = (".csv", ".csv.gz", ".parquet")
 KINDS = (".ts", ".npz", *TABLES)
+UNPACKED, RATIO = 64 << 20, 100
+"""Bytes that any archive may unpack to, and times its own size that a larger one may."""
 
 
 @final
@@ -49,7 +51,8 @@ def read_sequences(path: str | PathLike[str], *, label: str | None = None) -> Se
           ``:``, values by ``,``, the label last. A value ``?`` is NaN.
         - ``.csv``, ``.csv.gz``, ``.parquet``: a row per sequence; `label` names the column of labels or targets,
           all other columns are the steps, in their order. Empty cells at the end of a row make it shorter.
-        - ``.npz``: arrays ``X`` (n, T) or (n, T, F) and, if any, ``y`` (n,).
+        - ``.npz``: arrays ``X`` (n, T) or (n, T, F) and, if any, ``y`` (n,). One that unpacks to more than 64 MiB
+          and more than 100 times its size is refused before it is unpacked.
     label : name of the label column of a table.
 
     Raises
@@ -115,6 +118,7 @@ def _trimmed(path: Path, table: Values) -> Values | list[Values]:
 
 def _npz(path: Path) -> SequenceTable:
     try:
+        _refuse_bomb(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if "X" not in archive:
                 found = ", ".join(archive.files) or "nothing"
@@ -122,7 +126,15 @@ def _npz(path: Path) -> SequenceTable:
             X, y = archive["X"], archive.get("y", None)
     except _Told:
         raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        TypeError,
+        AttributeError,
+        MemoryError,
+    ) as error:
         raise ValueError(
             f"{str(path)!r} is no NumPy archive of numbers: it is damaged, or holds Python objects, which regen does"
             " not open."
@@ -136,6 +148,21 @@ def _npz(path: Path) -> SequenceTable:
         raise ValueError(f"y in {str(path)!r} has shape {y.shape}; X has {len(X)} sequences.")
     X = np.asarray(X, dtype=np.float64)
     return SequenceTable(X[:, :, None] if X.ndim == 2 else X, y)
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse an archive that is small on the disk and fills the memory, by the sizes that it declares.
+
+    No member can unpack to more than it declares: what is beyond is not read.
+    """
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    packed = path.stat().st_size
+    if unpacked > UNPACKED and unpacked > RATIO * packed:
+        raise _Told(
+            f"{str(path)!r} has {packed} bytes and would unpack to {unpacked}, more than {RATIO} times as many."
+            " If that is right, save it without compression, with numpy.savez."
+        )
 
 
 class _Told(ValueError):
