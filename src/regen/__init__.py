@@ -9,13 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from regen import cells, datasets, nn
+from regen._version import __version__
 from regen.training import Training
 
 if TYPE_CHECKING:
     from regen.estimators import Forecaster, SequenceClassifier, SequenceRegressor
     from regen.persistence import load, save
-
-__version__ = "0.1.0.dev0"
 
 __all__ = [
     "Forecaster",

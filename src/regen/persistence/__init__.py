@@ -6,7 +6,6 @@ checked as it is read.
 
 import os
 import re
-import sys
 import warnings
 from collections.abc import Mapping
 from inspect import signature
@@ -18,6 +17,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from regen._check import check_parameters, closest
+from regen._version import __version__
 from regen.estimators._estimator import Estimator
 from regen.estimators.forecaster import Forecaster
 from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
@@ -63,7 +63,7 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> Path:
     packer = Packer()
     document = {
         "format": FORMAT,
-        "regen": _version(),
+        "regen": __version__,
         "class": kind.__name__,
         "params": packer.pack(estimator.get_params(deep=False), "params")["dict"],
         "fitted": packer.pack(dict(sorted(estimator._fitted().items())), "fitted")["dict"],
@@ -112,11 +112,6 @@ def load(path: str | PathLike[str]) -> Any:
     except DAMAGE as error:
         raise damaged(name, str(error).rstrip(".")) from error
     return estimator
-
-
-def _version() -> str:
-    """Of the package, which cannot be imported from here: it stands above."""
-    return str(vars(sys.modules["regen"])["__version__"])
 
 
 def _target(path: str | PathLike[str]) -> Path:
@@ -187,9 +182,12 @@ def _refuse_weights(estimator: Estimator, fitted: Mapping[str, Any]) -> None:
     for name, value in fitted.items():
         if name != "net_":
             setattr(estimator, name, value)
+    given = fitted["net_"]
+    layers = estimator.get_params(deep=False).get("layers", 0)
+    if layers > len(given):  # each has a weight; building very many of them takes seconds
+        raise ValueError(f"layers={layers} is more than its {len(given)} weights")
     with torch.device("meta"):
         wanted = estimator._build().state_dict()
-    given = fitted["net_"]
     for name in {**wanted, **given}:
         if name not in given or name not in wanted:
             raise ValueError(f"the weight {name!r} is {'missing' if name in wanted else 'unknown'}")
