@@ -19,7 +19,7 @@ def forecaster() -> regen.Forecaster:
     steps = np.arange(30)
     y = np.where(steps % 9 == 4, np.nan, np.round(10 * np.sin(steps / 2) + 20, 3))
     series = pandas.Series(y, pandas.date_range("1990-01-31", periods=30, freq="ME"), name="spots")
-    plan = regen.Training(clip=None, max_time="5m")
+    plan = regen.Training(clip=None, max_time="5m", loss="mse", batch_size=4)
     cell = cells.LSTM(peephole="full")
     return regen.Forecaster(cell=cell, window=4, horizon=2, training=plan, **TINY).fit(series)
 
