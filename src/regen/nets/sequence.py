@@ -4,6 +4,7 @@ Letters: `B` batch, `T` steps, `S` recurrent steps (segments), `F` features, `K`
 `W` width of what all directions of the recurrent net say at a step.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, final
 
 import torch
@@ -83,15 +84,21 @@ class SequenceNet(nn.Module):
         return self.readout(self.drop(torch.cat([pooled[kind](output, valid) for kind in kinds], 1)))  # type: ignore[no-any-return]
 
     def answers(
-        self, x: Float[Tensor, "B T F"], lengths: Int64[Tensor, " B"] | None = None
-    ) -> Float[Tensor, "B S K"]:
-        """The answer of every unfolded copy: what the net would say had the sequence ended at its segment.
+        self,
+        x: Float[Tensor, "B T F"],
+        lengths: Int64[Tensor, " B"] | None = None,
+        copies: Sequence[int] | None = None,
+    ) -> Float[Tensor, "B copies K"]:
+        """The answers of unfolded copies: what the net would say had the sequence ended at their segments.
 
         A sequence that is over keeps its answer, so the last answers are those of `forward`. One reading gives
         all of them, except that a bidirectional net must read every beginning anew.
+
+        copies : numbers of the copies asked, from 0 to S - 1; None for all S.
         """
+        copies = range(-(-x.shape[1] // self.segment)) if copies is None else copies
         if self.bidirectional:
-            ends = range(self.segment, x.shape[1] + self.segment, self.segment)
+            ends = [(copy + 1) * self.segment for copy in copies]
             read = torch.full_like(x[:, 0, 0], x.shape[1], dtype=torch.int64) if lengths is None else lengths
             return torch.stack([self(x[:, :end], read.clamp(max=end)) for end in ends], 1)
         output, valid = self._read(x, lengths)
@@ -103,7 +110,7 @@ class SequenceNet(nn.Module):
         }
         kinds = ("last", "mean", "max") if self.pool == "all" else (self.pool,)
         answers = self.readout(self.drop(torch.cat([past[kind] for kind in kinds], 2)))
-        reached = torch.minimum(steps, valid.sum(1, keepdim=True)) - 1
+        reached = torch.minimum(steps[list(copies)], valid.sum(1, keepdim=True)) - 1
         return answers.gather(1, reached[..., None].expand(-1, -1, answers.shape[2]))  # type: ignore[no-any-return]
 
     def _read(
