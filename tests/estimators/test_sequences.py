@@ -212,13 +212,15 @@ def test_cost_of_every_copy(classifier: SequenceClassifier, regressor: SequenceR
 
 
 def test_cost_of_very_many_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bidirectional net reads at most 64 beginnings of at most 32 rows; between them the costs are a line."""
+    """A long bidirectional net reads 64 beginnings of at most 32 rows; between them the costs are a line."""
     torch.manual_seed(0)
     net = SequenceNet("gru", 1, 2, hidden=3, bidirectional=True)
     x, y = torch.randn(70, 200, 1), torch.arange(70) % 2
     read: list[tuple[int, int]] = []
     monkeypatch.setattr(
-        SequenceNet, "forward", lambda self, x, lengths, f=net.forward: read.append(x.shape[:2]) or f(x, lengths)
+        SequenceNet,
+        "forward",
+        lambda self, x, lengths, f=net.forward: read.append(x.shape[:2]) or f(x, lengths),
     )
     unfolding = SequenceUnfolding(net, cross_entropy, Rows(x), y, np.arange(2, 67), 8)
     costs = unfolding.per_step()
@@ -228,7 +230,9 @@ def test_cost_of_very_many_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ends[0] == 1 and ends[-1] == 200 and set(np.diff(ends)) == {3, 4}
     rows = slice(2, 67, 3)
     with torch.no_grad():
-        every = torch.stack([cross_entropy(net(x[rows, :end], None), y[rows]).mean() for end in range(1, 201)])
+        every = torch.stack(
+            [cross_entropy(net(x[rows, :end], None), y[rows]).mean() for end in range(1, 201)]
+        )
     at = torch.tensor(ends) - 1
     torch.testing.assert_close(costs[at], every[at])
     torch.testing.assert_close(costs, torch.from_numpy(np.interp(range(200), at, every[at])).float())

@@ -106,6 +106,8 @@ def test_each_copy_answers_as_if_the_sequence_ended_there(
         torch.testing.assert_close(answers[:, s], beginnings, rtol=0, atol=TOLERANCE)
     torch.testing.assert_close(answers[:, -1], net(x, LENGTHS), rtol=0, atol=TOLERANCE)
     torch.testing.assert_close(net.answers(x)[:, -1], net(x), rtol=0, atol=TOLERANCE)
+    some = [0, 2, answers.shape[1] - 1]
+    torch.testing.assert_close(net.answers(x, LENGTHS, some), answers[:, some], rtol=0, atol=TOLERANCE)
 
 
 def test_a_recurrent_step_reads_its_segment_and_three_before() -> None:

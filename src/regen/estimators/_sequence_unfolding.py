@@ -27,9 +27,9 @@ LEAST_HELD_OUT = 32
 GunPoint (36, 100 and 50 rows), holding out a fifth costs the first two 12 and 5 points, the third none."""
 MOST_LOOKED_BACK = 256
 """Rows that the cost of every unfolded copy is measured on."""
-MOST_READ_ANEW, MOST_READINGS = 32, 64
-"""The same, and readings of them, for a bidirectional net, which reads anew for every copy: the costs of 400 copies
-on 64 rows took twice as long as the training they were to explain."""
+MOST_READINGS, MOST_READ_ANEW = 64, 32
+"""A bidirectional net reads anew for every copy. Of more copies than the first it is asked only so many, on as many
+rows as the second: the costs of 400 copies on 64 rows took twice as long as the training they were to explain."""
 LEAST_BATCHES = 8
 """Batches of an epoch: where one pass over few sequences gives less, an epoch is several passes."""
 
@@ -152,21 +152,24 @@ class SequenceUnfolding:
     def per_step(self) -> Tensor:
         """(S,) mean cost of each unfolded copy: had the net to answer after its segment.
 
-        Of a bidirectional net at most 64 copies are asked, evenly spread from the first to the last, about at most
-        32 rows; the costs of those between lie on a straight line.
+        Of more than 64 copies of a bidirectional net, 64 are asked, evenly spread from the first to the last, on at
+        most 32 rows; the costs of those between lie on a straight line.
         """
-        anew = self.net.bidirectional
-        every = -(-len(self.held_out) // (MOST_READ_ANEW if anew else MOST_LOOKED_BACK))
+        every = -(-len(self.held_out) // MOST_LOOKED_BACK)
         (batch,) = _in_order(self.rows, self.y, self.held_out[::every])
-        copies = -(-batch.x.shape[1] // self.net.segment)
-        asked = np.linspace(0, copies - 1, min(copies, MOST_READINGS) if anew else copies).round().astype(int)
+        asked = np.arange(-(-batch.x.shape[1] // self.net.segment))
+        last = asked[-1]
+        if self.net.bidirectional and len(asked) > MOST_READINGS:
+            asked = np.linspace(0, last, MOST_READINGS).round().astype(int)
+            every = -(-len(batch.x) // MOST_READ_ANEW)
+            batch = RowBatch(*(None if part is None else part[::every] for part in batch))  # type: ignore[arg-type]
         with still(self.net):
             answers = self.net.answers(batch.x, batch.lengths, asked.tolist())
             assert batch.y is not None
             wanted = batch.y.unsqueeze(1).expand(-1, answers.shape[1], *batch.y.shape[1:])
             cost = self.cost(answers, wanted)
         cost = cost.flatten(2).mean((0, 2)) if cost.ndim > 2 else cost.mean(0)
-        between = np.interp(np.arange(copies), asked, cost.double().cpu().numpy())
+        between = np.interp(np.arange(last + 1), asked, cost.double().cpu().numpy())
         return torch.from_numpy(between).to(cost)
 
 

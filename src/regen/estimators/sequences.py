@@ -85,8 +85,8 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     history_ : one row per epoch, as a dataframe. stopped_ : why training ended, in words.
     loss_per_step_ : (copies,) cost of each copy of the unfolded network on the validation part (training part
         when there is none): the mean cost if it had to answer when the first 1, 2, ... segments are read. A
-        bidirectional net must read anew for each: of more than 64 copies it is asked of 64, on at most 32 rows, and
-        those between lie on a straight line.
+        bidirectional net must read anew for each: of more than 64 copies, 64 are asked on at most 32 rows, and the
+        costs of those between lie on a straight line.
     backend_ : which kernel ran, and why.
     segment_ : steps per recurrent step.
     n_features_in_ : features of each step; for an (n, T) table its columns, as in all of scikit-learn.
