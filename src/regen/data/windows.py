@@ -57,15 +57,14 @@ class RowBatch(NamedTuple):
 class Windows:
     """Every window of a series with the horizon after it, as one view.
 
-    Window k reads steps ``k*stride ... k*stride + window - 1``; its target is the next `horizon` steps. So
-    there are ``(N - window - horizon) // stride + 1`` of them. A mask of what was observed is another
-    `Windows`, over a bool tensor of the same shape.
+    Window k reads steps ``k ... k + window - 1``; its target is the next `horizon` steps. So there are
+    ``N - window - horizon + 1`` of them. A mask of what was observed is another `Windows`, over a bool tensor
+    of the same shape.
 
     Parameters
     ----------
     series : (N, C) tensor of any dtype, on any device.
     window, horizon : lengths in steps, at least 1; ``horizon=0`` gives inputs only.
-    stride : steps between the starts of two windows.
 
     Raises
     ------
@@ -73,11 +72,11 @@ class Windows:
         When the series has less than window + horizon steps.
     """
 
-    def __init__(self, series: Shaped[Tensor, "N C"], window: int, horizon: int, stride: int = 1) -> None:
+    def __init__(self, series: Shaped[Tensor, "N C"], window: int, horizon: int) -> None:
         if len(series) < window + horizon:
             raise ValueError(_too_short(len(series), f"window={window}", horizon, window + horizon))
-        self.series, self.window, self.horizon, self.stride = series, window, horizon, stride
-        self.view = series.unfold(0, window + horizon, stride).transpose(1, 2)
+        self.series, self.window, self.horizon = series, window, horizon
+        self.view = series.unfold(0, window + horizon, 1).transpose(1, 2)
 
     def __len__(self) -> int:
         return len(self.view)
@@ -201,11 +200,6 @@ class Rows:
         self.values = values
         self.lengths = None if lengths is None else lengths.cpu()
         self.starts = None if self.lengths is None else self.lengths.cumsum(0) - self.lengths
-
-    @classmethod
-    def ragged(cls, sequences: Sequence[Shaped[Tensor, "_ F"]]) -> "Rows":
-        """From a list of (T_k, F) tensors, joined once."""
-        return cls(torch.cat(list(sequences)), torch.tensor([len(each) for each in sequences]))
 
     def __len__(self) -> int:
         return len(self.values) if self.lengths is None else len(self.lengths)

@@ -16,6 +16,7 @@ from regen.data.windows import RowBatch, RowFeed, Rows
 from regen.estimators._sequences_in import Sequences, Values
 from regen.estimators._unfolding import still
 from regen.nets.sequence import SequenceNet
+from regen.objectives.supervised import mean_per_step
 
 __all__ = ["SequenceScale", "SequenceUnfolding", "hold_out", "still_answers"]
 
@@ -167,8 +168,7 @@ class SequenceUnfolding:
             answers = self.net.answers(batch.x, batch.lengths, asked.tolist())
             assert batch.y is not None
             wanted = batch.y.unsqueeze(1).expand(-1, answers.shape[1], *batch.y.shape[1:])
-            cost = self.cost(answers, wanted)
-        cost = cost.flatten(2).mean((0, 2)) if cost.ndim > 2 else cost.mean(0)
+            cost = mean_per_step(self.cost(answers, wanted))
         between = np.interp(np.arange(last + 1), asked, cost.double().cpu().numpy())
         return torch.from_numpy(between).to(cost)
 

@@ -88,11 +88,10 @@ class Best:
             return f"No finite validation loss in {_count(self.waited, 'epoch')}; the last weights are kept."
         return f"No improvement for {_count(self.waited, 'epoch')}; best was epoch {self.epoch}."
 
-    def restore(self) -> bool:
-        """Give the modules their best weights; False if there are none yet."""
+    def restore(self) -> None:
+        """Give the modules their best weights, if there are any yet."""
         for name, weights in self._weights.items():
             self._modules[name].load_state_dict(weights)
-        return bool(self._weights)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything; the weights are shared, as they never change."""
