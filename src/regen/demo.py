@@ -10,7 +10,6 @@ from os import PathLike
 from os.path import join
 from pathlib import Path
 from shlex import quote
-from tempfile import TemporaryFile
 from time import monotonic
 from typing import Any, NamedTuple, final
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
 from regen import datasets, figures
+from regen.data.paths import make_folder
 from regen.estimators import Forecaster, SequenceClassifier
 from regen.estimators.backtest import Backtest
 from regen.persistence import save
@@ -110,7 +110,8 @@ def run(output: str | PathLike[str], *, quick: bool = False) -> Path:
     OSError
         When the folder cannot be written, which is found out before training begins.
     """
-    folder, began = _claimed(Path(output)), monotonic()
+    folder, began = Path(output), monotonic()
+    make_folder(folder)
     outcomes = [system(folder, 2 if quick else 100) for system in SYSTEMS]
     cells = [row.cells() for outcome in outcomes for row in outcome.rows]
     seconds = f"{monotonic() - began:.0f} seconds"
@@ -247,18 +248,6 @@ def _confused(y: NDArray[Any], told: NDArray[Any]) -> str:
         return right
     true, taken = pairs[:, counts.argmax()]
     return f"{right} The commonest mistake: {true} taken for {taken}, {counts.max()} times."
-
-
-def _claimed(folder: Path) -> Path:
-    """The folder, made and tried."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise type(error)(
-            f"The output folder {str(folder)!r} cannot be written: {error.strerror or error}. Choose another."
-        ) from error
-    return folder
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:

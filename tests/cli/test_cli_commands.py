@@ -107,13 +107,13 @@ def test_folders_that_are_something_else(regen: Any, sales: str) -> None:
 def test_a_read_only_folder(regen: Any, sales: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that cannot be written in is refused before training begins, and is not left behind."""
 
-    def denied(self: Path, *_: Any, **__: Any) -> None:
+    def denied(*_: Any, **__: Any) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def late(*_: Any, **__: Any) -> None:
         raise AssertionError("training began")
 
-    monkeypatch.setattr(Path, "touch", denied)
+    monkeypatch.setattr("regen.data.paths.TemporaryFile", denied)
     monkeypatch.setattr(package.Forecaster, "fit", late)
     assert told(regen("fit", "forecaster", sales, *SERIES, "-o", "runs/deep/a")) == (
         "The output folder 'runs/deep/a' cannot be written: Permission denied. Choose another with --output."

@@ -14,6 +14,7 @@ from typing import Any, final
 
 from regen import __version__
 from regen.cli.tables import columns_of
+from regen.data.paths import make_folder
 from regen.data.sources import atomic_write
 from regen.persistence import save
 
@@ -68,17 +69,7 @@ def claimed(folder: Path, force: bool) -> Iterator[Run]:
     _refuse_full(folder, force)
     made = [] if folder.exists() else [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        _remove(made)
-        raise type(error)(
-            f"The output folder {str(folder)!r} cannot be written: {error.strerror or error}."
-            " Choose another with --output."
-        ) from error
-    try:
+        make_folder(folder, "Choose another with --output.")
         yield Run(folder, time.monotonic())
     except BaseException:
         _remove(made)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._check import closest
+from regen.data.paths import missing
 from regen.data.sources import read_table
 
 __all__ = ["SequenceTable", "read_sequences"]
@@ -71,8 +72,7 @@ def read_sequences(path: str | PathLike[str], *, label: str | None = None) -> Se
     if name.endswith(TABLES):
         return _wide(path, label)
     if not path.is_file():
-        near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise FileNotFoundError(f"There is no file {str(path)!r}.{closest(path.name, near)}")
+        raise missing(path)
     return _ts(path) if name.endswith(".ts") else _npz(path)
 
 

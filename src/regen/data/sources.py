@@ -16,8 +16,8 @@ from typing import IO, Any
 import narwhals as nw
 import numpy as np
 
-from regen._check import closest
 from regen._optional import require
+from regen.data.paths import missing
 
 __all__ = ["atomic_write", "read_table", "write_table"]
 
@@ -44,8 +44,7 @@ def read_table(path: str | os.PathLike[str]) -> Any:
     """
     path = Path(path)
     if not path.exists():
-        near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise FileNotFoundError(f"There is no file {str(path)!r}.{closest(path.name, near)}")
+        raise missing(path)
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder. Give a file in it.")
     ending = _ending(path, "reads")

@@ -16,8 +16,9 @@ from typing import Any, Final
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from regen._check import check_parameters, closest
+from regen._check import check_parameters
 from regen._version import __version__
+from regen.data.paths import missing
 from regen.estimators._estimator import Estimator
 from regen.estimators.forecaster import Forecaster
 from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
@@ -133,8 +134,7 @@ def _source(path: Path) -> Path:
             )
         return path / FILE
     if not path.exists():
-        near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise FileNotFoundError(f"There is no file or folder {str(path)!r}.{closest(path.name, near)}")
+        raise missing(path, "file or folder")
     if not path.is_file():
         raise ValueError(f"{str(path)!r} is not a file. Give a file that regen.save wrote.")
     return path

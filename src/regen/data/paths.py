@@ -1,0 +1,27 @@
+"""Files and folders that the user names: those that are not there, and those that cannot be written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from regen._check import closest
+
+__all__ = ["make_folder", "missing"]
+
+
+def missing(path: Path, kind: str = "file") -> FileNotFoundError:
+    """The refusal of a path at which there is nothing, with the closest name beside it."""
+    near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    return FileNotFoundError(f"There is no {kind} {str(path)!r}.{closest(path.name, near)}")
+
+
+def make_folder(folder: Path, advice: str = "Choose another.") -> None:
+    """Make a folder for output, with those above it, and try to write in it; OSError, in words, if that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise type(error)(
+            f"The output folder {str(folder)!r} cannot be written: {error.strerror or error}. {advice}"
+        ) from error
