@@ -117,7 +117,7 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         normalize: str = "train",
         *,
         max_epochs: int = 100,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 3e-3,
         random_state: Any = None,
         training: Training | Mapping[str, Any] | None = None,
     ) -> None:
@@ -225,7 +225,7 @@ class SequenceRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
         normalize: str = "train",
         *,
         max_epochs: int = 100,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 3e-3,
         random_state: Any = None,
         training: Training | Mapping[str, Any] | None = None,
     ) -> None:
