@@ -1,7 +1,10 @@
 """The doctor tells what is there and why something is not, as data and as text."""
 
+import re
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +46,18 @@ def test_a_missing_package_comes_with_the_line_that_installs_it(monkeypatch: pyt
     assert packages["plotly"] == Finding("plotly", False, "not installed. Run: pip install 'regen[plot]'")
     assert packages["polars"] == Finding("polars", False, "not installed. Run: pip install polars")
     assert not found("versions")["tqdm"].there
+
+
+def test_every_extra_is_looked_at() -> None:
+    """What pyproject.toml lets users install beside the core is what the doctor looks for."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    listed = {
+        (re.split(r"[\[><=]", requirement)[0], extra)
+        for extra, requirements in project["optional-dependencies"].items()
+        for requirement in requirements
+        if extra != "dev" and not requirement.startswith("regen[")
+    }
+    assert set(doctor.OPTIONAL.items()) == listed
 
 
 def test_backends() -> None:

@@ -17,7 +17,14 @@ from regen.kernels import BACKENDS
 __all__ = ["Finding", "Section", "examine", "report"]
 
 CORE = ("numpy", "torch", "scikit-learn", "narwhals", "safetensors", "tqdm", "typer")
-OPTIONAL = {"pandas": "sources", "pyarrow": "sources", "duckdb": "sources", "plotly": "plot"}
+OPTIONAL = {
+    **dict.fromkeys(("pandas", "pyarrow", "duckdb"), "sources"),
+    "plotly": "plot",
+    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
+    "dash": "studio",
+    "ray": "ray",
+    **dict.fromkeys(("tensorboard", "mlflow"), "track"),
+}
 WITHOUT_EXTRA = ("polars",)
 WIDTH = 80
 
