@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from regen._check import Bool, Constraint, Duration, Int, Number, check_parameters
+from regen._check import Bool, Duration, Int, Number, check_parameters
 
 
 @pytest.mark.parametrize("value", [True, False, np.True_, np.False_, *np.array([True, False])])
@@ -27,7 +27,6 @@ def test_numbers_beyond_every_float_are_refused_in_words(value: object) -> None:
     )
 
 
-@pytest.mark.parametrize("constraint", [Duration()])
-def test_times_beyond_every_float_are_refused(constraint: Constraint) -> None:
+def test_times_beyond_every_float_are_refused() -> None:
     """So is a time."""
-    assert constraint.accepts(10) and not constraint.accepts(10**400)
+    assert Duration().accepts(10) and not Duration().accepts(10**400)
