@@ -223,3 +223,21 @@ def test_append_refusals(other, sentence):
     with pytest.raises(ValueError) as refusal:
         read_series(THREE).append(read_series(other))
     assert str(refusal.value) == sentence
+
+
+def test_time_zones_that_cannot_be_kept():
+    """A zone without a name, and text of which only a part is in UTC."""
+    index = pd.date_range("2024-01-01", periods=3, freq="h", tz="dateutil/Europe/Lisbon")
+    with pytest.raises(ValueError) as refusal:
+        read_series(pd.Series([1, 2, 3], index))
+    assert str(refusal.value) == (
+        f"The index of y is in the time zone {index.tz}, which has no name of its own."
+        " Convert it to one such as 'Europe/Lisbon' or 'UTC'."
+    )
+    texts = ["2024-01-01 00:00Z", "2024-01-01 01:00Z", "2024-01-01 02:00"]
+    with pytest.raises(ValueError) as refusal:
+        read_series(pd.DataFrame({"t": texts, "y": [1, 2, 3]}), time="t")
+    assert str(refusal.value) == (
+        "Column 't' of y holds '2024-01-01 00:00Z' in row 0 and '2024-01-01 02:00' in row 2."
+        " Write all dates with a time zone, or none."
+    )

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
 import pandas as pd
@@ -322,3 +322,44 @@ def test_numpy_alone_is_enough():
     """Where no table library can be imported, lists and arrays still work."""
     done = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[4.0, 4.0] []", done.stderr
+
+
+NAMED = ("America/New_York", "America/Sao_Paulo", "Etc/GMT+3", "Europe/Lisbon", "+03:00", "UTC")
+
+
+@pytest.mark.parametrize("tz", NAMED)
+@pytest.mark.parametrize(("freq", "step"), [("h", "1 hour"), ("D", "1 day"), ("MS", "1 month")])
+def test_time_zones_of_any_name(tz, freq, step):
+    """Zones with _, digits and signs in their names come back, from an index and from a column."""
+    index = pd.date_range("2024-02-28", periods=40, freq=freq, tz=tz)
+    y = pd.Series(range(39), index[:-1], name="units", dtype=float)
+    series = read_series(y)
+    assert str(series.step) == step and str(series.kind.tz) == str(index.tz)
+    assert list(forecast(y).index) == list(pd.date_range(index[-1], periods=2, freq=freq))
+    column = forecast(y.rename_axis("t").reset_index())
+    assert list(column["t"]) == list(pd.date_range(index[-1], periods=2, freq=freq))
+    assert series.append(read_series(y.reset_index(drop=True).set_axis(index[1:])[-1:], part=True)).dates[
+        -1
+    ] == np.datetime64(
+        index[-1].tz_convert("UTC" if series.kind.clock == "utc" else index.tz).tz_localize(None)
+    )
+
+
+@pytest.mark.parametrize("end", ["Z", "+00:00", " +0000", "-00:00"])
+def test_text_that_ends_in_utc(end):
+    """ISO 8601 dates that say they are UTC are read as that."""
+    texts = [f"2024-01-01T0{hour}:00:00{end}" for hour in range(3)]
+    for y in (pd.DataFrame({"t": texts, "y": [1, 2, 3]}), pl.DataFrame({"t": texts, "y": [1, 2, 3]})):
+        series = read_series(y, time="t")
+        assert series.kind.tz == "UTC" and series.continue_dates(1)[0] == np.datetime64("2024-01-01T03")
+    assert forecast(pd.DataFrame({"t": texts, "y": [1, 2, 3]}), time="t")["t"][0] == pd.Timestamp(
+        "2024-01-01 03:00Z"
+    )
+
+
+def test_python_dates_with_a_time_zone():
+    """Python's own dates of several zones are instants, on the clock of UTC."""
+    zones = (UTC, timezone(timedelta(hours=2)), UTC)
+    dates = [datetime(2024, 1, 1, 5 + k, tzinfo=UTC).astimezone(zone) for k, zone in enumerate(zones)]
+    series = read_series(pd.DataFrame({"t": pd.Series(dates, dtype=object), "y": [1, 2, 3]}), time="t")
+    assert series.kind.tz == "UTC" and series.continue_dates(1)[0] == np.datetime64("2024-01-01T08")

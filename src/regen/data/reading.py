@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any, NamedTuple, final
-from zoneinfo import ZoneInfo
 
 import narwhals as nw
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from regen._check import closest
 from regen.data.calendar import Step
-from regen.data.dates import Dates, column_dates, index_dates
+from regen.data.dates import Dates, column_dates, holds_dates, index_dates, zone_named
 
 __all__ = ["Kind", "Reading", "read"]
 
@@ -169,7 +169,7 @@ def _frame_dates(
         found = index_dates(native, implementation)
         if found.fields.get("index") == "index":
             return found
-        dated = [name for name, each in columns.items() if isinstance(each.dtype, nw.Date | nw.Datetime)]
+        dated = [name for name, each in columns.items() if holds_dates(each)]
         if len(dated) > 1:
             raise ValueError(
                 f"y has {len(dated)} columns of dates: {', '.join(dated)}. Say which with time=, and target=."
@@ -188,7 +188,7 @@ def _numbers(column: nw.Series[Any], name: str) -> NDArray[np.float64]:
         return np.asarray(column.cast(nw.Float64).to_numpy(), dtype=np.float64)
     if column.null_count() == len(column):
         return np.full(len(column), np.nan)
-    if isinstance(dtype, nw.Date | nw.Datetime):
+    if holds_dates(column):
         raise ValueError(f"Column {name!r} of y holds dates where numbers belong. Name it with time=.")
     return _objects(f"Column {name!r} of y", np.array(column.to_list(), dtype=object))
 
@@ -251,5 +251,5 @@ def _zone(tz: str | None) -> str:
 
 def _turn_clock(date: Any, tz: str, clock: str) -> np.datetime64:
     """One date moved from the local to the UTC clock, or the other way."""
-    here, there = (ZoneInfo("UTC"), ZoneInfo(tz)) if clock == "local" else (ZoneInfo(tz), ZoneInfo("UTC"))
+    here, there = (UTC, zone_named(tz)) if clock == "local" else (zone_named(tz), UTC)
     return np.datetime64(date.replace(tzinfo=here).astimezone(there).replace(tzinfo=None), "us")
