@@ -329,6 +329,8 @@ def test_failed_fit_leaves_the_fitted_state(fitted):
         ({"training": {"validation": 0.2}}, WAVE[:20], "y has 20 steps; validation=0.2 holds out the last 4 and"
          " leaves fewer than the 20 that window=16 and horizon=4 need to train. Lower validation, shorten the"
          " window, or give more data."),
+        ({"window": "auto", "horizon": 12}, WAVE[:3], "y has 3 steps; horizon=12 needs at least 13. Shorten the"
+         " horizon or give more data."),
         ({"segment": 3}, WAVE, "window=16 is no multiple of segment=3. Take window=18."),
         ({"bptt": 20}, WAVE, "bptt=20 is longer than window=16. Take bptt of at most the window."),
         ({"bptt": 4, "normalize": "mean"}, WAVE, "bptt=4 carries its state from window to window, so windows cannot"
@@ -368,6 +370,45 @@ def test_unfitted_and_other_columns(fitted):
         fitted.predict(0)
     with pytest.raises(ValueError, match="'level' parameter of predict must be a number in"):
         fitted.predict(level=100)
+
+
+def test_parameters_set_after_fit(fitted):
+    """A fitted net cannot be used as if it were another; set back, it can."""
+    before = fitted.predict()
+    for name, value in {"horizon": 9, "cell": "gru", "bptt": 8}.items():
+        was = fitted.get_params()[name]
+        fitted.set_params(**{name: value})
+        with pytest.raises(
+            ValueError, match=f"^{name}={value!r} was set after fit, which had {name}={was!r}. Fit again"
+        ):
+            fitted.predict()
+        fitted.set_params(**{name: was})
+    np.testing.assert_array_equal(fitted.predict(), before)
+
+
+def test_another_seed_is_another_run(tmp_path):
+    """A checkpoint of one seed is not taken for that of another."""
+    plan = {"checkpoint": tmp_path / "run"}
+    quick(training=plan).fit(WAVE)
+    with pytest.raises(ValueError, match="belongs to another run"):
+        quick(training=plan, random_state=1).fit(WAVE)
+
+
+@pytest.mark.parametrize("size", [1e160, 1e300, 1e-300])
+def test_values_of_any_size(size):
+    """What is forecast does not depend on the unit, as far as numbers go."""
+    np.testing.assert_allclose(
+        quick().fit(WAVE * size).predict() / size, quick().fit(WAVE).predict(), rtol=1e-4
+    )
+
+
+def test_nothing_observed_to_validate():
+    """The end is missing: nothing is held out, or a share that was asked for is refused."""
+    y = WAVE.copy()
+    y[-40:] = np.nan
+    assert not quick().fit(y).validated_
+    with pytest.raises(ValueError, match="y has only missing values in its last 32 steps, which validate"):
+        quick(training={"validation": 0.2}).fit(y)
 
 
 def test_divergence_is_explained():

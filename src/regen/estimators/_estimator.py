@@ -152,15 +152,35 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
             learning_rate=self.learning_rate,
             validate=judge,
             generator=generator,
-            fingerprint=f"{type(self).__name__} {self._settings()} {_digest(data)}",
+            fingerprint=f"{type(self).__name__} {self._settings()} seed {self._seed()} {_digest(data)}",
         )
+        self.fitted_with_ = {name: repr(value) for name, value in self._settings().items()}
         self.epochs_ = history.columns()
         self.stopped_ = history.stopped
         self.n_epochs_ = len(history.rows)
         self.best_epoch_ = history.best_epoch
 
+    def _seed(self) -> int | None:
+        """The seed that was given, if it was a number: another one begins another run."""
+        return (
+            None
+            if self.random_state is None or not Int().accepts(self.random_state)
+            else int(self.random_state)
+        )
+
+    def _ready(self) -> None:
+        """Refuse to be used before fit, or with parameters that are no longer those of fit."""
+        check_is_fitted(self, "net_")
+        for name, value in self._settings().items():
+            if repr(value) != self.fitted_with_[name]:
+                raise ValueError(
+                    f"{name}={value!r} was set after fit, which had {name}={self.fitted_with_[name]}. Fit again, or"
+                    " set it back."
+                )
+
     def _fitted(self) -> dict[str, Any]:
         """Everything that fit has learned, as numbers, texts, arrays, tensors, and lists and dicts of them."""
+        self._ready()
         learned = {name: value for name, value in vars(self).items() if name.endswith("_")}
         return learned | {"net_": self.net_.state_dict()}
 

@@ -61,8 +61,10 @@ class Scale:
 def _moments(values: Values) -> tuple[Values, Values]:
     """Mean and standard deviation (C,) of the observed values, exact where all are the same."""
     low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-    center = np.where(low == high, low, np.nanmean(values, axis=0))
-    return center, np.where(low == high, 0.0, np.nanstd(values, axis=0))
+    size = np.maximum(np.abs(low), np.abs(high))
+    unit = np.where(size > 0, size, 1.0)  # squares of values of any size stay finite
+    center = np.where(low == high, low, np.nanmean(values / unit, axis=0) * unit)
+    return center, np.where(low == high, 0.0, np.nanstd(values / unit, axis=0) * unit)
 
 
 class Scaled(NamedTuple):
@@ -130,6 +132,15 @@ def check_length(n_steps: int, window: int, horizon: int) -> None:
         )
 
 
+def check_horizon(n_steps: int, horizon: int) -> None:
+    """Refuse a series that leaves no step to read before one horizon."""
+    if n_steps <= horizon:
+        raise ValueError(
+            f"y has {n_steps} step{'' if n_steps == 1 else 's'}; horizon={horizon} needs at least {horizon + 1}."
+            " Shorten the horizon or give more data."
+        )
+
+
 def check_segment(window: int, segment: int) -> None:
     """Refuse a window that is not a whole number of segments."""
     if window % segment:
@@ -164,6 +175,16 @@ def first_validation_target(n_steps: int, window: int, horizon: int, validation:
         f"y has {n_steps} steps; validation={share:g} holds out the last {length} and leaves fewer than the"
         f" {window + horizon} that window={window} and horizon={horizon} need to train."
         " Lower validation, shorten the window, or give more data."
+    )
+
+
+def without_validation(n_steps: int, cut: int, validation: float | str) -> int:
+    """Hold nothing out where nothing was observed to judge by; refuse that where a share was asked for."""
+    if validation == "auto":
+        return n_steps
+    raise ValueError(
+        f"y has only missing values in its last {n_steps - cut} steps, which validate. End y earlier, or take"
+        " validation=0."
     )
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from regen._check import Choice, Constraint, Either, Int, Number, check_parameters
@@ -20,6 +19,7 @@ from regen.estimators._series import (
     Scale,
     Scaled,
     Values,
+    check_horizon,
     check_length,
     check_observed,
     check_same_step,
@@ -30,6 +30,7 @@ from regen.estimators._series import (
     levels,
     read_more,
     series_of,
+    without_validation,
 )
 from regen.estimators._unfolding import (
     EVALUATION_BATCH,
@@ -212,7 +213,7 @@ class Forecaster(Estimator):
         UserWarning
             When intervals are asked for and nothing was held out to measure them on.
         """
-        check_is_fitted(self, "net_")
+        self._ready()
         horizon = self.horizon if horizon is None else horizon
         check_parameters("predict", {"horizon": Int(1)}, {"horizon": horizon})
         point = self._scale.undo(self._forecast(horizon))
@@ -241,7 +242,7 @@ class Forecaster(Estimator):
         y : (n_new_steps,) or (n_new_steps, n_columns), the new steps only, of the columns that were fitted, starting
             at the step after the last one seen.
         """
-        check_is_fitted(self, "net_")
+        self._ready()
         known = series_of(self.layout_, self.tail_)
         grown = known.append(read_more(self.layout_, y, part=True))
         new = len(grown) - len(known)
@@ -271,7 +272,7 @@ class Forecaster(Estimator):
         level : coverage of intervals to check, in percent.
         refit : fit anew at every origin on what came before it (slow); else the fitted network forecasts.
         """
-        check_is_fitted(self, "net_")
+        self._ready()
         check_parameters("backtest", ARGUMENTS, {"start": start, "stride": stride, "refit": refit})
         series = read_more(self.layout_, y)
         check_same_step(self.layout_, series)
@@ -288,6 +289,7 @@ class Forecaster(Estimator):
     def _measure(self, series: Series) -> int:
         """What fit learns before training: layout, window and scale; returns where validation targets begin."""
         if self.window == "auto":
+            check_horizon(len(series), self.horizon)
             self.window_ = choose_window(series, self.horizon, self.segment)
         else:
             self.window_ = int(self.window)
@@ -307,6 +309,8 @@ class Forecaster(Estimator):
         self.gaps_ = not series.observed.all()
         cut = first_validation_target(len(series), self.window_, self.horizon, self._plan.validation)
         check_observed(series, cut)
+        if cut < len(series) and not series.observed[cut:].any():
+            cut = without_validation(len(series), cut, self._plan.validation)
         scale = Scale.of(series.values, cut)
         self.center_, self.scale_ = scale.center, scale.scale
         return cut

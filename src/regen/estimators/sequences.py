@@ -13,7 +13,6 @@ from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
     check_consistent_length,
-    check_is_fitted,
     column_or_1d,
 )
 from torch import Tensor
@@ -352,7 +351,7 @@ def _learn(
 
 def _answers(model: SequenceEstimator, X: Any) -> Tensor:
     """(n, K) what the trained network answers."""
-    check_is_fitted(model, "net_")
+    model._ready()
     sequences = read_known_sequences(model, X, model.n_features_per_step_, model.n_steps_in_)
     scale = SequenceScale(model.center_, model.scale_, model.gaps_)
     return still_answers(model.net_, scale.rows(sequences, model._device)).cpu()
