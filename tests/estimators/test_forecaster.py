@@ -260,6 +260,7 @@ def test_resumed_is_uninterrupted(options, tmp_path):
     quick(max_epochs=2, training=plan, **options).fit(WAVE)
     resumed = quick(max_epochs=4, training=plan, **options).fit(WAVE)
     np.testing.assert_array_equal(resumed.predict(), whole)
+    assert " Resumed " in resumed.stopped_
 
 
 def test_it_learns_a_wave():

@@ -156,7 +156,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         )
         self.fitted_with_ = {name: repr(value) for name, value in self._settings().items()}
         self.epochs_ = history.columns()
-        self.stopped_ = history.stopped
+        self.stopped_ = f"{history.stopped} {history.resumed}".strip()
         self.n_epochs_ = len(history.rows)
         self.best_epoch_ = history.best_epoch
 
