@@ -8,13 +8,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from regen import cells, datasets, nn
 from regen._version import __version__
-from regen.training import Training
 
 if TYPE_CHECKING:
+    from regen import cells, datasets, nn
     from regen.estimators import Forecaster, SequenceClassifier, SequenceRegressor
     from regen.persistence import load, save
+    from regen.training import Training
 
 __all__ = [
     "Forecaster",
@@ -29,17 +29,21 @@ __all__ = [
     "save",
 ]
 
-# Estimators import scikit-learn, which takes as long as torch itself: they come when first asked for.
+# Torch and scikit-learn take seconds to import: all comes when first asked for.
+_MODULES = ("cells", "datasets", "nn")
 _WHEN_ASKED = {
     "Forecaster": "regen.estimators",
     "SequenceClassifier": "regen.estimators",
     "SequenceRegressor": "regen.estimators",
+    "Training": "regen.training",
     "load": "regen.persistence",
     "save": "regen.persistence",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"regen.{name}")
     if name not in _WHEN_ASKED:
         raise AttributeError(f"module 'regen' has no attribute {name!r}")
     return getattr(import_module(_WHEN_ASKED[name]), name)

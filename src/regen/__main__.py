@@ -1,6 +1,48 @@
-"""`python -m regen` is the command line."""
+"""The command line as a program, `regen` or `python -m regen`: what it imports takes long enough to be stopped."""
 
-from regen.cli import app
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["main"]
+
+WORDS, INTERRUPTED = "Interrupted by Ctrl-C.", 130
+
+
+def leave(*_: Any) -> None:
+    """End the process at once; an exception could be lost or turned into another by a module half imported."""
+    os.write(2, f"{WORDS}\n".encode())
+    os._exit(INTERRUPTED)
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Let Ctrl-C end the process without more ado, where nobody else has said what it does."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+with leaving_at_once():
+    from regen.cli import app
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        app()
+    except KeyboardInterrupt:  # before or after the commands, which answer for it themselves
+        print(WORDS, file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
 
 if __name__ == "__main__":
-    app()
+    main()

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import regen as package
 
 
@@ -44,3 +46,33 @@ def test_ctrl_c_in_a_real_process(sales: str, tmp_path: Path) -> None:
     assert err.splitlines()[-1] == "The run is saved in runs/sales."
     assert "Traceback" not in err
     package.load(tmp_path / "runs/sales").predict()
+
+
+@pytest.mark.parametrize("module", ["torch", "sklearn.base", "typer"])
+def test_ctrl_c_while_the_program_starts(tmp_path: Path, module: str) -> None:
+    """The signal in the middle of an import: a sentence, exit code 130, no traceback."""
+    stop = f"""
+import importlib.abc, os, signal, sys
+
+class Stop(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Stop())
+import regen.__main__
+regen.__main__.main()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", stop], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "Interrupted by Ctrl-C.\n")
+
+
+def test_sizes_that_no_machine_has(sales: str, tmp_path: Path) -> None:
+    """A network too large for the memory, or for any: a sentence, exit code 2, no folder."""
+    for hidden in ("100000000", "10000000000"):
+        running = process("fit", "forecaster", sales, "--window", "6", "--hidden", hidden, cwd=tmp_path)
+        _, err = running.communicate(timeout=60)
+        assert err == "There is not enough memory for this. Choose smaller sizes, or give less data.\n"
+        assert running.returncode == 2 and not (tmp_path / "runs").exists()

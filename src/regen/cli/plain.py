@@ -45,6 +45,11 @@ class PlainGroup(TyperGroup):
         except (ValueError, OSError, ImportError) as error:
             say(str(error))
             return REFUSED
+        except (MemoryError, RuntimeError) as error:
+            if not _lacks_memory(error):
+                raise
+            say("There is not enough memory for this. Choose smaller sizes, or give less data.")
+            return REFUSED
         if code == INTERRUPTED:
             say("Interrupted by Ctrl-C.")
         return code if isinstance(code, int) else 0
@@ -53,6 +58,13 @@ class PlainGroup(TyperGroup):
 def say(sentence: str) -> None:
     """Tell on stderr, where it does not mix with results."""
     typer.echo(sentence, err=True)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether `error` is that of a tensor or array that is too large."""
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in ("allocate", "not enough memory", "Storage size")
+    )
 
 
 def _misuse(error: Any) -> str:
