@@ -36,6 +36,14 @@ REFUSED = [
         "Column 'units' of y has an infinite value in row 3 (1990-04-01)."
         " Put a number there, or NaN if it is missing.",
     ),
+    (GOOD, {"target": 5}, f"y has no column '5'. {PLACES}"),
+    (GOOD, {"target": 5.5}, "target must be the name of a column, or a list of names. Got 5.5 instead."),
+    (
+        GOOD,
+        {"time": "when", "target": "when"},
+        "Column 'when' of y holds its dates. Choose another column with target=.",
+    ),
+    (GOOD, {"target": "when"}, "Column 'when' of y holds its dates. Choose another column with target=."),
     (["a", "b"], {}, "y holds text where numbers belong: 'a' in row 0. Convert it."),
     ([1, "b"], {}, "y holds text where numbers belong: 'b' in row 1. Convert it."),
     ([["1", 2], [3, 4]], {}, "y holds text where numbers belong: '1' in row 0. Convert it."),

@@ -49,6 +49,11 @@ def read_values(y, **options) -> list:
         pl.DataFrame({"a": [1, None, 3]}),
         pa.table({"a": [1, None, 3]}),
         pa.chunked_array([[1, None], [3]]),
+        pa.array([1, None, 3]),
+        pa.record_batch({"a": [1, None, 3]}),
+        np.ma.masked_equal([1, 99, 3], 99),
+        np.ma.masked_equal([[1.0], [99.0], [3.0]], 99),
+        np.ma.array([1, "x", 3], mask=[0, 1, 0], dtype=object),
     ],
 )
 def test_numbers_read_from_anything(y):
@@ -363,3 +368,17 @@ def test_python_dates_with_a_time_zone():
     dates = [datetime(2024, 1, 1, 5 + k, tzinfo=UTC).astimezone(zone) for k, zone in enumerate(zones)]
     series = read_series(pd.DataFrame({"t": pd.Series(dates, dtype=object), "y": [1, 2, 3]}), time="t")
     assert series.kind.tz == "UTC" and series.continue_dates(1)[0] == np.datetime64("2024-01-01T08")
+
+
+def test_record_batches_have_names_and_dates():
+    """A RecordBatch is read as the Table of it, and a Table comes out."""
+    y = pa.record_batch({"t": DAYS, "a": UNITS})
+    assert read_series(y).names == ("a",)
+    assert forecast(y).equals(forecast(pa.Table.from_batches([y])))
+
+
+def test_target_may_be_the_number_of_a_column():
+    """Columns that are numbered are named by their number."""
+    y = pd.DataFrame({0: [1, 2], 5: [3, 4]})
+    for target in (5, np.int64(5), [5], np.array([5])):
+        assert read_values(y, target=target) == [[3], [4]]

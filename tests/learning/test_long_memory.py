@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import regen
+import regen.nets
 
 sys.path.insert(0, str(Path(__file__).parent))
 import tasks

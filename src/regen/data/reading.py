@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
@@ -79,6 +80,7 @@ class Reading(NamedTuple):
 
 def read(y: Any, time: str | None, target: str | Sequence[str] | None) -> Reading:
     """Take `y`, (N,) or (N, C), apart; the arguments are those of `read_series`."""
+    y = _tabled(y)
     try:
         table = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
         unique = not isinstance(table, nw.DataFrame) or len(set(table.columns)) == len(table.columns)
@@ -94,17 +96,27 @@ def read(y: Any, time: str | None, target: str | Sequence[str] | None) -> Readin
     return _read_array(y, time, target)
 
 
+def _tabled(y: Any) -> Any:
+    """A pyarrow Array or RecordBatch as the ChunkedArray or Table that narwhals reads; other things as they are."""
+    arrow = sys.modules.get("pyarrow")
+    if arrow is None:
+        return y
+    if isinstance(y, arrow.RecordBatch):
+        return arrow.Table.from_batches([y])
+    return arrow.chunked_array([y]) if isinstance(y, arrow.Array) else y
+
+
 def _read_array(y: Any, time: str | None, target: Any) -> Reading:
     if time is not None or target is not None:
         raise ValueError("y has no names of columns, so time= and target= cannot be used. Give a dataframe.")
     try:
-        array = np.asarray(y)
+        array = _unmasked(y)
     except ValueError:
         raise ValueError(
             "The rows of y have different lengths. Give every row a number per column."
         ) from None
     if array.dtype.kind in "OUS" and array.ndim in (1, 2):
-        objects = np.array(y, dtype=object)
+        objects = np.array(array if isinstance(y, np.ndarray) else y, dtype=object)
         array = _objects("y", objects.ravel(), objects.size // max(len(objects), 1)).reshape(array.shape)
     if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
         raise ValueError(
@@ -116,6 +128,16 @@ def _read_array(y: Any, time: str | None, target: Any) -> Reading:
     count = values.shape[1]
     names = ("y",) if shape == "series" else tuple(f"y{k}" for k in range(count))
     return Reading(values, names, None, None, Kind("numpy", shape, names, named=False))
+
+
+def _unmasked(y: Any) -> NDArray[Any]:
+    """An array of anything; what a mask hides is NaN, None in an array of objects."""
+    if not isinstance(y, np.ma.MaskedArray):
+        return np.asarray(y)
+    hidden = np.ma.getmaskarray(y)
+    array = np.array(y, dtype=np.float64 if y.dtype.kind in "biuf" else object)
+    array[hidden] = None  # in an array of numbers: NaN
+    return array
 
 
 def _read_series(column: nw.Series[Any], time: str | None, target: Any) -> Reading:
@@ -141,10 +163,12 @@ def _read_frame(table: nw.DataFrame[Any], time: str | None, target: Any) -> Read
         raise ValueError(f"y has several columns named {_twice(names)!r}. Rename them.")
     columns = dict(zip(names, table.iter_columns(), strict=True))
     found = _frame_dates(native, table.implementation, columns, time)
-    wanted = [target] if isinstance(target, str) else [str(name) for name in target or ()]
+    wanted = _wanted(target)
     for name in wanted:
         if name not in columns:
             raise ValueError(_no_column(name, columns))
+    if (chosen := found.fields.get("time")) in wanted:
+        raise ValueError(f"Column {chosen!r} of y holds its dates. Choose another column with target=.")
     names = wanted or [name for name in columns if name != found.fields.get("time")]
     if not names:
         raise ValueError("y has no columns of numbers.")
@@ -154,6 +178,17 @@ def _read_frame(table: nw.DataFrame[Any], time: str | None, target: Any) -> Read
         table.implementation.value, "frame", tuple(_json_label(own[name]) for name in names), **found.fields
     )
     return Reading(values, tuple(names), found.dates, found.step, kind)
+
+
+def _wanted(target: Any) -> list[str]:
+    """Names of the columns asked for, all when there are none; a label that is a whole number is a name."""
+    if target is None:
+        return []
+    if isinstance(target, str | int | np.integer):
+        return [str(target)]
+    if isinstance(target, Sequence | np.ndarray) and not isinstance(target, bytes):
+        return [str(name) for name in target]
+    raise ValueError(f"target must be the name of a column, or a list of names. Got {target!r} instead.")
 
 
 def _frame_dates(
