@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 import regen.nn as ours
 from regen.cells import GRU, LSTM, Elman
+from regen.nets._entry import check_input
 from regen.nets.recurrent import recurrent
 
 X = torch.zeros(2, 5, 3)
@@ -37,6 +38,22 @@ CASES: list[tuple[Callable[[], Any], str]] = [
         call(x=X.double()),
         "x is torch.float64 and the weights of this GRU are torch.float32. "
         "Convert one: x.to(torch.float32) or net.to(torch.float64).",
+    ),
+    (
+        call(x=X.long()),
+        "x is torch.int64 and the weights of this GRU are torch.float32. Convert it: x.float().",
+    ),
+    (
+        call(x=X.bool(), dtype=torch.float64),
+        "x is torch.bool and the weights of this GRU are torch.float64. Convert it: x.to(torch.float64).",
+    ),
+    (
+        lambda: check_input("LSTM", 3, torch.float32, X.numpy()),  # forward has its types checked in tests
+        "x must be a torch tensor. Got ndarray instead: torch.as_tensor(x, dtype=torch.float32).",
+    ),
+    (
+        lambda: check_input("GRU", 3, torch.float32, [[0.0, 0.0, 0.0]]),
+        "x must be a torch tensor. Got list instead: torch.as_tensor(x, dtype=torch.float32).",
     ),
     (call(hx=(H0, H0)), "hx of GRU must be a tensor. Got 2 tensors instead."),
     (call("lstm", hx=H0), "hx of LSTM must be the tuple (h_0, c_0). Got a tensor instead."),

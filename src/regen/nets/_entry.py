@@ -52,8 +52,11 @@ def check_arguments(owner: str, cell: Cell, given: Mapping[str, Any]) -> None:
         )
 
 
-def check_input(owner: str, input_size: int, dtype: torch.dtype, x: Tensor, packed: bool = False) -> None:
-    """Refuse inputs of other dimensions, features or precision than the net's."""
+def check_input(owner: str, input_size: int, dtype: torch.dtype, x: Any, packed: bool = False) -> None:
+    """Refuse inputs that are no tensor, or of other dimensions, features or precision than the net's."""
+    if not isinstance(x, Tensor):
+        kind = type(x).__name__
+        raise ValueError(f"x must be a torch tensor. Got {kind} instead: torch.as_tensor(x, dtype={dtype}).")
     given = tuple(x.shape)
     if not packed and x.ndim not in (2, 3):
         raise ValueError(
@@ -65,10 +68,10 @@ def check_input(owner: str, input_size: int, dtype: torch.dtype, x: Tensor, pack
             "Put the features in the last dimension."
         )
     if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
-        raise ValueError(
-            f"x is {x.dtype} and the weights of this {owner} are {dtype}. "
-            f"Convert one: x.to({dtype}) or net.to({x.dtype})."
-        )
+        advice = f"Convert one: x.to({dtype}) or net.to({x.dtype})."
+        if not x.is_floating_point():
+            advice = "Convert it: x.float()." if dtype == torch.float32 else f"Convert it: x.to({dtype})."
+        raise ValueError(f"x is {x.dtype} and the weights of this {owner} are {dtype}. {advice}")
 
 
 def check_steps(owner: str, T: int) -> None:
