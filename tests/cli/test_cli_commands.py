@@ -67,6 +67,8 @@ def test_what_fit_says(regen: Any, sales: str) -> None:
     assert lines[0].endswith("Reached max_epochs=1.")
     assert lines[1].startswith("Backend torch: ")
     assert lines[2] == "Saved in runs/sales. Next: regen predict runs/sales"
+    result = regen("fit", "forecaster", sales, *SERIES, "-o", "runs/a b%")
+    assert result.stdout.splitlines()[2] == "Saved in runs/a b%. Next: regen predict 'runs/a b%'"
 
 
 def test_a_run_is_not_overwritten(regen: Any, sales: str) -> None:

@@ -111,7 +111,7 @@ def test_max_steps_at_the_end_of_an_epoch(toy: Any) -> None:
 def test_max_time_ends_within_an_epoch(toy: Any) -> None:
     """A budget that is gone after the first batch leaves one move and says so."""
     history = run(toy(), max_time=1e-9)
-    assert history.stopped == "Reached max_time=1e-09s after 0 epochs."
+    assert history.stopped == "Reached max_time=1e-09s in epoch 1."
     assert [row["step"] for row in history.rows] == [1]
     assert run(toy(), max_time="2h").stopped == "Reached max_epochs=6."
 

@@ -1,6 +1,7 @@
 """`regen fit`: a command for each estimator, its flags made from the estimator itself."""
 
 import inspect
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -107,4 +108,4 @@ def _conclude(run: Run, model: Any, data: Path, own: Mapping[str, Any]) -> None:
     epochs = f"{model.n_epochs_} epoch{'' if model.n_epochs_ == 1 else 's'}"
     typer.echo(f"{type(model).__name__}: {epochs} in {run.seconds:.1f} s. {stopped}")
     typer.echo(f"Backend {model.backend_}.")
-    typer.echo(f"Saved in {run.folder}. Next: regen predict {run.folder}")
+    typer.echo(f"Saved in {run.folder}. Next: regen predict {shlex.quote(str(run.folder))}")

@@ -43,14 +43,15 @@ class Limits:
         """Whether the run must end after `step` batches, even within an epoch."""
         return step >= self.max_steps or time.monotonic() - self._start >= self.max_time
 
-    def verdict(self, epochs: int, step: int) -> str:
-        """Why the run ends after that many epochs and steps, or nothing."""
+    def verdict(self, epochs: int, step: int, done: int) -> str:
+        """Why the run ends after that many whole epochs, steps, and batches of the next epoch, or nothing."""
         if epochs >= self.max_epochs:
             return f"Reached max_epochs={self.max_epochs}."
         if step >= self.max_steps:
             return f"Reached max_steps={self.max_steps}."
         if step and self.seconds >= self.max_time:
-            return f"Reached max_time={self.max_time:g}s after {_count(epochs, 'epoch')}."
+            place = f"in epoch {epochs + 1}" if done else f"after {_count(epochs, 'epoch')}"
+            return f"Reached max_time={self.max_time:g}s {place}."
         return ""
 
 

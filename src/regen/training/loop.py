@@ -241,7 +241,7 @@ class _Run:
                 f"Lower learning_rate (now {self.learning_rate:g}) or scale the data."
             )
         patience = self.best.verdict() if not self.done else ""
-        return patience or self.limits.verdict(self.epoch, self.step)
+        return patience or self.limits.verdict(self.epoch, self.step, self.done)
 
     def kept(self) -> str:
         """Which weights would be kept now, in words."""
