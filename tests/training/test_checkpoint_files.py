@@ -163,9 +163,10 @@ def test_a_full_disk_does_not_end_the_run(
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["run.ckpt"]
 
 
-def test_folders_are_made(experiment: Any, tmp_path: Path) -> None:
-    """The folder of the checkpoint need not exist."""
-    path = tmp_path / "a b" / "c" / "run.ckpt"
+def test_nothing_is_left_beside_it(experiment: Any, tmp_path: Path) -> None:
+    """The folder holds the checkpoint alone, also one with a space in its name."""
+    path = tmp_path / "a b" / "run.ckpt"
+    path.parent.mkdir()
     experiment().run(max_epochs=1, checkpoint=str(path))
     assert path.is_file() and os.listdir(path.parent) == ["run.ckpt"]
 
@@ -185,3 +186,15 @@ def test_trees_come_back_as_they_were(tmp_path: Path) -> None:
     assert torch.equal(back["b"][0], tree["b"][0]) and back["b"]["1"].shape == (0, 2)
     with pytest.raises(TypeError, match=r"^A set cannot be saved in a checkpoint\.$"):
         write_tree(tmp_path / "tree", {"a": {1}})
+
+
+def test_a_folder_that_is_not_there_is_refused(experiment: Any, tmp_path: Path) -> None:
+    """A checkpoint in no folder is refused before training, and the folder is not made."""
+    path = tmp_path / "gone" / "run.ckpt"
+    run = experiment()
+    with pytest.raises(FileNotFoundError) as refusal:
+        run.run(max_epochs=1, checkpoint=path)
+    assert str(refusal.value) == (
+        f"The checkpoint {str(path)!r} cannot be written: there is no folder {str(path.parent)!r}."
+    )
+    assert not path.parent.exists() and torch.equal(run.toys[0].weights(), run.toys[0].before)

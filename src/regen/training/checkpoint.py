@@ -92,8 +92,17 @@ class Checkpoint:
         ------
         ValueError
             When the file is no whole checkpoint, or one of another run; says what differs.
+        FileNotFoundError
+            When the folder of the file is not there, so that none could be written.
         """
-        if self.path is None or not self.path.exists():
+        if self.path is None:
+            return None
+        if not self.path.parent.is_dir():
+            folder = str(self.path.parent)
+            raise FileNotFoundError(
+                f"The checkpoint {str(self.path)!r} cannot be written: there is no folder {folder!r}."
+            )
+        if not self.path.exists():
             return None
         content = read_tree(self.path)
         if not isinstance(content, dict) or not all(
@@ -146,7 +155,6 @@ def write_tree(path: Path, tree: dict[str, Any]) -> None:
     store: dict[str, Tensor] = {}
     state = json.dumps(pack(tree, store))
     content = safetensors.torch.save(store, {"format": FORMAT, "version": VERSION, "state": state})
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:

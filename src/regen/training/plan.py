@@ -74,7 +74,7 @@ class Training:
         Who runs the recurrent cells: ``"auto"`` or a backend's name; refused by the network if unknown.
     checkpoint : path or None, default=None
         File that holds the whole state of the run. If it exists, training resumes from it, bit for bit as if
-        never interrupted; see `regen.training.checkpoint`. None: no file.
+        never interrupted; see `regen.training.checkpoint`. Its folder must be there. None: no file.
     verbose : bool, default=False
         Show a progress bar on stderr.
     """
