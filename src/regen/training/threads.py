@@ -11,9 +11,9 @@ __all__ = ["fitting_threads"]
 ENOUGH = 1e9
 """Operations in one batch from which torch keeps its own number of threads.
 
-``benchmarks/threads.py`` on two cores: on idle ones a second thread is slower below 1e8 operations and 1.4 times faster
-above; where another program wants its core it is 5 to 15 times slower, for threads that wait for each other spin. Below
-1e9 a batch takes some ten milliseconds: little to gain, much to lose.
+``benchmarks/threads.py`` on two cores: on idle ones a second thread is slower below 1e8 operations and 1.4 times
+faster above; where another program wants its core it is 5 to 15 times slower, for threads that wait for each other
+spin. Below 1e9 a batch takes some ten milliseconds: little to gain, much to lose.
 """
 
 
