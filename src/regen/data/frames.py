@@ -137,11 +137,11 @@ def read_series(
 
     Parameters
     ----------
-    y : list, numpy (N,) or (N, C), masked or not, pandas Series or DataFrame, polars Series or DataFrame,
-        pyarrow Table, RecordBatch, ChunkedArray or Array. Its dates are a DatetimeIndex or PeriodIndex, the
-        column `time`, or its only column of dates; text is read as ISO 8601 (``1990-12-31``, ``1990-12``,
-        ``19901231``, ``1990Q4``, with a time of day or without; ``Z`` or ``+00:00`` at the end of all is the
-        time zone UTC). A counter such as a year is continued by its step.
+    y : list, numpy (N,) or (N, C), masked or not, pandas Series or DataFrame, polars Series or DataFrame, pyarrow
+        Table, RecordBatch, ChunkedArray or Array. Its dates are a DatetimeIndex or PeriodIndex, the column `time`,
+        or its only column of dates; text is read as ISO 8601 (``1990-12-31``, ``1990-12``, ``19901231``,
+        ``1990Q4``, with a time of day or without; ``Z`` or ``+00:00`` at the end of all is the time zone UTC). A
+        counter such as a year is continued by its step.
     time : name of the column of dates, or of the pandas index.
     target : name or names of the columns to read; None for all but the dates.
     part : y is a part of a longer series: a column may then have only missing values.
