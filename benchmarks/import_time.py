@@ -1,4 +1,6 @@
-"""What `import regen` adds to `import torch`: medians of alternating runs, each in a fresh process.
+"""What `import regen` costs beside `import torch`, alone and with what it brings when first asked.
+
+Medians of alternating runs, each in a fresh process.
 
     python benchmarks/import_time.py [runs]
 
@@ -14,8 +16,10 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results" / "import_time.csv"
 CASES = {
     "import torch": "import torch",
+    "import regen": "import regen",
+    "import regen; regen.nn": "import regen; regen.nn, regen.cells, regen.datasets, regen.Training",
     "import torch, sklearn.base": "import torch, sklearn.base",
-    "import torch; import regen": "import torch; import regen",
+    "import regen; regen.Forecaster": "import regen; regen.Forecaster",
 }
 
 
@@ -40,7 +44,7 @@ def main(runs: int = 7) -> None:
     base = statistics.median(times["import torch"])
     for name in CASES:
         median, low, high = statistics.median(times[name]), min(times[name]), max(times[name])
-        print(f"{name:28} {median:6.3f} s   x {median / base:.2f}   (min {low:.3f}, max {high:.3f})")
+        print(f"{name:32} {median:6.3f} s   x {median / base:.2f}   (min {low:.3f}, max {high:.3f})")
 
 
 if __name__ == "__main__":
