@@ -14,15 +14,15 @@ from torch import Tensor
 
 from regen.data.windows import RowBatch, RowFeed, Rows
 from regen.estimators._sequences_in import Sequences, Values
-from regen.estimators._unfolding import still
+from regen.estimators._unfolding import EVALUATION_BATCH, still
 from regen.nets.sequence import SequenceNet
 from regen.objectives.supervised import mean_per_step
+from regen.training.plan import validation_share
 
 __all__ = ["SequenceScale", "SequenceUnfolding", "hold_out", "still_answers"]
 
 Cost = Callable[[Tensor, Tensor], Tensor]
 Index = NDArray[np.int64]
-EVALUATION_BATCH = 512
 LEAST_HELD_OUT = 32
 """Fewer rows cannot tell a better epoch from a luckier one, and are missed in training: of ArrowHead, ECG200 and
 GunPoint (36, 100 and 50 rows), holding out a fifth costs the first two 12 and 5 points, the third none."""
@@ -100,7 +100,7 @@ def hold_out(groups: Index, validation: float | str, generator: torch.Generator)
         class stays in the training part.
     validation : the share; "auto" is a fifth, and nothing where that is less than `LEAST_HELD_OUT` rows.
     """
-    share = 0.2 if validation == "auto" else float(validation)
+    share = validation_share(validation)
     order = torch.randperm(len(groups), generator=generator).numpy()
     order = order[np.argsort(groups[order], kind="stable")]
     _, first, count = np.unique(groups[order], return_index=True, return_counts=True)

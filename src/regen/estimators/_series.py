@@ -19,6 +19,7 @@ from regen.data.frames import Series, read_series
 from regen.data.reading import Kind
 from regen.data.season import season_length
 from regen.data.tables import dates_after
+from regen.training.plan import validation_share
 
 Values = NDArray[np.float64]
 
@@ -165,7 +166,7 @@ def first_validation_target(n_steps: int, window: int, horizon: int, validation:
     The validation part is the end of the series, at least one horizon, and never reaches into training targets.
     "auto" holds out a fifth where that leaves a window to train on, else nothing.
     """
-    share = 0.2 if validation == "auto" else float(validation)
+    share = validation_share(validation)
     length = max(round(n_steps * share), horizon) if share else 0
     if n_steps - length >= window + horizon:
         return n_steps - length

@@ -21,7 +21,10 @@ from regen._check import (
     closest,
 )
 
-__all__ = ["Training"]
+__all__ = ["Training", "validation_share"]
+
+AUTO_SHARE = 0.2
+"""The share that ``validation="auto"`` holds out where there is room for it."""
 
 
 @final
@@ -155,6 +158,11 @@ class Training:
         for name, value in params.items():
             setattr(self, name, value)
         return self
+
+
+def validation_share(validation: float | str) -> float:
+    """The share of the data that `Training.validation` asks to hold out."""
+    return AUTO_SHARE if validation == "auto" else float(validation)
 
 
 def _unknown(name: str) -> str:
