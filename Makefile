@@ -4,7 +4,7 @@ python := .venv/bin/python
 quality := $(wildcard benchmarks/quality_*.py)
 speed := $(filter-out $(quality),$(wildcard benchmarks/*.py))
 
-.PHONY: help demo test test-slow pytest lint style types layers wheel bench bench-quality freeze clean \
+.PHONY: help demo test test-slow pytest lint style types layers wheel native bench bench-quality freeze clean \
 	installed installed-dev
 .NOTPARALLEL:
 
@@ -36,6 +36,9 @@ layers: installed-dev
 
 wheel: installed-dev           ## build the wheel, and import it from another folder
 	$(python) .ci/wheel.py
+
+native: installed-dev           ## compile csrc again, only what changed
+	@sh .ci/native
 
 bench: installed-dev           ## every speed in the README, into benchmarks/results/
 	@set -e; for script in $(speed); do echo "== $$script"; $(python) "$$script"; done
