@@ -4,22 +4,22 @@ python := .venv/bin/python
 quality := $(wildcard benchmarks/quality_*.py)
 speed := $(filter-out $(quality),$(wildcard benchmarks/*.py))
 
-.PHONY: help demo test test-slow pytest lint style types layers wheel native bench bench-quality freeze clean \
+.PHONY: help demo test test-slow pytest lint style types layers wheel native sanitize bench bench-quality freeze clean \
 	installed installed-dev
 .NOTPARALLEL:
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
-demo: installed           ## train on embedded data and write runs/demo/index.html
+demo: installed native           ## train on embedded data and write runs/demo/index.html
 	$(python) -m regen demo
 
 test: lint wheel pytest           ## every check; ends with pytest's summary
 
-test-slow: installed-dev           ## the learning tests, minutes each
+test-slow: installed-dev native           ## the learning tests, minutes each
 	$(python) -m pytest -m slow
 
-pytest: installed-dev
+pytest: installed-dev native
 	$(python) -m pytest
 
 lint: style types layers           ## the checks that run nothing: ruff, mypy, import-linter
@@ -34,16 +34,20 @@ types: installed-dev
 layers: installed-dev
 	$(python) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo
 
-wheel: installed-dev           ## build the wheel, and import it from another folder
+wheel: installed-dev native           ## build the wheel, and import it from another folder
 	$(python) .ci/wheel.py
 
-native: installed-dev           ## compile csrc again, only what changed
+sanitize: installed-dev           ## the native tests again, on kernels that watch their memory and arithmetic
+	@sh .ci/native sanitize
+	$(python) .ci/sanitize.py
+
+native:           ## compile csrc into src/regen, only what changed
 	@sh .ci/native
 
-bench: installed-dev           ## every speed in the README, into benchmarks/results/
+bench: installed-dev native           ## every speed in the README, into benchmarks/results/
 	@set -e; for script in $(speed); do echo "== $$script"; $(python) "$$script"; done
 
-bench-quality: installed-dev           ## every accuracy in the README, into benchmarks/results/
+bench-quality: installed-dev native           ## every accuracy in the README, into benchmarks/results/
 	@set -e; for script in $(quality); do echo "== $$script"; $(python) "$$script"; done
 
 freeze: installed-dev           ## accept the public names and command-line flags as they are now

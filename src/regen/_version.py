@@ -1,3 +1,3 @@
-"""The version, which hatch reads from here."""
+"""The version, which the build reads from here."""
 
 __version__ = "0.1.0.dev0"
