@@ -1,10 +1,14 @@
 """The doctor tells what is there and why something is not, as data and as text."""
 
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +18,7 @@ import torch
 import regen
 from regen import doctor
 from regen.doctor import Finding, Section, examine, report
-from regen.kernels import BACKENDS
+from regen.kernels import BACKENDS, _compiled
 
 
 def found(title: str) -> dict[str, Finding]:
@@ -61,11 +65,53 @@ def test_every_extra_is_looked_at() -> None:
 
 
 def test_backends() -> None:
-    """Every backend that can be asked for is there; those still to come say so."""
+    """Every backend that can be asked for is looked at; one still to come says so."""
     backends = found("backends")
-    assert {name for name, finding in backends.items() if finding.there} == set(BACKENDS) - {"auto"}
-    for name in {"native", "triton"} - set(BACKENDS):
-        assert backends[name] == Finding(name, False, "not built in this version")
+    assert {*backends} - {"triton"} == {*BACKENDS, "native"} - {"auto"}
+    assert all(backends[name].there for name in ("reference", "torch"))
+    assert backends["triton"] == Finding("triton", False, "not built in this version")
+
+
+def test_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The instruction set in use and those that this processor runs."""
+    built = SimpleNamespace(isa=lambda: "avx2", isas=lambda: ["avx512", "avx2", "baseline"])
+    monkeypatch.setattr(_compiled, "native", built)
+    words = "compiled kernels, float32 on the CPU; in use: avx2, of avx512, avx2, baseline"
+    assert found("backends")["native"] == Finding("native", True, words)
+    monkeypatch.setattr(_compiled, "native", None)
+    monkeypatch.setattr(_compiled, "why_missing", "not built")
+    assert found("backends")["native"] == Finding("native", False, "not built")
+
+
+def test_why_native_is_missing(tmp_path: Path) -> None:
+    """Not built, built for another Python, or not to be loaded: each in its own words."""
+    words = (
+        "not built: this installation has no compiled part. "
+        "Install a C++ compiler (g++ or clang++) and Python's headers, and reinstall regen"
+    )
+    assert _compiled._reason(tmp_path, "No module named 'regen._native'") == words
+    (tmp_path / "_native.another-python.so").touch()
+    assert _compiled._reason(tmp_path, "No module named 'regen._native'") == words
+    name = f"_native{EXTENSION_SUFFIXES[0]}"
+    (tmp_path / name).touch()
+    assert _compiled._reason(tmp_path, "file too short") == f"{name} does not load: file too short"
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_without_native_the_package_still_imports(broken: bool, tmp_path: Path) -> None:
+    """A compiled part that is missing or does not load is a reason in words, not an error."""
+    package = Path(regen.__file__).parent
+    shutil.copytree(package, tmp_path / "regen", ignore=shutil.ignore_patterns("_native.*", "__pycache__"))
+    if broken:
+        (tmp_path / "regen" / f"_native{EXTENSION_SUFFIXES[0]}").write_bytes(b"")
+    start = "import sys; sys.path.insert(0, sys.argv[1]); from regen.kernels import _compiled; "
+    start += "print(_compiled.why_missing)"
+    done = subprocess.run(
+        [sys.executable, "-c", start, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(
+        f"_native{EXTENSION_SUFFIXES[0]} does not load: " if broken else "not built: "
+    )
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import final
 import torch
 
 from regen import __version__
-from regen.kernels import BACKENDS
+from regen.kernels import BACKENDS, _compiled
 
 __all__ = ["Finding", "Section", "examine", "report"]
 
@@ -94,9 +94,16 @@ def _backends() -> tuple[Finding, ...]:
         "reference": "one loop over any cell, on any device; returns every gate",
         "torch": "torch's fused operators: elman, lstm without peepholes, gru with reset='after'",
     }
-    found = [Finding(name, True, known.get(name, "built in")) for name in BACKENDS if name != "auto"]
-    missing = [name for name in ("native", "triton") if name not in BACKENDS]
-    return (*found, *(Finding(name, False, "not built in this version") for name in missing))
+    found = [Finding(name, True, words) for name, words in known.items() if name in BACKENDS]
+    return (*found, _native(), Finding("triton", False, "not built in this version"))
+
+
+def _native() -> Finding:
+    native = _compiled.native
+    if native is None:
+        return Finding("native", False, _compiled.why_missing)
+    words = "compiled kernels, float32 on the CPU; in use"
+    return Finding("native", True, f"{words}: {native.isa()}, of {', '.join(native.isas())}")
 
 
 def _devices() -> tuple[Finding, ...]:

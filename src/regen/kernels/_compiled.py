@@ -13,7 +13,7 @@ def _reason(folder: Path, failure: str) -> str:
             return f"{name} does not load: {failure}"
     return (
         "not built: this installation has no compiled part. "
-        "Install a C++ compiler (g++ or clang++) and reinstall regen"
+        "Install a C++ compiler (g++ or clang++) and Python's headers, and reinstall regen"
     )
 
 
