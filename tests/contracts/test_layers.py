@@ -1,5 +1,6 @@
 """Imports flow downwards only: the contracts of pyproject.toml, and proof that they catch a wrong import."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 LINT = "from importlinter.cli import lint_imports_command as lint; lint()"
+
+
+DOOR = "src/regen/kernels/_compiled.py"
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -53,3 +57,35 @@ def test_a_broken_layer_is_caught(house: Path, module: str, line: str, broken: s
     result = lint(house)
     assert result.returncode == 1, result.stdout + result.stderr
     assert re.search(rf"{broken}.* BROKEN", result.stdout), result.stdout + result.stderr
+
+
+def past_the_door(package: dict[str, ast.Module]) -> list[str]:
+    """Modules that name the compiled part and are not the one door to it."""
+    found = []
+    for name, tree in package.items():
+        for node in ast.walk(tree):
+            words = [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                words = [
+                    f"{getattr(node, 'module', None) or ''}.{alias.name}".lstrip(".") for alias in node.names
+                ]
+            if any(re.fullmatch(r"(regen)?\.?_native", word) for word in words) and name != DOOR:
+                found.append(f"{name}:{node.lineno}")
+    return found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from regen import _native",
+        "import regen._native",
+        "from . import _native",
+        "import_module('regen._native')",
+    ],
+)
+def test_one_door_to_the_compiled_part(package: dict[str, ast.Module], line: str) -> None:
+    """Only kernels/_compiled.py imports `regen._native`, in whatever way."""
+    assert past_the_door(package) == []
+    assert past_the_door({"src/regen/nets/twin.py": ast.parse(line), DOOR: ast.parse(line)}) == [
+        "src/regen/nets/twin.py:1"
+    ]
