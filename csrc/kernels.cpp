@@ -1,21 +1,61 @@
 // Compiled once per instruction set, with -DREGEN_ISA=avx512, avx2, baseline or neon and the flags of that set.
 #include "kernels.h"
 
+#include <stdexcept>
+
+#include "diagonal.h"
+#include "elman.h"
+#include "gru.h"
+#include "lstm.h"
+#include "unfold.h"
+#include "unfold_back.h"
+
 #define REGEN_NAME_(isa) #isa
 #define REGEN_NAME(isa) REGEN_NAME_(isa)
 
 namespace regen::REGEN_ISA {
+namespace {
 
-#if defined(__AVX512F__)
-constexpr int W = 16;
-#elif defined(__AVX2__)
-constexpr int W = 8;
-#else
-constexpr int W = 4;
-#endif
+// Call job.template operator()<Cell>() with the cell of this kind.
+template <class Job>
+auto with_cell(Kind kind, Job job) {
+    switch (kind) {
+        case Kind::elman_tanh: return job.template operator()<Elman<Squash::tanh>>();
+        case Kind::elman_relu: return job.template operator()<Elman<Squash::relu>>();
+        case Kind::diagonal_tanh: return job.template operator()<Diagonal<Squash::tanh>>();
+        case Kind::diagonal_relu: return job.template operator()<Diagonal<Squash::relu>>();
+        case Kind::lstm_none: return job.template operator()<Lstm<Peephole::none>>();
+        case Kind::lstm_output: return job.template operator()<Lstm<Peephole::output>>();
+        case Kind::lstm_full: return job.template operator()<Lstm<Peephole::full>>();
+        case Kind::gru_after: return job.template operator()<GruAfter>();
+        default: throw std::invalid_argument("no kernel for this cell");
+    }
+}
+
+long saved(const Problem& p) {
+    return with_cell(p.kind, [&]<class Cell>() { return Saved<Cell>::floats(p); });
+}
+
+void forward(const Problem& p) {
+    with_cell(p.kind, [&]<class Cell>() { Forward<Cell>(p).run(); });
+}
+
+void backward(const Problem& p) {
+    with_cell(p.kind, [&]<class Cell>() { Backward<Cell>(p).run(); });
+}
+
+void sigmoids(const float* x, float* y, long n) {
+    for (long i = 0; i < n; i += W) put(y + i, sigmoid(take(x + i, n - i)), n - i);
+}
+
+void tanhs(const float* x, float* y, long n) {
+    for (long i = 0; i < n; i += W) put(y + i, tanh(take(x + i, n - i)), n - i);
+}
+
+}  // namespace
 
 const Table& table() {
-    static constexpr Table here{REGEN_NAME(REGEN_ISA), W};
+    static constexpr Table here{REGEN_NAME(REGEN_ISA), W, saved, forward, backward, sigmoids, tanhs};
     return here;
 }
 

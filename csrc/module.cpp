@@ -1,8 +1,9 @@
-// The Python module regen._native: picks the function table of the best instruction set that this processor runs.
+// The Python module regen._native. Arrays come as addresses; whoever calls has checked them (kernels/native.py).
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <array>
 #include <atomic>
 #include <stdexcept>
 #include <string>
@@ -54,6 +55,96 @@ void use(const std::string& isa) {
     throw std::invalid_argument("This processor runs " + known + ". Got '" + isa + "' instead; name one of those.");
 }
 
+constexpr std::array<const char*, 11> kinds = {
+    "elman_tanh", "elman_relu", "diagonal_tanh", "diagonal_relu", "jordan_tanh", "jordan_relu",
+    "lstm_none",  "lstm_output", "lstm_full",    "gru_after",     "gru_before",
+};
+
+Kind kind(const std::string& name) {
+    for (std::size_t k = 0; k < kinds.size(); ++k)
+        if (name == kinds[k]) return static_cast<Kind>(k);
+    throw std::invalid_argument("There is no cell '" + name + "'.");
+}
+
+using Address = std::uintptr_t;
+
+template <class Pointer>
+Pointer at(Address address) { return reinterpret_cast<Pointer>(address); }
+
+// Copy a tuple of addresses, or of numbers, into a fixed array; what is not named stays 0.
+template <class From, class To, std::size_t n>
+void fill(const nb::tuple& given, To (&array)[n]) {
+    const std::size_t size = given.size();
+    if (size > n) throw std::invalid_argument("too many arrays for a cell");
+    for (std::size_t k = 0; k < size; ++k) {
+        const From value = nb::cast<From>(given[k]);
+        if constexpr (std::is_same_v<From, Address>) array[k] = at<To>(value); else array[k] = static_cast<To>(value);
+    }
+}
+
+// One cell of one size; the methods run it over memory of the caller's.
+class Layer {
+public:
+    Layer(const std::string& cell, long I, long H, long P) : problem{} {
+        problem.kind = kind(cell);
+        problem.I = I, problem.H = H, problem.P = P;
+    }
+
+    long saved(long B, long T, bool, bool low) const {
+        Problem p = problem;
+        p.B = B, p.T = T, p.low = low;
+        return chosen.load()->saved(p);
+    }
+
+    void forward(long B, long T, Address x, long x_stride_b, long x_stride_t, nb::tuple weights, nb::tuple state,
+                 Address lengths, bool reverse, Address keep, nb::tuple zoneout_masks, nb::tuple zoneout, Address out,
+                 nb::tuple last, Address saved, bool low, nb::tuple gates, int threads) const {
+        Problem p = shared(B, T, x, x_stride_b, x_stride_t, weights, state, lengths, reverse, keep, zoneout_masks,
+                           zoneout, out, saved, low, threads);
+        fill<Address>(last, p.last);
+        fill<Address>(gates, p.gates);
+        const nb::gil_scoped_release released;
+        chosen.load()->forward(p);
+    }
+
+    void backward(long B, long T, Address x, long x_stride_b, long x_stride_t, nb::tuple weights, nb::tuple state,
+                  Address lengths, bool reverse, Address keep, nb::tuple zoneout_masks, nb::tuple zoneout, Address out,
+                  Address saved, bool low, Address dout, nb::tuple dlast, Address dx, nb::tuple dweights,
+                  nb::tuple dstate, int threads) const {
+        Problem p = shared(B, T, x, x_stride_b, x_stride_t, weights, state, lengths, reverse, keep, zoneout_masks,
+                           zoneout, out, saved, low, threads);
+        p.dout = at<const float*>(dout);
+        p.dx = at<float*>(dx);
+        fill<Address>(dlast, p.dlast);
+        fill<Address>(dweights, p.dweights);
+        fill<Address>(dstate, p.dstate);
+        const nb::gil_scoped_release released;
+        chosen.load()->backward(p);
+    }
+
+private:
+    Problem problem;
+
+    Problem shared(long B, long T, Address x, long x_stride_b, long x_stride_t, const nb::tuple& weights,
+                   const nb::tuple& state, Address lengths, bool reverse, Address keep, const nb::tuple& zoneout_masks,
+                   const nb::tuple& zoneout, Address out, Address saved, bool low, int threads) const {
+        Problem p = problem;
+        p.B = B, p.T = T, p.x = at<const float*>(x), p.x_stride_b = x_stride_b, p.x_stride_t = x_stride_t;
+        p.lengths = at<const std::int64_t*>(lengths), p.reverse = reverse, p.keep = at<const float*>(keep);
+        p.out = at<float*>(out), p.saved = at<float*>(saved), p.low = low, p.threads = threads;
+        fill<Address>(weights, p.weights);
+        fill<Address>(state, p.state);
+        fill<Address>(zoneout_masks, p.zoneout_masks);
+        fill<double>(zoneout, p.zoneout);
+        return p;
+    }
+};
+
+template <void (*Table::*function)(const float*, float*, long)>
+void elementwise(Address x, Address y, long n) {
+    (chosen.load()->*function)(at<const float*>(x), at<float*>(y), n);
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -61,6 +152,13 @@ NB_MODULE(_native, m) {
     m.def("isas", &isas, "Instruction sets that are compiled in and run on this processor, best first.");
     m.def("isa", [] { return std::string(chosen.load()->isa); }, "The instruction set in use.");
     m.def("use", &use, nb::arg("isa"), "Use this instruction set from now on.");
+    m.def("sigmoid", &elementwise<&Table::sigmoid>, "y = sigmoid(x) for n floats at two addresses.");
+    m.def("tanh", &elementwise<&Table::tanh>, "y = tanh(x) for n floats at two addresses.");
+    nb::class_<Layer>(m, "Layer", "A cell with its sizes.")
+        .def(nb::init<const std::string&, long, long, long>())
+        .def("saved", &Layer::saved, "Floats that forward keeps for backward.")
+        .def("forward", &Layer::forward, "Unfold the cell over time.")
+        .def("backward", &Layer::backward, "What everything did to the cost.");
 }
 
 }  // namespace regen

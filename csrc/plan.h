@@ -1,0 +1,77 @@
+// Which rows are at work at which step, and who does what.
+#pragma once
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <numeric>
+#include <vector>
+
+#include "pack.h"
+#include "problem.h"
+#include "team.h"
+
+namespace regen::REGEN_ISA {
+
+// Floats on a cache line of their own; scratch, not initialised.
+class Floats {
+public:
+    explicit Floats(long n) : data(static_cast<float*>(std::aligned_alloc(64, (n * 4 + 127) / 64 * 64))) {
+        if (!data) throw std::bad_alloc();
+    }
+    operator float*() const { return data.get(); }
+
+private:
+    struct Free { void operator()(float* p) const { std::free(p); } };
+    std::unique_ptr<float, Free> data;
+};
+
+// Rows in order of falling length: those at work at a step are the first ones.
+struct Plan {
+    std::vector<long> row, length;   // (B,) each, in that order
+    std::vector<long> active;        // (steps,) how many rows are at work
+    long steps, work;                // the longest length; the sum of lengths
+
+    explicit Plan(const Problem& p) : row(p.B), length(p.B, p.T) {
+        std::iota(row.begin(), row.end(), 0);
+        if (p.lengths) {
+            std::stable_sort(row.begin(), row.end(), [&](long a, long b) { return p.lengths[a] > p.lengths[b]; });
+            for (long i = 0; i < p.B; ++i) length[i] = p.lengths[row[i]];
+        }
+        steps = p.B ? length[0] : 0;
+        work = std::accumulate(length.begin(), length.end(), 0L);
+        active.assign(steps, p.B);
+        for (long s = 0, n = p.B; s < steps; ++s) {
+            while (length[n - 1] <= s) --n;
+            active[s] = n;
+        }
+    }
+    // Where step s of the i-th row lies in its sequence.
+    long time(const Problem& p, long i, long s) const { return p.reverse ? length[i] - 1 - s : s; }
+};
+
+// Threads worth their price, and whether they share the rows or the units.
+struct Split {
+    int threads;
+    bool units;
+};
+
+constexpr double worth = 4e6;        // multiply-adds that a further thread must have to do
+constexpr double worth_meeting = 3e5;  // the same, for every step at which threads wait for each other
+
+inline Split split(const Problem& p, const Plan& plan, long columns) {
+    const double one = static_cast<double>(columns) * (p.I + p.H), all = one * plan.work;
+    const long most = std::max<long>(1, std::min<long>(p.threads, static_cast<long>(all / worth)));
+    if (p.B >= 2 * most || most == 1) return {static_cast<int>(std::min(most, std::max(1L, p.B))), false};
+    if (one * p.B >= worth_meeting * most) return {static_cast<int>(most), true};
+    return {static_cast<int>(std::min(most, p.B)), false};
+}
+
+// The part of n things that falls to one member.
+struct Share {
+    long first, last;
+    Share(long first, long last) : first(first), last(last) {}
+    Share(long n, int member, int members) : first(n * member / members), last(n * (member + 1) / members) {}
+};
+
+}  // namespace regen::REGEN_ISA

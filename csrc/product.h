@@ -1,0 +1,130 @@
+// The one matrix product: a few rows times a packed panel of columns, the sums kept in registers.
+//
+// Every element is one chain of fused multiply-adds in the order of k, whatever the number of rows in a tile: a row's
+// result does not depend on its neighbours, nor on the number of threads.
+#pragma once
+
+#include <algorithm>
+
+#include "simd.h"
+
+namespace regen::REGEN_ISA {
+
+// How many rows share the registers with V columns of vectors: R * V sums, V weights and a broadcast.
+constexpr int rows_beside(int V) {
+    constexpr int wide[] = {0, 8, 8, 8, 6}, narrow[] = {0, 8, 6, 4, 3};
+    return many ? wide[V] : narrow[V];
+}
+constexpr int most_rows = 8, most_vectors = 4;
+
+// One addend of a product: for each group g < groups and each k < K,
+//     row[r][offset + g * hop + k] * panel[(g * K + k) * V * W + column].
+// rows: pointers to floats, one for each row of the tile; panel: packed, read in order. Neither is written.
+struct Term {
+    const float* const* rows;
+    const float* panel;
+    long K, offset = 0, groups = 1, hop = 0;
+};
+
+// target[r * target_stride + column] = start[r * start_stride + column] + the terms, for R rows and V * W columns.
+// start: null is zeros; a stride of 0 gives every row the same; may be target itself.
+template <int R, int V>
+void tile(const Term* term, int terms, const float* start, long start_stride, float* target, long target_stride) {
+    vec sum[R][V];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) sum[r][v] = start ? load(start + r * start_stride + v * W) : vec{};
+    for (; terms; --terms, ++term) {
+        const float* a[R];
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) a[r] = term->rows[r] + term->offset;
+        const float* w = term->panel;
+        for (long g = 0; g < term->groups; ++g) {
+            const long K = term->K;
+#pragma GCC unroll 2
+            for (long k = 0; k < K; ++k, w += V * W) {
+                vec weight[V];
+#pragma GCC unroll 4
+                for (int v = 0; v < V; ++v) weight[v] = load(w + v * W);
+#pragma GCC unroll 8
+                for (int r = 0; r < R; ++r) {
+                    const vec heard = splat(a[r][k]);
+#pragma GCC unroll 4
+                    for (int v = 0; v < V; ++v) sum[r][v] += heard * weight[v];
+                }
+            }
+#pragma GCC unroll 8
+            for (int r = 0; r < R; ++r) a[r] += term->hop;
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) store(target + r * target_stride + v * W, sum[r][v]);
+}
+
+// target[r * target_stride + column] += sum over k < K of left[k * left_stride + r] * right[k * right_stride + column]:
+// R rows of a weight gradient, from K pairs of what was heard and what it did.
+template <int R, int V>
+void gather(const float* left, long left_stride, const float* right, long right_stride, long K, float* target,
+            long target_stride) {
+    vec sum[R][V];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) sum[r][v] = vec{};
+    for (long k = 0; k < K; ++k, left += left_stride, right += right_stride) {
+        vec pull[V];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) pull[v] = load(right + v * W);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+            const vec heard = splat(left[r]);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; ++v) sum[r][v] += heard * pull[v];
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) {
+            float* t = target + r * target_stride + v * W;
+            store(t, load(t) + sum[r][v]);
+        }
+}
+
+using Tile = void (*)(const Term*, int, const float*, long, float*, long);
+using Gather = void (*)(const float*, long, const float*, long, long, float*, long);
+
+template <int R, int V>
+constexpr Tile tile_or_none() {
+    if constexpr (R <= rows_beside(V)) return tile<R, V>; else return nullptr;
+}
+template <int R, int V>
+constexpr Gather gather_or_none() {
+    if constexpr (R <= rows_beside(V)) return gather<R, V>; else return nullptr;
+}
+
+#define REGEN_ROWS(of, V) \
+    {nullptr, of<1, V>(), of<2, V>(), of<3, V>(), of<4, V>(), of<5, V>(), of<6, V>(), of<7, V>(), of<8, V>()}
+constexpr Tile tiles[most_vectors + 1][most_rows + 1] = {
+    {}, REGEN_ROWS(tile_or_none, 1), REGEN_ROWS(tile_or_none, 2), REGEN_ROWS(tile_or_none, 3),
+    REGEN_ROWS(tile_or_none, 4)};
+constexpr Gather gathers[most_vectors + 1][most_rows + 1] = {
+    {}, REGEN_ROWS(gather_or_none, 1), REGEN_ROWS(gather_or_none, 2), REGEN_ROWS(gather_or_none, 3),
+    REGEN_ROWS(gather_or_none, 4)};
+#undef REGEN_ROWS
+
+// Cut n rows into tiles of nearly equal height, no higher than fits beside V columns: each(first, height).
+template <class Each>
+REGEN_INLINE void by_tiles(long n, int V, Each each) {
+    const long pieces = (n + rows_beside(V) - 1) / rows_beside(V);
+    for (long piece = 0, first = 0; piece < pieces; ++piece) {
+        const long next = n * (piece + 1) / pieces;
+        each(first, static_cast<int>(next - first));
+        first = next;
+    }
+}
+
+}  // namespace regen::REGEN_ISA

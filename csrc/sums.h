@@ -1,0 +1,82 @@
+// What goes into a cell before its activations: W x_t + b, and U h_{t-1} + b.
+#pragma once
+
+#include "plan.h"
+
+namespace regen::REGEN_ISA {
+
+constexpr int most_extra = 3;
+constexpr long scratch_floats = most_rows * most_vectors * W;
+
+// The weights of a cell, packed for the way forward. A panel is most_vectors / G units' blocks of G gates.
+template <class Cell>
+struct Sums {
+    static constexpr int V = Cell::G == 1 ? most_vectors : Cell::G, units = V / Cell::G;
+    const Problem& p;
+    const long unit_blocks = blocks(p.H);
+    Packed wx{nullptr, p.I, unit_blocks * Cell::G, V}, wh{nullptr, Cell::dense ? p.H : 0, unit_blocks * Cell::G, V};
+    Floats memory{wx.floats() + wh.floats() + (2 * Cell::G + Cell::E) * unit_blocks * W};
+    float *bias_x, *bias_h, *extra;   // (unit_blocks, G, W) twice, (unit_blocks, E, W); 0 in the lanes past H
+
+    explicit Sums(const Problem& p) : p(p) {
+        wx.data = memory;
+        wh.data = wx.data + wx.floats();
+        bias_x = wh.data + wh.floats();
+        bias_h = bias_x + wx.blocks * W;
+        extra = bias_h + wx.blocks * W;
+    }
+
+    // Pack the panels first..last.
+    void pack(Share share) {
+        constexpr int G = Cell::G;
+        const float *b_x = p.weights[bias_index], *b_h = Cell::dense ? p.weights[bias_index + 1] : nullptr;
+        for (long c = share.first * V; c < std::min(share.last * V, wx.blocks); ++c) {
+            const long unit = c / G * W, gate = c % G, n = std::min<long>(W, p.H - unit), row = gate * p.H + unit;
+            const long panel = c / V, width = wx.width(panel), place = c % V * W;
+            pack_column(p.weights[0] + row * p.I, p.I, n, wx.panel(panel) + place, width * W);
+            if constexpr (Cell::dense)
+                pack_column(p.weights[1] + row * p.H, p.H, n, wh.panel(panel) + place, width * W);
+            vec x = b_x ? take(b_x + row, n) : vec{}, h = b_h ? take(b_h + row, n) : vec{};
+            if constexpr (!Cell::apart) x += h;
+            store(bias_x + c * W, x);
+            store(bias_h + c * W, h);
+            if (gate == 0) pack_extra(Share(c / G, c / G + 1));
+        }
+    }
+    void pack_extra(Share share) {
+        for (long block = share.first; block < share.last; ++block)
+            for (int e = 0; e < Cell::E; ++e)
+                store(extra + (block * Cell::E + e) * W, take(p.weights[extra_index + e] + block * W, p.H - block * W));
+    }
+    static constexpr int bias_index = 2, extra_index = Cell::dense ? 4 : 1;
+
+    long panels() const { return wx.panels(); }
+
+    // The sums of one panel for R rows: row r's at zx + r * stride() and, when the cell keeps them apart, at zh.
+    void operator()(long panel, int R, const float* const* x, const float* const* heard, float* zx, float* zh) const {
+        const int width = wx.width(panel);
+        const long at = panel * V * W, stride = width * W;
+        const Term terms[] = {{x, wx.panel(panel), p.I}, {heard, wh.panel(panel), wh.K}};
+        if constexpr (Cell::apart) {
+            tiles[width][R](terms, 1, bias_x + at, 0, zx, stride);
+            tiles[width][R](terms + 1, 1, bias_h + at, 0, zh, stride);
+        } else {
+            tiles[width][R](terms, Cell::dense ? 2 : 1, bias_x + at, 0, zx, stride);
+        }
+    }
+};
+
+// A share of the old state is kept: state k of row b at time t, units from `unit` on.
+struct Zones {
+    const Problem& p;
+    bool any;
+    explicit Zones(const Problem& p, int states) : p(p), any(false) {
+        for (int k = 0; k < states; ++k) any |= p.zoneout_masks[k] || p.zoneout[k] != 0;
+    }
+    vec operator()(int k, long b, long t, long unit, long n) const {
+        const float* mask = p.zoneout_masks[k];
+        return mask ? take(mask + (b * p.T + t) * p.H + unit, n) : splat(p.zoneout[k]);
+    }
+};
+
+}  // namespace regen::REGEN_ISA
