@@ -59,11 +59,12 @@ struct Split {
 constexpr double worth = 4e6;        // multiply-adds that a further thread must have to do
 constexpr double worth_meeting = 3e5;  // the same, for every step at which threads wait for each other
 
-inline Split split(const Problem& p, const Plan& plan, long columns) {
+// columns: of the weights of one step. meetings: how often in a step those who share units wait for each other.
+inline Split split(const Problem& p, const Plan& plan, long columns, int meetings = 1) {
     const double one = static_cast<double>(columns) * (p.I + p.H), all = one * plan.work;
     const long most = std::max<long>(1, std::min<long>(p.threads, static_cast<long>(all / worth)));
     if (p.B >= 2 * most || most == 1) return {static_cast<int>(std::min(most, std::max(1L, p.B))), false};
-    if (one * p.B >= worth_meeting * most) return {static_cast<int>(most), true};
+    if (one * p.B >= worth_meeting * meetings * most) return {static_cast<int>(most), true};
     return {static_cast<int>(std::min(most, p.B)), false};
 }
 

@@ -75,7 +75,7 @@ struct Zones {
     }
     vec operator()(int k, long b, long t, long unit, long n) const {
         const float* mask = p.zoneout_masks[k];
-        return mask ? take(mask + (b * p.T + t) * p.H + unit, n) : splat(p.zoneout[k]);
+        return mask ? take(mask + (b * p.T + t) * p.P + unit, n) : splat(p.zoneout[k]);
     }
 };
 
