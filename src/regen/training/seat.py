@@ -8,8 +8,8 @@ from typing import Any, final
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
+from regen.training.descent import Descent
 from regen.training.plan import Training
 from regen.training.player import Player, make_optimizer
 from regen.training.rates import Rate
@@ -49,7 +49,7 @@ class Seat:
         self.moved = False
         self._loss = player.loss
         self._memory = player.memory
-        self._clip = training.clip
+        self._descent = Descent(self.optimizer, self.parameters, training.clip)
         self._precision = precision
 
     def move(self, batch: Any) -> dict[str, Tensor]:
@@ -58,13 +58,11 @@ class Seat:
         The gradient is that of this player's parameters alone: those of the others that the loss runs through
         keep theirs as it was.
         """
-        self.optimizer.zero_grad(set_to_none=True)
+        self._descent.clear()
         with self._precision:
             terms = self._loss(batch)
         torch.autograd.backward(terms["loss"], inputs=self.parameters)
-        if self._clip is not None:
-            clip_grad_norm_(self.parameters, self._clip)
-        self.optimizer.step()
+        self._descent.step()
         self.moved = True
         return {name: term.detach() for name, term in terms.items()}
 
@@ -96,6 +94,7 @@ class Seat:
     def _load(self, state: dict[str, Any], groups: list[dict[str, Any]]) -> None:
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict({"state": clone(state["optimizer"]["state"]), "param_groups": groups})
+        self._descent.forget()
         if self._memory is not None:
             self._memory.load_state_dict(clone(state["memory"]))
 
