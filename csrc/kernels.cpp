@@ -7,6 +7,7 @@
 #include "elman.h"
 #include "gru.h"
 #include "lstm.h"
+#include "stepper.h"
 #include "unfold.h"
 #include "unfold_back.h"
 
@@ -44,6 +45,12 @@ void backward(const Problem& p) {
     with_cell(p.kind, [&]<class Cell>() { Backward<Cell>(p).run(); });
 }
 
+std::unique_ptr<Stepper> stepper(const Problem& p) {
+    return with_cell(p.kind, [&]<class Cell>() -> std::unique_ptr<Stepper> {
+        return std::make_unique<OneByOne<Forward<Cell>>>(p);
+    });
+}
+
 void sigmoids(const float* x, float* y, long n) {
     for (long i = 0; i < n; i += W) put(y + i, sigmoid(take(x + i, n - i)), n - i);
 }
@@ -55,7 +62,7 @@ void tanhs(const float* x, float* y, long n) {
 }  // namespace
 
 const Table& table() {
-    static constexpr Table here{REGEN_NAME(REGEN_ISA), W, saved, forward, backward, sigmoids, tanhs};
+    static constexpr Table here{REGEN_NAME(REGEN_ISA), W, saved, forward, backward, stepper, sigmoids, tanhs};
     return here;
 }
 

@@ -1,9 +1,33 @@
 // What one instruction set offers; kernels.cpp is compiled once for each of them.
 #pragma once
 
+#include <memory>
+#include <vector>
+
 #include "problem.h"
 
 namespace regen {
+
+// A cell that takes one step at a time and remembers.
+class Stepper {
+public:
+    explicit Stepper(const Problem& given) : p(given) {
+        p.T = 1, p.x_stride_b = p.I, p.x_stride_t = p.I, p.threads = 1;
+        const long sizes[] = {p.P, p.H};
+        for (int k = 0; k < most_states; ++k) {
+            states[k].assign(p.B * sizes[k], 0.0f);
+            p.state[k] = p.last[k] = states[k].data();
+        }
+    }
+    virtual ~Stepper() = default;
+    Stepper(const Stepper&) = delete;
+    virtual void step(const float* x, float* out) = 0;   // x: (B, I); out: (B, P), written; they do not overlap
+
+    std::vector<float> states[most_states];              // (B, size) each, as the last step left them
+
+protected:
+    Problem p;
+};
 
 struct Table {
     const char* isa;
@@ -11,6 +35,7 @@ struct Table {
     long (*saved)(const Problem&);               // floats that forward keeps for backward: B, T, H, kind and low are read
     void (*forward)(const Problem&);
     void (*backward)(const Problem&);
+    std::unique_ptr<Stepper> (*stepper)(const Problem&); // B, kind, sizes and weights are read
     void (*sigmoid)(const float* x, float* y, long n);   // y may be x
     void (*tanh)(const float* x, float* y, long n);
 };

@@ -1,8 +1,10 @@
 // The Python module regen._native. Arrays come as addresses; whoever calls has checked them (kernels/native.py).
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <stdexcept>
@@ -96,6 +98,13 @@ public:
         return chosen.load()->saved(p);
     }
 
+    std::unique_ptr<Stepper> stepper(long B, nb::tuple weights) const {
+        Problem p = problem;
+        p.B = B;
+        fill<Address>(weights, p.weights);
+        return chosen.load()->stepper(p);
+    }
+
     void forward(long B, long T, Address x, long x_stride_b, long x_stride_t, nb::tuple weights, nb::tuple state,
                  Address lengths, bool reverse, Address keep, nb::tuple zoneout_masks, nb::tuple zoneout, Address out,
                  nb::tuple last, Address saved, bool low, nb::tuple gates, int threads) const {
@@ -154,9 +163,16 @@ NB_MODULE(_native, m) {
     m.def("use", &use, nb::arg("isa"), "Use this instruction set from now on.");
     m.def("sigmoid", &elementwise<&Table::sigmoid>, "y = sigmoid(x) for n floats at two addresses.");
     m.def("tanh", &elementwise<&Table::tanh>, "y = tanh(x) for n floats at two addresses.");
+    nb::class_<Stepper>(m, "Stepper", "A cell that takes one step at a time and remembers.")
+        .def("step", [](Stepper& s, Address x, Address out) { s.step(at<const float*>(x), at<float*>(out)); })
+        .def("read", [](const Stepper& s, int k, Address to) { std::ranges::copy(s.states[k], at<float*>(to)); })
+        .def("write", [](Stepper& s, int k, Address from) {
+            std::copy_n(at<const float*>(from), s.states[k].size(), s.states[k].begin());
+        });
     nb::class_<Layer>(m, "Layer", "A cell with its sizes.")
         .def(nb::init<const std::string&, long, long, long>())
         .def("saved", &Layer::saved, "Floats that forward keeps for backward.")
+        .def("stepper", &Layer::stepper, "The cell with packed weights, one step at a time for B rows.")
         .def("forward", &Layer::forward, "Unfold the cell over time.")
         .def("backward", &Layer::backward, "What everything did to the cost.");
 }

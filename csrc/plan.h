@@ -57,7 +57,7 @@ struct Split {
 };
 
 constexpr double worth = 4e6;        // multiply-adds that a further thread must have to do
-constexpr double worth_meeting = 3e5;  // the same, for every step at which threads wait for each other
+constexpr double worth_meeting = 6e4;  // the same, for every time that threads wait for each other in a step
 
 // columns: of the weights of one step. meetings: how often in a step those who share units wait for each other.
 inline Split split(const Problem& p, const Plan& plan, long columns, int meetings = 1) {

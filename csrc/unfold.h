@@ -33,11 +33,24 @@ class Forward {
 public:
     explicit Forward(const Problem& p)
         : p(p), plan(p), how(split(p, plan, Cell::G * p.H)), sums(p), zones(p, Cell::context ? 2 : 1), saved{p},
-          zeros(Hp), contexts(Cell::context ? p.B * Hp : 0), heard(masked ? 2 * p.B * Hp : 0) {
+          zeros(Hp), contexts(Cell::context ? p.B * Hp : 0), heard(masked ? 2 * p.B * Hp : 0),
+          places(how.threads, Places(p.B)) {
         std::fill_n(static_cast<float*>(zeros), Hp, 0.0f);
     }
 
-    void run() { together(how.threads, [this](int member, Team& team) { work(member, team); }); }
+    void run() {
+        together(how.threads, [this](int member, Team& team) {
+            sums.pack(Share(sums.panels(), member, team.size));
+            work(member, team);
+        });
+    }
+
+    // For the same weights many times: pack once, then run alone, without allocating, on what the problem points to now.
+    void pack() { sums.pack(Share(0, sums.panels())); }
+    void again() {
+        Team alone(1);
+        work(0, alone);
+    }
 
 private:
     const Problem& p;
@@ -50,14 +63,14 @@ private:
     const bool masked = Cell::dense && p.keep;
     const bool keep_gates = p.saved && !p.low;
     Floats zeros, contexts, heard;   // (Hp,), (B, Hp) at the start, (2, B, Hp) masked outputs of the last two steps
+    std::vector<Places> places;      // each member's
 
     void work(int member, Team& team) {
-        sums.pack(Share(sums.panels(), member, team.size));
         const int rows_apart = how.units ? 1 : team.size, first = how.units ? 0 : member;
         const Share panels(sums.panels(), how.units ? member : 0, how.units ? team.size : 1);
         for (long i = first; i < p.B; i += rows_apart) start(i);
         team.meet();
-        Places at((p.B + rows_apart - 1) / rows_apart);
+        Places& at = places[member];
         for (long s = 0; s < plan.steps; ++s) {
             const long n = (plan.active[s] - first + rows_apart - 1) / rows_apart;
             for (long i = 0; i < n; ++i) place(at, i, first + i * rows_apart, s);
