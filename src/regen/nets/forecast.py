@@ -74,7 +74,7 @@ class WindowNet(nn.Module):
             dropout=dropout if layers > 1 else 0.0,
             **options,
         )
-        self.drop = nn.Dropout(dropout)
+        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
         steps = horizon if decoding == "direct" else segment
         self.readout = nn.Linear(self.reader.output_size, steps * width)
         nn.init.zeros_(self.readout.bias)
@@ -129,44 +129,57 @@ class WindowNet(nn.Module):
         return y, state
 
     def _direct(self, x: Window, observed: Observed | None) -> Float[Tensor, "B H C"]:
-        shift, scale = self._level(x)
-        output, _ = self.reader(self._segments((x - shift) / scale, observed))
-        y = self.readout(self.drop(output[:, -1])).unflatten(-1, (self.horizon, x.shape[-1]))
-        return y * scale + shift  # type: ignore[no-any-return]
+        u, shift, scale = self._normalised(x)
+        _, state = self.reader(self._segments(u, observed))
+        y = self._write(state, self.horizon, x.shape[-1])
+        return _undone(y, shift, scale)
 
     def _recursive(self, x: Window, observed: Observed | None, horizon: int) -> Float[Tensor, "B H C"]:
-        shift, scale = self._level(x)
-        u = (x - shift) / scale
-        output, state = self.reader(self._segments(u, observed))
+        u, shift, scale = self._normalised(x)
+        _, state = self.reader(self._segments(u, observed))
         last, blocks = u[:, -1:], []
         for written in range(0, horizon, self.segment):
-            change = self.readout(self.drop(output[:, -1])).unflatten(-1, (self.segment, u.shape[-1]))
-            blocks.append(last + change)
+            blocks.append(last + self._write(state, self.segment, u.shape[-1]))
             last = blocks[-1][:, -1:]
             if written + self.segment < horizon:
                 seen = None if observed is None else torch.ones_like(blocks[-1], dtype=torch.bool)
-                output, state = self.reader(self._segments(blocks[-1], seen), state)
-        return torch.cat(blocks, 1) * scale + shift
+                _, state = self.reader(self._segments(blocks[-1], seen), state)
+        return _undone(torch.cat(blocks, 1), shift, scale)
 
-    def _level(self, x: Window) -> tuple[Float[Tensor, "B 1 C"], Float[Tensor, "B 1 C"]]:
-        """Shift and scale of each window, by `normalize`."""
+    def _write(self, state: Any, steps: int, width: int) -> Float[Tensor, "B steps width"]:
+        """What the readout makes of the last layer's last output, which is the first part of its state."""
+        output = state[0] if isinstance(state, tuple) else state
+        return self.readout(self.drop(output[-1])).view(-1, steps, width)  # type: ignore[no-any-return]
+
+    def _normalised(self, x: Window) -> tuple[Window, Tensor | None, Tensor | None]:
+        """Each window less its shift over its scale, both (B, 1, C), by `normalize`; None is 0 and 1."""
+        if self.normalize == "none":
+            return x, None, None
         if self.normalize == "last":
-            return x[:, -1:], torch.ones_like(x[:, -1:])
-        if self.normalize == "mean":
-            variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
-            return mean, (variance + 1e-5).sqrt()
-        return torch.zeros_like(x[:, -1:]), torch.ones_like(x[:, -1:])
+            return x - x[:, -1:], x[:, -1:], None
+        variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
+        scale = (variance + 1e-5).sqrt_()
+        return (x - mean).div_(scale), mean, scale
 
     def _segments(self, u: Window, observed: Observed | None) -> Float[Tensor, "B steps values"]:
         if self.gaps:
             seen = torch.ones_like(u) if observed is None else observed.to(u.dtype)
             u = torch.cat([u, seen], -1)
+        if self.segment == 1:
+            return u
         steps = u.shape[1] // self.segment
         return self.embed(u.reshape(u.shape[0], steps, self.segment * u.shape[2]))  # type: ignore[no-any-return]
 
     @staticmethod
     def _fold(x: Tensor) -> Tensor:
         return x.transpose(1, 2).reshape(-1, x.shape[1], 1)
+
+
+def _undone(y: Tensor, shift: Tensor | None, scale: Tensor | None) -> Tensor:
+    """Undo `WindowNet._normalised`."""
+    if scale is not None:
+        y = y * scale
+    return y if shift is None else y + shift
 
 
 def _slide(observed: Observed, steps: int) -> Observed:
