@@ -133,8 +133,36 @@ CASES: list[tuple[Callable[[], Any], str]] = [
         "Got 'ortogonal' instead. Did you mean 'orthogonal'?",
     ),
     (
-        lambda: ours.GRU(3, 4, backend="native"),
-        "The 'backend' parameter of GRU must be one of 'auto', 'reference', 'torch'. Got 'native' instead.",
+        lambda: ours.GRU(3, 4, backend="nativ"),
+        "The 'backend' parameter of GRU must be one of 'auto', 'reference', 'torch', 'native'. "
+        "Got 'nativ' instead. Did you mean 'native'?",
+    ),
+    (
+        lambda: ours.GRU(3, 4, memory="less"),
+        "The 'memory' parameter of GRU must be one of 'normal', 'low'. Got 'less' instead.",
+    ),
+    (
+        lambda: ours.GRU(3, 4, bidirectional=True).stream(),
+        "stream() reads forward in time and this net is bidirectional, which needs the whole sequence. "
+        "Use bidirectional=False.",
+    ),
+    (lambda: ours.GRU(3, 4).stream(0), "batch must be at least 1. Got 0 instead."),
+    (
+        lambda: ours.GRU(3, 4).stream().step(torch.zeros(2, 3)),
+        "x is torch.float32 on cpu with shape (2, 3); "
+        "this stream reads torch.float32 on cpu with shape (1, 3) or (3,).",
+    ),
+    (
+        lambda: ours.GRU(3, 4).stream(2).step(torch.zeros(3)),
+        "x is torch.float32 on cpu with shape (3,); this stream reads torch.float32 on cpu with shape (2, 3).",
+    ),
+    (
+        lambda: ours.GRU(3, 4).stream(2).step(torch.zeros(2, 3).double()),
+        "x is torch.float64 on cpu with shape (2, 3); this stream reads torch.float32 on cpu with shape (2, 3).",
+    ),
+    (
+        lambda: setattr(ours.LSTM(3, 4).stream(), "state", torch.zeros(1, 1, 4)),
+        "state has the shapes (1, 1, 4); this stream has (1, 1, 4), (1, 1, 4).",
     ),
     (
         lambda: recurrent("lstn", 3, 4),

@@ -3,18 +3,17 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-import torch
 from jaxtyping import Int64
 from torch import Tensor
 
 from regen._check import Choice, check_parameters
 from regen.cells import Cell
-from regen.kernels import fused, reference
+from regen.kernels import fused, native, reference
 from regen.kernels.reference import Result
 
 Run: TypeAlias = Callable[..., Result]
 
-BACKENDS = ("auto", "reference", "torch")
+BACKENDS = ("auto", "reference", "torch", "native")
 
 
 def choose(
@@ -30,8 +29,8 @@ def choose(
 
     Parameters
     ----------
-    backend : "auto" takes torch's fused operators where they can do what is asked, and the reference loop
-        elsewhere; an explicit backend obeys or raises.
+    backend : "auto" takes the compiled kernels where they can do what is asked, else torch's fused operators,
+        else the reference loop; an explicit backend obeys or raises.
     x : (B, T, I) inputs, or the data of a packed sequence.
     lengths, keep, zoneout, gates : as in `reference.run`; keep and zoneout are None where not asked for.
 
@@ -39,22 +38,35 @@ def choose(
     ------
     ValueError : the backend is not one of `BACKENDS`, or cannot do what is asked.
     """
-    check_parameters("a recurrent net", {"backend": Choice(BACKENDS)}, {"backend": backend})
+    if backend not in BACKENDS:
+        check_parameters("a recurrent net", {"backend": Choice(BACKENDS)}, {"backend": backend})
     if backend == "reference":
         return reference.run, "reference: asked for"
+    if backend == "torch":
+        reason = _torch_unable(cell, lengths, keep, zoneout, gates)
+        if reason:
+            raise _refusal(backend, reason)
+        return fused.run, "torch: asked for"
+    missing = native.unable(cell, x, keep, zoneout)
+    if not missing:
+        return native.run, "native: asked for" if backend == "native" else native.told(cell)
+    if backend == "native":
+        raise _refusal(backend, missing)
+    traced = native.untraced()
+    if traced:
+        return reference.run, f"reference: {traced}"
+    reason = _torch_unable(cell, lengths, keep, zoneout, gates)
+    if not reason:
+        return fused.run, f"torch: its fused {type(cell).__name__} on {x.device.type}; {missing}"
+    return reference.run, f"reference: {reason}; {missing}"
+
+
+def _torch_unable(cell: Cell, lengths: Tensor | None, keep: object, zoneout: object, gates: bool) -> str:
     reason = fused.unable(cell, keep, zoneout, gates)
     if not reason and lengths is not None and bool((lengths == 0).any()):
-        reason = "torch's operators need at least one valid step in every row"
-    if not reason and backend == "auto" and transformed():
-        reason = "a torch.func transform is under way"
-    if backend == "torch" and reason:
-        raise ValueError(f"backend='torch' cannot run this: {reason}. Use backend='auto' or 'reference'.")
-    if reason:
-        return reference.run, f"reference: {reason}"
-    why = "asked for" if backend == "torch" else f"its fused {type(cell).__name__} on {x.device.type}"
-    return fused.run, f"torch: {why}"
+        return "torch's operators need at least one valid step in every row"
+    return reason
 
 
-def transformed() -> bool:
-    """Whether we are inside a ``torch.func`` transform, which torch's fused operators do not support."""
-    return torch._C._functorch.peek_interpreter_stack() is not None
+def _refusal(backend: str, reason: str) -> ValueError:
+    return ValueError(f"backend={backend!r} cannot run this: {reason}. Use backend='auto' or 'reference'.")

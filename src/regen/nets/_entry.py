@@ -25,6 +25,7 @@ _TABLE = {
     "recurrent_dropout": Number(0, 1, high_open=True),
     "init": Either((Choice(INITS), Kind(Init, "an Init"))),
     "backend": Choice(BACKENDS),
+    "memory": Choice(("normal", "low")),
 }
 
 
@@ -119,11 +120,11 @@ def read_lengths(lengths: Tensor | Sequence[int] | None, x: Tensor, batched: boo
             f"lengths has shape {tuple(valid.shape)} and type {valid.dtype}; "
             f"give one int for each of the {B} rows of x."
         )
-    if B and not (int(valid.min()) >= 0 and int(valid.max()) <= T):
-        raise ValueError(
-            f"lengths must be from 0 to {T}, the steps of x. "
-            f"Got {int(valid.min())} to {int(valid.max())} instead."
-        )
+    if B and not torch.compiler.is_compiling():  # traced, the kernel looks at them
+        each = valid.tolist()
+        low, high = min(each), max(each)
+        if low < 0 or high > T:
+            raise ValueError(f"lengths must be from 0 to {T}, the steps of x. Got {low} to {high} instead.")
     return valid.long()
 
 
@@ -133,6 +134,7 @@ def described(cell: Cell, given: Mapping[str, Any]) -> str:
     usual = {
         "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False,
         "recurrent_dropout": 0.0, "zoneout": 0.0, "init": "auto", "backend": "auto",
+        "memory": "normal",
     }  # fmt: skip
     words += [f"{name}={given[name]!r}" for name, value in usual.items() if given[name] != value]
     return ", ".join(words)

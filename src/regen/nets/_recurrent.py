@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from regen.cells import Cell, Gates, Init, State
-from regen.kernels import Result, Run, choose, fused
+from regen.kernels import Result, Run, choose, fused, native
 from regen.nets import _entry
+from regen.nets.stream import Stream
 
 Sequences: TypeAlias = Tensor | PackedSequence
 Hidden: TypeAlias = Tensor | State
@@ -46,6 +47,7 @@ class Recurrent(nn.Module, ABC):
     recurrent_dropout: float
     zoneout: float | tuple[float, ...]
     backend: str
+    memory: str
     backend_: str
     weight_ih_l0: Tensor
 
@@ -66,6 +68,7 @@ class Recurrent(nn.Module, ABC):
         zoneout: float | tuple[float, ...],
         init: str | Init,
         backend: str,
+        memory: str,
     ) -> None:
         super().__init__()
         self.cell, self.input_size, self.hidden_size, self.num_layers = (
@@ -76,7 +79,7 @@ class Recurrent(nn.Module, ABC):
         )
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.dropout, self.recurrent_dropout, self.zoneout = dropout, recurrent_dropout, zoneout
-        self.init, self.backend = init, backend
+        self.init, self.backend, self.memory = init, backend, memory
         self.backend_ = "none yet: call the net first"
         _entry.check_arguments(type(self).__name__, cell, vars(self))
         self._names: list[dict[str, str]] = []
@@ -153,15 +156,38 @@ class Recurrent(nn.Module, ABC):
             gates = {name: gate.transpose(1, 2) for name, gate in gates.items()}
         return self._reply(output, state, gates, return_gates)
 
+    def stream(self, batch: int = 1) -> Stream:
+        """The net reading one step at a time, from zero states: see `Stream`.
+
+        Parameters
+        ----------
+        batch : B, how many sequences advance together.
+
+        Raises
+        ------
+        ValueError : the net is bidirectional, or an explicit backend cannot do it.
+        """
+        if self.bidirectional:
+            raise ValueError(
+                "stream() reads forward in time and this net is bidirectional, which needs the whole sequence. "
+                "Use bidirectional=False."
+            )
+        if batch < 1:
+            raise ValueError(f"batch must be at least 1. Got {batch} instead.")
+        return Stream(self.cell, self._layers(), batch, self._zones(), self.backend)
+
     def _dtype(self) -> torch.dtype:
         return self.weight_ih_l0.dtype
 
-    def _state(self, hx: Hidden | None, x: Tensor, B: int, batched: bool) -> State:
-        layers = self.num_layers * (1 + self.bidirectional)
-        shapes = [(layers, B, size) for size in self.cell.state_sizes(self.hidden_size)]
+    def _state(self, hx: Hidden | None, x: Tensor, B: int, batched: bool) -> State | None:
         if hx is None:
-            return tuple(x.new_zeros(shape) for shape in shapes)
+            return None
+        shapes = self._shapes(B)
         return _entry.read_state(type(self).__name__, self.cell.states, shapes, hx, x, batched)
+
+    def _shapes(self, B: int) -> list[tuple[int, ...]]:
+        layers = self.num_layers * (1 + self.bidirectional)
+        return [(layers, B, size) for size in self.cell.state_sizes(self.hidden_size)]
 
     def _reply(self, output: Sequences, state: State, gates: Gates, return_gates: bool) -> tuple[Any, ...]:
         last = state if len(state) > 1 else state[0]
@@ -176,72 +202,86 @@ class Recurrent(nn.Module, ABC):
         state = self._state(hx, x.data, int(x.batch_sizes[0]), batched=True)
         run = self._choose(x.data, None, return_gates)
         if run is fused.run:
-            output, last = self._stack(x, state)
+            output, last = self._stack(x, state, int(x.batch_sizes[0]))
             assert isinstance(output, PackedSequence)
             return output, last, {}
         rows, valid = pad_packed_sequence(x, batch_first=True)
         padded, last, gates = self._layer_by_layer(run, rows, state, valid, return_gates)
         return fused.repack(padded, x), last, gates
 
-    def _unfold(self, x: Tensor, state: State, lengths: Tensor | None, gates: bool) -> Result:
+    def _unfold(self, x: Tensor, state: State | None, lengths: Tensor | None, gates: bool) -> Result:
         run = self._choose(x, lengths, gates)
         if run is not fused.run:
             return self._layer_by_layer(run, x, state, lengths, gates)
-        output, last = self._stack(fused.pack(x, lengths), state)
+        output, last = self._stack(fused.pack(x, lengths), state, x.shape[0])
         return Result(fused.unpack(output, x.shape[1]), last, {})
 
     def _choose(self, x: Tensor, lengths: Tensor | None, gates: bool) -> Run:
         keep = self.recurrent_dropout if self.training and self.recurrent_dropout else None
         zoneout = self.zoneout if any(self._zones()) else None
-        run, self.backend_ = choose(self.backend, self.cell, x, lengths, keep, zoneout, gates)
+        run, told = choose(self.backend, self.cell, x, lengths, keep, zoneout, gates)
+        if told != self.backend_:
+            self.backend_ = told
         return run
 
-    def _stack(self, x: Sequences, state: State) -> tuple[Sequences, State]:
+    def _stack(self, x: Sequences, state: State | None, B: int) -> tuple[Sequences, State]:
         dropout = self.dropout if self.training and self.num_layers > 1 else 0.0
+        if state is None:
+            data = x.data if isinstance(x, PackedSequence) else x
+            state = tuple(data.new_zeros(shape) for shape in self._shapes(B))
         return fused.stack(
             self.cell, self._layers(), x, state, bidirectional=self.bidirectional, dropout=dropout
         )
 
     def _layer_by_layer(
-        self, run: Run, x: Tensor, state: State, lengths: Tensor | None, gates: bool
+        self, run: Run, x: Tensor, state: State | None, lengths: Tensor | None, gates: bool
     ) -> Result:
         D = 1 + self.bidirectional
+        memory = {"memory": self.memory} if run is native.run else {}
         done: list[Result] = []
         for k, params in enumerate(self._layers()):
             if k and k % D == 0:
-                x = torch.cat([result.output for result in done[-D:]], -1)
-                x = F.dropout(x, self.dropout, self.training)
-            before = tuple(s[k] for s in state)
-            noise = {"keep": self._keep(before[0]), "zoneout": self._zone_masks(before, x.shape[1])}
+                x = F.dropout(self._side_by_side(done[-D:]), self.dropout, self.training)
+            before = None if state is None else tuple([s[k] for s in state])
+            noise = {"keep": self._keep(x), "zoneout": self._zone_masks(x)}
             done.append(
-                run(self.cell, params, x, before, lengths=lengths, reverse=k % D == 1, gates=gates, **noise)
-            )
-        output = torch.cat([result.output for result in done[-D:]], -1)
-        last = tuple(torch.stack(states) for states in zip(*(result.state for result in done), strict=True))
-        told = {name: torch.stack([result.gates[name] for result in done]) for name in done[0].gates}
-        return Result(output, last, told)
+                run(
+                    self.cell, params, x, before,
+                    lengths=lengths, reverse=k % D == 1, gates=gates, **noise, **memory,
+                )
+            )  # fmt: skip
+        last = tuple([_piled(states) for states in zip(*[result.state for result in done], strict=True)])
+        told = {name: _piled([result.gates[name] for result in done]) for name in done[0].gates}
+        return Result(self._side_by_side(done[-D:]), last, told)
+
+    def _side_by_side(self, directions: list[Result]) -> Tensor:
+        outputs = [result.output for result in directions]
+        return torch.cat(outputs, -1) if self.bidirectional else outputs[0]
 
     def _layers(self) -> list[dict[str, Tensor]]:
-        return [{name: getattr(self, full) for name, full in names.items()} for names in self._names]
+        own: Any = self._parameters  # read directly: a module's attributes cost more than a small net's gates
+        return [
+            {name: own[full] if full in own else getattr(self, full) for name, full in names.items()}
+            for names in self._names
+        ]
 
-    def _keep(self, h: Tensor) -> Tensor | None:
+    def _keep(self, x: Tensor) -> Tensor | None:
         """One mask for all steps, scaled so that the expectation is 1 (Gal & Ghahramani 2016)."""
         if not (self.training and self.recurrent_dropout):
             return None
-        return F.dropout(torch.ones_like(h), self.recurrent_dropout)
+        return F.dropout(x.new_ones((x.shape[0], self.output_size)), self.recurrent_dropout)
 
     def _zones(self) -> tuple[float, ...]:
         return self.zoneout if isinstance(self.zoneout, tuple) else (self.zoneout,) * len(self.cell.states)
 
-    def _zone_masks(self, state: State, T: int) -> Sequence[Tensor | float] | None:
+    def _zone_masks(self, x: Tensor) -> Sequence[Tensor | float] | None:
         """Fraction of the old state kept: 0 or 1 by chance in training, the probability itself afterwards."""
         zones = self._zones()
         if not any(zones) or not self.training:
             return zones if any(zones) else None
-        return [
-            torch.bernoulli(s.new_full((s.shape[0], T, s.shape[1]), z))
-            for z, s in zip(zones, state, strict=True)
-        ]
+        B, T, _ = x.shape
+        sizes = self.cell.state_sizes(self.hidden_size)
+        return [torch.bernoulli(x.new_full((B, T, size), z)) for z, size in zip(zones, sizes, strict=True)]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Recurrent":
         moved: Recurrent = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -251,3 +291,8 @@ class Recurrent(nn.Module, ABC):
     def extra_repr(self) -> str:
         """The arguments that are not at their default."""
         return _entry.described(self.cell, vars(self))
+
+
+def _piled(tensors: Sequence[Tensor]) -> Tensor:
+    """(L*D, ...) of L*D tensors; of one, a view."""
+    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(list(tensors))

@@ -30,7 +30,10 @@ class RNN(Recurrent):
         with one for each state.
     init : a word or an `Init`; see `Cell.initialise`. "torch" is that of ``torch.nn``; the default "auto"
         remembers longer.
-    backend : "auto", "reference" or "torch"; see `regen.kernels.choose`.
+    backend : "auto", "native", "torch" or "reference"; see `regen.kernels.choose`.
+    memory : what training keeps for the backward pass on the native backend: every gate ("normal"), or as little as
+        the gates can be computed again from ("low": less than half the memory, more time). The other
+        backends keep what torch keeps.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class RNN(Recurrent):
         zoneout: float | tuple[float, ...] = 0.0,
         init: str | Init = "auto",
         backend: str = "auto",
+        memory: str = "normal",
     ) -> None:
         if isinstance(cell, str):
             cell = named(cell, nonlinearity=nonlinearity) if cell in _PLAIN else named(cell)
@@ -66,7 +70,7 @@ class RNN(Recurrent):
             )
         super().__init__(
             cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            device, dtype, recurrent_dropout, zoneout, init, backend,
+            device, dtype, recurrent_dropout, zoneout, init, backend, memory,
         )  # fmt: skip
 
 
@@ -79,7 +83,7 @@ class LSTM(Recurrent):
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype :
         as ``torch.nn.LSTM``, in the same order and with the same defaults.
     peephole : "none", "output" (the output gate sees c_t) or "full" (the other two see c_{t-1} as well).
-    recurrent_dropout, zoneout, init, backend : as `RNN`; zoneout may be a pair for (h, c). Krueger et al. use
+    recurrent_dropout, zoneout, init, backend, memory : as `RNN`; zoneout may be a pair for (h, c). Krueger et al. use
         (0.05, 0.5) for language.
     """
 
@@ -101,10 +105,11 @@ class LSTM(Recurrent):
         zoneout: float | tuple[float, ...] = 0.0,
         init: str | Init = "auto",
         backend: str = "auto",
+        memory: str = "normal",
     ) -> None:
         super().__init__(
             cells.LSTM(peephole, proj_size), input_size, hidden_size, num_layers, bias, batch_first, dropout,
-            bidirectional, device, dtype, recurrent_dropout, zoneout, init, backend,
+            bidirectional, device, dtype, recurrent_dropout, zoneout, init, backend, memory,
         )  # fmt: skip
         self.proj_size = proj_size
 
@@ -118,7 +123,7 @@ class GRU(Recurrent):
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype :
         as ``torch.nn.GRU``, in the same order and with the same defaults.
     reset : "after" the recurrent product, or "before" it.
-    recurrent_dropout, zoneout, init, backend : as `RNN`.
+    recurrent_dropout, zoneout, init, backend, memory : as `RNN`.
     """
 
     def __init__(
@@ -138,10 +143,11 @@ class GRU(Recurrent):
         zoneout: float | tuple[float, ...] = 0.0,
         init: str | Init = "auto",
         backend: str = "auto",
+        memory: str = "normal",
     ) -> None:
         super().__init__(
             cells.GRU(reset), input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            device, dtype, recurrent_dropout, zoneout, init, backend,
+            device, dtype, recurrent_dropout, zoneout, init, backend, memory,
         )  # fmt: skip
 
 
@@ -173,5 +179,5 @@ def recurrent(cell: str | Cell, input_size: int, hidden_size: int, **options: An
 
 _OPTIONS = (
     "num_layers", "bias", "batch_first", "dropout", "bidirectional", "device", "dtype",
-    "recurrent_dropout", "zoneout", "init", "backend",
+    "recurrent_dropout", "zoneout", "init", "backend", "memory",
 )  # fmt: skip
