@@ -18,61 +18,39 @@ struct Packed {
     float* panel(long number) const { return data + number * V * W * K; }
 };
 
-// Transpose n <= W rows of a matrix into one column of vectors: to[k * stride + lane] = from[lane * K + k], 0 for
-// lanes from n on.
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+
+// to[k * to_stride + lane] = from[lane * from_stride + k] for k, lane < 4.
+REGEN_INLINE void transpose(const float* from, long from_stride, float* to, long to_stride) {
+    typedef int order __attribute__((vector_size(16)));
+    const four a = *(const four*)from, b = *(const four*)(from + from_stride);
+    const four c = *(const four*)(from + 2 * from_stride), d = *(const four*)(from + 3 * from_stride);
+    const four ab = __builtin_shuffle(a, b, order{0, 4, 1, 5}), cd = __builtin_shuffle(c, d, order{0, 4, 1, 5});
+    const four ba = __builtin_shuffle(a, b, order{2, 6, 3, 7}), dc = __builtin_shuffle(c, d, order{2, 6, 3, 7});
+    *(four*)to = __builtin_shuffle(ab, cd, order{0, 1, 4, 5});
+    *(four*)(to + to_stride) = __builtin_shuffle(ab, cd, order{2, 3, 6, 7});
+    *(four*)(to + 2 * to_stride) = __builtin_shuffle(ba, dc, order{0, 1, 4, 5});
+    *(four*)(to + 3 * to_stride) = __builtin_shuffle(ba, dc, order{2, 3, 6, 7});
+}
+
+// n <= W rows of a matrix become one column of vectors: to[k * stride + lane] = from[lane * K + k], 0 for lanes from n on.
 REGEN_INLINE void pack_column(const float* from, long K, long n, float* to, long stride) {
-    typedef float four __attribute__((vector_size(16)));
-    typedef float four_loose __attribute__((vector_size(16), aligned(4), may_alias));
-    typedef int four_int __attribute__((vector_size(16)));
-    for (long lane = 0; lane < W; lane += 4) {
-        long k = 0;
-        if (lane + 4 <= n) {
-            const float* p = from + lane * K;
-            for (; k + 4 <= K; k += 4) {
-                const four a = *(const four_loose*)(p + k), b = *(const four_loose*)(p + K + k);
-                const four c = *(const four_loose*)(p + 2 * K + k), d = *(const four_loose*)(p + 3 * K + k);
-                const four ab = __builtin_shuffle(a, b, four_int{0, 4, 1, 5});
-                const four cd = __builtin_shuffle(c, d, four_int{0, 4, 1, 5});
-                const four ba = __builtin_shuffle(a, b, four_int{2, 6, 3, 7});
-                const four dc = __builtin_shuffle(c, d, four_int{2, 6, 3, 7});
-                float* t = to + k * stride + lane;
-                *(four_loose*)t = __builtin_shuffle(ab, cd, four_int{0, 1, 4, 5});
-                *(four_loose*)(t + stride) = __builtin_shuffle(ab, cd, four_int{2, 3, 6, 7});
-                *(four_loose*)(t + 2 * stride) = __builtin_shuffle(ba, dc, four_int{0, 1, 4, 5});
-                *(four_loose*)(t + 3 * stride) = __builtin_shuffle(ba, dc, four_int{2, 3, 6, 7});
-            }
-        }
-        for (; k < K; ++k)
-            for (long l = lane; l < lane + 4; ++l) to[k * stride + l] = l < n ? from[l * K + k] : 0.0f;
-    }
+    long k = 0;
+    if (n >= W)
+        for (; k + 4 <= K; k += 4)
+            for (long lane = 0; lane < W; lane += 4) transpose(from + lane * K + k, K, to + k * stride + lane, stride);
+    for (; k < K; ++k)
+        for (long lane = 0; lane < W; ++lane) to[k * stride + lane] = lane < n ? from[lane * K + k] : 0.0f;
 }
 
 // The other way: to[lane * K + k] = from[k * stride + lane] for n <= W lanes.
 REGEN_INLINE void unpack_column(const float* from, long stride, long K, long n, float* to) {
-    typedef float four __attribute__((vector_size(16)));
-    typedef float four_loose __attribute__((vector_size(16), aligned(4), may_alias));
-    typedef int four_int __attribute__((vector_size(16)));
-    for (long lane = 0; lane < n; lane += 4) {
-        long k = 0;
-        if (lane + 4 <= n) {
-            float* t = to + lane * K;
-            for (; k + 4 <= K; k += 4) {
-                const float* p = from + k * stride + lane;
-                const four a = *(const four_loose*)p, b = *(const four_loose*)(p + stride);
-                const four c = *(const four_loose*)(p + 2 * stride), d = *(const four_loose*)(p + 3 * stride);
-                const four ab = __builtin_shuffle(a, b, four_int{0, 4, 1, 5});
-                const four cd = __builtin_shuffle(c, d, four_int{0, 4, 1, 5});
-                const four ba = __builtin_shuffle(a, b, four_int{2, 6, 3, 7});
-                const four dc = __builtin_shuffle(c, d, four_int{2, 6, 3, 7});
-                *(four_loose*)(t + k) = __builtin_shuffle(ab, cd, four_int{0, 1, 4, 5});
-                *(four_loose*)(t + K + k) = __builtin_shuffle(ab, cd, four_int{2, 3, 6, 7});
-                *(four_loose*)(t + 2 * K + k) = __builtin_shuffle(ba, dc, four_int{0, 1, 4, 5});
-                *(four_loose*)(t + 3 * K + k) = __builtin_shuffle(ba, dc, four_int{2, 3, 6, 7});
-            }
-        }
-        for (; k < K; ++k)
-            for (long l = lane; l < std::min(lane + 4, n); ++l) to[l * K + k] = from[k * stride + l];
-    }
+    long k = 0;
+    if (n >= W)
+        for (; k + 4 <= K; k += 4)
+            for (long lane = 0; lane < W; lane += 4) transpose(from + k * stride + lane, stride, to + lane * K + k, K);
+    for (; k < K; ++k)
+        for (long lane = 0; lane < std::min<long>(n, W); ++lane) to[lane * K + k] = from[k * stride + lane];
 }
 
 }  // namespace regen::REGEN_ISA

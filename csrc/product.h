@@ -64,11 +64,11 @@ void tile(const Term* term, int terms, const float* start, long start_stride, fl
         for (int v = 0; v < V; ++v) store(target + r * target_stride + v * W, sum[r][v]);
 }
 
-// target[r * target_stride + column] += sum over k < K of left[k * left_stride + r] * right[k * right_stride + column]:
+// target[r * target_stride + column] = (fresh ? 0 : target) + sum over k < K of left[k * left_stride + r] * right[k * right_stride + column]:
 // R rows of a weight gradient, from K pairs of what was heard and what it did.
 template <int R, int V>
 void gather(const float* left, long left_stride, const float* right, long right_stride, long K, float* target,
-            long target_stride) {
+            long target_stride, bool fresh) {
     vec sum[R][V];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
@@ -90,12 +90,12 @@ void gather(const float* left, long left_stride, const float* right, long right_
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) {
             float* t = target + r * target_stride + v * W;
-            store(t, load(t) + sum[r][v]);
+            store(t, fresh ? sum[r][v] : load(t) + sum[r][v]);
         }
 }
 
 using Tile = void (*)(const Term*, int, const float*, long, float*, long);
-using Gather = void (*)(const float*, long, const float*, long, long, float*, long);
+using Gather = void (*)(const float*, long, const float*, long, long, float*, long, bool);
 
 template <int R, int V>
 constexpr Tile tile_or_none() {

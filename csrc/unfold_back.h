@@ -39,7 +39,7 @@ private:
         if (p.low) sums.pack(Share(sums.panels(), member, team.size));
         else sums.pack_extra(Share(sums.unit_blocks, member, team.size));
         back.pack(member, team.size);
-        gradients.clear(member, team.size);
+        if (!plan.steps) gradients.clear(member, team.size);
         const int rows_apart = how.units ? 1 : team.size, first = how.units ? 0 : member;
         // Panels of the way forward and of the way back must hold the same units for one member.
         const Share parts((sums.unit_blocks + V - 1) / V, how.units ? member : 0, how.units ? team.size : 1);
@@ -70,7 +70,7 @@ private:
                         carry(d_read, at, n, part, first, rows_apart);
             }
             team.meet();
-            gradients.add(chunk, pairs, member, team.size);
+            gradients.add(chunk, pairs, end == plan.steps, member, team.size);
             if (p.dx) inputs(Share(pairs, member, team.size));
             team.meet();
         }

@@ -109,23 +109,25 @@ struct Gradients {
 
     explicit Gradients(const Problem& p) : p(p) {}
 
+    // The members' shares of what no pair will write.
     void clear(int member, int members) {
         const Share share((p.H + p.I) * columns + unit_blocks * D * W, member, members);
         std::fill(wh + share.first, wh + share.last, 0.0f);
     }
 
-    void add(Chunk& chunk, long pairs, int member, int members) {
+    // fresh: nothing has been added yet.
+    void add(Chunk& chunk, long pairs, bool fresh, int member, int members) {
         if (wanted_h && wanted_x && !Cell::apart) {
-            product(chunk, pairs, 0, p.H + p.I, wh, 0, member, members);
+            product(chunk, pairs, 0, p.H + p.I, wh, 0, fresh, member, members);
         } else {
-            if (wanted_h) product(chunk, pairs, 0, p.H, wh, Cell::h_first, member, members);
-            if (wanted_x) product(chunk, pairs, chunk.x_first, p.I, wx, Cell::x_first, member, members);
+            if (wanted_h) product(chunk, pairs, 0, p.H, wh, Cell::h_first, fresh, member, members);
+            if (wanted_x) product(chunk, pairs, chunk.x_first, p.I, wx, Cell::x_first, fresh, member, members);
         }
         const Share share(unit_blocks * D, member, members);
         for (long v = share.first; v < share.last; ++v) {
             vec sum{};
             for (long k = 0; k < pairs; ++k) sum += load(chunk.d(k) + v * W);
-            store(sums + v * W, load(sums + v * W) + sum);
+            store(sums + v * W, fresh ? sum : load(sums + v * W) + sum);
         }
     }
 
@@ -154,8 +156,8 @@ private:
     }
 
     // target (rows, columns) += heard^T d, for the members' share of the rows.
-    void product(Chunk& chunk, long pairs, long first, long rows, float* target, int d_first, int member,
-                 int members) {
+    void product(Chunk& chunk, long pairs, long first, long rows, float* target, int d_first, bool fresh,
+                 int member, int members) {
         constexpr int V = D == 1 ? most_vectors : G;     // neighbouring vectors of d
         constexpr long blocks_beside = V / G;
         const int R = rows_beside(V);
@@ -166,7 +168,7 @@ private:
             for (long top = share.first * R; top < std::min(share.last * R, rows); top += R)
                 gathers[width][std::min<long>(R, rows - top)](chunk.heard(0) + first + top, chunk.heard_stride, d,
                                                               chunk.d_stride, pairs, target + top * columns + block * G * W,
-                                                              columns);
+                                                              columns, fresh);
         }
     }
 };
