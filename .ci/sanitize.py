@@ -8,8 +8,11 @@ import re
 import subprocess
 import sys
 import sysconfig
+from ctypes import addressof, c_float
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -24,33 +27,56 @@ TESTS = [
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0",  # Python and torch keep what they have until the end
     "UBSAN_OPTIONS": "print_stacktrace=1",
+    "PYTHONMALLOC": "malloc",  # every array apart, so that its ends are known
 }
 
 
-def watched() -> int:
-    """Pytest's exit status, with the watched kernels in the place of the others."""
-    import regen
-
+def watched() -> ModuleType:
+    """The watched kernels, in the place of the others."""
     spec = spec_from_file_location("regen._native", MODULE)
     assert spec is not None and spec.loader is not None
-    sys.modules["regen._native"] = regen._native = module_from_spec(spec)
-    spec.loader.exec_module(regen._native)
+    sys.modules["regen._native"] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def tests() -> int:
+    """Pytest's exit status with the watched kernels."""
+    watched()
     return pytest.main(["--capture=sys", "-q", "-p", "no:cacheprovider", *TESTS])
 
 
-def main() -> int:
-    """Start again, with the sanitizer's library and the C++ one before all others."""
-    if not MODULE.exists():
-        print("sanitize: nothing is compiled here, so there is nothing to watch")
-        return 0
-    if not TESTS:
-        print("sanitize: no tests/*/test_native*.py to run")
-        return 0
+def twin() -> int:
+    """The wrong twin: an output of one float too few."""
+    native = watched()
+    B, T, H = 3, 5, 7
+    sizes = {"x": B * T, "weight_ih": H, "weight_hh": H * H, "out": B * T * H - 1, "last": B * H}
+    at = {name: (memory := (c_float * size)(), addressof(memory)) for name, size in sizes.items()}
+    weights = (at["weight_ih"][1], at["weight_hh"][1], 0, 0)
+    settings = (weights, (0,), 0, False, 0, (0,), (0.0,), at["out"][1], (at["last"][1],), 0, False, (), 1)
+    native.Layer("elman_tanh", 1, H, H).forward(B, T, at["x"][1], T, 1, *settings)
+    return 0
+
+
+def again(job: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run `job` of this script with the sanitizer's library and the C++ one loaded before all others."""
     needed = subprocess.run(["ldd", str(MODULE)], capture_output=True, text=True, check=True).stdout
     first = re.findall(r"=> (\S*/lib(?:asan|stdc\+\+)\.so\S*)", needed)
     environment = {**os.environ, **OPTIONS, "LD_PRELOAD": " ".join(first)}
-    return subprocess.run([sys.executable, __file__, "watched"], cwd=ROOT, env=environment).returncode
+    return subprocess.run([sys.executable, __file__, job], cwd=ROOT, env=environment, text=True, **settings)
+
+
+def main() -> int:
+    """The wrong twin must be caught, and the tests must pass."""
+    if not MODULE.exists() or not TESTS:
+        print("sanitize: nothing is compiled here, or there are no tests/*/test_native*.py: nothing to watch")
+        return 0
+    caught = again("twin", capture_output=True).stderr
+    if "AddressSanitizer: heap-buffer-overflow" not in caught:
+        print(f"sanitize: a write past the end of an array went unnoticed\n{caught}")
+        return 1
+    return again("tests").returncode
 
 
 if __name__ == "__main__":
-    sys.exit(watched() if sys.argv[1:] == ["watched"] else main())
+    sys.exit({"twin": twin, "tests": tests}.get(sys.argv[-1], main)())

@@ -1,5 +1,7 @@
 """The compiled kernels (csrc/module.cpp). Pointers are addresses as int, 0 where absent; nothing is checked here."""
 
+from typing import final
+
 def isas() -> list[str]:
     """Instruction sets that are compiled in and run on this processor, best first."""
 
@@ -7,4 +9,69 @@ def isa() -> str:
     """The instruction set in use."""
 
 def use(isa: str) -> None:
-    """Use this instruction set from now on."""
+    """Use this instruction set from now on; ValueError if it is not one of `isas`."""
+
+def sigmoid(x: int, y: int, n: int, /) -> None:
+    """Y = sigmoid(x) for n floats."""
+
+def tanh(x: int, y: int, n: int, /) -> None:
+    """Y = tanh(x) for n floats."""
+
+@final
+class Layer:
+    """A cell with its sizes: P is the width of the output."""
+
+    def __init__(self, cell: str, I: int, H: int, P: int, /) -> None: ...
+    def saved(self, B: int, T: int, zoneout: bool, low: bool, /) -> int:
+        """Floats that `forward` keeps for `backward`."""
+
+    def forward(
+        self,
+        B: int,
+        T: int,
+        x: int,
+        x_stride_b: int,
+        x_stride_t: int,
+        weights: tuple[int, ...],
+        state: tuple[int, ...],
+        lengths: int,
+        reverse: bool,
+        keep: int,
+        zoneout_masks: tuple[int, ...],
+        zoneout: tuple[float, ...],
+        out: int,
+        last: tuple[int, ...],
+        saved: int,
+        low: bool,
+        gates: tuple[int, ...],
+        threads: int,
+        /,
+    ) -> None:
+        """Unfold the cell over time."""
+
+    def backward(
+        self,
+        B: int,
+        T: int,
+        x: int,
+        x_stride_b: int,
+        x_stride_t: int,
+        weights: tuple[int, ...],
+        state: tuple[int, ...],
+        lengths: int,
+        reverse: bool,
+        keep: int,
+        zoneout_masks: tuple[int, ...],
+        zoneout: tuple[float, ...],
+        out: int,
+        saved: int,
+        low: bool,
+        dout: int,
+        dlast: tuple[int, ...],
+        dx: int,
+        dweights: tuple[int, ...],
+        dstate: tuple[int, ...],
+        threads: int,
+        /,
+    ) -> None:
+        """What every input, weight and first state did to the cost."""
