@@ -1,4 +1,5 @@
-// The two activations of every gate, W floats at a time. No intrinsics but min and max, so one source for every instruction set.
+// The two activations of every gate, W floats at a time. No intrinsics
+// but min and max, so one source for every instruction set.
 #pragma once
 
 #include "simd.h"
@@ -48,30 +49,36 @@ REGEN_INLINE vec at_least(vec x, float low) {
 // shifted up by 23 they are the float 2^(k + bias - 127).
 REGEN_INLINE vec power_of_two(vec rounded) { return (vec)((ivec)rounded << 23); }
 
+// Greatest error over all floats where the exact value is a normal number:
+//   sigmoid: at most 2.50 ulp, without fused multiply-add 2.60
+//   tanh: at most 2.86 ulp, without fused multiply-add 3.22
+
 // sigmoid(x) = exp(x) / (1 + exp(x)) = 2^k (a + q) / (2^k (a + q) + (a - q)).
+// Exactly 1 from 17.4 on; below -87.34, where it is less than 2^-126, a subnormal number or 0.
 REGEN_INLINE vec sigmoid(vec x) {
     constexpr float round = 0x1.8p23f + 127;
-    x = at_least(at_most(x, 30), -88);           // beyond: exactly 1, and 2^-127, which comes out as 0
+    x = at_least(at_most(x, 30), -88);           // k = -127 at the low end, and 2^-127 comes out as 0
     const vec rounded = x * 0x1.715476p0f + round;
     const vec k = rounded - round;
     const vec r = x - k * 0x1.62e4p-1f - k * 0x1.7f7d1cp-20f;       // ln 2 in two parts; k times the first is exact
     const vec z = r * r;
-    const vec a = z * 12.0150467f + 120.180742f, q = r * (z + 60.0903709f);
+    const vec a = z * 12.0158138f + 120.189781f, q = r * (z + 60.0948906f);
     const vec n = (a + q) * power_of_two(rounded);
     return n / (n + (a - q));
 }
 
-// tanh(x) = m / (m + 2),  m = exp(2 |x|) - 1 = (2^k - 1) (a + q) / (a - q) + 2 q / (a - q),  and then the sign of x.
-// Nothing cancels near 0, and the quotient never exceeds 1.
+// tanh(|x|) = (exp(2 |x|) - 1) / (exp(2 |x|) + 1) = (t + q) / (t + a),  t = (2^k - 1) / 2 (a + q);  then the sign of x.
+// Nothing cancels near 0, where k = t = 0, and q <= a keeps it from exceeding 1. Odd bit for bit;
+// -0 and subnormal numbers return themselves; exactly 1 from 9.011 on.
 REGEN_INLINE vec tanh(vec x) {
     constexpr float round = 0x1.8p23f + 126;
-    const vec u = at_most((vec)((ivec)x & 0x7fffffff), 10);         // beyond 9.02 tanh rounds to 1
+    const vec u = at_most((vec)((ivec)x & INT32_MAX), 10);
     const vec rounded = u * 0x1.715476p1f + round;
     const vec r = u - (rounded - round) * 0x1.62e43p-2f;            // half of the r above: a and q are scaled to it
     const vec z = r * r;
-    const vec a = z * 6.00752335f + 15.0225928f, q = r * (z + 15.0225928f);
-    const vec m = (power_of_two(rounded) - 0.5f) * (a + q) + q;
-    const vec y = m / (m + (a - q));
+    const vec a = z * 6.00756693f + 15.022706f, q = r * (z + 15.022706f);
+    const vec t = (power_of_two(rounded) - 0.5f) * (a + q);
+    const vec y = (t + q) / (t + a);
     return (vec)((ivec)y | ((ivec)x & INT32_MIN));
 }
 
