@@ -157,6 +157,7 @@ void elementwise(Address x, Address y, long n) {
 }  // namespace
 
 NB_MODULE(_native, m) {
+    nb::set_leak_warnings(false);  // layers live as long as Python: what is left at its end is no mistake
     m.doc() = "regen's compiled kernels.";
     m.def("isas", &isas, "Instruction sets that are compiled in and run on this processor, best first.");
     m.def("isa", [] { return std::string(chosen.load()->isa); }, "The instruction set in use.");
