@@ -6,57 +6,73 @@ import torch
 from torch import Tensor
 
 from regen.cells import Cell, Parameters, State
-from regen.kernels._unfold import Ask, Slots, plain, rows
+from regen.kernels._unfold import Ask, Form, Slots, form, plain, rows
 
 
 def fitted(
     ask: Ask, x: Tensor, params: Parameters, state: Sequence[Tensor]
-) -> tuple[Ask, Tensor, Slots, State]:
+) -> tuple[Form, Ask, Tensor, Slots, State]:
     """The same, laid out as the kernels read them; refused in words where they do not fit each other.
 
     x : (B, T, I). state : (B, size) each, or () for zeros.
     """
-    cell = ask.cell
-    if x.ndim != 3 or x.shape[1] == 0:
-        raise ValueError(f"x has shape {tuple(x.shape)}; the native kernels read (B, T, I) with T >= 1.")
-    slots = weights(cell, params, x.shape[2])
-    B, T, _ = x.shape
-    sizes = cell.state_sizes(params["weight_ih"].shape[0] // len(cell.gates))
-    if len(state) not in (0, len(sizes)):
-        raise ValueError(f"state has {len(state)} tensors; {cell} has {', '.join(cell.states)}.")
+    cell, shape = ask.cell, x.shape
+    if len(shape) != 3 or shape[1] == 0:
+        raise ValueError(f"x has shape {tuple(shape)}; the native kernels read (B, T, I) with T >= 1.")
+    form = formed(cell, params, shape[2])
+    slots = weights(form, cell, params)
+    x = rows(tensor("x", x, shape, as_is=True))
     if state:
+        if len(state) != len(form.sizes):
+            raise ValueError(f"state has {len(state)} tensors; {cell} has {', '.join(cell.states)}.")
         state = [
-            tensor(f"state {name}", s, (B, n)) for name, s, n in zip(cell.states, state, sizes, strict=True)
+            tensor(f"state {name}", s, (shape[0], size))
+            for name, s, size in zip(cell.states, state, form.sizes, strict=True)
         ]
-    _, lengths, reverse, keep, masks, zones, gates, low = ask
+    if len(ask.zones) != len(form.sizes) or len(ask.masks) != len(form.sizes):
+        raise ValueError(f"zoneout has {len(ask.zones)} entries; {cell} has {', '.join(cell.states)}.")
+    if ask.lengths is not None or ask.keep is not None or any(mask is not None for mask in ask.masks):
+        ask = _noise(ask, form, shape[0], shape[1])
+    return form, ask, x, slots, tuple(state)
+
+
+def formed(cell: Cell, params: Parameters, I: int) -> Form:  # noqa: E741
+    """The cell with the sizes that its parameters tell."""
+    rows, G = params["weight_ih"].shape[0] if params["weight_ih"].ndim else 0, len(cell.gates)
+    if rows == 0 or rows % G:
+        raise ValueError(
+            f"weight_ih has shape {tuple(params['weight_ih'].shape)}; {cell} expects ({G}*H, I)."
+        )
+    return form(cell, I, rows // G)
+
+
+def weights(form: Form, cell: Cell, params: Parameters) -> Slots:
+    """The parameters in the order of ``cell.shapes``."""
+    slots: list[Tensor | None] = []
+    for name, shape in form.slots:
+        weight = params.get(name)
+        if weight is None:
+            if not name.startswith("bias"):
+                raise ValueError(f"{name} is missing; {cell} needs it, of shape {shape}.")
+            slots.append(None)
+        else:
+            slots.append(tensor(name, weight, shape))
+    return tuple(slots)
+
+
+def _noise(ask: Ask, form: Form, B: int, T: int) -> Ask:
+    cell, lengths, reverse, keep, masks, zones, gates, low = ask
     if lengths is not None:
         lengths = _lengths(lengths, B)
     if keep is not None:
-        keep = tensor("keep", keep, (B, sizes[0]))
-    if not len(masks) == len(zones) == len(sizes):
-        raise ValueError(f"zoneout has {len(zones)} entries; {cell} has the states {', '.join(cell.states)}.")
+        keep = tensor("keep", keep, (B, form.sizes[0]))
     masks = tuple(
         [
             None if mask is None else tensor(f"zoneout of {name}", mask, (B, T, size))
-            for name, mask, size in zip(cell.states, masks, sizes, strict=True)
+            for name, mask, size in zip(cell.states, masks, form.sizes, strict=True)
         ]
     )
-    ask = Ask(cell, lengths, reverse, keep, masks, zones, gates, low)
-    return ask, rows(tensor("x", x, x.shape, as_is=True)), slots, tuple(state)
-
-
-def weights(cell: Cell, params: Parameters, I: int) -> Slots:  # noqa: E741
-    """The parameters in the order of ``cell.shapes``, for I input features."""
-    W, G = params["weight_ih"], len(cell.gates)
-    if W.ndim != 2 or W.shape[0] == 0 or W.shape[0] % G:
-        raise ValueError(f"weight_ih has shape {tuple(W.shape)}; {cell} expects ({G}*H, I).")
-    slots: list[Tensor | None] = []
-    for name, shape in cell.shapes(I, W.shape[0] // G).items():
-        weight = params.get(name)
-        if weight is None and not name.startswith("bias"):
-            raise ValueError(f"{name} is missing; {cell} needs it, of shape {shape}.")
-        slots.append(None if weight is None else tensor(name, weight, shape))
-    return tuple(slots)
+    return Ask(cell, lengths, reverse, keep, masks, zones, gates, low)
 
 
 def valid(lengths: Tensor | None, T: int) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.kernels import _fit, _unfold
-from regen.kernels._unfold import Ask, Slots, Told
+from regen.kernels._unfold import Ask, Form, Slots, Told
 
 _LIBRARY: Any = torch.library.Library("regen", "DEF")  # type: ignore[no-untyped-call]
 # `present` says for each of the cell's parameters whether `weights` has it; `state` is empty for zeros; `zones` has
@@ -73,34 +73,30 @@ def _cell(word: str) -> Cell:
     return known[name](option)  # type: ignore[call-arg]
 
 
-def _fitted(*what: Any) -> tuple[Ask, Tensor, Slots, tuple[Tensor, ...]]:
+def _fitted(*what: Any) -> tuple[Form, Ask, Tensor, Slots, tuple[Tensor, ...]]:
     """As `_read`, checked again: an operator may be called by anyone."""
     ask, x, slots, state = _read(*what)
     params = {name: w for name, w in zip(_unfold.names(ask.cell), slots, strict=True) if w is not None}
-    ask, x, slots, state = _fit.fitted(ask, x, params, state)
+    form, ask, x, slots, state = _fit.fitted(ask, x, params, state)
     _fit.valid(ask.lengths, x.shape[1])
-    return ask, x, slots, state
-
-
-def _sizes(ask: Ask, weights: Slots) -> tuple[int, tuple[int, ...]]:
-    H = weights[0].shape[0] // len(ask.cell.gates)  # type: ignore[union-attr]
-    return H, ask.cell.state_sizes(H)
+    return form, ask, x, slots, state
 
 
 def _forward(*args: Any) -> list[Tensor]:
     *what, save = args
-    ask, x, weights, state = _fitted(*what)
-    told = _unfold.forward(ask, x, weights, state, save)
+    form, ask, x, weights, state = _fitted(*what)
+    told = _unfold.forward(form, ask, x, weights, state, save)
     return [told.output, *told.last, *told.gates, x.new_empty(0) if told.saved is None else told.saved]
 
 
 def _forward_fake(*args: Any) -> list[Tensor]:
     *what, save = args
     ask, x, weights, _ = _read(*what)
-    (H, sizes), (B, T, I) = _sizes(ask, weights), x.shape  # noqa: E741
+    (B, T, I), H = x.shape, weights[0].shape[0] // len(ask.cell.gates)  # type: ignore[union-attr]  # noqa: E741
+    sizes = ask.cell.state_sizes(H)
     count: Any = 0
     if save and all(isinstance(size, int) for size in (B, T, I, H)):
-        count = _unfold.saved(ask, B, T, I, H)
+        count = _unfold.kept(_unfold.form(ask.cell, I, H), ask, B, T)
     elif save:
         count = torch.library.get_ctx().new_dynamic_size()
     told = [(B, T, sizes[0]), *((B, size) for size in sizes)]
@@ -110,19 +106,15 @@ def _forward_fake(*args: Any) -> list[Tensor]:
 
 def _backward(*args: Any) -> list[Tensor]:
     *what, output, saved, grads, wanted = args
-    ask, x, weights, state = _fitted(*what)
-    (H, sizes), (B, T, I) = _sizes(ask, weights), x.shape  # noqa: E741
-    shapes = [(B, T, sizes[0]), *((B, size) for size in sizes)]
-    for grad, shape in zip(grads, shapes, strict=True):
+    form, ask, x, weights, state = _fitted(*what)
+    (B, T, _), sizes = x.shape, form.sizes
+    output = _fit.tensor("output", output, (B, T, sizes[0]))
+    saved = _fit.tensor("saved", saved, (_unfold.kept(form, ask, B, T),))
+    for grad, shape in zip(grads, ((B, T, sizes[0]), *((B, size) for size in sizes)), strict=True):
         if grad is not None:
             _fit.tensor("a gradient", grad, shape, as_is=True)
-    told = Told(
-        _fit.tensor("output", output, shapes[0]),
-        (),
-        (),
-        _fit.tensor("saved", saved, (_unfold.saved(ask, B, T, I, H),)),
-    )
-    found = _unfold.backward(ask, x, weights, state, told, tuple(grads), _spread(what[4], wanted))
+    told = Told(output, (), (), saved)
+    found = _unfold.backward(form, ask, x, weights, state, told, tuple(grads), _spread(what[4], wanted))
     return [grad for grad in found if grad is not None]
 
 

@@ -4,6 +4,7 @@ What arrives here has passed the checks of `native.run`: addresses are taken of 
 sizes are those of the cell.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,6 +18,7 @@ Slots: TypeAlias = tuple[Tensor | None, ...]
 """One place for each of the cell's parameters, in the order of ``cell.shapes``; None is a bias left out."""
 
 _CPU = torch.device("cpu")
+_ALONE = (None, None)  # of a cell's states, at most two
 _TOLD: dict[type[Cell], tuple[str, ...]] = {
     LSTM: ("i", "f", "g", "o", "c"),
     GRU: ("r", "z", "n"),
@@ -69,41 +71,54 @@ def told_gates(cell: Cell) -> tuple[str, ...]:
     return _TOLD.get(type(cell), ())
 
 
+class Form(NamedTuple):
+    """A cell with its sizes: what every call needs to know of it."""
+
+    layer: Any
+    """The compiled one."""
+    slots: tuple[tuple[str, tuple[int, ...]], ...]
+    """Name and shape of each parameter."""
+    sizes: tuple[int, ...]
+    """Width of each state."""
+    H: int
+
+
 @lru_cache(maxsize=4096)
-def layer(cell: Cell, I: int, H: int) -> Any:  # noqa: E741
-    """The compiled layer for I input features and H hidden units."""
+def form(cell: Cell, I: int, H: int) -> Form:  # noqa: E741
+    """`cell` for I input features and H hidden units."""
     assert _compiled.native is not None
-    return _compiled.native.Layer(kind(cell), I, H, cell.state_sizes(H)[0])
+    sizes = cell.state_sizes(H)
+    layer = _compiled.native.Layer(kind(cell), I, H, sizes[0])
+    return Form(layer, tuple(cell.shapes(I, H).items()), sizes, H)
 
 
-def saved(ask: Ask, B: int, T: int, I: int, H: int) -> int:  # noqa: E741
+def kept(form: Form, ask: Ask, B: int, T: int) -> int:
     """How many numbers `forward` keeps for `backward`."""
-    zoned = any(ask.zones) or any(mask is not None for mask in ask.masks)
-    return int(layer(ask.cell, I, H).saved(B, T, zoned, ask.low))
+    zoned = ask.masks != _ALONE[: len(ask.masks)] or any(ask.zones)
+    return int(form.layer.saved(B, T, zoned, ask.low))
 
 
-def forward(ask: Ask, x: Tensor, weights: Slots, state: tuple[Tensor, ...], save: bool) -> Told:
+def forward(form: Form, ask: Ask, x: Tensor, weights: Slots, state: tuple[Tensor, ...], save: bool) -> Told:
     """Run over time; `save` keeps what `backward` needs.
 
     x : (B, T, I), last dimension contiguous. state : (B, size) each, or () for zeros.
     """
-    B, T, I = x.shape  # noqa: E741
-    H = weights[0].shape[0] // len(ask.cell.gates)  # type: ignore[union-attr]
-    sizes = ask.cell.state_sizes(H)
-    run = layer(ask.cell, I, H)
-    output = _empty(B, T, sizes[0])
-    last = tuple([_empty(B, size) for size in sizes])
-    gates = tuple([_empty(B, T, H) for _ in told_gates(ask.cell)]) if ask.gates else ()
-    kept = _empty(saved(ask, B, T, I, H)) if save else None
-    run.forward(
-        B, T, x.data_ptr(), x.stride(0), x.stride(1), _at(weights), _at(state or (None,) * len(sizes)), *_noise(ask),
-        output.data_ptr(), _at(last), kept.data_ptr() if kept is not None else 0, ask.low, _at(gates),
+    layer, _, sizes, H = form
+    B, T, _ = x.shape
+    output = _empty((B, T, sizes[0]))
+    last = tuple([_empty((B, size)) for size in sizes])
+    gates = tuple([_empty((B, T, H)) for _ in told_gates(ask.cell)]) if ask.gates else ()
+    saved = _empty((kept(form, ask, B, T),)) if save else None
+    layer.forward(
+        B, T, x.data_ptr(), x.stride(0), x.stride(1), _at(weights), _at(state or _ALONE[: len(sizes)]), *_noise(ask),
+        output.data_ptr(), _at(last), 0 if saved is None else saved.data_ptr(), ask.low, _at(gates),
         torch.get_num_threads(),
     )  # fmt: skip
-    return Told(output, last, gates, kept)
+    return Told(output, last, gates, saved)
 
 
 def backward(
+    form: Form,
     ask: Ask,
     x: Tensor,
     weights: Slots,
@@ -116,22 +131,21 @@ def backward(
 
     grads : (B, T, P) to the output and (B, size) to each last state; None is zeros.
     """
-    B, T, I = x.shape  # noqa: E741
-    H = weights[0].shape[0] // len(ask.cell.gates)  # type: ignore[union-attr]
-    leaves = (x, *weights, *state)
+    B, T, _ = x.shape
+    n, states = len(weights), len(form.sizes)
+    leaves = (x, *weights, *(state or _ALONE[:states]))
+    wanted = wanted if state else (*wanted, *[False] * states)
     found = [
-        _empty(*t.shape) if t is not None and want else None for t, want in zip(leaves, wanted, strict=True)
+        _empty(t.shape) if t is not None and want else None for t, want in zip(leaves, wanted, strict=True)
     ]
     dense = [None if grad is None else plain(grad) for grad in grads]
-    to, n = _at(tuple(found)), len(weights)
-    none = (0,) * (len(grads) - 1)
-    layer(ask.cell, I, H).backward(
-        B, T, x.data_ptr(), x.stride(0), x.stride(1), _at(weights), _at(state) or none, *_noise(ask),
-        told.output.data_ptr(), told.saved.data_ptr(), ask.low,  # type: ignore[union-attr]
-        0 if dense[0] is None else dense[0].data_ptr(), _at(tuple(dense[1:])),
-        to[0], to[1 : n + 1], to[n + 1 :] or none, torch.get_num_threads(),
+    to, heard = _at(found), _at(dense)
+    form.layer.backward(
+        B, T, x.data_ptr(), x.stride(0), x.stride(1), _at(weights), _at(leaves[n + 1 :]), *_noise(ask),
+        told.output.data_ptr(), told.saved.data_ptr(), ask.low, heard[0], heard[1:],  # type: ignore[union-attr]
+        to[0], to[1 : n + 1], to[n + 1 :], torch.get_num_threads(),
     )  # fmt: skip
-    return found
+    return found[: n + 1 + len(state)]
 
 
 def through_reference(
@@ -188,47 +202,47 @@ def rows(x: Tensor) -> Tensor:
 
 
 class Unfold(torch.autograd.Function):
-    """Eager autograd. ``apply(ask, x, *weights, *state)`` returns the output, last states and gates, flat."""
+    """Eager autograd. ``apply(form, ask, x, *weights, *state)`` gives the output, last states and gates, flat."""
 
     @staticmethod
-    def forward(ctx: Any, ask: Ask, n: int, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, ...]:
-        """Run, and keep what `backward` reads; n weights come first in `rest`, then the states."""
-        weights, state = rest[:n], rest[n:]
-        told = forward(ask, x, weights, state, True)  # type: ignore[arg-type]
+    def forward(ctx: Any, form: Form, ask: Ask, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, ...]:
+        """Run, and keep what `backward` reads; the weights come first in `rest`, then the states."""
+        n = len(form.slots)
+        output, last, gates, saved = forward(form, ask, x, rest[:n], rest[n:], True)  # type: ignore[arg-type]
         ctx.set_materialize_grads(False)
         # Lengths and masks too, so that changing them before the backward pass is an error, not a wrong address.
-        ctx.save_for_backward(told.output, told.saved, ask.lengths, ask.keep, *ask.masks, x, *rest)
-        ctx.ask, ctx.n = ask, n
-        return (told.output, *told.last, *told.gates)
+        ctx.save_for_backward(output, saved, ask.lengths, ask.keep, *ask.masks, x, *rest)
+        ctx.form, ctx.ask = form, ask
+        return (output, *last, *gates)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """The kernel's gradients, or those of the equations where the kernel has none."""
-        ask, n = ctx.ask, ctx.n
-        states = len(ask.zones)
-        output, saved, *rest = ctx.saved_tensors
-        x, *rest = rest[2 + states :]
-        weights, state, wanted = tuple(rest[:n]), tuple(rest[n:]), ctx.needs_input_grad[2:]
-        if torch.is_grad_enabled() or any(grad is not None for grad in grads[1 + states :]):
-            return None, None, *through_reference(ask, x, weights, state, grads, wanted)
+        form, ask = ctx.form, ctx.ask
+        n, states = len(form.slots), len(form.sizes)
+        kept = ctx.saved_tensors
+        output, saved, x, rest = kept[0], kept[1], kept[4 + states], kept[5 + states :]
+        wanted = ctx.needs_input_grad[2:]
+        if torch.is_grad_enabled() or (ask.gates and any(grad is not None for grad in grads[1 + states :])):
+            return None, None, *through_reference(ask, x, rest[:n], rest[n:], grads, wanted)
         told = Told(output, (), (), saved)
-        return None, None, *backward(ask, x, weights, state, told, grads[: 1 + states], wanted)
+        return None, None, *backward(form, ask, x, rest[:n], rest[n:], told, grads[: 1 + states], wanted)
 
 
-def _empty(*shape: int) -> Tensor:
+def _empty(shape: Sequence[int]) -> Tensor:
     return torch.empty(shape, dtype=torch.float32, device=_CPU)
 
 
-def _at(tensors: Slots) -> tuple[int, ...]:
+def _at(tensors: Sequence[Tensor | None]) -> tuple[int, ...]:
     return tuple([0 if t is None else t.data_ptr() for t in tensors])
 
 
 def _noise(ask: Ask) -> tuple[int, bool, int, tuple[int, ...], tuple[float, ...]]:
-    lengths, keep = ask.lengths, ask.keep
+    _, lengths, reverse, keep, masks, zones, _, _ = ask
     return (
         0 if lengths is None else lengths.data_ptr(),
-        ask.reverse,
+        reverse,
         0 if keep is None else keep.data_ptr(),
-        _at(ask.masks),
-        ask.zones,
+        _at(masks),
+        zones,
     )

@@ -18,7 +18,8 @@ from regen.kernels import _compiled, _fit, _operators, _unfold, reference
 from regen.kernels._unfold import Ask
 from regen.kernels.reference import Result
 
-_PLAIN = (Tensor, nn.Parameter)
+_PLAIN = {Tensor, nn.Parameter}
+_NO_MASKS, _NO_ZONES = (None, None), (0.0, 0.0)  # of at most two states
 _MEMORY = ("normal", "low")
 
 
@@ -27,7 +28,7 @@ def unable(cell: Cell, x: Tensor, keep: object = None, zoneout: object = None) -
 
     x : (B, T, I) inputs, or the data of a packed sequence.
     """
-    if _compiled.native is None or "Layer" not in vars(_compiled.native):
+    if _compiled.native is None:
         return f"native is missing: {_compiled.why_missing}"
     if not _unfold.kind(cell):
         projected = isinstance(cell, LSTM) and cell.proj_size
@@ -38,9 +39,10 @@ def unable(cell: Cell, x: Tensor, keep: object = None, zoneout: object = None) -
     if not x.is_cpu or x.layout is not torch.strided:
         where = x.device.type if not x.is_cpu else x.layout
         return f"the native kernels read dense tensors on the CPU and x is {where}"
-    noise = (keep, *zoneout) if isinstance(zoneout, Sequence) else (keep,)
-    if any(isinstance(mask, Tensor) and mask.requires_grad for mask in noise):
-        return "the native kernels give no gradient to keep and zoneout"
+    if keep is not None or zoneout is not None:
+        noise = (keep, *zoneout) if isinstance(zoneout, Sequence) else (keep,)
+        if any(isinstance(mask, Tensor) and mask.requires_grad for mask in noise):
+            return "the native kernels give no gradient to keep and zoneout"
     return untraced()
 
 
@@ -77,21 +79,20 @@ def run(
         raise ValueError(f"memory must be 'normal' or 'low'. Got {memory!r} instead.")
     if x.shape[:1] == (0,):
         return reference.run(cell, params, x, state, reverse=reverse, gates=gates)
-    zones = [0.0] * len(cell.states) if zoneout is None else zoneout
-    masks = tuple([z if isinstance(z, Tensor) and z.ndim else None for z in zones])
-    numbers = tuple([0.0 if mask is not None else float(z) for mask, z in zip(masks, zones, strict=True)])
+    masks, numbers = _zones(cell, zoneout)
     ask = Ask(cell, lengths, reverse, keep, masks, numbers, gates, memory == "low")
     start = () if state is None else state
     if _described(x, params):  # the operator checks what it is given when it is run
         slots = tuple([params.get(name) for name in _unfold.names(cell)])
         flat = tuple(_operators.unfold(ask, x, slots, start, _learns(x, params, start)))
     else:
-        ask, x, slots, start = _fit.fitted(ask, x, params, start)
-        _fit.valid(ask.lengths, x.shape[1])
+        form, ask, x, slots, start = _fit.fitted(ask, x, params, start)
+        if lengths is not None:
+            _fit.valid(ask.lengths, x.shape[1])
         if _learns(x, params, start):
-            flat = _unfold.Unfold.apply(ask, len(slots), x, *slots, *start)  # type: ignore[no-untyped-call]
+            flat = _unfold.Unfold.apply(form, ask, x, *slots, *start)  # type: ignore[no-untyped-call]
         else:
-            output, last, told, _ = _unfold.forward(ask, x, slots, start, False)
+            output, last, told, _ = _unfold.forward(form, ask, x, slots, start, False)
             flat = (output, *last, *told)
     n = 1 + len(numbers)
     named = dict(zip(_unfold.told_gates(cell), flat[n:], strict=True)) if gates else {}
@@ -103,10 +104,9 @@ def stepper(cell: Cell, params: Parameters, batch: int) -> Any:
 
     params : as `run` takes them; what they are now is what is kept.
     """
-    I = params["weight_ih"].shape[1]  # noqa: E741
-    weights = _fit.weights(cell, params, I)
-    H = params["weight_ih"].shape[0] // len(cell.gates)
-    return _unfold.layer(cell, I, H).stepper(batch, tuple(0 if w is None else w.data_ptr() for w in weights))
+    form = _fit.formed(cell, params, params["weight_ih"].shape[-1])
+    weights = _fit.weights(form, cell, params)
+    return form.layer.stepper(batch, tuple(0 if w is None else w.data_ptr() for w in weights))
 
 
 def told(cell: Cell) -> str:
@@ -132,7 +132,18 @@ def _learns(x: Tensor, params: Mapping[str, Tensor], state: State) -> bool:
     """Whether a backward pass may come."""
     if not torch.is_grad_enabled():
         return False
-    return x.requires_grad or any([t.requires_grad for t in (*params.values(), *state)])  # noqa: C419
+    return x.requires_grad or any(t.requires_grad for t in (*params.values(), *state))
+
+
+def _zones(
+    cell: Cell, zoneout: Sequence[Tensor | float] | None
+) -> tuple[tuple[Tensor | None, ...], tuple[float, ...]]:
+    """Zoneout as masks and numbers, one of the two for each state."""
+    if zoneout is None:
+        n = len(cell.states)
+        return _NO_MASKS[:n], _NO_ZONES[:n]
+    masks = tuple([z if isinstance(z, Tensor) and z.ndim else None for z in zoneout])
+    return masks, tuple([0.0 if m is not None else float(z) for m, z in zip(masks, zoneout, strict=True)])
 
 
 def _described(x: Tensor, params: Mapping[str, Tensor]) -> bool:
@@ -142,5 +153,5 @@ def _described(x: Tensor, params: Mapping[str, Tensor]) -> bool:
         or torch._C._is_tracing()
         or torch._C._len_torch_dispatch_stack() > 0
         or type(x) not in _PLAIN
-        or any(type(w) not in _PLAIN for w in params.values())
+        or not _PLAIN.issuperset(map(type, params.values()))
     )

@@ -217,8 +217,8 @@ class Recurrent(nn.Module, ABC):
         return Result(fused.unpack(output, x.shape[1]), last, {})
 
     def _choose(self, x: Tensor, lengths: Tensor | None, gates: bool) -> Run:
-        keep = self.recurrent_dropout if self.training and self.recurrent_dropout else None
-        zoneout = self.zoneout if any(self._zones()) else None
+        keep = self.recurrent_dropout if self.recurrent_dropout and self.training else None
+        zoneout = self.zoneout if self.zoneout and any(self._zones()) else None
         run, told = choose(self.backend, self.cell, x, lengths, keep, zoneout, gates)
         if told != self.backend_:
             self.backend_ = told
@@ -243,11 +243,12 @@ class Recurrent(nn.Module, ABC):
             if k and k % D == 0:
                 x = F.dropout(self._side_by_side(done[-D:]), self.dropout, self.training)
             before = None if state is None else tuple([s[k] for s in state])
-            noise = {"keep": self._keep(x), "zoneout": self._zone_masks(x)}
+            keep = self._keep(x) if self.recurrent_dropout and self.training else None
+            zoneout = self._zone_masks(x) if self.zoneout else None
             done.append(
                 run(
-                    self.cell, params, x, before,
-                    lengths=lengths, reverse=k % D == 1, gates=gates, **noise, **memory,
+                    self.cell, params, x, before, lengths=lengths, reverse=k % D == 1, keep=keep,
+                    zoneout=zoneout, gates=gates, **memory,
                 )
             )  # fmt: skip
         last = tuple([_piled(states) for states in zip(*[result.state for result in done], strict=True)])
@@ -265,10 +266,8 @@ class Recurrent(nn.Module, ABC):
             for names in self._names
         ]
 
-    def _keep(self, x: Tensor) -> Tensor | None:
+    def _keep(self, x: Tensor) -> Tensor:
         """One mask for all steps, scaled so that the expectation is 1 (Gal & Ghahramani 2016)."""
-        if not (self.training and self.recurrent_dropout):
-            return None
         return F.dropout(x.new_ones((x.shape[0], self.output_size)), self.recurrent_dropout)
 
     def _zones(self) -> tuple[float, ...]:
