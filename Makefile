@@ -4,8 +4,8 @@ python := .venv/bin/python
 quality := $(wildcard benchmarks/quality_*.py)
 speed := $(filter-out $(quality),$(wildcard benchmarks/*.py))
 
-.PHONY: help demo test test-slow pytest lint style types layers wheel native sanitize bench bench-quality freeze clean \
-	installed installed-dev
+.PHONY: help demo test test-slow pytest lint style types layers wheel native sanitize bench bench-quality \
+	bench-peers freeze clean installed installed-dev
 .NOTPARALLEL:
 
 help:           ## this list
@@ -49,6 +49,9 @@ bench: installed-dev native           ## every speed in the README, into benchma
 
 bench-quality: installed-dev native           ## every accuracy in the README, into benchmarks/results/
 	@set -e; for script in $(quality); do echo "== $$script"; $(python) "$$script"; done
+
+bench-peers: installed-dev native           ## whole fits beside skorch, Darts, NeuralForecast and Keras, which it installs
+	$(python) benchmarks/peers/compare.py
 
 freeze: installed-dev           ## accept the public names and command-line flags as they are now
 	$(python) tests/contracts/freeze.py --write
