@@ -1,0 +1,110 @@
+"""Threads of the compiled kernels: how many, whose, and what happens to them in a child process."""
+
+import os
+import threading
+
+import pytest
+import torch
+
+from regen import nn
+from regen.kernels import _compiled
+
+pytestmark = pytest.mark.skipif(_compiled.native is None, reason=_compiled.why_missing)
+
+
+@pytest.fixture
+def two_threads():
+    """Two threads for torch, and afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def trained(cell: str, B: int, T: int, I: int, H: int) -> list[torch.Tensor]:  # noqa: E741
+    """Outputs and all gradients of one pass."""
+    torch.manual_seed(0)
+    kind = {"lstm": nn.LSTM, "gru": nn.GRU, "elman": nn.RNN}[cell]
+    net = kind(I, H, batch_first=True, init="torch", backend="native")
+    x = torch.randn(B, T, I, requires_grad=True)
+    output, _ = net(x)
+    output.square().sum().backward()
+    return [output.detach(), x.grad, *[p.grad for p in net.parameters()]]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "elman"])
+@pytest.mark.parametrize("B", [1, 3, 33], ids="B={}".format)
+def test_the_number_of_threads_does_not_change_a_bit(two_threads, cell, B):
+    """Rows are shared in a large batch, hidden units in a small one; the sums are the same."""
+    by_two = trained(cell, B, 40, 5, 300)
+    torch.set_num_threads(1)
+    by_one = trained(cell, B, 40, 5, 300)
+    assert all(map(torch.equal, by_one, by_two))
+
+
+def test_a_child_made_by_fork_computes_alone(two_threads):
+    """The pool's threads are not copied by fork; a child that waited for them would hang, as torch's own sums do."""
+    net = nn.LSTM(5, 128, batch_first=True, init="torch", backend="native")
+    x = torch.randn(16, 40, 5)
+    wanted, _ = net(x)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            got, _ = net(x)
+            os.write(writer, b"same" if got.tolist() == wanted.tolist() else b"else")
+        finally:
+            os._exit(0)
+    os.close(writer)
+    waiter = threading.Timer(60, os.kill, (child, 9))
+    waiter.start()
+    told = os.read(reader, 4)
+    waiter.cancel()
+    os.waitpid(child, 0)
+    os.close(reader)
+    assert told == b"same"
+
+
+def test_python_threads_run_side_by_side(two_threads):
+    """Several Python threads get what one gets, and the interpreter is free while a kernel runs."""
+    wanted = trained_without_seed(0)
+    found: dict[int, list[torch.Tensor]] = {}
+    threads = [
+        threading.Thread(target=lambda k=k: found.update({k: trained_without_seed(0)})) for k in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(found) == 4
+    assert all(all(map(torch.equal, wanted, got)) for got in found.values())
+
+
+def trained_without_seed(seed: int) -> list[torch.Tensor]:
+    """As `trained`, with a generator of its own, for threads share torch's."""
+    generator = torch.Generator().manual_seed(seed)
+    net = nn.LSTM(4, 96, batch_first=True, init="torch", backend="native")
+    net.reset_parameters(generator)
+    x = torch.randn(24, 50, 4, generator=generator)
+    output, _ = net(x)
+    output.square().sum().backward()
+    return [output.detach(), *[p.grad for p in net.parameters()]]
+
+
+def test_a_kernel_leaves_the_interpreter_free(two_threads):
+    """Another Python thread counts on while a long kernel runs."""
+    net = nn.LSTM(8, 256, batch_first=True, backend="native")
+    x = torch.randn(64, 200, 8)
+    done, counted = threading.Event(), 0
+
+    def run() -> None:
+        with torch.no_grad():
+            net(x)
+        done.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not done.wait(0.001):
+        counted += 1
+    thread.join(60)
+    assert counted > 3
