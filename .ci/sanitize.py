@@ -21,7 +21,7 @@ SOABI = sysconfig.get_config_var("SOABI")
 MODULE = ROOT / "build/sanitize" / SOABI / f"_native.{SOABI}.so"
 TESTS = [
     str(path.relative_to(ROOT))
-    for path in sorted(ROOT.glob("tests/*/test_native*.py"))
+    for path in sorted({*ROOT.glob("tests/native/test_*.py"), *ROOT.glob("tests/*/test_native*.py")})
     if path.name != "test_native_build.py"  # it starts compilers, and calls no kernel
 ]
 OPTIONS = {
@@ -69,7 +69,7 @@ def again(job: str, **settings: Any) -> subprocess.CompletedProcess[str]:
 def main() -> int:
     """The wrong twin must be caught, and the tests must pass."""
     if not MODULE.exists() or not TESTS:
-        print("sanitize: nothing is compiled here, or there are no tests/*/test_native*.py: nothing to watch")
+        print("sanitize: nothing is compiled here, or there are no tests/native: nothing to watch")
         return 0
     caught = again("twin", capture_output=True).stderr
     if "AddressSanitizer: heap-buffer-overflow" not in caught:
