@@ -6,8 +6,10 @@
 #include "diagonal.h"
 #include "elman.h"
 #include "gru.h"
+#include "jordan.h"
 #include "lstm.h"
 #include "stepper.h"
+#include "two_products.h"
 #include "unfold.h"
 #include "unfold_back.h"
 
@@ -25,10 +27,13 @@ auto with_cell(Kind kind, Job job) {
         case Kind::elman_relu: return job.template operator()<Elman<Squash::relu>>();
         case Kind::diagonal_tanh: return job.template operator()<Diagonal<Squash::tanh>>();
         case Kind::diagonal_relu: return job.template operator()<Diagonal<Squash::relu>>();
+        case Kind::jordan_tanh: return job.template operator()<Jordan<Squash::tanh>>();
+        case Kind::jordan_relu: return job.template operator()<Jordan<Squash::relu>>();
         case Kind::lstm_none: return job.template operator()<Lstm<Peephole::none>>();
         case Kind::lstm_output: return job.template operator()<Lstm<Peephole::output>>();
         case Kind::lstm_full: return job.template operator()<Lstm<Peephole::full>>();
         case Kind::gru_after: return job.template operator()<GruAfter>();
+        case Kind::gru_before: return job.template operator()<GruBefore>();
         default: throw std::invalid_argument("no kernel for this cell");
     }
 }

@@ -1,0 +1,37 @@
+// Feedback from the network's output: cells/jordan.py, one step of one row and W units.
+#pragma once
+
+#include "elman.h"
+#include "two_products.h"
+
+namespace regen::REGEN_ISA {
+
+// First map: h of H units, which is the middle. Second map: y of P units.
+template <Squash f>
+struct Jordan {
+    static constexpr int G = 1, A = 1, early = 1;
+    static constexpr bool alike = false;
+
+    static Affine first(const Problem& p) {
+        return {1, p.H, p.I, p.P, p.weights[0], p.weights[1], p.weights[3], nullptr,
+                p.dweights[0], p.dweights[1], p.dweights[3], nullptr};
+    }
+    static Affine second(const Problem& p) {
+        return {1, p.P, 0, p.H, nullptr, p.weights[2], p.weights[4], nullptr,
+                nullptr, p.dweights[2], p.dweights[4], nullptr};
+    }
+
+    REGEN_INLINE static void activate(const vec* z, vec* act) { act[0] = squash<f>(z[0]); }
+    REGEN_INLINE static vec middle(const vec* act, vec) { return act[0]; }
+    REGEN_INLINE static vec output(vec z, vec, vec*) { return z; }
+
+    REGEN_INLINE static void through_output(const vec*, vec, vec dy, vec*, vec& d_second, vec& dy_past) {
+        d_second = dy;
+        dy_past = vec{};
+    }
+    REGEN_INLINE static void through_middle(const vec* act, vec, vec dh, vec* d, vec&) {
+        d[0] = through<f>(act[0], dh);
+    }
+};
+
+}  // namespace regen::REGEN_ISA
