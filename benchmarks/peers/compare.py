@@ -6,7 +6,7 @@ are run in turn, round after round, each round with another seed; medians of the
 within a round. All have one thread: on two cores a second one made none of them faster and most of them much slower,
 for threads that wait for each other spin. (jax has its own threads, and keeps them.)
 
-    python benchmarks/peers/compare.py [--rounds 3] [--only regen,darts] [--threads 1]
+    python benchmarks/peers/compare.py [--rounds 5] [--only regen,darts] [--threads 1]
 
 The environments are made in build/peers on first use: minutes, and a few gigabytes of disk. Writes
 benchmarks/results/peers.csv with one row a run.
@@ -124,7 +124,7 @@ def median(rows: list[dict], key: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default=",".join(peer.name for peer in PEERS))
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
@@ -143,7 +143,7 @@ def main() -> None:
     show_errors(kept)
     show_times(kept)
     print(
-        f"\nMedians of {asked.rounds} alternating rounds, {asked.threads} thread; first: a process's first fit,"
+        f"\nMedians of {asked.rounds} alternating rounds, threads={asked.threads}; first: a process's first fit,"
     )
     print("the other times are those of its second.")
     if len(kept) < len(lines):
