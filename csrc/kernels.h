@@ -11,15 +11,8 @@ namespace regen {
 // A cell that takes one step at a time and remembers.
 class Stepper {
 public:
-    explicit Stepper(const Problem& given) : p(given) {
-        p.T = 1, p.x_stride_b = p.I, p.x_stride_t = p.I, p.threads = 1;
-        const long sizes[] = {p.P, p.H};
-        for (int k = 0; k < most_states; ++k) {
-            states[k].assign(p.B * sizes[k], 0.0f);
-            p.state[k] = p.last[k] = states[k].data();
-        }
-    }
-    virtual ~Stepper() = default;
+    explicit Stepper(const Problem& given);              // this and the next in module.cpp: not once per instruction set
+    virtual ~Stepper();
     Stepper(const Stepper&) = delete;
     virtual void step(const float* x, float* out) = 0;   // x: (B, I); out: (B, P), written; they do not overlap
 

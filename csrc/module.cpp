@@ -16,6 +16,18 @@
 namespace nb = nanobind;
 
 namespace regen {
+
+Stepper::Stepper(const Problem& given) : p(given) {
+    p.T = 1, p.x_stride_b = p.I, p.x_stride_t = p.I, p.threads = 1;
+    const long sizes[] = {p.P, p.H};
+    for (int k = 0; k < most_states; ++k) {
+        states[k].assign(p.B * sizes[k], 0.0f);
+        p.state[k] = p.last[k] = states[k].data();
+    }
+}
+
+Stepper::~Stepper() = default;
+
 namespace {
 
 // Tables that this processor can run, best first; the operating system must save the wide registers too.
