@@ -18,12 +18,28 @@ def tanh(x: int, y: int, n: int, /) -> None:
     """Y = tanh(x) for n floats."""
 
 @final
+class Stepper:
+    """A cell that takes one step at a time and remembers."""
+
+    def step(self, x: int, out: int, /) -> None:
+        """Read x (B, I) and write the output (B, P)."""
+
+    def read(self, k: int, to: int, /) -> None:
+        """Copy state k (B, size) to an address."""
+
+    def write(self, k: int, source: int, /) -> None:
+        """Copy state k (B, size) from an address."""
+
+@final
 class Layer:
     """A cell with its sizes: P is the width of the output."""
 
     def __init__(self, cell: str, I: int, H: int, P: int, /) -> None: ...
     def saved(self, B: int, T: int, zoneout: bool, low: bool, /) -> int:
         """Floats that `forward` keeps for `backward`."""
+
+    def stepper(self, B: int, weights: tuple[int, ...], /) -> Stepper:
+        """The cell with its weights packed, for B rows, one step at a time."""
 
     def forward(
         self,
