@@ -71,15 +71,16 @@ def one_pass(contestant: Contestant, family: Family, x: Tensor, seen: Tensor) ->
 def named(contestant: Contestant, found: list[Tensor]) -> dict[str, Tensor]:
     """What a pass returned, by regen's names."""
     output, *grads = found
-    by_name = dict(zip(contestant.parameters, grads, strict=False)) if grads else {}
+    count = len(contestant.parameters) if grads else 0
+    by_name = dict(zip(contestant.parameters, grads[:count], strict=False))
     told = {"output": output} | (contestant.split(by_name) if by_name else {})
-    return told | ({"x": grads[-1]} if len(grads) > len(by_name) else {})
+    return told | ({"x": grads[-1]} if len(grads) > count else {})
 
 
 def differences(own: dict[str, Tensor], other: dict[str, Tensor]) -> tuple[float, float]:
     """Largest difference of the output and of any gradient, relative as the tolerances say."""
     if own.keys() != other.keys():
-        raise ValueError(f"gradients of {sorted(own)} against {sorted(other)}")
+        raise RuntimeError(f"gradients of {sorted(own)} against {sorted(other)}")
     found = {}
     for name, value in own.items():
         scale = max(other[name].abs().max().item(), 1.0 if name == "output" else 1e-30)
