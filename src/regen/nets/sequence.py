@@ -110,20 +110,21 @@ class SequenceNet(nn.Module):
         }
         kinds = ("last", "mean", "max") if self.pool == "all" else (self.pool,)
         answers = self.readout(self.drop(torch.cat([past[kind] for kind in kinds], 2)))
-        reached = torch.minimum(steps[list(copies)], valid.sum(1, keepdim=True)) - 1
+        asked = steps[list(copies)]
+        if valid is None:
+            return answers[:, asked - 1]  # type: ignore[no-any-return]
+        reached = torch.minimum(asked, valid.sum(1, keepdim=True)) - 1
         return answers.gather(1, reached[..., None].expand(-1, -1, answers.shape[2]))  # type: ignore[no-any-return]
 
     def _read(
         self, x: Float[Tensor, "B T F"], lengths: Int64[Tensor, " B"] | None
-    ) -> tuple[Float[Tensor, "B S W"], Bool[Tensor, "B S"]]:
-        """What the recurrent net says at every segment, and which segments hold at least one valid step."""
+    ) -> tuple[Float[Tensor, "B S W"], Bool[Tensor, "B S"] | None]:
+        """What the recurrent net says at every segment, and which segments hold a valid step (None: all do)."""
         if lengths is not None:
             x = x * _before(lengths, x.shape[1])[..., None]
         read = None if lengths is None else -(-lengths // self.segment)
         output, _ = self.reader(self.embed(self._segments(x)), lengths=read)
-        if read is None:
-            return output, torch.ones(output.shape[:2], dtype=torch.bool, device=x.device)
-        return output, _before(read, output.shape[1])
+        return output, None if read is None else _before(read, output.shape[1])
 
     def _segments(self, x: Float[Tensor, "B T F"]) -> Float[Tensor, "B S values"]:
         """What each recurrent step reads: its own segment and those before it, each as long as a segment."""
@@ -132,10 +133,15 @@ class SequenceNet(nn.Module):
         x = F.pad(x, (0, 0, BEFORE * self.segment, -x.shape[1] % self.segment))
         return x.unfold(1, (1 + BEFORE) * self.segment, self.segment).flatten(2)
 
-    def _last(self, output: Float[Tensor, "B S W"], valid: Bool[Tensor, "B S"]) -> Float[Tensor, "B W"]:
+    def _last(
+        self, output: Float[Tensor, "B S W"], valid: Bool[Tensor, "B S"] | None
+    ) -> Float[Tensor, "B W"]:
         """The output of each direction after it has read everything: the end forward, the start backward."""
-        rows = torch.arange(output.shape[0], device=output.device)
-        end = output[rows, valid.sum(1) - 1]
+        if valid is None:
+            end = output[:, -1]
+        else:
+            rows = torch.arange(output.shape[0], device=output.device)
+            end = output[rows, valid.sum(1) - 1]
         if not self.bidirectional:
             return end
         half = output.shape[2] // 2
@@ -146,9 +152,11 @@ def _before(lengths: Int64[Tensor, " B"], steps: int) -> Bool[Tensor, "B S"]:
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
-def _mean(output: Float[Tensor, "B S W"], valid: Bool[Tensor, "B S"]) -> Float[Tensor, "B W"]:
+def _mean(output: Float[Tensor, "B S W"], valid: Bool[Tensor, "B S"] | None) -> Float[Tensor, "B W"]:
+    if valid is None:
+        return output.mean(1)
     return (output * valid[..., None]).sum(1) / valid.sum(1, keepdim=True)
 
 
-def _max(output: Float[Tensor, "B S W"], valid: Bool[Tensor, "B S"]) -> Float[Tensor, "B W"]:
-    return output.masked_fill(~valid[..., None], -torch.inf).amax(1)
+def _max(output: Float[Tensor, "B S W"], valid: Bool[Tensor, "B S"] | None) -> Float[Tensor, "B W"]:
+    return (output if valid is None else output.masked_fill(~valid[..., None], -torch.inf)).amax(1)
