@@ -54,14 +54,14 @@ def weights(form: Form, cell: Cell, params: Parameters) -> Slots:
         if weight is None:
             if not name.startswith("bias"):
                 raise ValueError(f"{name} is missing; {cell} needs it, of shape {shape}.")
-            slots.append(None)
         else:
-            slots.append(tensor(name, weight, shape))
+            weight = tensor(name, weight, shape)
+        slots.append(weight)
     return tuple(slots)
 
 
 def _noise(ask: Ask, form: Form, B: int, T: int) -> Ask:
-    cell, lengths, reverse, keep, masks, zones, gates, low = ask
+    cell, lengths, _, keep, masks, *_ = ask
     if lengths is not None:
         lengths = _lengths(lengths, B)
     if keep is not None:
@@ -72,7 +72,7 @@ def _noise(ask: Ask, form: Form, B: int, T: int) -> Ask:
             for name, mask, size in zip(cell.states, masks, form.sizes, strict=True)
         ]
     )
-    return Ask(cell, lengths, reverse, keep, masks, zones, gates, low)
+    return ask._replace(lengths=lengths, keep=keep, masks=masks)
 
 
 def valid(lengths: Tensor | None, T: int) -> None:

@@ -19,7 +19,7 @@ _LIBRARY: Any = torch.library.Library("regen", "DEF")  # type: ignore[no-untyped
 # a negative number for each state whose fractions are the next of `masks`.
 _WHAT = (
     "str cell, Tensor x, Tensor[] weights, Tensor[] state, bool[] present, Tensor? lengths, bool reverse, "
-    "Tensor? keep, Tensor[] masks, float[] zones, bool gates, bool low"
+    "Tensor? keep, Tensor[] masks, float[] zones, bool gates, bool low, bool stacked"
 )
 # Returns the output, the last states, the gates, and what the backward pass needs (nothing unless `save`).
 _LIBRARY.define(f"unfold({_WHAT}, bool save) -> Tensor[]")
@@ -34,13 +34,13 @@ def unfold(ask: Ask, x: Tensor, weights: Slots, state: tuple[Tensor, ...], save:
 
     x : (B, T, I). state : (B, size) each, or () for zeros.
     """
-    _, lengths, reverse, keep, masks, zones, gates, low = ask
+    _, lengths, reverse, keep, masks, zones, gates, low, stacked = ask
     drawn = [mask for mask in masks if mask is not None]
     numbers = [z if mask is None else -1.0 for z, mask in zip(zones, masks, strict=True)]
     given, present = [w for w in weights if w is not None], [w is not None for w in weights]
     told: list[Tensor] = torch.ops.regen.unfold(
         _word(ask.cell), x, given, list(state), present, lengths, reverse, keep, drawn, numbers, gates, low,
-        save,
+        stacked, save,
     )  # fmt: skip
     return told[:-1]
 
@@ -48,14 +48,15 @@ def unfold(ask: Ask, x: Tensor, weights: Slots, state: tuple[Tensor, ...], save:
 def _read(
     cell: str, x: Tensor, weights: Sequence[Tensor], state: Sequence[Tensor], present: Sequence[bool],
     lengths: Tensor | None, reverse: bool, keep: Tensor | None, masks: Sequence[Tensor],
-    zones: Sequence[float], gates: bool, low: bool,
+    zones: Sequence[float], gates: bool, low: bool, stacked: bool,
 ) -> tuple[Ask, Tensor, Slots, tuple[Tensor, ...]]:  # fmt: skip
     """The operator's arguments as `_unfold` takes them."""
     left = iter(weights)
     slots = tuple([next(left) if there else None for there in present])
     drawn = iter(masks)
     spread = tuple([next(drawn, None) if z < 0 else None for z in zones])
-    ask = Ask(_cell(cell), lengths, reverse, keep, spread, tuple([max(z, 0.0) for z in zones]), gates, low)
+    numbers = tuple([max(z, 0.0) for z in zones])
+    ask = Ask(_cell(cell), lengths, reverse, keep, spread, numbers, gates, low, stacked)
     return ask, x, slots, tuple(state)
 
 
@@ -99,9 +100,14 @@ def _forward_fake(*args: Any) -> list[Tensor]:
         count = _unfold.kept(_unfold.form(ask.cell, I, H), ask, B, T)
     elif save:
         count = torch.library.get_ctx().new_dynamic_size()
-    told = [(B, T, sizes[0]), *((B, size) for size in sizes)]
+    told = [(B, T, sizes[0]), *_lasts(ask, B, sizes)]
     told += [(B, T, H)] * len(_unfold.told_gates(ask.cell)) * ask.gates
     return [x.new_empty(shape) for shape in (*told, (count,))]
+
+
+def _lasts(ask: Ask, B: int, sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Shapes of the last states."""
+    return [(1, B, size) if ask.stacked else (B, size) for size in sizes]
 
 
 def _backward(*args: Any) -> list[Tensor]:
@@ -110,7 +116,7 @@ def _backward(*args: Any) -> list[Tensor]:
     (B, T, _), sizes = x.shape, form.sizes
     output = _fit.tensor("output", output, (B, T, sizes[0]))
     saved = _fit.tensor("saved", saved, (_unfold.kept(form, ask, B, T),))
-    for grad, shape in zip(grads, ((B, T, sizes[0]), *((B, size) for size in sizes)), strict=True):
+    for grad, shape in zip(grads, ((B, T, sizes[0]), *_lasts(ask, B, sizes)), strict=True):
         if grad is not None:
             _fit.tensor("a gradient", grad, shape, as_is=True)
     told = Told(output, (), (), saved)
@@ -132,17 +138,17 @@ def _spread(present: Sequence[bool], wanted: Sequence[bool]) -> tuple[bool, ...]
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    (cell, x, weights, state, present, lengths, reverse, keep, masks, zones, gates, low, _) = inputs
+    (cell, x, weights, state, present, lengths, reverse, keep, masks, zones, gates, low, stacked, _) = inputs
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(x, *weights, *state, lengths, keep, *masks, output[0], output[-1])
-    ctx.fixed = (cell, present, reverse, zones, gates, low, len(weights), len(state), len(masks))
+    ctx.fixed = (cell, present, reverse, zones, gates, low, stacked, len(weights), len(state), len(masks))
 
 
 def _gradients(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
-    cell, present, reverse, zones, gates, low, W, S, M = ctx.fixed
+    cell, present, reverse, zones, gates, low, stacked, W, S, M = ctx.fixed
     x, *rest = ctx.saved_tensors
     weights, state, (lengths, keep, *masks, output, saved) = rest[:W], rest[W : W + S], rest[W + S :]
-    what = (cell, x, weights, state, present, lengths, reverse, keep, masks, zones, gates, low)
+    what = (cell, x, weights, state, present, lengths, reverse, keep, masks, zones, gates, low, stacked)
     _, needs_x, needs_weights, needs_state, *_ = ctx.needs_input_grad
     wanted = [needs_x, *(needs_weights or [False] * W), *(needs_state or [False] * S)]
     n = 1 + len(zones)
@@ -154,7 +160,7 @@ def _gradients(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     else:
         some = iter(torch.ops.regen.unfold_backward(*what, output, saved, grads[:n], wanted))
         found = [next(some) if want else None for want in wanted]
-    return (None, found[0], found[1 : W + 1], found[W + 1 :], *(None,) * 4, [None] * M, *(None,) * 4)
+    return (None, found[0], found[1 : W + 1], found[W + 1 :], *(None,) * 4, [None] * M, *(None,) * 5)
 
 
 _LIBRARY.impl("unfold", _forward, "CPU")

@@ -17,7 +17,6 @@ from regen.kernels import _compiled, reference
 Slots: TypeAlias = tuple[Tensor | None, ...]
 """One place for each of the cell's parameters, in the order of ``cell.shapes``; None is a bias left out."""
 
-_CPU = torch.device("cpu")
 _ALONE = (None, None)  # of a cell's states, at most two
 _TOLD: dict[type[Cell], tuple[str, ...]] = {
     LSTM: ("i", "f", "g", "o", "c"),
@@ -41,6 +40,8 @@ class Ask(NamedTuple):
     gates: bool
     low: bool
     """Whether the gates are computed again in the backward pass instead of kept."""
+    stacked: bool
+    """Whether the last states are (1, B, size), as a net of one layer returns them."""
 
 
 class Told(NamedTuple):
@@ -55,8 +56,6 @@ class Told(NamedTuple):
 def kind(cell: Cell) -> str:
     """What the compiled module calls `cell`, or nothing when it has none such."""
     known = type(cell)
-    if known is Jordan or (known is GRU and cell.reset == "before"):  # type: ignore[attr-defined]
-        return ""  # their kernels are being written
     if known is LSTM:
         return "" if cell.proj_size else f"lstm_{cell.peephole}"  # type: ignore[attr-defined]
     if known is GRU:
@@ -105,10 +104,11 @@ def forward(form: Form, ask: Ask, x: Tensor, weights: Slots, state: tuple[Tensor
     """
     layer, _, sizes, H = form
     B, T, _ = x.shape
-    output = _empty((B, T, sizes[0]))
-    last = tuple([_empty((B, size)) for size in sizes])
-    gates = tuple([_empty((B, T, H)) for _ in told_gates(ask.cell)]) if ask.gates else ()
-    saved = _empty((kept(form, ask, B, T),)) if save else None
+    empty = x.new_empty
+    output = empty((B, T, sizes[0]))
+    last = tuple([empty((1, B, size) if ask.stacked else (B, size)) for size in sizes])
+    gates = tuple([empty((B, T, H)) for _ in told_gates(ask.cell)]) if ask.gates else ()
+    saved = empty((kept(form, ask, B, T),)) if save else None
     layer.forward(
         B, T, x.data_ptr(), x.stride(0), x.stride(1), _at(weights), _at(state or _ALONE[: len(sizes)]), *_noise(ask),
         output.data_ptr(), _at(last), 0 if saved is None else saved.data_ptr(), ask.low, _at(gates),
@@ -135,9 +135,13 @@ def backward(
     n, states = len(weights), len(form.sizes)
     leaves = (x, *weights, *(state or _ALONE[:states]))
     wanted = wanted if state else (*wanted, *[False] * states)
+    # Everything but x is contiguous, and so is what is like it.
     found = [
-        _empty(t.shape) if t is not None and want else None for t, want in zip(leaves, wanted, strict=True)
+        torch.empty_like(t) if t is not None and want else None
+        for t, want in zip((None, *leaves[1:]), wanted, strict=True)
     ]
+    if wanted[0]:
+        found[0] = x.new_empty(x.shape)
     dense = [None if grad is None else plain(grad) for grad in grads]
     to, heard = _at(found), _at(dense)
     form.layer.backward(
@@ -169,7 +173,7 @@ def through_reference(
             keep=ask.keep, zoneout=zoneout, gates=ask.gates,
         )  # fmt: skip
         heard = [
-            (value, grad)
+            (value.view_as(grad), grad)
             for value, grad in zip(
                 (result.output, *result.state, *result.gates.values()), grads, strict=False
             )
@@ -229,16 +233,12 @@ class Unfold(torch.autograd.Function):
         return None, None, *backward(form, ask, x, rest[:n], rest[n:], told, grads[: 1 + states], wanted)
 
 
-def _empty(shape: Sequence[int]) -> Tensor:
-    return torch.empty(shape, dtype=torch.float32, device=_CPU)
-
-
 def _at(tensors: Sequence[Tensor | None]) -> tuple[int, ...]:
     return tuple([0 if t is None else t.data_ptr() for t in tensors])
 
 
 def _noise(ask: Ask) -> tuple[int, bool, int, tuple[int, ...], tuple[float, ...]]:
-    _, lengths, reverse, keep, masks, zones, _, _ = ask
+    _, lengths, reverse, keep, masks, zones, *_ = ask
     return (
         0 if lengths is None else lengths.data_ptr(),
         reverse,

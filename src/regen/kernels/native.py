@@ -58,6 +58,7 @@ def run(
     zoneout: Sequence[Tensor | float] | None = None,
     gates: bool = False,
     memory: str = "normal",
+    stacked: bool = False,
 ) -> Result:
     """As `reference.run`, for what `unable` has nothing against.
 
@@ -66,6 +67,7 @@ def run(
     x : (B, T, I); read in place with any strides as long as the features lie side by side.
     state, lengths, keep, zoneout : (B, size) each, (B,), (B, P), and for each state a number or (B, T, size).
     memory : "low" computes the gates again in the backward pass instead of keeping them.
+    stacked : return the last states as (1, B, size), which is what a net of one layer needs.
 
     Raises
     ------
@@ -78,9 +80,10 @@ def run(
     if memory not in _MEMORY:
         raise ValueError(f"memory must be 'normal' or 'low'. Got {memory!r} instead.")
     if x.shape[:1] == (0,):
-        return reference.run(cell, params, x, state, reverse=reverse, gates=gates)
+        result = reference.run(cell, params, x, state, reverse=reverse, gates=gates)
+        return result._replace(state=tuple(s[None] for s in result.state)) if stacked else result
     masks, numbers = _zones(cell, zoneout)
-    ask = Ask(cell, lengths, reverse, keep, masks, numbers, gates, memory == "low")
+    ask = Ask(cell, lengths, reverse, keep, masks, numbers, gates, memory == "low", stacked)
     start = () if state is None else state
     if _described(x, params):  # the operator checks what it is given when it is run
         slots = tuple([params.get(name) for name in _unfold.names(cell)])

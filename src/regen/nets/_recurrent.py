@@ -237,9 +237,11 @@ class Recurrent(nn.Module, ABC):
         self, run: Run, x: Tensor, state: State | None, lengths: Tensor | None, gates: bool
     ) -> Result:
         D = 1 + self.bidirectional
-        memory = {"memory": self.memory} if run is native.run else {}
+        layers = self._layers()
+        compiled, alone = run is native.run, len(layers) == 1
+        only: dict[str, Any] = {"memory": self.memory, "stacked": alone} if compiled else {}
         done: list[Result] = []
-        for k, params in enumerate(self._layers()):
+        for k, params in enumerate(layers):
             if k and k % D == 0:
                 x = F.dropout(self._side_by_side(done[-D:]), self.dropout, self.training)
             before = None if state is None else tuple([s[k] for s in state])
@@ -248,10 +250,13 @@ class Recurrent(nn.Module, ABC):
             done.append(
                 run(
                     self.cell, params, x, before, lengths=lengths, reverse=k % D == 1, keep=keep,
-                    zoneout=zoneout, gates=gates, **memory,
+                    zoneout=zoneout, gates=gates, **only,
                 )
             )  # fmt: skip
-        last = tuple([_piled(states) for states in zip(*[result.state for result in done], strict=True)])
+        if compiled and alone:
+            last = done[0].state
+        else:
+            last = tuple([_piled(states) for states in zip(*[result.state for result in done], strict=True)])
         told = {name: _piled([result.gates[name] for result in done]) for name in done[0].gates}
         return Result(self._side_by_side(done[-D:]), last, told)
 
