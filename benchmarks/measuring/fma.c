@@ -1,4 +1,4 @@
-// As many float32 multiply-adds as the machine can do: independent accumulators in registers, no memory.
+// As many float32 multiply-adds as the machine can do: independent sums in registers, no memory.
 // fma_loop returns the floating-point operations done by all threads together.
 #include <pthread.h>
 
@@ -9,29 +9,28 @@
 #else
 #define BYTES 16
 #endif
-#define ACCUMULATORS 12
 #if defined(__x86_64__)
-#define IN_REGISTER(x) __asm__ volatile("" : "+v"(x))
+#define REGISTER "+v"
 #else
-#define IN_REGISTER(x) __asm__ volatile("" : "+w"(x))
+#define REGISTER "+w"
 #endif
+#define SUMS 12
+#define ALL(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+// Named variables and not an array, which would be kept in memory; the empty asm keeps each step a step.
+#define START(k) vec s##k = (vec){0} + (float)k;
+#define STEP(k) s##k = s##k * a + b; __asm__ volatile("" : REGISTER(s##k));
+#define ADD(k) total += s##k[0];
 
 typedef float vec __attribute__((vector_size(BYTES)));
 
 static volatile float sink;
 
 static void *loop(void *steps) {
-    vec sum[ACCUMULATORS], a = (vec){0} + 0.999f, b = (vec){0} + 0.001f;
-    for (int k = 0; k < ACCUMULATORS; k++) sum[k] = (vec){0} + (float)k;
-    for (long i = *(long *)steps; i > 0; i--) {
-#pragma GCC unroll 12
-        for (int k = 0; k < ACCUMULATORS; k++) {
-            sum[k] = sum[k] * a + b;
-            IN_REGISTER(sum[k]);  // keeps the compiler from doing several steps in one
-        }
-    }
+    vec a = (vec){0} + 0.999f, b = (vec){0} + 0.001f;
+    ALL(START)
+    for (long i = *(long *)steps; i > 0; i--) { ALL(STEP) }
     float total = 0;
-    for (int k = 0; k < ACCUMULATORS; k++) total += sum[k][0];
+    ALL(ADD)
     sink = total;
     return 0;
 }
@@ -42,5 +41,5 @@ double fma_loop(long steps, int threads) {
     for (int t = 1; t < threads; t++) pthread_create(&others[t], 0, loop, &steps);
     loop(&steps);
     for (int t = 1; t < threads; t++) pthread_join(others[t], 0);
-    return 2.0 * ACCUMULATORS * (BYTES / sizeof(float)) * (double)steps * threads;
+    return 2.0 * SUMS * (BYTES / sizeof(float)) * (double)steps * threads;
 }
