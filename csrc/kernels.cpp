@@ -9,7 +9,7 @@
 #include "jordan.h"
 #include "lstm.h"
 #include "stepper.h"
-#include "two_products.h"
+#include "two_products_back.h"
 #include "unfold.h"
 #include "unfold_back.h"
 

@@ -26,6 +26,32 @@ struct Term {
     long K, offset = 0, groups = 1, hop = 0;
 };
 
+// sum[r][v] += heard(r) * w[v]; the fewer of the two wait in registers.
+template <int R, int V, class Heard>
+REGEN_INLINE void outer(vec (&sum)[R][V], Heard heard, const float* w) {
+    if constexpr (R < V) {
+        vec row[R];
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) row[r] = heard(r);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) {
+            const vec weight = load(w + v * W);
+#pragma GCC unroll 8
+            for (int r = 0; r < R; ++r) sum[r][v] += row[r] * weight;
+        }
+    } else {
+        vec weight[V];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) weight[v] = load(w + v * W);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+            const vec row = heard(r);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; ++v) sum[r][v] += row * weight[v];
+        }
+    }
+}
+
 // target[r * target_stride + column] = start[r * start_stride + column] + the terms, for R rows and V * W columns.
 // start: null is zeros; a stride of 0 gives every row the same; may be target itself.
 template <int R, int V>
@@ -43,17 +69,7 @@ void tile(const Term* term, int terms, const float* start, long start_stride, fl
         for (long g = 0; g < term->groups; ++g) {
             const long K = term->K;
 #pragma GCC unroll 2
-            for (long k = 0; k < K; ++k, w += V * W) {
-                vec weight[V];
-#pragma GCC unroll 4
-                for (int v = 0; v < V; ++v) weight[v] = load(w + v * W);
-#pragma GCC unroll 8
-                for (int r = 0; r < R; ++r) {
-                    const vec heard = splat(a[r][k]);
-#pragma GCC unroll 4
-                    for (int v = 0; v < V; ++v) sum[r][v] += heard * weight[v];
-                }
-            }
+            for (long k = 0; k < K; ++k, w += V * W) outer<R, V>(sum, [&](int r) { return splat(a[r][k]); }, w);
 #pragma GCC unroll 8
             for (int r = 0; r < R; ++r) a[r] += term->hop;
         }
@@ -74,17 +90,8 @@ void gather(const float* left, long left_stride, const float* right, long right_
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) sum[r][v] = vec{};
-    for (long k = 0; k < K; ++k, left += left_stride, right += right_stride) {
-        vec pull[V];
-#pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) pull[v] = load(right + v * W);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
-            const vec heard = splat(left[r]);
-#pragma GCC unroll 4
-            for (int v = 0; v < V; ++v) sum[r][v] += heard * pull[v];
-        }
-    }
+    for (long k = 0; k < K; ++k, left += left_stride, right += right_stride)
+        outer<R, V>(sum, [&](int r) { return splat(left[r]); }, right);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
