@@ -5,7 +5,7 @@ import torch
 
 from regen.estimators._series import Scaled
 from regen.estimators._unfolding import (
-    Stream,
+    SeriesMemory,
     StreamUnfolding,
     WindowUnfolding,
     forecast_along,
@@ -132,7 +132,7 @@ def test_gradients_are_cut_every_k_steps():
 
     def by_hand(k):
         module, data = net(), series()
-        stream, costs = Stream(module), []
+        stream, costs = SeriesMemory(module), []
         stream.read(data.values[None, :WINDOW])
         for start in range(WINDOW, 2 * WINDOW, k):
             steps = slice(start, min(start + k, 2 * WINDOW))
@@ -153,12 +153,12 @@ def test_reading_a_stream_in_pieces():
     """Pieces read one after the other end where one long read ends, and forecast the same."""
     data, module = series(), net(normalize="last")
     module.eval()
-    whole, pieces = Stream(module), Stream(module)
+    whole, pieces = SeriesMemory(module), SeriesMemory(module)
     whole.read(data.values[None])
     for part in data.values.split([1, 7, 20, 32]):
         pieces.read(part[None])
     torch.testing.assert_close(whole.ahead(10), pieces.ahead(10))
-    again = Stream(module)
+    again = SeriesMemory(module)
     again.load_state_dict(whole.state_dict())
     assert torch.equal(again.ahead(10), whole.ahead(10))
     assert torch.equal(whole.ahead(10), whole.ahead(10)), "looking ahead must not move the stream"

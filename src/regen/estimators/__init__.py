@@ -3,5 +3,13 @@
 from regen.estimators.backtest import Backtest
 from regen.estimators.forecaster import Forecaster
 from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
+from regen.estimators.streams import ForecastStream, SequenceStream
 
-__all__ = ["Backtest", "Forecaster", "SequenceClassifier", "SequenceRegressor"]
+__all__ = [
+    "Backtest",
+    "ForecastStream",
+    "Forecaster",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "SequenceStream",
+]

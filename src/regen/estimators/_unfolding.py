@@ -32,7 +32,7 @@ class Unfolding(ABC):
     """
 
     feed: WindowFeed | StreamFeed
-    memory: "Stream | None" = None
+    memory: "SeriesMemory | None" = None
 
     def __init__(self, net: WindowNet, cost: Cost, data: Scaled, window: int, cut: int) -> None:
         self.net, self.cost, self.window, self.horizon = net, cost, window, net.horizon
@@ -118,8 +118,8 @@ class WindowUnfolding(Unfolding):
 
 
 @final
-class Stream:
-    """A network at a point of one or more series, with the state that everything read so far has left.
+class SeriesMemory:
+    """What a network remembers of one or more series where it stands: the state that everything read so far has left.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ class Stream:
         """The next `horizon` steps (B, horizon, C), reading its own forecasts back; the stream stays where it is."""
         if self.latest is None:
             raise ValueError("A stream that has read nothing cannot forecast.")
-        copy = Stream(self.net)
+        copy = SeriesMemory(self.net)
         copy.load_state_dict(self.state_dict())
         blocks = [self.latest]
         while sum(block.shape[1] for block in blocks) < horizon:
@@ -182,7 +182,7 @@ class StreamUnfolding(Unfolding):
     ) -> None:
         super().__init__(net, cost, data, window, cut)
         self.bptt = bptt
-        self.stream = self.memory = Stream(net)
+        self.stream = self.memory = SeriesMemory(net)
         # Streams shorter than a few windows would mostly train the first, ignorant steps.
         streams = max(1, min(batch_size, (cut - net.horizon) // (4 * window)))
         mask = None if self.observed is None else self.observed[:cut]
@@ -252,10 +252,10 @@ def check_stream(bptt: int, window: int, segment: int, decoding: str, normalize:
 
 
 def forecast_along(
-    net: WindowNet, values: Tensor, observed: Tensor | None, stream: Stream | None = None
+    net: WindowNet, values: Tensor, observed: Tensor | None, stream: SeriesMemory | None = None
 ) -> Tensor:
     """Forecasts (N, H, C) after every step of a series (N, C), reading on from `stream` and moving it."""
-    stream = Stream(net) if stream is None else stream
+    stream = SeriesMemory(net) if stream is None else stream
     found = []
     with still(net):
         for start in range(0, len(values), EVALUATION_STEPS):
@@ -263,6 +263,20 @@ def forecast_along(
             found.append(
                 stream.read(values[None, steps], None if observed is None else observed[None, steps])[0]
             )
+    return torch.cat(found)
+
+
+def forecast_from(
+    net: WindowNet, values: Tensor, observed: Tensor | None, starts: Tensor, window: int
+) -> Tensor:
+    """Forecasts (n, H, C) after the windows of a series (N, C) that begin at `starts` (n,), each read on its own."""
+    windows = Windows(values, window, 0)
+    masks = None if observed is None else Windows(observed, window, 0)
+    found = []
+    with still(net):
+        for some in torch.split(starts, EVALUATION_BATCH):
+            mask = None if masks is None else masks.gather(some)[0]
+            found.append(net(windows.gather(some)[0], mask))
     return torch.cat(found)
 
 

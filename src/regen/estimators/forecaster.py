@@ -13,7 +13,6 @@ from torch import Tensor
 from regen._check import Choice, Constraint, Either, Int, Number, check_parameters
 from regen.cells import Cell
 from regen.data.frames import Series, from_layout, read_series
-from regen.data.windows import Windows
 from regen.estimators._estimator import CELL, SHARED, Estimator, all_or_nothing
 from regen.estimators._series import (
     Scale,
@@ -33,16 +32,17 @@ from regen.estimators._series import (
     without_validation,
 )
 from regen.estimators._unfolding import (
-    EVALUATION_BATCH,
-    Stream,
+    SeriesMemory,
     StreamUnfolding,
     Unfolding,
     WindowUnfolding,
     check_stream,
     forecast_along,
+    forecast_from,
     still,
 )
 from regen.estimators.backtest import ARGUMENTS, Backtest, backtest, origins
+from regen.estimators.streams import ForecastStream
 from regen.nets.forecast import Decoding, Normalize, WindowNet
 from regen.objectives.supervised import OBJECTIVES
 from regen.training.plan import Training
@@ -251,6 +251,16 @@ class Forecaster(Estimator):
         self.layout_["n_steps"] = steps
         return self
 
+    def stream(self) -> ForecastStream:
+        """Read on from here an observation at a time, and leave the model as it is.
+
+        ``stream.step(y)`` says what ``update(y)`` and then ``predict()`` would, as an array: see `ForecastStream`.
+        """
+        self._ready()
+        state = None if self.bptt == "full" else self.stream_
+        single = self.layout_["shape"] == "series"
+        return ForecastStream(self.net_, self._scale, self.tail_, self.tail_seen_, state, single)
+
     def backtest(
         self,
         y: Any,
@@ -354,7 +364,7 @@ class Forecaster(Estimator):
         """Stand at the end of `series`, observed where `seen`, of which the last `new` steps were not read yet."""
         filled = series.filled()
         if self.bptt != "full":
-            stream = Stream(self.net_)
+            stream = SeriesMemory(self.net_)
             if new < len(series):
                 stream.load_state_dict(self.stream_)
             unread = self._scale.apply(filled[-new:], seen[-new:], self._device)
@@ -366,7 +376,7 @@ class Forecaster(Estimator):
     def _forecast(self, horizon: int) -> Tensor:
         """Standardised forecasts (horizon, C) of the steps after the last one seen."""
         if self.bptt != "full":
-            stream = Stream(self.net_)
+            stream = SeriesMemory(self.net_)
             stream.load_state_dict(self.stream_)
             with still(self.net_):
                 return stream.ahead(horizon)[0]
@@ -382,14 +392,8 @@ class Forecaster(Estimator):
         known = torch.tensor(at, device=self._device)
         if self.bptt != "full":
             return self._scale.undo(forecast_along(self.net_, data.values, seen)[known - 1])
-        starts, found = known - self.window_, []
-        windows = Windows(data.values, self.window_, 0)
-        masks = None if seen is None else Windows(seen, self.window_, 0)
-        with still(self.net_):
-            for some in torch.split(starts, EVALUATION_BATCH):
-                mask = None if masks is None else masks.gather(some)[0]
-                found.append(self.net_(windows.gather(some)[0], mask))
-        return self._scale.undo(torch.cat(found))
+        starts = known - self.window_
+        return self._scale.undo(forecast_from(self.net_, data.values, seen, starts, self.window_))
 
     def _half_widths(self, level: float, horizon: int) -> Values:
         """Half widths (horizon, C) of intervals in the unit of the series."""

@@ -1,6 +1,7 @@
 """SequenceClassifier and SequenceRegressor: a whole sequence in, one answer out, from one recurrent network."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -22,6 +23,7 @@ from regen.cells import Cell
 from regen.estimators._estimator import CELL, SHARED, Estimator, all_or_nothing
 from regen.estimators._sequence_unfolding import SequenceScale, SequenceUnfolding, hold_out, still_answers
 from regen.estimators._sequences_in import Sequences, read_known_sequences, read_sequences
+from regen.estimators.streams import SequenceStream, softmax
 from regen.nets.sequence import Pool, SequenceNet
 from regen.objectives.supervised import OBJECTIVES
 from regen.training.plan import Training
@@ -176,6 +178,10 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         answers = _answers(self, X)
         return self.classes_[answers.argmax(1).numpy()]  # type: ignore[no-any-return]
 
+    def stream(self) -> SequenceStream:
+        """Read one new sequence a step at a time: ``step(x)`` says the probabilities (classes,) so far."""
+        return _stream(self, softmax)
+
     def _build(self) -> SequenceNet:
         return _net(self)
 
@@ -280,9 +286,16 @@ class SequenceRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
 
         X : (n, T, F), (n, T) or a list of (T_k, F) arrays, as in `fit`.
         """
-        z = _answers(self, X).double().numpy()
-        y = z * self.target_scale_ + self.target_center_
-        return y[:, 0] if self.one_target_ else y  # type: ignore[no-any-return]
+        return self._targets(_answers(self, X).numpy())
+
+    def stream(self) -> SequenceStream:
+        """Read one new sequence a step at a time: ``step(x)`` says the target, or targets (K,), so far."""
+        return _stream(self, copy(self)._targets)
+
+    def _targets(self, z: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Targets in their unit from standardised ones (..., K); without K when there is one."""
+        y = z.astype(np.float64) * self.target_scale_ + self.target_center_
+        return y[..., 0] if self.one_target_ else y  # type: ignore[no-any-return]
 
     def _build(self) -> SequenceNet:
         return _net(self)
@@ -355,6 +368,12 @@ def _answers(model: SequenceEstimator, X: Any) -> Tensor:
     sequences = read_known_sequences(model, X, model.n_features_per_step_, model.n_steps_in_)
     scale = SequenceScale(model.center_, model.scale_, model.gaps_)
     return still_answers(model.net_, scale.rows(sequences, model._device)).cpu()
+
+
+def _stream(model: SequenceEstimator, said: Callable[[NDArray[np.float32]], Any]) -> SequenceStream:
+    model._ready()
+    scale = SequenceScale(model.center_, model.scale_, model.gaps_)
+    return SequenceStream(model.net_, scale, model.n_features_per_step_, said)
 
 
 def _net(model: SequenceEstimator) -> SequenceNet:
