@@ -12,7 +12,7 @@ struct Lstm {
     static constexpr int G = 4;               // blocks of weight_ih and weight_hh: i f g o
     static constexpr int A = 4;               // kept for the way back: i f g o
     static constexpr int E = peephole == Peephole::none ? 0 : peephole == Peephole::output ? 1 : 3;  // vectors of weights
-    static constexpr int D = G + E;           // derivatives: i f g o, then those of the peepholes
+    static constexpr int D = 4;               // derivatives: i f g o, and E more for the peepholes
     static constexpr bool dense = true;       // a matrix hears the past
     static constexpr bool apart = false;      // what it hears is added to the input's share
     static constexpr bool context = true;     // a second state, c

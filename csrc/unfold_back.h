@@ -12,7 +12,7 @@ class Backward {
 public:
     explicit Backward(const Problem& p)
         : p(p), plan(p), how(split(p, plan, 2 * Cell::G * p.H)), sums(p), zones(p, Cell::context ? 2 : 1), saved{p},
-          back(p), chunk(p, plan, Cell::D), zeros(Hp), contexts(Cell::context ? p.B * Hp : 0), dh(p.B * Hp),
+          back(p), chunk(p, plan, Cell::D + Cell::E), zeros(Hp), contexts(Cell::context ? p.B * Hp : 0), dh(p.B * Hp),
           dc(Cell::context ? p.B * Hp : 0), gradients(p) {
         std::fill_n(static_cast<float*>(zeros), Hp, 0.0f);
     }
@@ -158,7 +158,7 @@ private:
 
     void derive(const Places& at, long i, long block, const vec* act, float* dh_row, float* dc_row, float* d_row) {
         const long unit = block * W, n = p.H - unit, b = at.b[i], t = at.t[i];
-        vec extra[Cell::E + 1], c_past{}, to_c{}, past, d[Cell::D], h_past{}, kept_h{}, kept_c{};
+        vec extra[Cell::E + 1], c_past{}, to_c{}, past, d[Cell::D + Cell::E], h_past{}, kept_h{}, kept_c{};
         for (int e = 0; e < Cell::E; ++e) extra[e] = load(sums.extra + (block * Cell::E + e) * W);
         vec to_h = load(dh_row + unit);
         if (p.dout) to_h += take(p.dout + (b * p.T + t) * p.H + unit, n);
@@ -179,7 +179,7 @@ private:
         Cell::backward(act, h_past, c_past, extra, to_h, to_c, d, past);
         store(dh_row + unit, past * keep + kept_h);
         if constexpr (Cell::context) store(dc_row + unit, to_c + kept_c);
-        for (int k = 0; k < Cell::D; ++k) store(d_row + (block * Cell::D + k) * W, d[k]);
+        for (int k = 0; k < Cell::D + Cell::E; ++k) store(d_row + d_at<Cell>(sums.unit_blocks, block, k), d[k]);
     }
 
     // dh += d U for the units of one part: what the step before did to the cost through the recurrent matrix.

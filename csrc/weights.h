@@ -5,11 +5,17 @@
 
 namespace regen::REGEN_ISA {
 
+// Where derivative k of one block of units lies: those of the sums side by side, after them those of vectors of weights.
+template <class Cell>
+constexpr long d_at(long unit_blocks, long block, int k) {
+    return (k < Cell::D ? block * Cell::D + k : unit_blocks * Cell::D + block * Cell::E + k - Cell::D) * W;
+}
+
 // The pairs of a chunk: what was heard and read, beside what every sum did to the cost. Scratch.
 struct Chunk {
     const long steps;                        // in a chunk
     const long x_first, heard_stride, d_stride;
-    Floats heards, ds;                       // (pairs, heard_stride): h then x; (pairs, d_stride): (Hp / W, D, W)
+    Floats heards, ds;                       // (pairs, heard_stride): h then x; (pairs, d_stride): see d_at
     std::vector<float*> dx;                  // (pairs,) where the input's share goes
 
     Chunk(const Problem& p, const Plan& plan, int D)
@@ -98,20 +104,20 @@ REGEN_INLINE void by_blocks(long n, long size, Each each) {
 // Sums over all pairs: dW, dU, and the columns of d themselves for biases and vectors of weights.
 template <class Cell>
 struct Gradients {
-    static constexpr int G = Cell::G, D = Cell::D;
+    static constexpr int G = Cell::G, D = Cell::D, E = Cell::E;
     const Problem& p;
     const long unit_blocks = blocks(p.H);
     const bool wanted_h = Cell::dense && p.dweights[1], wanted_x = p.dweights[0];
     const long columns = unit_blocks * G * W;        // of one row of weights
-    Floats memory{(p.H + p.I) * columns + unit_blocks * D * W};
+    Floats memory{(p.H + p.I) * columns + unit_blocks * (D + E) * W};
     float *wh = memory, *wx = wh + p.H * columns;    // (H, unit blocks, G, W), (I, unit blocks, G, W), transposed
-    float *sums = wx + p.I * columns;                // (unit blocks, D, W)
+    float *sums = wx + p.I * columns;                // as d_at says
 
     explicit Gradients(const Problem& p) : p(p) {}
 
     // The members' shares of what no pair will write.
     void clear(int member, int members) {
-        const Share share((p.H + p.I) * columns + unit_blocks * D * W, member, members);
+        const Share share((p.H + p.I) * columns + unit_blocks * (D + E) * W, member, members);
         std::fill(wh + share.first, wh + share.last, 0.0f);
     }
 
@@ -123,7 +129,7 @@ struct Gradients {
             if (wanted_h) product(chunk, pairs, 0, p.H, wh, Cell::h_first, fresh, member, members);
             if (wanted_x) product(chunk, pairs, chunk.x_first, p.I, wx, Cell::x_first, fresh, member, members);
         }
-        const Share share(unit_blocks * D, member, members);
+        const Share share(unit_blocks * (D + E), member, members);
         for (long v = share.first; v < share.last; ++v) {
             vec sum{};
             for (long k = 0; k < pairs; ++k) sum += load(chunk.d(k) + v * W);
@@ -146,13 +152,13 @@ struct Gradients {
                     put_sum(Sums<Cell>::bias_index + 1, to_h, block, Cell::h_first + g, n);
                 }
             }
-            for (int e = 0; e < Cell::E; ++e) put_sum(Sums<Cell>::extra_index + e, unit, block, D - Cell::E + e, n);
+            for (int e = 0; e < E; ++e) put_sum(Sums<Cell>::extra_index + e, unit, block, D + e, n);
         }
     }
 
 private:
     void put_sum(int weight, long to, long block, int d, long n) const {
-        if (p.dweights[weight]) put(p.dweights[weight] + to, load(sums + (block * D + d) * W), n);
+        if (p.dweights[weight]) put(p.dweights[weight] + to, load(sums + d_at<Cell>(unit_blocks, block, d)), n);
     }
 
     // target (rows, columns) += heard^T d, for the members' share of the rows.
