@@ -21,6 +21,9 @@ from regen.nets.stream import Stream
 Sequences: TypeAlias = Tensor | PackedSequence
 Hidden: TypeAlias = Tensor | State
 
+# An export warns of attributes that change; before torch 2.7 it is not told from other compilation.
+_exporting: Callable[[], bool] = vars(torch.compiler).get("is_exporting", torch.compiler.is_compiling)
+
 
 class Recurrent(nn.Module, ABC):
     """Layers and directions of one cell: what `RNN`, `LSTM` and `GRU` have in common.
@@ -220,7 +223,7 @@ class Recurrent(nn.Module, ABC):
         keep = self.recurrent_dropout if self.recurrent_dropout and self.training else None
         zoneout = self.zoneout if self.zoneout and any(self._zones()) else None
         run, told = choose(self.backend, self.cell, x, lengths, keep, zoneout, gates)
-        if told != self.backend_:
+        if told != self.backend_ and not _exporting():
             self.backend_ = told
         return run
 

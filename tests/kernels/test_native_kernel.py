@@ -1,0 +1,316 @@
+"""Backend "native": what it refuses, second derivatives, gradients of gates, and what it keeps in memory."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
+from regen.kernels import _compiled, native, reference
+
+if _compiled.native is None:
+    pytest.skip(f"no compiled kernels: {_compiled.why_missing}", allow_module_level=True)
+
+CELLS = [
+    *(Elman(), Diagonal(), Jordan(), Jordan("tanh", 3)),
+    *(LSTM(), LSTM("output"), LSTM("full"), GRU(), GRU("before")),
+]
+B, T, I, H = 3, 5, 2, 4  # noqa: E741
+
+
+def inputs(cell: Cell, **changed: Any) -> dict[str, Any]:
+    """Arguments of `native.run`, some of them changed, a parameter by its name."""
+    generator = torch.Generator().manual_seed(2)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    params = {name: draw(*shape) * 0.6 for name, shape in cell.shapes(I, H).items()}
+    state = tuple(draw(B, size) for size in cell.state_sizes(H))
+    given: dict[str, Any] = {"x": draw(B, T, I), "state": state}
+    for name, value in changed.items():
+        (params if name in params else given)[name] = value
+    return given | {"cell": cell, "params": {name: p for name, p in params.items() if p is not None}}
+
+
+def leaves(given: dict[str, Any]) -> list[Tensor]:
+    """Every float tensor among the arguments, as a leaf."""
+    return [t.requires_grad_() for t in (given["x"], *given["state"], *given["params"].values())]
+
+
+FLOAT = "the native kernels expect torch.float32 on cpu with shape"
+CANNOT = "Use backend='auto' or 'reference'."
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"x": torch.zeros(B, T)}, "x has shape (3, 5); the native kernels read (B, T, I) with T >= 1."),
+    ({"x": torch.zeros(B, 0, I)}, "x has shape (3, 0, 2); the native kernels read (B, T, I) with T >= 1."),
+    (
+        {"x": torch.zeros(B, T, I).double()},
+        "backend='native' cannot run this: the native kernels compute in torch.float32 and x is torch.float64. "
+        f"{CANNOT}",
+    ),
+    (
+        {"x": torch.zeros(B, T, I, device="meta")},
+        f"backend='native' cannot run this: the native kernels read dense tensors on the CPU and x is meta. {CANNOT}",
+    ),
+    (
+        {"x": torch.zeros(B, T, I).to_sparse()},
+        "backend='native' cannot run this: the native kernels read dense tensors on the CPU and x is "
+        f"torch.sparse_coo. {CANNOT}",
+    ),
+    (
+        {"x": torch.zeros(B, T, 3)},
+        f"weight_ih is torch.float32 on cpu with shape (16, 2); {FLOAT} (16, 3).",
+    ),
+    (
+        {"weight_hh": torch.zeros(16, 5)},
+        f"weight_hh is torch.float32 on cpu with shape (16, 5); {FLOAT} (16, 4).",
+    ),
+    (
+        {"weight_hh": None},
+        "weight_hh is missing; LSTM(peephole='full', proj_size=0) needs it, of shape (16, 4).",
+    ),
+    (
+        {"weight_ih": torch.zeros(15, 2)},
+        "weight_ih has shape (15, 2); LSTM(peephole='full', proj_size=0) expects (4*H, I).",
+    ),
+    (
+        {"weight_ih": torch.zeros(0, 2)},
+        "weight_ih has shape (0, 2); LSTM(peephole='full', proj_size=0) expects (4*H, I).",
+    ),
+    (
+        {"bias_ih": torch.zeros(16).double()},
+        f"bias_ih is torch.float64 on cpu with shape (16,); {FLOAT} (16,).",
+    ),
+    (
+        {"weight_co": torch.zeros(4, device="meta")},
+        f"weight_co is torch.float32 on meta with shape (4,); {FLOAT} (4,).",
+    ),
+    (
+        {"weight_hh": torch.zeros(16, 4).to_sparse()},
+        f"weight_hh is torch.sparse_coo, torch.float32 on cpu with shape (16, 4); {FLOAT} (16, 4).",
+    ),
+    (
+        {"state": (torch.zeros(B, H),)},
+        "state has 1 tensors; LSTM(peephole='full', proj_size=0) has h, c.",
+    ),
+    (
+        {"state": (torch.zeros(B, H), torch.zeros(1, H))},
+        f"state c is torch.float32 on cpu with shape (1, 4); {FLOAT} (3, 4).",
+    ),
+    ({"keep": torch.ones(B, 5)}, f"keep is torch.float32 on cpu with shape (3, 5); {FLOAT} (3, 4)."),
+    (
+        {"zoneout": [0.5]},
+        "zoneout has 1 entries; LSTM(peephole='full', proj_size=0) has h, c.",
+    ),
+    (
+        {"zoneout": [0.5, torch.ones(B, H)]},
+        f"zoneout of c is torch.float32 on cpu with shape (3, 4); {FLOAT} (3, 5, 4).",
+    ),
+    (
+        {"keep": torch.ones(B, H, requires_grad=True)},
+        f"backend='native' cannot run this: the native kernels give no gradient to keep and zoneout. {CANNOT}",
+    ),
+    (
+        {"lengths": torch.tensor([5, 5])},
+        "lengths has shape (2,), type torch.int64 and is on cpu; "
+        "give one int for each of the 3 rows of x, on the CPU.",
+    ),
+    (
+        {"lengths": torch.tensor([5.0, 5.0, 1.0])},
+        "lengths has shape (3,), type torch.float32 and is on cpu; "
+        "give one int for each of the 3 rows of x, on the CPU.",
+    ),
+    (
+        {"lengths": torch.tensor([5, -1, 2])},
+        "lengths must be from 0 to 5, the steps of x. Got -1 to 5 instead.",
+    ),
+    (
+        {"lengths": torch.tensor([6, 1, 2])},
+        "lengths must be from 0 to 5, the steps of x. Got 1 to 6 instead.",
+    ),
+    ({"memory": "less"}, "memory must be 'normal' or 'low'. Got 'less' instead."),
+]
+
+
+@pytest.mark.parametrize("case", range(len(REFUSED)))
+def test_refusal(case: int) -> None:
+    """Given and expected, before anything is read; the same kernel runs what is right afterwards."""
+    changed, words = REFUSED[case]
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
+        native.run(**inputs(LSTM("full"), **changed))
+    assert native.run(**inputs(LSTM("full"))).output.shape == (B, T, H)
+
+
+def test_other_cells_are_refused() -> None:
+    """A projection, and a cell of the user's own."""
+
+    class Own(GRU):  # type: ignore[misc]
+        """Another equation under the same name of parameters."""
+
+    for cell, why in (
+        (LSTM(proj_size=2), "the native LSTM has no projection"),
+        (Own(), "there is no native Own cell"),
+    ):
+        words = f"backend='native' cannot run this: {why}. {CANNOT}"
+        with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
+            native.run(**inputs(cell))
+
+
+def gradients(
+    run: Callable[..., Any], given: dict[str, Any], which: Callable[[Any], list[Tensor]]
+) -> list[Tensor]:
+    """First derivatives of a cost of `which` results, then those of a cost of the first."""
+    told = which(run(**given))
+    cost = sum((t * torch.arange(t.numel(), dtype=t.dtype).cos().view(t.shape)).sum() for t in told)
+    first = torch.autograd.grad(cost, leaves(given), create_graph=True, allow_unused=True)  # type: ignore[arg-type]
+    heard = [g for g in first if g is not None]
+    second = torch.autograd.grad(sum(g.square().sum() for g in heard), leaves(given), allow_unused=True)  # type: ignore[arg-type]
+    return [g for g in (*first, *second) if g is not None]
+
+
+def double(given: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments in float64."""
+    params = {name: p.detach().double() for name, p in given["params"].items()}
+    exact = {"params": params, "x": given["x"].detach().double()}
+    return given | exact | {"state": tuple(s.detach().double() for s in given["state"])}
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_second_derivatives(cell: Cell) -> None:
+    """Through outputs and states; a float32 error of 1e-6 stays about that."""
+    for options in (
+        {},
+        {"lengths": torch.tensor([5, 0, 3]), "reverse": True, "zoneout": [0.25] * len(cell.states)},
+    ):
+        given = inputs(cell) | options
+        leaves(given)
+        found = gradients(native.run, given, lambda r: [r.output, *r.state])
+        exact = double(given)
+        leaves(exact)
+        expected = gradients(reference.run, exact, lambda r: [r.output, *r.state])
+        assert len(found) == len(expected)
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("cell", [Jordan(), LSTM("full"), LSTM(), GRU(), GRU("before")], ids=str)
+def test_gradients_of_gates(cell: Cell) -> None:
+    """A cost of gates reaches everything that they depend on, alone or beside a cost of the output."""
+    given = inputs(cell, gates=True)
+    leaves(given)
+    exact = double(given)
+    leaves(exact)
+    choices: list[Callable[[Any], list[Tensor]]] = [
+        lambda r: list(r.gates.values()),
+        lambda r: [r.output, *r.gates.values()],
+        lambda r: [next(iter(r.gates.values()))],
+    ]
+    for which in choices:
+        found, expected = gradients(native.run, given, which), gradients(reference.run, exact, which)
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-4)
+
+
+def test_only_what_is_asked_for_is_computed() -> None:
+    """Weights that are frozen get no gradient, the others the same as before."""
+    given = inputs(LSTM())
+    leaves(given)
+    native.run(**given).output.sum().backward()
+    all_of_them = {name: p.grad for name, p in given["params"].items()}
+    given = inputs(LSTM())
+    given["params"]["weight_hh"].requires_grad_()
+    native.run(**given).output.sum().backward()
+    assert torch.equal(given["params"]["weight_hh"].grad, all_of_them["weight_hh"])
+    assert given["x"].grad is None
+    assert given["params"]["weight_ih"].grad is None
+
+
+def test_backward_twice() -> None:
+    """What is kept is not used up."""
+    given = inputs(GRU("before"))
+    every = leaves(given)
+    output = native.run(**given).output
+    first = torch.autograd.grad(output.sum(), every, retain_graph=True)
+    assert all(
+        torch.equal(a, b) for a, b in zip(first, torch.autograd.grad(output.sum(), every), strict=True)
+    )
+
+
+def test_changes_before_the_backward_pass_are_noticed() -> None:
+    """Weights or lengths written over in between are torch's error, not a wrong gradient or address."""
+    for name in ("weight", "lengths"):
+        given = inputs(GRU(), lengths=torch.tensor([5, 2, 3]))
+        leaves(given)
+        output = native.run(**given).output
+        with torch.no_grad():
+            (given["params"]["weight_hh"] if name == "weight" else given["lengths"]).mul_(2)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            output.sum().backward()
+
+
+def kept(memory: str, cell: Cell) -> int:
+    """Numbers that autograd keeps between the passes, the inputs and outputs left out."""
+    seen: list[Tensor] = []
+
+    def see(t: Tensor) -> Tensor:
+        seen.append(t)
+        return t
+
+    given = inputs(cell, memory=memory)
+    own = {t.data_ptr() for t in leaves(given)}
+    with torch.autograd.graph.saved_tensors_hooks(see, lambda t: t):
+        output = native.run(**given).output
+    return sum(t.numel() for t in seen if t.data_ptr() not in own | {output.data_ptr()})
+
+
+@pytest.mark.parametrize("cell", [LSTM(), LSTM("full"), GRU(), GRU("before")], ids=str)
+def test_low_memory_keeps_less(cell: Cell) -> None:
+    """At most half of what is kept otherwise."""
+    assert 0 <= kept("low", cell) <= kept("normal", cell) / 2
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_without_gradients_nothing_is_kept(mode: Any) -> None:
+    """The same numbers and no graph."""
+    given = inputs(LSTM())
+    leaves(given)
+    expected = native.run(**given)
+    with mode():
+        result = native.run(**given)
+    assert not result.output.requires_grad
+    assert torch.equal(result.output, expected.output)
+    assert all(torch.equal(a, b) for a, b in zip(result.state, expected.state, strict=True))
+
+
+def test_negated_views() -> None:
+    """A view that negates only when read is read as it should be."""
+    given = inputs(GRU())
+    x = torch.complex(torch.zeros_like(given["x"]), -given["x"]).conj().imag
+    assert x.is_neg()
+    assert torch.equal(native.run(**given | {"x": x}).output, native.run(**given).output)
+
+
+def test_stacked_states() -> None:
+    """With a first dimension of one, in the backward passes too."""
+    given = inputs(LSTM())
+    every = leaves(given)
+    result = native.run(**given, stacked=True)
+    assert [s.shape for s in result.state] == [(1, B, H)] * 2
+    for again in (False, True):
+        wanted = torch.autograd.grad(native.run(**given).state[1].sum(), every, create_graph=again)
+        found = torch.autograd.grad(
+            native.run(**given, stacked=True).state[1].sum(), every, create_graph=again
+        )
+        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def test_no_rows() -> None:
+    """Nothing in, nothing out, and gradients of zero."""
+    given = inputs(LSTM(), x=torch.zeros(0, T, I), state=(torch.zeros(0, H), torch.zeros(0, H)))
+    every = leaves(given)
+    result = native.run(**given, lengths=torch.zeros(0, dtype=torch.int64))
+    assert result.output.shape == (0, T, H)
+    assert not any(g.any() for g in torch.autograd.grad(result.output.sum(), every))

@@ -1,0 +1,111 @@
+"""The compiled kernels as operators of torch: torch's own checks of them, and programs that are traced."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.library import opcheck
+
+from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
+from regen.kernels import _compiled, _operators
+from regen.nets.recurrent import recurrent
+
+if _compiled.native is None:
+    pytest.skip(f"no compiled kernels: {_compiled.why_missing}", allow_module_level=True)
+
+CELLS = [Elman("relu"), Diagonal(), Jordan("tanh", 3), LSTM(), LSTM("full"), GRU(), GRU("before")]
+B, T, I, H = 3, 4, 2, 5  # noqa: E741
+VALID = torch.tensor([4, 0, 2])
+
+
+def arguments(cell: Cell, bias: bool, noise: bool) -> list[Any]:
+    """What the operator takes, ending with `save`."""
+    shapes = cell.shapes(I, H, bias)
+    sizes = cell.state_sizes(H)
+    weights = [torch.randn(shape, requires_grad=True) for shape in shapes.values()]
+    x, state = (
+        torch.randn(B, T, I, requires_grad=True),
+        [torch.randn(B, n, requires_grad=True) for n in sizes],
+    )
+    present = [name in shapes for name in cell.shapes(I, H)]
+    word = _operators._word(cell)
+    if not noise:
+        return [
+            word,
+            x,
+            weights,
+            state,
+            present,
+            None,
+            False,
+            None,
+            [],
+            [0.0] * len(sizes),
+            False,
+            False,
+            False,
+            True,
+        ]
+    masks = [torch.rand(B, T, n) for n in sizes]
+    keep = torch.rand(B, sizes[0])
+    return [
+        word,
+        x,
+        weights,
+        [],
+        present,
+        VALID,
+        True,
+        keep,
+        masks,
+        [-1.0] * len(sizes),
+        True,
+        True,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_torch_checks_the_operators(cell: Cell, noise: bool) -> None:
+    """Schema, autograd and fake implementation; the buffer kept for the backward pass has gaps, not compared."""
+    torch.manual_seed(1)
+    for bias in (True, False):
+        checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+        opcheck(torch.ops.regen.unfold.default, arguments(cell, bias, noise), test_utils=checks)
+
+
+def test_the_operator_refuses() -> None:
+    """Called by anyone, it checks shapes and lengths before it reads."""
+    args = arguments(GRU(), True, True)
+    with pytest.raises(ValueError, match=r"^lengths must be from 0 to 4"):
+        torch.ops.regen.unfold(*args[:5], VALID + 1, *args[6:])
+    with pytest.raises(ValueError, match=r"^weight_ih is torch.float32 on cpu with shape"):
+        torch.ops.regen.unfold(args[0], torch.randn(B, T, I + 1), *args[2:])
+    args = arguments(GRU(), True, False)
+    told = torch.ops.regen.unfold(*args)
+    rest = [*args[:-1], told[0], told[-1][:-1], [told[0], None], [True] * 6]
+    with pytest.raises(ValueError, match=r"^saved is torch.float32"):
+        torch.ops.regen.unfold_backward(*rest)
+
+
+def test_fake_tensors() -> None:
+    """Shapes are known without numbers, for tensors that are fake outside a tracer too."""
+    with FakeTensorMode():
+        net, x = recurrent("lstm", I, H, num_layers=2, backend="native"), torch.randn(B, T, I)
+        output, (h, c) = net(x)
+    assert (output.shape, h.shape, c.shape) == ((B, T, H), (2, B, H), (2, B, H))
+
+
+def test_traced_programs() -> None:
+    """The checks of traced_programs.py, in a process of their own: the shape checks of the suite cannot be traced."""
+    script = Path(__file__).with_name("traced_programs.py")
+    options = ["-q", "--noconftest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--durations=5"]
+    command = [sys.executable, "-m", "pytest", *options, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=script.parents[2])
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,130 @@
+"""The compiled kernels in programs that are traced: torch.compile and torch.export.
+
+Run by test_native_operators.py without the suite's conftest, whose checks of shapes torch cannot trace.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from regen.cells import GRU, LSTM, Cell, Jordan
+from regen.nets.recurrent import Recurrent, recurrent
+
+torch.set_num_threads(1)
+CELLS = [Jordan("tanh", 3), LSTM("full"), GRU("before")]
+B, T, I, H = 3, 4, 2, 5  # noqa: E741
+VALID = torch.tensor([4, 0, 2])
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """No program of another test."""
+    torch.compiler.reset()
+    yield
+
+
+def made(cell: Cell, **options: Any) -> tuple[Recurrent, Tensor]:
+    """A net on backend native and inputs for it."""
+    torch.manual_seed(4)
+    return recurrent(cell, I, H, backend="native", **options), torch.randn(B, T, I)
+
+
+def told(net: Any, x: Tensor, **options: Any) -> list[Tensor]:
+    """Outputs, states, gates and the gradients of the weights and x."""
+    x = x.clone().requires_grad_()
+    output, state, *gates = net(x, **options)
+    values = [output, *((state,) if isinstance(state, Tensor) else state)]
+    values += [gate for each in gates for gate in each.values()]
+    cost = sum((v * torch.arange(v.numel()).cos().view(v.shape)).sum() for v in values)
+    return [*values, *torch.autograd.grad(cost, [x, *net.parameters()])]  # type: ignore[arg-type]
+
+
+STACKS: list[dict[str, Any]] = [{}, {"num_layers": 2, "bidirectional": True}]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_compiled(cell: Cell) -> None:
+    """Without a break in the graph: the numbers of eager mode bit for bit, any size of the batch."""
+    for options in STACKS:
+        net, x = made(cell, **options)
+        compiled = torch.compile(net, backend="aot_eager", fullgraph=True, dynamic=True)
+        for rows in (x, torch.randn(7, 9, I)):
+            for a, b in zip(told(compiled, rows), told(net, rows), strict=True):
+                assert torch.equal(a, b)
+        with torch.no_grad():
+            assert torch.equal(compiled(x)[0], net(x)[0])
+
+
+def test_compiled_with_options() -> None:
+    """Lengths, gates, low memory, zoneout; lengths that do not fit are refused when the program runs."""
+    net, x = made(LSTM("full"), memory="low", zoneout=0.2)
+    net.eval()
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    options = {"lengths": VALID, "return_gates": True}
+    for a, b in zip(told(compiled, x, **options), told(net, x, **options), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+    with pytest.raises(ValueError, match=r"^lengths must be from 0 to 4, the steps of x. Got 1 to 5 instead"):
+        compiled(x, lengths=VALID + 1, return_gates=True)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # in inductor itself
+def test_compiled_to_machine_code() -> None:
+    """Between operations that inductor compiles, where there is a compiler for it."""
+    net, x = made(GRU())
+
+    def whole(x: Tensor) -> Tensor:
+        return torch.tanh(net(2 * x)[0]).sum()
+
+    compiled = torch.compile(whole, fullgraph=True)
+    try:
+        cost = compiled(x)
+    except torch._inductor.exc.InvalidCxxCompiler:
+        pytest.skip("inductor finds no C++ compiler")
+    torch.testing.assert_close(cost, whole(x))
+    for a, b in zip(
+        *(torch.autograd.grad(f(x), list(net.parameters())) for f in (compiled, whole)), strict=True
+    ):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_exported(cell: Cell, strict: bool) -> None:
+    """One operator a layer and direction; the program runs other batches and can be trained on."""
+    for options in STACKS:
+        net, x = made(cell, **options)
+        sizes = {"x": {0: torch.export.Dim("B", min=2, max=64), 1: torch.export.Dim("T", min=2, max=64)}}
+        program = torch.export.export(net, (x,), dynamic_shapes=sizes, strict=strict)
+        operators = [node for node in program.graph.nodes if node.target is torch.ops.regen.unfold.default]
+        assert len(operators) == net.num_layers * (1 + net.bidirectional)
+        module, other = program.module(), torch.randn(6, 9, I)
+        assert torch.equal(module(other)[0], net(other)[0])
+        module(x)[0].square().sum().backward()
+        net(x)[0].square().sum().backward()
+        for name, weight in net.named_parameters():
+            torch.testing.assert_close(module.get_parameter(name).grad, weight.grad)
+
+
+def test_an_exported_program_gives_second_derivatives() -> None:
+    """The operator's own backward pass goes through the equations then."""
+    net, x = made(LSTM())
+    module = torch.export.export(net, (x,)).module()
+    x.requires_grad_()
+    twice = []
+    for run in (module, net):
+        (first,) = torch.autograd.grad(run(x)[0].square().sum(), x, create_graph=True)
+        twice.append(torch.autograd.grad(first.square().sum(), x)[0])
+    torch.testing.assert_close(*twice)
+
+
+def test_auto_compiles_too() -> None:
+    """Backend "auto" is traced without a break; what ran is told."""
+    net, x = made(GRU())
+    net.backend = "auto"
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(x)[0], net(x)[0])
+    compiled(x)
+    assert net.backend_ == "native: gru in a traced program"
