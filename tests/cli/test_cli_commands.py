@@ -65,7 +65,7 @@ def test_what_fit_says(regen: Any, sales: str) -> None:
     lines = result.stdout.splitlines()
     assert lines[0].startswith("Forecaster: 1 epoch in ")
     assert lines[0].endswith("Reached max_epochs=1.")
-    assert lines[1].startswith("Backend torch: ")
+    assert lines[1].startswith(("Backend native: ", "Backend torch: "))
     assert lines[2] == "Saved in runs/sales. Next: regen predict runs/sales"
     result = regen("fit", "forecaster", sales, *SERIES, "-o", "runs/a b%")
     assert result.stdout.splitlines()[2] == "Saved in runs/a b%. Next: regen predict 'runs/a b%'"
