@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.kernels import _compiled, native, reference
@@ -283,6 +285,50 @@ def test_without_gradients_nothing_is_kept(mode: Any) -> None:
     assert not result.output.requires_grad
     assert torch.equal(result.output, expected.output)
     assert all(torch.equal(a, b) for a, b in zip(result.state, expected.state, strict=True))
+
+
+def test_computed_again_by_torch() -> None:
+    """Activation checkpoints, and tensors that are kept elsewhere, change no bit."""
+    given = inputs(LSTM("output"))
+    every = leaves(given)
+    expected = torch.autograd.grad(native.run(**given).output.sum(), every)
+    again = checkpoint(lambda: native.run(**given).output, use_reentrant=False)
+    assert all(
+        torch.equal(a, b) for a, b in zip(torch.autograd.grad(again.sum(), every), expected, strict=True)
+    )
+    with torch.autograd.graph.save_on_cpu():
+        output = native.run(**given).output
+    assert all(
+        torch.equal(a, b) for a, b in zip(torch.autograd.grad(output.sum(), every), expected, strict=True)
+    )
+
+
+def test_several_python_threads() -> None:
+    """Forward and backward passes at the same time do not meet."""
+
+    def work(seed: int) -> list[Tensor]:
+        given = inputs(GRU(), x=torch.full((B, T, I), float(seed)))
+        every = leaves(given)
+        for _ in range(20):
+            found = torch.autograd.grad(native.run(**given).output.sum(), every)
+        return list(found)
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(work, range(8)))
+    for seed, found in enumerate(together):
+        assert all(torch.equal(a, b) for a, b in zip(found, work(seed), strict=True))
+
+
+def test_other_defaults_of_torch() -> None:
+    """Results are float32 on the CPU whatever torch makes by default."""
+    given = inputs(LSTM())
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            result = native.run(**given)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(result.output, native.run(**given).output)
 
 
 def test_negated_views() -> None:

@@ -128,3 +128,18 @@ def test_auto_compiles_too() -> None:
     assert torch.equal(compiled(x)[0], net(x)[0])
     compiled(x)
     assert net.backend_ == "native: gru in a traced program"
+
+
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning"
+)  # sizes are fixed
+def test_torch_jit_traces_something_else() -> None:
+    """Its graphs cannot hold the operator: torch's or the reference loop's is recorded."""
+    for cell, ran in ((GRU(), "torch"), (GRU("before"), "reference")):
+        net, x = made(cell)
+        net.backend = "auto"
+        with torch.no_grad():
+            traced = torch.jit.trace(net, (x,), check_trace=False)
+        assert net.backend_.startswith(f"{ran}: ")
+        assert net.backend_.endswith("; torch.jit.trace is under way")
+        torch.testing.assert_close(traced(2 * x)[0], net(2 * x)[0])

@@ -43,6 +43,8 @@ def unable(cell: Cell, x: Tensor, keep: object = None, zoneout: object = None) -
         noise = (keep, *zoneout) if isinstance(zoneout, Sequence) else (keep,)
         if any(isinstance(mask, Tensor) and mask.requires_grad for mask in noise):
             return "the native kernels give no gradient to keep and zoneout"
+    if not torch.compiler.is_compiling() and torch._C._is_tracing():
+        return "torch.jit.trace is under way"
     return untraced()
 
 
@@ -153,7 +155,6 @@ def _described(x: Tensor, params: Mapping[str, Tensor]) -> bool:
     """Whether there are no numbers to take the address of: tracing, fake tensors, subclasses of Tensor."""
     return (
         torch.compiler.is_compiling()
-        or torch._C._is_tracing()
         or torch._C._len_torch_dispatch_stack() > 0
         or type(x) not in _PLAIN
         or not _PLAIN.issuperset(map(type, params.values()))

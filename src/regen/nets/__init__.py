@@ -1,5 +1,6 @@
 """Torch modules: what a cell becomes with layers, directions and lengths."""
 
 from regen.nets.recurrent import GRU, LSTM, RNN, Recurrent, recurrent
+from regen.nets.stream import Stream
 
-__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "recurrent"]
+__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "Stream", "recurrent"]
