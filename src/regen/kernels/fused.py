@@ -122,13 +122,11 @@ def unpack(output: Float[Tensor, "B T F"] | PackedSequence, T: int) -> Float[Ten
 
 def repack(rows: Float[Tensor, "B T F"], like: PackedSequence) -> PackedSequence:
     """Rows (B, T, F) packed in the very order of `like`."""
-    lengths = pad_packed_sequence(like, batch_first=True)[1]
-    steps = torch.arange(rows.shape[1])
-    order = like.sorted_indices
-    first = rows if order is None else rows.index_select(0, order)
-    ends = lengths if order is None else lengths[order.cpu()]
-    valid = (steps[:, None] < ends).to(rows.device)
-    return like._replace(data=first.transpose(0, 1)[valid])
+    B, T, F = rows.shape
+    order = torch.arange(B, device=rows.device) if like.sorted_indices is None else like.sorted_indices
+    valid = like.batch_sizes[:, None] > torch.arange(B)
+    where = (order * T + torch.arange(T, device=rows.device)[:, None])[valid.to(rows.device)]
+    return like._replace(data=rows.reshape(B * T, F).index_select(0, where))
 
 
 def flatten(
