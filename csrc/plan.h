@@ -9,21 +9,22 @@
 
 #include "pack.h"
 #include "problem.h"
+#include "shelf.h"
 #include "team.h"
 
 namespace regen::REGEN_ISA {
 
-// Floats on a cache line of their own; scratch, not initialised.
+// Floats on a cache line of their own; scratch, not initialised. What is given back waits for the next call of the same
+// thread (see shelf.h), for memory fresh from the system costs as much as a small net.
 class Floats {
 public:
-    explicit Floats(long n) : data(static_cast<float*>(std::aligned_alloc(64, (n * 4 + 127) / 64 * 64))) {
-        if (!data) throw std::bad_alloc();
-    }
-    operator float*() const { return data.get(); }
+    explicit Floats(long n) : block(take_block((n * 4 + 127) / 64 * 64)) {}
+    ~Floats() { give_block(block); }
+    Floats(const Floats&) = delete;
+    operator float*() const { return static_cast<float*>(block.data); }
 
 private:
-    struct Free { void operator()(float* p) const { std::free(p); } };
-    std::unique_ptr<float, Free> data;
+    Block block;
 };
 
 // Rows in order of falling length: those at work at a step are the first ones.
@@ -74,5 +75,24 @@ struct Share {
     Share(long first, long last) : first(first), last(last) {}
     Share(long n, int member, int members) : first(n * member / members), last(n * (member + 1) / members) {}
 };
+
+// Rows of one member, as places in the plan: every `apart`-th from `first` on, `own` of them.
+struct Rows {
+    long first, apart, own;
+    long operator[](long i) const { return first + i * apart; }
+    long count(long active) const { return std::clamp((active - first + apart - 1) / apart, 0L, own); }
+};
+
+// Every row falls to one member. Neighbours stay together, so that members do not write beside each other; rows of
+// different lengths are dealt out, so that everyone gets long ones and short ones.
+inline Rows dealt(const Problem& p, int member, int members) {
+    if (p.lengths) return {member, members, (p.B - member + members - 1) / members};
+    const Share share(p.B, member, members);
+    return {share.first, 1, share.last - share.first};
+}
+// The rows that a member steps through: all of them when the units are shared.
+inline Rows rows_of(const Problem& p, Split how, int member, int members) {
+    return how.units ? Rows{0, 1, p.B} : dealt(p, member, members);
+}
 
 }  // namespace regen::REGEN_ISA

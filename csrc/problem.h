@@ -2,7 +2,7 @@
 //
 // Letters: B rows, T steps, I input features, H hidden units, P width of the output (H but for jordan).
 // All arrays are float32 and contiguous but for x; a pointer that is not wanted is null. Nothing is allocated for the
-// caller, nothing is kept after the call, and no two arrays overlap.
+// caller, no pointer is kept after the call, and no two arrays overlap.
 #pragma once
 
 #include <cstdint>

@@ -61,15 +61,7 @@ protected:
         return weights / (p.I + p.H);
     }
 
-    // Rows of one member: every `apart`-th from `begin` on.
-    struct Rows {
-        long begin, apart;
-        long operator[](long i) const { return begin + i * apart; }
-        long count(long n) const { return std::max(0L, (n - begin + apart - 1) / apart); }
-    };
-    Rows rows(int member, const Team& team) const {
-        return how.units ? Rows{0, 1} : Rows{member, team.size};
-    }
+    Rows rows(int member, const Team& team) const { return rows_of(p, how, member, team.size); }
     Share units(long panels, int member, const Team& team) const {
         return how.units ? Share(panels, member, team.size) : Share(0, panels);
     }
@@ -166,11 +158,11 @@ private:
     std::vector<Sites> places{std::vector<Sites>(how.threads, Sites(p.B))};   // each member's
 
     void work(int member, Team& team) {
-        const auto mine = Base::rows(member, team);
+        const Rows mine = Base::rows(member, team), ends = dealt(p, member, team.size);
         const Share firsts = Base::units(first.panels(), member, team);
         const Share seconds = Base::units(second.panels(), member, team);
         if (p.keep)
-            for (long i = 0; i < mine.count(p.B); ++i) mask(mine[i]);
+            for (long i = 0; i < mine.own; ++i) mask(mine[i]);
         team.meet();
         Sites& at = places[member];
         for (long s = 0; s < plan.steps; ++s) {
@@ -184,7 +176,7 @@ private:
                 });
             if (how.units) team.meet();
         }
-        for (long i = member; i < p.B; i += team.size) finish(i);
+        for (long i = 0; i < ends.own; ++i) finish(ends[i]);
     }
 
     float* heard_at(long i, long s) const { return heard + (s % 2 * p.B + i) * Pp; }

@@ -68,7 +68,7 @@ private:
     };
 
     void work(int member, Team& team) {
-        const auto mine = Base::rows(member, team), noted = typename Base::Rows{member, team.size};
+        const Rows mine = Base::rows(member, team), noted = dealt(p, member, team.size);
         // Members keep the same units of the output from step to step.
         const Share outputs = Base::units((Pp / W + V - 1) / V, member, team);
         const Share middles = Base::units((Hp / W + V - 1) / V, member, team);
@@ -76,10 +76,10 @@ private:
         for (AffineBack* back : {&back_first, &back_second}) back->pack(member, team.size);
         for (AffineGradients* sums : {&gradients_first, &gradients_second})
             if (!plan.steps) sums->clear(member, team.size);
-        for (long i = 0; i < mine.count(p.B); ++i) start(mine[i]);
+        for (long i = 0; i < mine.own; ++i) start(mine[i]);
         team.meet();
-        Steps at(mine.count(p.B));
-        Sites again(p.low ? noted.count(p.B) * chunk.steps : 0);
+        Steps at(mine.own);
+        Sites again(p.low ? noted.own * chunk.steps : 0);
         for (long end = plan.steps; end > 0; end = chunk.begin(end)) {
             const long pairs = note(chunk.begin(end), end, noted, again);
             if (how.units) team.meet();
@@ -101,7 +101,7 @@ private:
             team.meet();
         }
         for (AffineGradients* sums : {&gradients_first, &gradients_second}) sums->write(member, team.size);
-        for (long i = member; i < p.B; i += team.size) finish(i);
+        for (long i = 0; i < noted.own; ++i) finish(noted[i]);
     }
 
     void start(long i) const {
@@ -111,7 +111,7 @@ private:
     }
 
     // Write the records of some rows, and the gates if they were not kept. Returns how many pairs there are in all.
-    long note(long begin, long end, typename Base::Rows noted, Sites& again) {
+    long note(long begin, long end, Rows noted, Sites& again) {
         long pairs = 0, sites = 0;
         for (long s = begin; s < end; pairs += plan.active[s++])
             for (long k = 0; k < noted.count(plan.active[s]); ++k) {

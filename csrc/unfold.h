@@ -66,18 +66,18 @@ private:
     std::vector<Places> places;      // each member's
 
     void work(int member, Team& team) {
-        const int rows_apart = how.units ? 1 : team.size, first = how.units ? 0 : member;
+        const Rows mine = rows_of(p, how, member, team.size), ends = dealt(p, member, team.size);
         const Share panels(sums.panels(), how.units ? member : 0, how.units ? team.size : 1);
-        for (long i = first; i < p.B; i += rows_apart) start(i);
+        for (long i = 0; i < mine.own; ++i) start(mine[i]);
         team.meet();
         Places& at = places[member];
         for (long s = 0; s < plan.steps; ++s) {
-            const long n = (plan.active[s] - first + rows_apart - 1) / rows_apart;
-            for (long i = 0; i < n; ++i) place(at, i, first + i * rows_apart, s);
+            const long n = mine.count(plan.active[s]);
+            for (long i = 0; i < n; ++i) place(at, i, mine[i], s);
             for (long panel = panels.first; panel < panels.last; ++panel) step(at, n, panel);
             if (how.units) team.meet();
         }
-        for (long i = member; i < p.B; i += team.size) finish(i);
+        for (long i = 0; i < ends.own; ++i) finish(ends[i]);
     }
 
     // The states before the first step.

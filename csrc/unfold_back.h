@@ -40,12 +40,12 @@ private:
         else sums.pack_extra(Share(sums.unit_blocks, member, team.size));
         back.pack(member, team.size);
         if (!plan.steps) gradients.clear(member, team.size);
-        const int rows_apart = how.units ? 1 : team.size, first = how.units ? 0 : member;
+        const Rows mine = rows_of(p, how, member, team.size), noted = dealt(p, member, team.size);
         // Panels of the way forward and of the way back must hold the same units for one member.
         const Share parts((sums.unit_blocks + V - 1) / V, how.units ? member : 0, how.units ? team.size : 1);
-        for (long i = first; i < p.B; i += rows_apart) start(i);
+        for (long i = 0; i < mine.own; ++i) start(mine[i]);
         team.meet();
-        Places at((p.B + rows_apart - 1) / rows_apart);
+        Places at(mine.own);
         std::vector<float*> d(at.b.size());
         std::vector<const float*> d_read(at.b.size());
         for (long end = plan.steps; end > 0; end = chunk.first(end)) {
@@ -54,20 +54,20 @@ private:
             for (long s = begin; s < end; ++s) pairs += plan.active[s];
             for (long s = end - 1, base = pairs; s >= begin; --s) {
                 base -= plan.active[s];
-                const long n = (plan.active[s] - first + rows_apart - 1) / rows_apart;
+                const long n = mine.count(plan.active[s]);
                 for (long i = 0; i < n; ++i) {
-                    const long row = first + i * rows_apart;
-                    place(at, i, row, s);
-                    d_read[i] = d[i] = chunk.d(base + row);
-                    at.heard[i] = masked ? chunk.heard(base + row) : at.h_past[i];
-                    if (!how.units || i % team.size == member) note(at, i, base + row);
+                    place(at, i, mine[i], s);
+                    d_read[i] = d[i] = chunk.d(base + mine[i]);
+                    at.heard[i] = masked ? chunk.heard(base + mine[i]) : at.h_past[i];
                 }
+                for (long i = 0; i < noted.count(plan.active[s]); ++i)
+                    note(at, how.units ? noted[i] : i, base + noted[i]);
                 if (how.units && masked && p.low) team.meet();
-                for (long part = parts.first; part < parts.last; ++part) step(at, d, n, part, first, rows_apart);
+                for (long part = parts.first; part < parts.last; ++part) step(at, d, n, part, mine);
                 if (how.units) team.meet();
                 if (Cell::dense)
                     for (long part = parts.first; part < parts.last; ++part)
-                        carry(d_read, at, n, part, first, rows_apart);
+                        carry(d_read, at, n, part, mine);
             }
             team.meet();
             gradients.add(chunk, pairs, end == plan.steps, member, team.size);
@@ -75,7 +75,7 @@ private:
             team.meet();
         }
         gradients.write(member, team.size);
-        for (long i = member; i < p.B; i += team.size) finish(i);
+        for (long i = 0; i < noted.own; ++i) finish(noted[i]);
     }
 
     void start(long i) {
@@ -110,18 +110,18 @@ private:
                 for (long u = 0; u < p.H; ++u) heard[u] *= p.keep[at.b[i] * p.H + u];
         }
         std::copy_n(at.x[i], p.I, heard + chunk.x_first);
-        chunk.dx[pair] = p.dx ? p.dx + (at.b[i] * p.T + at.t[i]) * p.I : nullptr;
+        if (p.dx) chunk.dx[pair] = p.dx + (at.b[i] * p.T + at.t[i]) * p.I;
     }
 
     // What one step did to the cost, for the units of one part.
-    void step(Places& at, const std::vector<float*>& d, long n, long part, long first, long rows_apart) {
+    void step(Places& at, const std::vector<float*>& d, long n, long part, Rows mine) {
         const long begin = part * V, end = std::min(begin + V, sums.unit_blocks);
         if (!p.low) {
             for (long i = 0; i < n; ++i)
                 for (long block = begin; block < end; ++block) {
                     vec act[Cell::A];
                     for (int a = 0; a < Cell::A; ++a) act[a] = load(at.act[i] + (block * Cell::A + a) * W);
-                    derive(at, i, block, act, dh + (first + i * rows_apart) * Hp, dc + (first + i * rows_apart) * Hp, d[i]);
+                    derive(at, i, block, act, dh + mine[i] * Hp, dc + mine[i] * Hp, d[i]);
                 }
             return;
         }
@@ -135,8 +135,7 @@ private:
                         vec act[Cell::A];
                         const long i = top + r, block = panel * sums.units + q, at_z = (r * width + q * Cell::G) * W;
                         again(at, i, block, zx + at_z, zh + (Cell::apart ? at_z : 0), act);
-                        derive(at, i, block, act, dh + (first + i * rows_apart) * Hp,
-                               dc + (first + i * rows_apart) * Hp, d[i]);
+                        derive(at, i, block, act, dh + mine[i] * Hp, dc + mine[i] * Hp, d[i]);
                     }
             });
         }
@@ -183,14 +182,14 @@ private:
     }
 
     // dh += d U for the units of one part: what the step before did to the cost through the recurrent matrix.
-    void carry(const std::vector<const float*>& d, const Places& at, long n, long part, long first, long rows_apart) {
+    void carry(const std::vector<const float*>& d, const Places& at, long n, long part, Rows mine) {
         const int width = back.wh.width(part);
         alignas(64) float scratch[scratch_floats];
         by_blocks(sums.unit_blocks, back.group_blocks(), [&](long from, long to) {
             by_tiles(n, width, [&](long top, int R) {
                 const Term term = back.through_h(&d[top], part, from, to);
-                float* rows = dh + (first + top * rows_apart) * Hp + part * V * W;
-                const long apart = rows_apart * Hp;
+                float* rows = dh + mine[top] * Hp + part * V * W;
+                const long apart = mine.apart * Hp;
                 if (!masked) return tiles[width][R](&term, 1, rows, apart, rows, apart);
                 tiles[width][R](&term, 1, nullptr, 0, scratch, width * W);
                 for (int r = 0; r < R; ++r)
