@@ -162,7 +162,7 @@ private:
         const Share firsts = Base::units(first.panels(), member, team);
         const Share seconds = Base::units(second.panels(), member, team);
         if (p.keep)
-            for (long i = 0; i < mine.own; ++i) mask(mine[i]);
+            for (long i = 0; i < ends.own; ++i) mask(ends[i]);
         team.meet();
         Sites& at = places[member];
         for (long s = 0; s < plan.steps; ++s) {

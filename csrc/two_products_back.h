@@ -76,7 +76,7 @@ private:
         for (AffineBack* back : {&back_first, &back_second}) back->pack(member, team.size);
         for (AffineGradients* sums : {&gradients_first, &gradients_second})
             if (!plan.steps) sums->clear(member, team.size);
-        for (long i = 0; i < mine.own; ++i) start(mine[i]);
+        for (long i = 0; i < noted.own; ++i) start(noted[i]);
         team.meet();
         Steps at(mine.own);
         Sites again(p.low ? noted.own * chunk.steps : 0);

@@ -68,7 +68,7 @@ private:
     void work(int member, Team& team) {
         const Rows mine = rows_of(p, how, member, team.size), ends = dealt(p, member, team.size);
         const Share panels(sums.panels(), how.units ? member : 0, how.units ? team.size : 1);
-        for (long i = 0; i < mine.own; ++i) start(mine[i]);
+        for (long i = 0; i < ends.own; ++i) start(ends[i]);
         team.meet();
         Places& at = places[member];
         for (long s = 0; s < plan.steps; ++s) {

@@ -43,7 +43,7 @@ private:
         const Rows mine = rows_of(p, how, member, team.size), noted = dealt(p, member, team.size);
         // Panels of the way forward and of the way back must hold the same units for one member.
         const Share parts((sums.unit_blocks + V - 1) / V, how.units ? member : 0, how.units ? team.size : 1);
-        for (long i = 0; i < mine.own; ++i) start(mine[i]);
+        for (long i = 0; i < noted.own; ++i) start(noted[i]);
         team.meet();
         Places at(mine.own);
         std::vector<float*> d(at.b.size());

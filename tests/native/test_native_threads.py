@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from regen import nn
-from regen.kernels import _compiled
+from regen.cells import named
+from regen.kernels import _compiled, native
 
 pytestmark = pytest.mark.skipif(_compiled.native is None, reason=_compiled.why_missing)
 
@@ -40,6 +41,22 @@ def test_the_number_of_threads_does_not_change_a_bit(two_threads, cell, B):
     torch.set_num_threads(1)
     by_one = trained(cell, B, 40, 5, 300)
     assert all(map(torch.equal, by_one, by_two))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "elman", "jordan"])
+def test_members_of_a_team_do_not_meet_in_one_place(two_threads, name):
+    """Again and again the same bits, where the units of few rows are shared and what is heard is masked."""
+    torch.manual_seed(0)
+    cell, (B, T, H) = named(name), (2, 100, 320)
+    params = {k: torch.randn(shape) / H**0.5 for k, shape in cell.shapes(6, H).items()}
+    state = tuple(torch.randn(B, size) for size in cell.state_sizes(H))
+    keep, x = 2.0 * (torch.rand(B, H) > 0.5), torch.randn(B, T, 6)
+    lengths = torch.tensor([T, T - 5])
+    torch.set_num_threads(1)
+    wanted = native.run(cell, params, x, state, lengths=lengths, keep=keep).output
+    torch.set_num_threads(2)
+    for _ in range(100):
+        assert torch.equal(native.run(cell, params, x, state, lengths=lengths, keep=keep).output, wanted)
 
 
 def test_a_child_made_by_fork_computes_alone(two_threads):
