@@ -24,6 +24,8 @@ TESTS = [
     for path in sorted({*ROOT.glob("tests/native/test_*.py"), *ROOT.glob("tests/*/test_native*.py")})
     if path.name != "test_native_build.py"  # it starts compilers, and calls no kernel
 ]
+# How exact the last bits are, which are not those of -O3; and what runs in a process of its own, which is not watched.
+LEFT_OUT = "not test_error and not test_traced_programs"
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0",  # Python and torch keep what they have until the end
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -42,8 +44,8 @@ def watched() -> ModuleType:
 
 def tests() -> int:
     """Pytest's exit status with the watched kernels."""
-    watched()  # its last bits are not those of -O3, so how exact they are is not asked
-    return pytest.main(["--capture=sys", "-q", "-p", "no:cacheprovider", "-k", "not test_error", *TESTS])
+    watched()
+    return pytest.main(["--capture=sys", "-q", "-p", "no:cacheprovider", "-k", LEFT_OUT, *TESTS])
 
 
 def twin() -> int:
