@@ -1,5 +1,7 @@
 """What is minimised: pure functions of tensors."""
 
+from regen.objectives.heads import Heads
+from regen.objectives.likelihoods import LIKELIHOODS, Likelihood
 from regen.objectives.supervised import (
     OBJECTIVES,
     absolute_error,
@@ -12,7 +14,10 @@ from regen.objectives.supervised import (
 )
 
 __all__ = [
+    "LIKELIHOODS",
     "OBJECTIVES",
+    "Heads",
+    "Likelihood",
     "absolute_error",
     "cross_entropy",
     "huber",

@@ -1,0 +1,389 @@
+"""What the decoder's numbers mean: the density of every cell, given the numbers that a net writes for it.
+
+Letters: `E` encoded cells of a row, `W = width * E` numbers written for them, chunked: the first parameter of all
+cells, then the second of all cells, and so on. ``...`` are any leading axes; those of `outputs` and `target` need
+not be equal, only broadcast (S draws of a code, (S, B, W), against one batch of rows, (B, E)).
+
+Numbers of a net are unbounded, parameters are not. A logarithm `v` of a scale or rate is held within ``(-b, b)``
+by ``b * tanh(v / b)``: no exponential overflows, and unlike under a clamp the gradient never vanishes for good.
+Nothing is summed here: every function is elementwise. Where the target is not known, see `regen.objectives.heads`.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar, final
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+__all__ = ["LIKELIHOODS", "Cells", "Likelihood", "Outputs"]
+
+Outputs = Float[Tensor, "... W"]
+Cells = Float[Tensor, "... E"]
+
+LOG_VARIANCE = 10.0
+"""Bound of a log-variance, and twice that of a log-scale: deviations lie between e**-5 and e**5."""
+LOG_RATE = 20.0
+"""Bound of the logarithm of a mean count, or of the shape of its spread: up to 5e8."""
+MOST_FREEDOM = 100.0
+"""Degrees of freedom of Student's t beyond which it is a normal distribution to the eye."""
+NEAR_CERTAIN = 1e-3
+"""The mean of a binary column is kept this far from 0 and 1 before its logit is taken (Burda et al. 2016)."""
+LOG_2PI = math.log(2 * math.pi)
+
+
+class Likelihood(ABC):
+    """A distribution of single cells; `width` numbers of the decoder are its parameters."""
+
+    width: ClassVar[int] = 1
+
+    @abstractmethod
+    def log_density(self, outputs: Outputs, target: Cells) -> Cells:
+        """Logarithm of the density (of a discrete cell: the probability) of every cell, in nats.
+
+        outputs : (..., width * E), chunked. target : (..., E), no NaN.
+        """
+
+    @abstractmethod
+    def mean(self, outputs: Outputs) -> Cells:
+        """Expected value of every cell, (..., E): the reconstruction."""
+
+    @abstractmethod
+    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+        """One draw of every cell, (..., E), by `generator` (None: torch's own)."""
+
+    @abstractmethod
+    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+        """Outputs (width * E,) that say the mean of each column and, if there is one, its spread.
+
+        As the bias of the last layer they let training begin at what a constant can say (Burda et al. 2016).
+        target : (n, E), NaN where not known.
+        """
+
+    def cost(self, outputs: Outputs, target: Cells) -> Cells:
+        """What an autoencoder minimises, for every cell: ``-log_density``, unless the class says otherwise."""
+        return -self.log_density(outputs, target)
+
+
+@final
+class Squared(Likelihood):
+    """``x ~ N(m, 1)``; `outputs` are m. The cost is ``(x - m)**2``."""
+
+    def log_density(self, outputs: Outputs, target: Cells) -> Cells:
+        return -0.5 * ((target - outputs).square() + LOG_2PI)
+
+    def cost(self, outputs: Outputs, target: Cells) -> Cells:
+        return (target - outputs).square()
+
+    def mean(self, outputs: Outputs) -> Cells:
+        return outputs
+
+    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+        return outputs + _normal(outputs, generator)
+
+    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+        return target.nanmean(0)
+
+
+@final
+class Nonnegative(Likelihood):
+    """``x ~ N(softplus(a), 1)``; `outputs` are a. The cost is ``(x - softplus(a))**2``: no negative means."""
+
+    def log_density(self, outputs: Outputs, target: Cells) -> Cells:
+        return -0.5 * ((target - F.softplus(outputs)).square() + LOG_2PI)
+
+    def cost(self, outputs: Outputs, target: Cells) -> Cells:
+        return (target - F.softplus(outputs)).square()
+
+    def mean(self, outputs: Outputs) -> Cells:
+        return F.softplus(outputs)
+
+    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+        return F.softplus(outputs) + _normal(outputs, generator)
+
+    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+        return _softplus_inverse(target.nanmean(0).clamp(min=NEAR_CERTAIN))
+
+
+@final
+class Gaussian(Likelihood):
+    """``x ~ N(m, exp(v))``; `outputs` are m and then v, the log-variance, held within (-10, 10)."""
+
+    width: ClassVar[int] = 2
+
+    def log_density(self, outputs: Outputs, target: Cells) -> Cells:
+        mean, spread = outputs.chunk(2, -1)
+        log_var = _held(spread, LOG_VARIANCE)
+        return -0.5 * ((target - mean).square() * (-log_var).exp() + log_var + LOG_2PI)
+
+    def mean(self, outputs: Outputs) -> Cells:
+        return outputs.chunk(2, -1)[0]
+
+    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+        mean, spread = outputs.chunk(2, -1)
+        return mean + (0.5 * _held(spread, LOG_VARIANCE)).exp() * _normal(mean, generator)
+
+    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+        mean = target.nanmean(0)
+        variance = (target - mean).square().nanmean(0)
+        return torch.cat([mean, _unheld(variance.log(), LOG_VARIANCE)])
+
+
+@final
+class Student(Likelihood):
+    """``x ~ m + exp(s) * t_d``, heavy tails; `outputs` are m, s and a, with ``d = 3 + softplus(a)`` up to 103.
+
+    Outliers pull less at the mean than under a Gaussian. s is held within (-5, 5).
+    Source: Mattei & Frellsen (2019), MIWAE, whose decoder this is.
+    """
+
+    width: ClassVar[int] = 3
+
+    def log_density(self, outputs: Outputs, target: Cells) -> Cells:
+        mean, log_scale, freedom = self._parameters(outputs)
+        distance = (target - mean) * (-log_scale).exp()
+        half = 0.5 * (freedom + 1)
+        constant = torch.lgamma(half) - torch.lgamma(0.5 * freedom) - 0.5 * (math.pi * freedom).log()
+        return constant - log_scale - half * torch.log1p(distance.square() / freedom)
+
+    def mean(self, outputs: Outputs) -> Cells:
+        return outputs.chunk(3, -1)[0]
+
+    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+        mean, log_scale, freedom = self._parameters(outputs)
+        precision = torch._standard_gamma(0.5 * freedom, generator) / (0.5 * freedom)
+        return mean + log_scale.exp() * _normal(mean, generator) * precision.rsqrt()
+
+    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+        mean = target.nanmean(0)
+        log_scale = 0.5 * (target - mean).square().nanmean(0).log()
+        return torch.cat([mean, _unheld(log_scale, LOG_VARIANCE / 2), torch.zeros_like(mean)])
+
+    def _parameters(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mean, spread, freedom = outputs.chunk(3, -1)
+        return mean, _held(spread, LOG_VARIANCE / 2), 3 + F.softplus(_held(freedom, MOST_FREEDOM))
+
+
+@final
+class Laplace(Likelihood):
+    """``x ~ Laplace(m, exp(s))``; `outputs` are m and then s, the log-scale, held within (-5, 5)."""
+
+    width: ClassVar[int] = 2
+
+    def log_density(self, outputs: Outputs, target: Cells) -> Cells:
+        mean, spread = outputs.chunk(2, -1)
+        log_scale = _held(spread, LOG_VARIANCE / 2)
+        return -(target - mean).abs() * (-log_scale).exp() - log_scale - math.log(2)
+
+    def mean(self, outputs: Outputs) -> Cells:
+        return outputs.chunk(2, -1)[0]
+
+    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+        mean, spread = outputs.chunk(2, -1)
+        right = torch.empty_like(mean).exponential_(generator=generator)
+        left = torch.empty_like(mean).exponential_(generator=generator)
+        return mean + _held(spread, LOG_VARIANCE / 2).exp() * (right - left)
+
+    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+        mean = target.nanmean(0)
+        log_scale = (target - mean).abs().nanmean(0).log()
+        return torch.cat([mean, _unheld(log_scale, LOG_VARIANCE / 2)])
+
+
+@final
+class Bernoulli(Likelihood):
+    """``P(x = 1) = sigmoid(l)``; `outputs` are l. Grey targets in [0, 1] count as means of many draws."""
+
+    def log_density(self, outputs: Outputs, target: Cells) -> Cells:
+        return target * outputs - F.softplus(outputs)
+
+    def mean(self, outputs: Outputs) -> Cells:
+        return outputs.sigmoid()
+
+    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+        return torch.bernoulli(outputs.sigmoid(), generator=generator)
+
+    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+        return target.nanmean(0).logit(NEAR_CERTAIN)
+
+
+@final
+class ContinuousBernoulli(Likelihood):
+    """``p(x) = l exp(l x) / (exp(l) - 1)`` on [0, 1]; `outputs` are l, the logit of the paper's lambda.
+
+    A density for grey cells, where the Bernoulli leaves out its normalising constant. With ``u = l / 2``:
+    ``log p(x) = l x - u - log(sinh(u) / u)``, which is 0 everywhere at l = 0.
+    Source: Loaiza-Ganem & Cunningham (2019), The continuous Bernoulli.
+    """
+
+    def log_density(self, outputs: Outputs, target: Cells) -> Cells:
+        return outputs * (target - 0.5) - _log_sinhc(0.5 * outputs)
+
+    def mean(self, outputs: Outputs) -> Cells:
+        return 0.5 + 0.5 * _langevin(0.5 * outputs)
+
+    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+        """By the inverse of the distribution function."""
+        uniform = torch.empty_like(outputs).uniform_(generator=generator)
+        size = outputs.abs()
+        flat = size < 1e-3
+        safe = size.masked_fill(flat, 1.0)
+        steep = 1 + torch.log(uniform + (1 - uniform) * (-safe).exp()) / safe
+        drawn = torch.where(flat, uniform + 0.5 * size * uniform * (1 - uniform), steep).clamp(0, 1)
+        return torch.where(outputs < 0, 1 - drawn, drawn)
+
+    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+        """By Newton's steps from ``12 (m - 1/2)``: the mean of l has no closed inverse."""
+        wanted = target.nanmean(0).double().clamp(NEAR_CERTAIN, 1 - NEAR_CERTAIN) - 0.5
+        logit = (
+            wanted / (0.25 - wanted.square()) * 3
+        )  # right to the second order at 1/2 and to a factor at the ends
+        for _ in range(30):
+            mean = 0.5 * _langevin(0.5 * logit)
+            slope = (0.25 - mean * mean - 2 * mean / logit).where(
+                logit.abs() > 1e-2, torch.full_like(logit, 1 / 12)
+            )
+            logit = logit - (mean - wanted) / slope
+        return logit.to(target.dtype)
+
+
+@final
+class Poisson(Likelihood):
+    """``P(x) = exp(-r) r**x / x!`` with ``log r = v``; `outputs` are v, held within (-20, 20).
+
+    In float64, because the terms of large counts nearly cancel.
+    """
+
+    def log_density(self, outputs: Outputs, target: Cells) -> Cells:
+        log_rate, count = _wide(_held(outputs, LOG_RATE)), _wide(target)
+        return (count * log_rate - log_rate.exp() - torch.lgamma(count + 1)).to(outputs.dtype)
+
+    def mean(self, outputs: Outputs) -> Cells:
+        return _held(outputs, LOG_RATE).exp()
+
+    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+        return torch.poisson(_wide(self.mean(outputs)), generator).to(outputs.dtype)
+
+    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+        return _unheld(target.nanmean(0).clamp(min=NEAR_CERTAIN).log(), LOG_RATE)
+
+
+@final
+class NegativeBinomial(Likelihood):
+    """Counts with mean r and variance ``r + r**2 / k``; `outputs` are log r and then log k, held within (-20, 20).
+
+    ``P(x) = G(x + k) / (G(k) x!) * (k / (k + r))**k * (r / (k + r))**x``; as k grows it is the Poisson.
+    In float64, because the terms of large counts nearly cancel. Source: Lopez et al. (2018), scVI.
+    """
+
+    width: ClassVar[int] = 2
+
+    def log_density(self, outputs: Outputs, target: Cells) -> Cells:
+        log_rate, log_shape = _wide(_held(outputs, LOG_RATE)).chunk(2, -1)
+        shape, count = log_shape.exp(), _wide(target)
+        ways = torch.lgamma(count + shape) - torch.lgamma(shape) - torch.lgamma(count + 1)
+        apart = log_rate - log_shape
+        return (ways - shape * F.softplus(apart) - count * F.softplus(-apart)).to(outputs.dtype)
+
+    def mean(self, outputs: Outputs) -> Cells:
+        return _held(outputs.chunk(2, -1)[0], LOG_RATE).exp()
+
+    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+        """A Poisson draw at a rate that is itself drawn from a gamma distribution."""
+        log_rate, log_shape = _wide(_held(outputs, LOG_RATE)).chunk(2, -1)
+        rate = torch._standard_gamma(log_shape.exp(), generator) * (log_rate - log_shape).exp()
+        return torch.poisson(rate, generator).to(outputs.dtype)
+
+    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+        """By the moments of the columns; a column less spread than a Poisson has the largest k asked, 1e4."""
+        mean = target.nanmean(0).clamp(min=NEAR_CERTAIN)
+        excess = ((target - mean).square().nanmean(0) - mean).clamp(min=0)
+        shape = (mean.square() / excess).clamp(1e-4, 1e4)
+        return torch.cat([_unheld(mean.log(), LOG_RATE), _unheld(shape.log(), LOG_RATE)])
+
+
+@final
+class Categorical(Likelihood):
+    """One of E classes, one-hot; `outputs` are logits over the last axis, ``P(class e) = softmax(outputs)[e]``.
+
+    The log-density stands at the cell of the class that was seen and is 0 at all others: the sum over E is right.
+    """
+
+    def log_density(self, outputs: Outputs, target: Cells) -> Cells:
+        return target * outputs.log_softmax(-1)
+
+    def mean(self, outputs: Outputs) -> Cells:
+        return outputs.softmax(-1)
+
+    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+        """Gumbel's way: the largest logit after each has been shaken."""
+        shaken = outputs - torch.empty_like(outputs).exponential_(generator=generator).log()
+        return F.one_hot(shaken.argmax(-1), outputs.shape[-1]).to(outputs.dtype)
+
+    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+        return target.nanmean(0).clamp(min=NEAR_CERTAIN).log()
+
+
+LIKELIHOODS: dict[str, Likelihood] = {
+    "squared": Squared(),
+    "nonnegative": Nonnegative(),
+    "gaussian": Gaussian(),
+    "student": Student(),
+    "laplace": Laplace(),
+    "bernoulli": Bernoulli(),
+    "continuous_bernoulli": ContinuousBernoulli(),
+    "poisson": Poisson(),
+    "negative_binomial": NegativeBinomial(),
+    "categorical": Categorical(),
+}
+"""Likelihoods by name; they hold no state."""
+
+
+def _held(value: Tensor, bound: float) -> Tensor:
+    return bound * torch.tanh(value / bound)
+
+
+def _unheld(value: Tensor, bound: float) -> Tensor:
+    """Inverse of `_held`; what lies outside is first moved to 0.9 of the bound, where the slope is still 0.2."""
+    return bound * torch.atanh((value / bound).clamp(-0.9, 0.9))
+
+
+def _normal(like: Tensor, generator: Generator | None) -> Tensor:
+    return torch.empty_like(like).normal_(generator=generator)
+
+
+def _softplus_inverse(value: Tensor) -> Tensor:
+    return value + torch.log(-torch.expm1(-value))
+
+
+def _wide(value: Tensor) -> Tensor:
+    """In float64, except on Apple's devices, which have none."""
+    return value if value.device.type == "mps" else value.double()
+
+
+def _log_sinhc(u: Tensor) -> Tensor:
+    """``log(sinh(u) / u)``, by its series near 0."""
+    size, square = u.abs(), u.square()
+    near = size < 0.5
+    safe = size.masked_fill(near, 1.0)
+    far = safe - torch.log(2 * safe) + torch.log1p(-(-2 * safe).exp())
+    small = square.where(near, torch.zeros_like(square))
+    return torch.where(near, small * _series(small, (1 / 6, -1 / 180, 1 / 2835, -1 / 37800, 1 / 467775)), far)
+
+
+def _langevin(u: Tensor) -> Tensor:
+    """``1 / tanh(u) - 1 / u``, the derivative of `_log_sinhc`, by its series near 0."""
+    square, near = u.square(), u.abs() < 0.5
+    safe = u.masked_fill(near, 1.0)
+    small = square.where(near, torch.zeros_like(square))
+    series = u * _series(small, (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555))
+    return torch.where(near, series, 1 / torch.tanh(safe) - 1 / safe)
+
+
+def _series(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
+    total = torch.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total = total * x + coefficient
+    return total
