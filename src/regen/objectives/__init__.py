@@ -1,7 +1,18 @@
 """What is minimised: pure functions of tensors."""
 
+from regen.objectives.elbo import (
+    active_units,
+    draw_normal,
+    elbo_terms,
+    gaussian_kl,
+    importance_bound,
+    importance_weights,
+    log_normal,
+    posterior,
+)
 from regen.objectives.heads import Heads
 from regen.objectives.likelihoods import LIKELIHOODS, Likelihood
+from regen.objectives.reconstruction import contractive, kl_sparsity, l1
 from regen.objectives.supervised import (
     OBJECTIVES,
     absolute_error,
@@ -19,10 +30,21 @@ __all__ = [
     "Heads",
     "Likelihood",
     "absolute_error",
+    "active_units",
+    "contractive",
     "cross_entropy",
+    "draw_normal",
+    "elbo_terms",
+    "gaussian_kl",
     "huber",
+    "importance_bound",
+    "importance_weights",
+    "kl_sparsity",
+    "l1",
+    "log_normal",
     "mean",
     "mean_per_step",
     "observed",
+    "posterior",
     "squared_error",
 ]
