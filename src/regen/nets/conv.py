@@ -1,0 +1,179 @@
+"""Encoder and decoder of images: convolutions that halve height and width, and their mirror image.
+
+Letters: `B` batch, `C Y X` channels, height and width of an image, `E` = C Y X cells, `Z` code, `K` outputs,
+`c y x` what is left of C Y X in between. Images are flat at both ends: (B, E), in the order of (B, C, Y, X).
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from regen.nets.mlp import activation_named, beside, start_weight
+
+__all__ = ["ConvDecoder", "ConvEncoder", "sizes"]
+
+KERNEL = 3
+
+
+@final
+class ConvEncoder(nn.Module):
+    """Image in, code out: convolutions of 3 x 3 that go 2 steps at a time, and a linear layer.
+
+    A side of n becomes ceil(n / 2), so that any size passes any number of them; down to 1, which stays 1.
+
+    Parameters
+    ----------
+    shape : (C, Y, X).
+    outputs : K, how many numbers it says.
+    channels : of each convolution, in the order in which they are passed.
+    activation : name of what follows each convolution; see `regen.nets.mlp.ACTIVATIONS`.
+    told : also read which cells are missing, as C more channels of zeros and ones; see `MLPEncoder`.
+
+    Raises
+    ------
+    ValueError : no channels, or an unknown activation (the closest one is offered).
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        outputs: int,
+        channels: Sequence[int] = (32, 64),
+        activation: str = "relu",
+        told: bool = False,
+    ) -> None:
+        super().__init__()
+        _refuse_none(channels)
+        self.shape, self.outputs, self.told = shape, outputs, told
+        self._act = activation_named(activation)
+        C, Y, X = shape
+        self.layers = nn.ModuleList()
+        for before, after in pairwise((C, *channels)):
+            flags = C if told and not len(self.layers) else 0
+            layer = nn.Conv2d(before + flags, after, KERNEL, stride=2, padding=1)
+            _start(layer, activation, before * KERNEL**2, after * KERNEL**2)
+            self.layers.append(layer)
+        y, x = sizes(Y, len(channels))[-1], sizes(X, len(channels))[-1]
+        self.code = nn.Linear(channels[-1] * y * x, outputs)
+        _start(self.code, None, self.code.in_features, outputs)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B E"],
+        observed: Bool[Tensor, "B E"] | None = None,
+        lengths: Int64[Tensor, " B"] | None = None,
+    ) -> Float[Tensor, "B K"]:
+        """The code of each image.
+
+        Parameters
+        ----------
+        x : (B, C*Y*X) without NaN.
+        observed : (B, C*Y*X), False where a cell was missing; None: nowhere. Read if `told`.
+        lengths : not read; images have no steps.
+        """
+        _, Y, X = self.shape
+        h = (beside(x, observed) if self.told else x).view(len(x), -1, Y, X)
+        for layer in self.layers:
+            h = self._act(layer(h))
+        return self.code(h.flatten(1))  # type: ignore[no-any-return]
+
+
+@final
+class ConvDecoder(nn.Module):
+    """Code in, image out: a linear layer, and transposed convolutions that undo each halving of `ConvEncoder`.
+
+    Parameters
+    ----------
+    code : Z, how many numbers it reads.
+    shape : (C, Y, X).
+    width : numbers per cell; it says ``width * C * Y * X``, the first of all cells before the second of any.
+    channels : those of the *encoder*; the decoder passes them backwards.
+    activation : name of what stands between two layers.
+
+    Raises
+    ------
+    ValueError : no channels, or an unknown activation (the closest one is offered).
+    """
+
+    def __init__(
+        self,
+        code: int,
+        shape: tuple[int, int, int],
+        width: int = 1,
+        channels: Sequence[int] = (32, 64),
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        _refuse_none(channels)
+        C, Y, X = shape
+        self.code, self.shape, self.outputs = code, shape, width * C * Y * X
+        self._act = activation_named(activation)
+        ys, xs = sizes(Y, len(channels))[::-1], sizes(X, len(channels))[::-1]
+        wide = (*reversed(channels), width * C)
+        self._first = (wide[0], ys[0], xs[0])
+        self.spread = nn.Linear(code, wide[0] * ys[0] * xs[0])
+        _start(self.spread, activation, code, self.spread.out_features)
+        self.layers = nn.ModuleList()
+        for k, (before, after) in enumerate(pairwise(wide)):
+            odd = (
+                1 - ys[k + 1] % 2,
+                1 - xs[k + 1] % 2,
+            )  # m cells become 2 m - 1, and one more for an even size
+            layer = nn.ConvTranspose2d(before, after, KERNEL, stride=2, padding=1, output_padding=odd)
+            # Each output sums a quarter of the kernel, for the input is spread over every second cell.
+            heard = before * KERNEL**2 // 4
+            _start(layer, activation if k + 1 < len(channels) else None, heard, after * KERNEL**2)
+            self.layers.append(layer)
+
+    @property
+    def bias(self) -> nn.Parameter:
+        """Of the last layer, (width * C,): one for all cells of a channel."""
+        return self.layers[-1].bias  # type: ignore[return-value]
+
+    @torch.no_grad()
+    def set_bias(self, values: Float[Tensor, " K"]) -> None:
+        """Make the decoder say, at the code 0, the mean over each channel of `values` (width * C * Y * X,)."""
+        means = values.to(self.bias).view(self.bias.shape[0], -1).mean(1)
+        self.bias.copy_(means)
+        said = self(self.bias.new_zeros((1, self.code))).view(len(means), -1).mean(1)
+        self.bias.add_(means - said)
+
+    def forward(
+        self,
+        z: Float[Tensor, "B Z"],
+        steps: int | None = None,
+        lengths: Int64[Tensor, " B"] | None = None,
+    ) -> Float[Tensor, "B K"]:
+        """The image that each code stands for.
+
+        Parameters
+        ----------
+        z : (B, Z).
+        steps, lengths : not read; images have no steps.
+        """
+        h = self.spread(z).view(-1, *self._first)
+        for layer in self.layers:
+            h = layer(self._act(h))
+        return h.flatten(1)  # type: ignore[no-any-return]
+
+
+def sizes(side: int, times: int) -> list[int]:
+    """A side of an image before and after each of `times` halvings, rounded up."""
+    found = [side]
+    for _ in range(times):
+        found.append(-(-found[-1] // 2))
+    return found
+
+
+def _start(layer: nn.Module, activation: str | None, heard: int, reached: int) -> None:
+    start_weight(layer.weight, activation, heard, reached)  # type: ignore[arg-type]
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
+def _refuse_none(channels: Sequence[int]) -> None:
+    if not channels:
+        raise ValueError("channels is empty; give the channels of at least one convolution, such as (32,).")
