@@ -24,7 +24,7 @@ TESTS = [
     for path in sorted({*ROOT.glob("tests/native/test_*.py"), *ROOT.glob("tests/*/test_native*.py")})
     if path.name != "test_native_build.py"  # it starts compilers, and calls no kernel
 ]
-# How exact the last bits are, which are not those of -O3; and what runs in a process of its own, which is not watched.
+# How exact the last bits are, which are not those of -O3; and what runs in a process of its own, unwatched.
 LEFT_OUT = "not test_error and not test_traced_programs"
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0",  # Python and torch keep what they have until the end
