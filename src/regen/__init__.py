@@ -12,11 +12,12 @@ from regen._version import __version__
 
 if TYPE_CHECKING:
     from regen import cells, datasets, nn
-    from regen.estimators import Forecaster, SequenceClassifier, SequenceRegressor
+    from regen.estimators import Autoencoder, Forecaster, SequenceClassifier, SequenceRegressor
     from regen.persistence import load, save
     from regen.training import Training
 
 __all__ = [
+    "Autoencoder",
     "Forecaster",
     "SequenceClassifier",
     "SequenceRegressor",
@@ -32,6 +33,7 @@ __all__ = [
 # Torch and scikit-learn take seconds to import: all comes when first asked for.
 _MODULES = ("cells", "datasets", "nn")
 _WHEN_ASKED = {
+    "Autoencoder": "regen.estimators",
     "Forecaster": "regen.estimators",
     "SequenceClassifier": "regen.estimators",
     "SequenceRegressor": "regen.estimators",

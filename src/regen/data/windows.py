@@ -44,7 +44,7 @@ class StreamBatch(NamedTuple):
 class RowBatch(NamedTuple):
     """Sequences with what each should give.
 
-    x (B, T, F) padded with 0 to the longest of the batch; lengths (B,) int64, None when all have one length;
+    x (B, T, F) padded with 0 to the longest of the batch, or (B, ...); lengths (B,) int64, None when all have one length;
     y (B, ...) or None.
     """
 
@@ -188,11 +188,11 @@ class StreamFeed:
 
 @final
 class Rows:
-    """Sequences, of one length or of many, in one block of memory.
+    """Sequences, of one length or of many, in one block of memory; or rows of any shape.
 
     Parameters
     ----------
-    values : (n, T, F) when all have one length; else (sum of lengths, F), one sequence after the other.
+    values : (n, T, F) when all have one length, or (n, ...); else (sum of lengths, F), one sequence after the other.
     lengths : (n,) int64 when the lengths differ, None when they do not.
     """
 
@@ -206,8 +206,8 @@ class Rows:
 
     def gather(
         self, index: Int64[Tensor, " B"]
-    ) -> tuple[Shaped[Tensor, "B T F"], Int64[Tensor, " B"] | None]:
-        """Sequences number `index` (B,): x (B, T, F) padded with 0, and lengths (B,) or None."""
+    ) -> tuple[Shaped[Tensor, "B ..."], Int64[Tensor, " B"] | None]:
+        """Rows number `index` (B,): x (B, T, F) padded with 0 or (B, ...), and lengths (B,) or None."""
         if self.lengths is None or self.starts is None:
             return self.values.index_select(0, index.to(self.values.device)), None
         lengths, starts = self.lengths[index], self.starts[index]
@@ -224,7 +224,7 @@ class RowFeed:
 
     Parameters
     ----------
-    rows : the sequences; an (n, T, F) tensor is taken as `Rows` of one length.
+    rows : the sequences; an (n, ...) tensor is taken as `Rows` of one length.
     y : (n, ...) tensor, or None when only x is wanted.
     index : which rows, an int64 tensor such as the training part of a split; None for all.
     batch_size, shuffle : as in `WindowFeed`.
@@ -232,7 +232,7 @@ class RowFeed:
 
     def __init__(
         self,
-        rows: Rows | Shaped[Tensor, "n T F"],
+        rows: Rows | Shaped[Tensor, "n ..."],
         y: Shaped[Tensor, "n ..."] | None = None,
         index: Int64[Tensor, " m"] | None = None,
         batch_size: int = 32,

@@ -1,11 +1,13 @@
 """The recipes: the only place where nets, objectives, data and the training loop meet."""
 
+from regen.estimators.autoencoder import Autoencoder
 from regen.estimators.backtest import Backtest
 from regen.estimators.forecaster import Forecaster
 from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
 from regen.estimators.streams import ForecastStream, SequenceStream
 
 __all__ = [
+    "Autoencoder",
     "Backtest",
     "ForecastStream",
     "Forecaster",

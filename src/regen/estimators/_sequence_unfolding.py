@@ -111,7 +111,7 @@ def hold_out(groups: Index, validation: float | str, generator: torch.Generator)
         return rows if len(rows) >= LEAST_HELD_OUT else rows[:0]
     if share and not len(rows):
         raise ValueError(
-            f"validation={share:g} holds out none of {len(groups)} sequences. Raise it, or take validation=0."
+            f"validation={share:g} holds out none of {len(groups)} rows. Raise it, or take validation=0."
         )
     return rows
 

@@ -20,6 +20,7 @@ from regen._check import check_parameters
 from regen._version import __version__
 from regen.data.paths import missing
 from regen.estimators._estimator import Estimator
+from regen.estimators.autoencoder import Autoencoder
 from regen.estimators.forecaster import Forecaster
 from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
 from regen.persistence.container import DAMAGE, damaged, read, write
@@ -33,7 +34,7 @@ FORMAT: Final = 1
 FITTED: Final = re.compile(r"[a-z]\w*_")
 FILE: Final = "model.safetensors"
 KINDS: Final[Mapping[str, type[Estimator]]] = {
-    kind.__name__: kind for kind in (Forecaster, SequenceClassifier, SequenceRegressor)
+    kind.__name__: kind for kind in (Autoencoder, Forecaster, SequenceClassifier, SequenceRegressor)
 }
 
 
