@@ -20,6 +20,7 @@ CORE = ("numpy", "torch", "scikit-learn", "narwhals", "safetensors", "tqdm", "ty
 OPTIONAL = {
     **dict.fromkeys(("pandas", "pyarrow", "duckdb"), "sources"),
     "plotly": "plot",
+    "pillow": "images",
     **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
     "dash": "studio",
     "ray": "ray",

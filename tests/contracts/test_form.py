@@ -20,6 +20,7 @@ HOMES = {
     "plotly": ("figures", "report", "studio"),
     "dash": ("studio",),
     "duckdb": ("data", "doctor"),
+    "PIL": ("data",),
     "pyarrow": ("data", "doctor"),
     "typer": ("cli",),
     "triton": ("kernels", "doctor"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 HEAVY = (
     "IPython",
+    "PIL",
     "dash",
     "duckdb",
     "matplotlib",
