@@ -18,6 +18,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from regen.objectives.links import held, langevin, log_sinhc, softplus_inverse, unheld, wide
+
 __all__ = ["LIKELIHOODS", "Cells", "Likelihood", "Outputs"]
 
 Outputs = Float[Tensor, "... W"]
@@ -104,7 +106,7 @@ class Nonnegative(Likelihood):
         return F.softplus(outputs) + _normal(outputs, generator)
 
     def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
-        return _softplus_inverse(target.nanmean(0).clamp(min=NEAR_CERTAIN))
+        return softplus_inverse(target.nanmean(0).clamp(min=NEAR_CERTAIN))
 
 
 @final
@@ -115,7 +117,7 @@ class Gaussian(Likelihood):
 
     def log_density(self, outputs: Outputs, target: Cells) -> Cells:
         mean, spread = outputs.chunk(2, -1)
-        log_var = _held(spread, LOG_VARIANCE)
+        log_var = held(spread, LOG_VARIANCE)
         return -0.5 * ((target - mean).square() * (-log_var).exp() + log_var + LOG_2PI)
 
     def mean(self, outputs: Outputs) -> Cells:
@@ -123,12 +125,53 @@ class Gaussian(Likelihood):
 
     def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         mean, spread = outputs.chunk(2, -1)
-        return mean + (0.5 * _held(spread, LOG_VARIANCE)).exp() * _normal(mean, generator)
+        return mean + (0.5 * held(spread, LOG_VARIANCE)).exp() * _normal(mean, generator)
 
     def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         mean = target.nanmean(0)
         variance = (target - mean).square().nanmean(0)
-        return torch.cat([mean, _unheld(variance.log(), LOG_VARIANCE)])
+        return torch.cat([mean, unheld(variance.log(), LOG_VARIANCE)])
+
+
+@final
+class Rectified(Likelihood):
+    """``x = max(0, y)`` with ``y ~ N(m, exp(v))``: amounts, many of which may be exactly 0; outputs as Gaussian's.
+
+    A density above 0, ``log N(x; m, exp(v))``, and a probability at 0, ``log Phi(-m / exp(v / 2))``.
+    Source: Tobin (1958).
+    """
+
+    width: ClassVar[int] = 2
+
+    def log_density(self, outputs: Outputs, target: Cells) -> Cells:
+        mean, spread = outputs.chunk(2, -1)
+        log_var = held(spread, LOG_VARIANCE)
+        above = -0.5 * ((target - mean).square() * (-log_var).exp() + log_var + LOG_2PI)
+        return torch.where(target > 0, above, torch.special.log_ndtr(-mean * (-0.5 * log_var).exp()))
+
+    def mean(self, outputs: Outputs) -> Cells:
+        mean, spread = outputs.chunk(2, -1)
+        deviation = (0.5 * held(spread, LOG_VARIANCE)).exp()
+        return deviation * _rectified_moments(mean / deviation)[0]
+
+    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+        mean, spread = outputs.chunk(2, -1)
+        drawn = mean + (0.5 * held(spread, LOG_VARIANCE)).exp() * _normal(mean, generator)
+        return drawn.clamp(min=0)
+
+    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+        """By the first two moments: ``m / exp(v / 2)`` by halving an interval, in float64."""
+        mean = target.double().nanmean(0).clamp(min=NEAR_CERTAIN)
+        wanted = target.double().square().nanmean(0).clamp(min=NEAR_CERTAIN) / mean.square()
+        low, high = torch.full_like(mean, -4.0), torch.full_like(mean, 30.0)
+        for _ in range(50):
+            middle = 0.5 * (low + high)
+            first, second = _rectified_moments(middle)
+            too_wide = second / first.square() > wanted
+            low, high = torch.where(too_wide, middle, low), torch.where(too_wide, high, middle)
+        deviation = mean / _rectified_moments(low)[0]
+        spread = unheld(2 * deviation.log(), LOG_VARIANCE)
+        return torch.cat([low * deviation, spread]).to(target.dtype)
 
 
 @final
@@ -159,11 +202,11 @@ class Student(Likelihood):
     def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         mean = target.nanmean(0)
         log_scale = 0.5 * (target - mean).square().nanmean(0).log()
-        return torch.cat([mean, _unheld(log_scale, LOG_VARIANCE / 2), torch.zeros_like(mean)])
+        return torch.cat([mean, unheld(log_scale, LOG_VARIANCE / 2), torch.zeros_like(mean)])
 
     def _parameters(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean, spread, freedom = outputs.chunk(3, -1)
-        return mean, _held(spread, LOG_VARIANCE / 2), 3 + F.softplus(_held(freedom, MOST_FREEDOM))
+        return mean, held(spread, LOG_VARIANCE / 2), 3 + F.softplus(held(freedom, MOST_FREEDOM))
 
 
 @final
@@ -174,7 +217,7 @@ class Laplace(Likelihood):
 
     def log_density(self, outputs: Outputs, target: Cells) -> Cells:
         mean, spread = outputs.chunk(2, -1)
-        log_scale = _held(spread, LOG_VARIANCE / 2)
+        log_scale = held(spread, LOG_VARIANCE / 2)
         return -(target - mean).abs() * (-log_scale).exp() - log_scale - math.log(2)
 
     def mean(self, outputs: Outputs) -> Cells:
@@ -184,12 +227,12 @@ class Laplace(Likelihood):
         mean, spread = outputs.chunk(2, -1)
         right = torch.empty_like(mean).exponential_(generator=generator)
         left = torch.empty_like(mean).exponential_(generator=generator)
-        return mean + _held(spread, LOG_VARIANCE / 2).exp() * (right - left)
+        return mean + held(spread, LOG_VARIANCE / 2).exp() * (right - left)
 
     def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         mean = target.nanmean(0)
         log_scale = (target - mean).abs().nanmean(0).log()
-        return torch.cat([mean, _unheld(log_scale, LOG_VARIANCE / 2)])
+        return torch.cat([mean, unheld(log_scale, LOG_VARIANCE / 2)])
 
 
 @final
@@ -219,10 +262,10 @@ class ContinuousBernoulli(Likelihood):
     """
 
     def log_density(self, outputs: Outputs, target: Cells) -> Cells:
-        return outputs * (target - 0.5) - _log_sinhc(0.5 * outputs)
+        return outputs * (target - 0.5) - log_sinhc(0.5 * outputs)
 
     def mean(self, outputs: Outputs) -> Cells:
-        return 0.5 + 0.5 * _langevin(0.5 * outputs)
+        return 0.5 + 0.5 * langevin(0.5 * outputs)
 
     def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         """By the inverse of the distribution function."""
@@ -241,7 +284,7 @@ class ContinuousBernoulli(Likelihood):
             wanted / (0.25 - wanted.square()) * 3
         )  # right to the second order at 1/2 and to a factor at the ends
         for _ in range(30):
-            mean = 0.5 * _langevin(0.5 * logit)
+            mean = 0.5 * langevin(0.5 * logit)
             slope = (0.25 - mean * mean - 2 * mean / logit).where(
                 logit.abs() > 1e-2, torch.full_like(logit, 1 / 12)
             )
@@ -257,17 +300,17 @@ class Poisson(Likelihood):
     """
 
     def log_density(self, outputs: Outputs, target: Cells) -> Cells:
-        log_rate, count = _wide(_held(outputs, LOG_RATE)), _wide(target)
+        log_rate, count = wide(held(outputs, LOG_RATE)), wide(target)
         return (count * log_rate - log_rate.exp() - torch.lgamma(count + 1)).to(outputs.dtype)
 
     def mean(self, outputs: Outputs) -> Cells:
-        return _held(outputs, LOG_RATE).exp()
+        return held(outputs, LOG_RATE).exp()
 
     def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
-        return torch.poisson(_wide(self.mean(outputs)), generator).to(outputs.dtype)
+        return torch.poisson(wide(self.mean(outputs)), generator).to(outputs.dtype)
 
     def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
-        return _unheld(target.nanmean(0).clamp(min=NEAR_CERTAIN).log(), LOG_RATE)
+        return unheld(target.nanmean(0).clamp(min=NEAR_CERTAIN).log(), LOG_RATE)
 
 
 @final
@@ -281,18 +324,18 @@ class NegativeBinomial(Likelihood):
     width: ClassVar[int] = 2
 
     def log_density(self, outputs: Outputs, target: Cells) -> Cells:
-        log_rate, log_shape = _wide(_held(outputs, LOG_RATE)).chunk(2, -1)
-        shape, count = log_shape.exp(), _wide(target)
+        log_rate, log_shape = wide(held(outputs, LOG_RATE)).chunk(2, -1)
+        shape, count = log_shape.exp(), wide(target)
         ways = torch.lgamma(count + shape) - torch.lgamma(shape) - torch.lgamma(count + 1)
         apart = log_rate - log_shape
         return (ways - shape * F.softplus(apart) - count * F.softplus(-apart)).to(outputs.dtype)
 
     def mean(self, outputs: Outputs) -> Cells:
-        return _held(outputs.chunk(2, -1)[0], LOG_RATE).exp()
+        return held(outputs.chunk(2, -1)[0], LOG_RATE).exp()
 
     def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         """A Poisson draw at a rate that is itself drawn from a gamma distribution."""
-        log_rate, log_shape = _wide(_held(outputs, LOG_RATE)).chunk(2, -1)
+        log_rate, log_shape = wide(held(outputs, LOG_RATE)).chunk(2, -1)
         rate = torch._standard_gamma(log_shape.exp(), generator) * (log_rate - log_shape).exp()
         return torch.poisson(rate, generator).to(outputs.dtype)
 
@@ -301,7 +344,7 @@ class NegativeBinomial(Likelihood):
         mean = target.nanmean(0).clamp(min=NEAR_CERTAIN)
         excess = ((target - mean).square().nanmean(0) - mean).clamp(min=0)
         shape = (mean.square() / excess).clamp(1e-4, 1e4)
-        return torch.cat([_unheld(mean.log(), LOG_RATE), _unheld(shape.log(), LOG_RATE)])
+        return torch.cat([unheld(mean.log(), LOG_RATE), unheld(shape.log(), LOG_RATE)])
 
 
 @final
@@ -330,6 +373,7 @@ LIKELIHOODS: dict[str, Likelihood] = {
     "squared": Squared(),
     "nonnegative": Nonnegative(),
     "gaussian": Gaussian(),
+    "rectified": Rectified(),
     "student": Student(),
     "laplace": Laplace(),
     "bernoulli": Bernoulli(),
@@ -341,49 +385,12 @@ LIKELIHOODS: dict[str, Likelihood] = {
 """Likelihoods by name; they hold no state."""
 
 
-def _held(value: Tensor, bound: float) -> Tensor:
-    return bound * torch.tanh(value / bound)
-
-
-def _unheld(value: Tensor, bound: float) -> Tensor:
-    """Inverse of `_held`; what lies outside is first moved to 0.9 of the bound, where the slope is still 0.2."""
-    return bound * torch.atanh((value / bound).clamp(-0.9, 0.9))
-
-
 def _normal(like: Tensor, generator: Generator | None) -> Tensor:
     return torch.empty_like(like).normal_(generator=generator)
 
 
-def _softplus_inverse(value: Tensor) -> Tensor:
-    return value + torch.log(-torch.expm1(-value))
-
-
-def _wide(value: Tensor) -> Tensor:
-    """In float64, except on Apple's devices, which have none."""
-    return value if value.device.type == "mps" else value.double()
-
-
-def _log_sinhc(u: Tensor) -> Tensor:
-    """``log(sinh(u) / u)``, by its series near 0."""
-    size, square = u.abs(), u.square()
-    near = size < 0.5
-    safe = size.masked_fill(near, 1.0)
-    far = safe - torch.log(2 * safe) + torch.log1p(-(-2 * safe).exp())
-    small = square.where(near, torch.zeros_like(square))
-    return torch.where(near, small * _series(small, (1 / 6, -1 / 180, 1 / 2835, -1 / 37800, 1 / 467775)), far)
-
-
-def _langevin(u: Tensor) -> Tensor:
-    """``1 / tanh(u) - 1 / u``, the derivative of `_log_sinhc`, by its series near 0."""
-    square, near = u.square(), u.abs() < 0.5
-    safe = u.masked_fill(near, 1.0)
-    small = square.where(near, torch.zeros_like(square))
-    series = u * _series(small, (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555))
-    return torch.where(near, series, 1 / torch.tanh(safe) - 1 / safe)
-
-
-def _series(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    total = torch.full_like(x, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        total = total * x + coefficient
-    return total
+def _rectified_moments(u: Tensor) -> tuple[Tensor, Tensor]:
+    """First and second moment of ``max(0, y)`` with ``y ~ N(u, 1)``."""
+    above, density = torch.special.ndtr(u), torch.exp(-0.5 * (u.square() + LOG_2PI))
+    first = (u * above + density).clamp(min=0)
+    return first, above + u * first

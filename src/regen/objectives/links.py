@@ -1,0 +1,53 @@
+"""From the unbounded numbers of a net to parameters of a distribution, and functions that need care near a point."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["held", "langevin", "log_sinhc", "softplus_inverse", "unheld", "wide"]
+
+
+def held(value: Float[Tensor, "..."], bound: float) -> Float[Tensor, "..."]:
+    """``bound * tanh(value / bound)``: nearly the same near 0, and within (-bound, bound); same shape."""
+    return bound * torch.tanh(value / bound)
+
+
+def unheld(value: Float[Tensor, "..."], bound: float) -> Float[Tensor, "..."]:
+    """Inverse of `held`; what lies outside is first moved to 0.9 of the bound, where the slope is still 0.2."""
+    return bound * torch.atanh((value / bound).clamp(-0.9, 0.9))
+
+
+def softplus_inverse(value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """What softplus makes `value` > 0 of; same shape."""
+    return value + torch.log(-torch.expm1(-value))
+
+
+def wide(value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """In float64, except on Apple's devices, which have none."""
+    return value if value.device.type == "mps" else value.double()
+
+
+def log_sinhc(u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """``log(sinh(u) / u)``, by its series near 0."""
+    size, square = u.abs(), u.square()
+    near = size < 0.5
+    safe = size.masked_fill(near, 1.0)
+    far = safe - torch.log(2 * safe) + torch.log1p(-(-2 * safe).exp())
+    small = square.where(near, torch.zeros_like(square))
+    return torch.where(near, small * _series(small, (1 / 6, -1 / 180, 1 / 2835, -1 / 37800, 1 / 467775)), far)
+
+
+def langevin(u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """``1 / tanh(u) - 1 / u``, the derivative of `log_sinhc`, by its series near 0."""
+    square, near = u.square(), u.abs() < 0.5
+    safe = u.masked_fill(near, 1.0)
+    small = square.where(near, torch.zeros_like(square))
+    series = u * _series(small, (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555))
+    return torch.where(near, series, 1 / torch.tanh(safe) - 1 / safe)
+
+
+def _series(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
+    total = torch.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total = total * x + coefficient
+    return total
