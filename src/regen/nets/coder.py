@@ -38,6 +38,13 @@ class Coder(nn.Module):
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
 
+    @property
+    def backend_(self) -> str:
+        """What ran a recurrent backbone at the last call, and why; torch runs the others."""
+        if isinstance(self.encoder, RecurrentEncoder):
+            return self.encoder.reader.backend_
+        return "torch: dense layers" if isinstance(self.encoder, MLPEncoder) else "torch: convolutions"
+
     def forward(
         self,
         x: Float[Tensor, "B *steps E"],
