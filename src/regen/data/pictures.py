@@ -265,12 +265,12 @@ def _shades(images: NDArray[Any], limits: tuple[float, float] | None) -> Bytes:
             f" {shape} instead."
         )
     if images.dtype == np.uint8 and limits is None:
-        return images
+        return images.astype(np.uint8)
     values = images.astype(np.float64)
     low, high = _limits(images) if limits is None else limits
     hidden = np.isnan(values)
-    shades = 255 * (values - low) / ((high - low) or 1.0)
-    shades = np.rint(np.clip(np.where(hidden, 0, shades), 0, 255)).astype(np.uint8)
+    values = 255 * (values - low) / ((high - low) or 1.0)
+    shades: Bytes = np.rint(np.clip(np.where(hidden, 0, values), 0, 255)).astype(np.uint8)
     if images.shape[1] > 1 or not hidden.any():
         return shades
     blue: Bytes = np.where(hidden, np.array(UNKNOWN, np.uint8)[:, None, None], shades)
