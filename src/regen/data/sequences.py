@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._check import closest
+from regen.data.arrays import Told, refuse_bomb
 from regen.data.paths import missing
 from regen.data.sources import read_table
 
@@ -21,8 +22,6 @@ __all__ = ["SequenceTable", "read_sequences"]
 Values: TypeAlias = NDArray[np.float64]
 TABLES = (".csv", ".csv.gz", ".parquet")
 KINDS = (".ts", ".npz", *TABLES)
-UNPACKED, RATIO = 64 << 20, 100
-"""Bytes that any archive may unpack to, and times its own size that a larger one may."""
 
 
 @final
@@ -118,13 +117,13 @@ def _trimmed(path: Path, table: Values) -> Values | list[Values]:
 
 def _npz(path: Path) -> SequenceTable:
     try:
-        _refuse_bomb(path)
+        refuse_bomb(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if "X" not in archive:
                 found = ", ".join(archive.files) or "nothing"
-                raise _Told(f"{str(path)!r} has no array X. It holds {found}.")
+                raise Told(f"{str(path)!r} has no array X. It holds {found}.")
             X, y = archive["X"], archive.get("y", None)
-    except _Told:
+    except Told:
         raise
     except (
         ValueError,
@@ -148,25 +147,6 @@ def _npz(path: Path) -> SequenceTable:
         raise ValueError(f"y in {str(path)!r} has shape {y.shape}; X has {len(X)} sequences.")
     X = np.asarray(X, dtype=np.float64)
     return SequenceTable(X[:, :, None] if X.ndim == 2 else X, y)
-
-
-def _refuse_bomb(path: Path) -> None:
-    """Refuse an archive that is small on the disk and fills the memory, by the sizes that it declares.
-
-    No member can unpack to more than it declares: what is beyond is not read.
-    """
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    packed = path.stat().st_size
-    if unpacked > UNPACKED and unpacked > RATIO * packed:
-        raise _Told(
-            f"{str(path)!r} has {packed} bytes and would unpack to {unpacked}, more than {RATIO} times as many."
-            " If that is right, save it without compression, with numpy.savez."
-        )
-
-
-class _Told(ValueError):
-    """A refusal that is already in words."""
 
 
 def _ts(path: Path) -> SequenceTable:
