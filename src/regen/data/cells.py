@@ -165,19 +165,11 @@ def _read_column(column: nw.Series[Any], where: str) -> Column:
     objects = np.empty(len(column), dtype=object)
     objects[:] = column.to_list()
     objects[column.is_null().to_numpy()] = None
-    if isinstance(dtype, nw.Categorical | nw.Enum):
-        return _coded(objects, _ranked(column))
+    if isinstance(dtype, nw.Enum):
+        return _coded(objects, dtype.categories)
+    if isinstance(dtype, nw.Categorical) and column.implementation.is_pandas_like():
+        return _coded(objects, list(column.to_native().cat.categories))
     return _read_objects(objects, where)
-
-
-def _ranked(column: nw.Series[Any]) -> list[Any]:
-    """The categories of a categorical column, in their order."""
-    native = column.to_native()
-    if column.implementation.is_pandas_like():
-        return list(native.cat.categories)
-    if isinstance(column.dtype, nw.Enum):
-        return list(column.dtype.categories)
-    return list(column.cat.get_categories().to_list())
 
 
 def _read_objects(objects: NDArray[Any], where: str) -> Column:

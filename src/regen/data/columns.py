@@ -273,9 +273,7 @@ class Columns:
         if cells.named and self.named:
             for name in self.names:
                 if name not in cells.names:
-                    raise ValueError(
-                        f"X has no column {name!r}.{closest(name, cells.names)} It must have {known}."
-                    )
+                    raise ValueError(f"X has no column {name!r}.{closest(name, cells.names)} T{known[1:]}.")
             for name in cells.names:
                 if name not in self.names:
                     raise ValueError(f"X has a column {name!r} that fit has not seen; {known}.")
@@ -364,6 +362,7 @@ def _affine(
         spread = np.nanstd(part[:, scaled], axis=0)
         varies = spread > 1e-12 * np.abs(center[scaled])
         scale[scaled] = np.where(varies, spread, 1.0)
+        center[scaled] = np.where(varies, center[scaled], np.nanmax(part[:, scaled], axis=0))
         center[kind == "nonnegative"] = 0.0
     for k in np.flatnonzero(kind == "binary").tolist():
         low, high = levels[k] or (0.0, 1.0)

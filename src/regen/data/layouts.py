@@ -25,7 +25,7 @@ class Layout:
     library : "numpy", "pandas", "polars" or "pyarrow".
     labels : its columns' own labels, text or int.
     dtypes : the library's name of each column's type; of an array its one type, for each.
-    categories : for each column the categories of its type in order, if it has such, else None.
+    categories : for each column the categories that its type fixes, in order, if it does, else None.
     ordered : for each column whether that order means something.
     stored : for each column "bool", "byte", "int", "float" or "text".
     """
@@ -112,7 +112,7 @@ class Layout:
             old = native.iloc[:, k]
             if self.categories[k] is not None:
                 new = [each for each in dict.fromkeys(column.tolist()) if each not in old.cat.categories]
-                old = old.cat.add_categories(new)
+                old = old.cat.add_categories(new) if new else old
             other = pandas.Series(list(self._whole(k, column)), index=native.index).astype(old.dtype)
             result.isetitem(k, old.where(~missing[:, k], other))
         return result
@@ -191,15 +191,11 @@ def layout_of(native: Any, stored: tuple[str, ...]) -> Layout:
         return Layout("pandas", labels, tuple(str(each) for each in types), ranked, ordered, stored)
     columns = list(table.iter_columns())
     names = tuple(str(column.dtype).partition("(")[0] for column in columns)
-    ranked = tuple(_categories(column) for column in columns)
+    ranked = tuple(
+        tuple(column.dtype.categories) if isinstance(column.dtype, nw.Enum) else None for column in columns
+    )
     ordered = tuple(name == "Enum" for name in names)
     return Layout(table.implementation.value, tuple(table.columns), names, ranked, ordered, stored)
-
-
-def _categories(column: nw.Series[Any]) -> tuple[Any, ...] | None:
-    if isinstance(column.dtype, nw.Enum):
-        return tuple(column.dtype.categories)
-    return tuple(column.cat.get_categories().to_list()) if isinstance(column.dtype, nw.Categorical) else None
 
 
 def _integer(name: str) -> tuple[int, bool]:
