@@ -260,7 +260,8 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         """The batch as the network reads it. Steps past the end of a sequence are missing, too."""
         x, lengths = batch.x, batch.lengths
         read = self._form.layout.inputs(x)
-        if lengths is None and not (self.gaps_ and x.isnan().any()):
+        may_miss = self.gaps_ or not self.net_.training  # what fit had not, new rows may have
+        if lengths is None and not (may_miss and x.isnan().any()):
             return Reading(x, None, read, None)
         observed = ~x.isnan()
         if lengths is not None:
