@@ -246,7 +246,7 @@ def form_of(X: Any, backbone: str | Cell, image_shape: Any) -> str:
     ValueError
         When X may be images as well as sequences, or is a table for a net of images.
     """
-    axes = len(getattr(X, "shape", None) or np.shape(X) if not _ragged(X) else ())
+    axes = 0 if _ragged(X) else len(getattr(X, "shape", None) or np.asarray(X).shape)
     if isinstance(backbone, Cell) or backbone not in ("auto", "mlp", "conv"):
         return "sequences"
     if image_shape is not None or axes == 4 or (axes == 3 and backbone != "auto"):
