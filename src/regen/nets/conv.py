@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from regen.nets.mlp import activation_named, beside, start_weight
+from regen.nets.mlp import SMALL, activation_named, beside, start_weight
 
 __all__ = ["ConvDecoder", "ConvEncoder", "sizes"]
 
@@ -126,7 +126,8 @@ class ConvDecoder(nn.Module):
             layer = nn.ConvTranspose2d(before, after, KERNEL, stride=2, padding=1, output_padding=odd)
             # Each output sums a quarter of the kernel, for the input is spread over every second cell.
             heard = before * KERNEL**2 // 4
-            _start(layer, activation if k + 1 < len(channels) else None, heard, after * KERNEL**2)
+            inner = k + 1 < len(channels)
+            _start(layer, activation if inner else None, heard, after * KERNEL**2, 1.0 if inner else SMALL)
             self.layers.append(layer)
 
     @property
@@ -169,8 +170,8 @@ def sizes(side: int, times: int) -> list[int]:
     return found
 
 
-def _start(layer: nn.Module, activation: str | None, heard: int, reached: int) -> None:
-    start_weight(layer.weight, activation, heard, reached)  # type: ignore[arg-type]
+def _start(layer: nn.Module, activation: str | None, heard: int, reached: int, size: float = 1.0) -> None:
+    start_weight(layer.weight, activation, heard, reached, size)  # type: ignore[arg-type]
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from regen.cells import Cell
-from regen.nets.mlp import beside, start_weight
+from regen.nets.mlp import SMALL, beside, start_weight
 from regen.nets.recurrent import recurrent
 
 __all__ = ["RecurrentDecoder", "RecurrentEncoder"]
@@ -105,7 +105,7 @@ class RecurrentDecoder(nn.Module):
         self.writer = recurrent(cell, code, hidden, num_layers=layers, **options)
         self._sizes = self.writer.cell.state_sizes(hidden)
         self.start = _linear(code, layers * sum(self._sizes))
-        self.readout = _linear(self.writer.output_size, outputs)
+        self.readout = _linear(self.writer.output_size, outputs, SMALL)
 
     @property
     def bias(self) -> nn.Parameter:
@@ -156,8 +156,8 @@ class RecurrentDecoder(nn.Module):
         return values.masked_fill(behind[..., None], 0.0)  # type: ignore[no-any-return]
 
 
-def _linear(heard: int, outputs: int) -> nn.Linear:
+def _linear(heard: int, outputs: int, size: float = 1.0) -> nn.Linear:
     layer = nn.Linear(heard, outputs)
-    start_weight(layer.weight, None, heard, outputs)
+    start_weight(layer.weight, None, heard, outputs, size)
     nn.init.zeros_(layer.bias)
     return layer
