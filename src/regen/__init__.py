@@ -12,12 +12,19 @@ from regen._version import __version__
 
 if TYPE_CHECKING:
     from regen import cells, datasets, nn
-    from regen.estimators import Autoencoder, Forecaster, SequenceClassifier, SequenceRegressor
+    from regen.estimators import (
+        Autoencoder,
+        DenoisingAutoencoder,
+        Forecaster,
+        SequenceClassifier,
+        SequenceRegressor,
+    )
     from regen.persistence import load, save
     from regen.training import Training
 
 __all__ = [
     "Autoencoder",
+    "DenoisingAutoencoder",
     "Forecaster",
     "SequenceClassifier",
     "SequenceRegressor",
@@ -34,6 +41,7 @@ __all__ = [
 _MODULES = ("cells", "datasets", "nn")
 _WHEN_ASKED = {
     "Autoencoder": "regen.estimators",
+    "DenoisingAutoencoder": "regen.estimators",
     "Forecaster": "regen.estimators",
     "SequenceClassifier": "regen.estimators",
     "SequenceRegressor": "regen.estimators",

@@ -2,6 +2,7 @@
 
 from regen.estimators.autoencoder import Autoencoder
 from regen.estimators.backtest import Backtest
+from regen.estimators.denoising import DenoisingAutoencoder
 from regen.estimators.forecaster import Forecaster
 from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
 from regen.estimators.streams import ForecastStream, SequenceStream
@@ -9,6 +10,7 @@ from regen.estimators.streams import ForecastStream, SequenceStream
 __all__ = [
     "Autoencoder",
     "Backtest",
+    "DenoisingAutoencoder",
     "ForecastStream",
     "Forecaster",
     "SequenceClassifier",

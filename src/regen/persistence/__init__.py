@@ -21,6 +21,7 @@ from regen._version import __version__
 from regen.data.paths import missing
 from regen.estimators._estimator import Estimator
 from regen.estimators.autoencoder import Autoencoder
+from regen.estimators.denoising import DenoisingAutoencoder
 from regen.estimators.forecaster import Forecaster
 from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
 from regen.persistence.container import DAMAGE, damaged, read, write
@@ -34,7 +35,8 @@ FORMAT: Final = 1
 FITTED: Final = re.compile(r"[a-z]\w*_")
 FILE: Final = "model.safetensors"
 KINDS: Final[Mapping[str, type[Estimator]]] = {
-    kind.__name__: kind for kind in (Autoencoder, Forecaster, SequenceClassifier, SequenceRegressor)
+    kind.__name__: kind
+    for kind in (Autoencoder, DenoisingAutoencoder, Forecaster, SequenceClassifier, SequenceRegressor)
 }
 
 
