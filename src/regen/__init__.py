@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Forecaster,
         SequenceClassifier,
         SequenceRegressor,
+        VariationalAutoencoder,
     )
     from regen.persistence import load, save
     from regen.training import Training
@@ -29,6 +30,7 @@ __all__ = [
     "SequenceClassifier",
     "SequenceRegressor",
     "Training",
+    "VariationalAutoencoder",
     "__version__",
     "cells",
     "datasets",
@@ -46,6 +48,7 @@ _WHEN_ASKED = {
     "SequenceClassifier": "regen.estimators",
     "SequenceRegressor": "regen.estimators",
     "Training": "regen.training",
+    "VariationalAutoencoder": "regen.estimators",
     "load": "regen.persistence",
     "save": "regen.persistence",
 }

@@ -6,6 +6,7 @@ from regen.estimators.denoising import DenoisingAutoencoder
 from regen.estimators.forecaster import Forecaster
 from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
 from regen.estimators.streams import ForecastStream, SequenceStream
+from regen.estimators.vae import VariationalAutoencoder
 
 __all__ = [
     "Autoencoder",
@@ -16,4 +17,5 @@ __all__ = [
     "SequenceClassifier",
     "SequenceRegressor",
     "SequenceStream",
+    "VariationalAutoencoder",
 ]

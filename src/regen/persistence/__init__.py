@@ -24,6 +24,7 @@ from regen.estimators.autoencoder import Autoencoder
 from regen.estimators.denoising import DenoisingAutoencoder
 from regen.estimators.forecaster import Forecaster
 from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
+from regen.estimators.vae import VariationalAutoencoder
 from regen.persistence.container import DAMAGE, damaged, read, write
 from regen.persistence.values import Packer, Unpacker
 from regen.training.device import resolve_device
@@ -36,7 +37,10 @@ FITTED: Final = re.compile(r"[a-z]\w*_")
 FILE: Final = "model.safetensors"
 KINDS: Final[Mapping[str, type[Estimator]]] = {
     kind.__name__: kind
-    for kind in (Autoencoder, DenoisingAutoencoder, Forecaster, SequenceClassifier, SequenceRegressor)
+    for kind in (
+        *(Autoencoder, DenoisingAutoencoder, VariationalAutoencoder),
+        *(Forecaster, SequenceClassifier, SequenceRegressor),
+    )
 }
 
 
