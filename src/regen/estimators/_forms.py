@@ -30,13 +30,13 @@ from regen.data.images import Images, Pixels
 from regen.data.windows import Rows
 from regen.estimators._sequences_in import Sequences, read_known_sequences, read_sequences
 
-__all__ = ["FORMS", "Form", "form_of"]
+__all__ = ["FORMS", "DataForm", "form_of"]
 
 Given = TypeVar("Given")
 Index = NDArray[np.int64]
 
 
-class Form(ABC, Generic[Given]):
+class DataForm(ABC, Generic[Given]):
     """How data of one form become rows that a network reads, and how what it says becomes data again.
 
     Encoded numbers are those of `layout`; NaN where a value is missing.
@@ -51,7 +51,7 @@ class Form(ABC, Generic[Given]):
 
     @classmethod
     @abstractmethod
-    def learn(cls, given: Given, output: str, rows: Index) -> Form[Given]:
+    def learn(cls, given: Given, output: str, rows: Index) -> DataForm[Given]:
         """The form of `given`, what is usual in it measured on the rows number `rows` only."""
 
     @abstractmethod
@@ -76,7 +76,7 @@ class Form(ABC, Generic[Given]):
 
     @classmethod
     @abstractmethod
-    def of(cls, state: Mapping[str, Any]) -> Form[Given]:
+    def of(cls, state: Mapping[str, Any]) -> DataForm[Given]:
         """The form that `state` returned that state."""
 
     @property
@@ -92,7 +92,7 @@ class Form(ABC, Generic[Given]):
 
 @final
 @dataclass(frozen=True, eq=False)
-class TableForm(Form[Cells]):
+class TableForm(DataForm[Cells]):
     """Rows of an (n, F) array or dataframe, its columns of any kind."""
 
     layout: Columns
@@ -127,7 +127,7 @@ class TableForm(Form[Cells]):
 
 @final
 @dataclass(frozen=True, eq=False)
-class ImageForm(Form[Images]):
+class ImageForm(DataForm[Images]):
     """Images, (n, Y, X), (n, C, Y, X), or flat with their shape told."""
 
     layout: Pixels
@@ -170,7 +170,7 @@ class ImageForm(Form[Images]):
 
 @final
 @dataclass(frozen=True, eq=False)
-class SequenceForm(Form[Sequences]):
+class SequenceForm(DataForm[Sequences]):
     """Sequences, (n, T, F), an (n, T) table, or a list of (T_k, F) arrays; each feature a column.
 
     kind : what came in at fit, and goes out again: "block" (n, T, F), "table" (n, T), or "list".
@@ -235,7 +235,11 @@ class SequenceForm(Form[Sequences]):
         return self.longest
 
 
-FORMS: Mapping[str, type[Form[Any]]] = {"table": TableForm, "images": ImageForm, "sequences": SequenceForm}
+FORMS: Mapping[str, type[DataForm[Any]]] = {
+    "table": TableForm,
+    "images": ImageForm,
+    "sequences": SequenceForm,
+}
 
 
 def form_of(X: Any, backbone: str | Cell, image_shape: Any) -> str:

@@ -123,7 +123,7 @@ class Autoencoder(CodingEstimator):
         pretraining: bool = False,
         contamination: float = 0.1,
         *,
-        max_epochs: int = 200,
+        max_epochs: int = 100,
         learning_rate: float = 1e-3,
         random_state: Any = None,
         training: Training | Mapping[str, Any] | None = None,
@@ -188,7 +188,7 @@ class Autoencoder(CodingEstimator):
 
     def _error(self, outputs: Tensor, reading: Reading) -> Tensor:
         """Mean cost of the observed cells."""
-        cost = self._heads.cost(outputs, reading.target, reading.observed, self._plan.loss)
+        cost = self._heads.cost(outputs, reading.target, reading.observed, self._loss)
         return cost.mean() if reading.observed is None else cost.sum() / reading.observed.sum().clamp(min=1)
 
     def _terms(self, reading: Reading, generator: Generator | None) -> Mapping[str, Tensor]:
@@ -214,7 +214,7 @@ class Autoencoder(CodingEstimator):
 def row_errors(model: CodingEstimator, reading: Reading) -> Tensor:
     """(B,) mean cost of the observed cells of each row, restored from its code."""
     outputs = model._outputs_of(model._code_of(reading), reading)
-    cost = model._heads.cost(outputs, reading.target, reading.observed, model._plan.loss).flatten(1)
+    cost = model._heads.cost(outputs, reading.target, reading.observed, model._loss).flatten(1)
     if reading.observed is None:
         return cost.mean(1)
     return cost.sum(1) / reading.observed.flatten(1).sum(1).clamp(min=1)

@@ -10,7 +10,7 @@ import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,59 +20,22 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array
 from torch import Generator, Tensor, nn
 
-from regen._check import Anything, Choice, Constraint, Either, Int, Kind, Nothing, Number
-from regen.cells import NAMES, Cell
+from regen.cells import Cell
 from regen.data.windows import RowBatch, RowFeed, Rows
-from regen.estimators._estimator import SHARED, Estimator, all_or_nothing
-from regen.estimators._forms import FORMS, Form, form_of
+from regen.estimators._coding import CODING, Reading
+from regen.estimators._estimator import Estimator, all_or_nothing
+from regen.estimators._forms import FORMS, DataForm, form_of
 from regen.estimators._sequence_unfolding import LEAST_BATCHES, hold_out
 from regen.estimators._unfolding import EVALUATION_BATCH, still
 from regen.nets.coder import Coder, make_coder
-from regen.nets.mlp import ACTIVATIONS
 from regen.nets.recurrent_coder import RecurrentEncoder
 from regen.objectives.heads import Heads
+from regen.training.plan import Training
 from regen.training.threads import fitting_threads
 
 __all__ = ["CODING", "CodingEstimator", "Reading"]
 
 Floats = NDArray[np.float32]
-
-
-def _widths(value: Any) -> bool:
-    return isinstance(value, tuple | list) and all(map(Int(1).accepts, value))
-
-
-def _image_shape(value: Any) -> bool:
-    return _widths(value) and len(value) in (2, 3)
-
-
-CODING: Mapping[str, Constraint] = {
-    "code": Int(1),
-    "backbone": Either(
-        (Choice(("auto", "mlp", "conv", "recurrent", *NAMES)), Kind(Cell, "a regen.cells cell"))
-    ),
-    "hidden": Either(
-        (Choice(("auto",)), Int(1), Anything("a tuple of ints in [1, inf), which may be empty", _widths))
-    ),
-    "activation": Choice(tuple(ACTIVATIONS)),
-    "image_shape": Either((Nothing(), Anything("a tuple (Y, X) or (C, Y, X)", _image_shape))),
-    "contamination": Number(0, 0.5, low_open=True),
-    **SHARED,
-}
-"""Constraints of the arguments that the autoencoders share."""
-
-
-class Reading(NamedTuple):
-    """A batch of rows as a network reads it, and as it is to be restored.
-
-    target : (B, E) or (B, T, E); 0 where missing. observed : same shape, or None when nothing is missing.
-    x : same shape, what the encoder reads; 0 where missing. lengths : (B,) steps that count, or None for all.
-    """
-
-    target: Tensor
-    observed: Tensor | None
-    x: Tensor
-    lengths: Tensor | None
 
 
 class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, Estimator):  # type: ignore[misc]
@@ -91,7 +54,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
     form_: dict[str, Any]
     gaps_: bool
     threshold_: float
-    _form: Form[Any]
+    _form: DataForm[Any]
     _heads: Heads
 
     # What a subclass says.
@@ -150,7 +113,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
             images (n, Y, X), (n, C, Y, X), or flat (n, C * Y * X) with `image_shape`; with a recurrent backbone
             sequences (n, T, F), (n, T) or a list of (T_k, F) arrays. NaN is a missing value: what is missing is not
             learned from.
-        y : not used; there for scikit-learn's pipelines.
+        y : (n,) or None, not used; there for scikit-learn's pipelines.
         """
         self._check()
         with self._seeded() as generator:
@@ -177,6 +140,12 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
             self._improve(rows, known, torch.from_numpy(held_out), generator)
             self.threshold_ = float(np.quantile(self._scored(rows), self.contamination))
         self.backend_ = self._who_ran()
+
+    @property
+    def _loss(self) -> str:
+        """``loss`` of the training plan, which is not made anew to be asked at every batch."""
+        given = self.training
+        return given.loss if isinstance(given, Training) else str((given or {}).get("loss", "auto"))
 
     def _who_ran(self) -> str:
         encoder = self.net_.encoder
@@ -274,7 +243,8 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
 
     def _code_of(self, reading: Reading) -> Tensor:
         """(B, Z) the code of each row."""
-        return self._said_of(reading)[:, : self.code]
+        said = self._said_of(reading)
+        return said if self._parameters_of_code == 1 else said[:, : self.code]
 
     def _outputs_of(self, code: Tensor, reading: Reading) -> Tensor:
         """(B, W) or (B, T, W) what the decoder writes for codes (B, Z) of these rows."""
@@ -316,7 +286,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return self._form.decode(self._restored(torch.from_numpy(codes), steps), lengths)
 
     def reconstruct(self, X: Any) -> Any:
-        """Rows compressed and restored, as the kind of data that came in; missing values are filled in."""
+        """Rows X (n, ...) compressed and restored, as the kind of data that came in; missing values are filled in."""
         given = self._given(X)
         rows = self._rows(given)
         codes = self._each(rows, self._code_of)
@@ -357,7 +327,10 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return self._scored(self._rows(self._given(X)))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean of `score_samples`, for model selection. X as in `fit`; y is not used."""
+        """Mean of `score_samples`, for model selection.
+
+        X : (n, ...) as in `fit`. y : (n,) or None, not used.
+        """
         return float(self.score_samples(X).mean())
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
@@ -365,7 +338,10 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return self.score_samples(X) - self.threshold_
 
     def predict(self, X: Any) -> NDArray[np.int64]:
-        """-1 for anomalies and 1 for the others, (n,): as many of the rows of fit as `contamination` says are -1."""
+        """-1 for anomalies and 1 for the others, (n,): of the rows of fit, the share `contamination` is -1.
+
+        X : (n, ...) as in `fit`.
+        """
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
     @property
