@@ -13,13 +13,13 @@ from torch import Generator, Tensor
 from regen.data.columns import Block
 from regen.estimators.coder import Reading
 
-__all__ = ["FEW", "choose_donors", "column_of", "drawn", "hidden", "there"]
+__all__ = ["FEW", "choose_donors", "column_of", "drawn", "hidden", "in_parts", "there"]
 
 FEW = 0.05
 """Share of observed cells that are hidden beside the gaps of other rows: any column may lack a value one day."""
 DONORS = 512
-"""Values kept of each column to draw from."""
-NEAREST = 8
+"""Cells of each column, at most, whose errors are kept to draw from."""
+NEAREST = 32
 """Donors of which one is drawn: those whose predictions are next to that of the gap."""
 
 
@@ -59,48 +59,67 @@ def hidden(
 
 
 def choose_donors(said: Tensor, truth: Tensor, unseen: Tensor, observed: Tensor) -> NDArray[np.float32]:
-    """(2, D, E): predictions in ascending order, and the true values that they were made for.
+    """(2, D, E): predictions in ascending order, and by how much the true values were above them.
+
+    Columns with less than D cells end in predictions of infinity.
 
     Parameters
     ----------
     said, truth : (M, E) predictions and true values of cells.
     unseen, observed : (M, E) which cells were hidden when they were predicted, and which had a value at all. Where a
-        column has none of the first, those of the second are taken; where it has none at all, predictions.
+        column has none of the first, those of the second are taken; where it has none at all, nothing is above.
     """
     usable = torch.where(unseen.any(0), unseen, observed)
     empty = ~usable.any(0)
-    usable, truth = usable | empty, torch.where(empty, said, truth)
-    order = torch.rand(said.shape, generator=Generator().manual_seed(0)).masked_fill(~usable, 2.0).argsort(0)
-    place = torch.arange(DONORS)[:, None] % usable.sum(0)
-    chosen = order.gather(0, place)
-    said, ranks = said.gather(0, chosen).sort(0)
-    return torch.stack([said, truth.gather(0, chosen).gather(0, ranks)]).float().numpy()
+    above = torch.where(empty, 0.0, truth - said)
+    usable = usable | empty
+    by_chance = torch.rand(said.shape, generator=Generator().manual_seed(0)).masked_fill(~usable, 2.0)
+    chosen = by_chance.argsort(0)[:DONORS]
+    said = said.masked_fill(~usable, torch.inf).gather(0, chosen)
+    said, order = said.sort(0)
+    above = above.masked_fill(~usable, 0.0).gather(0, chosen).gather(0, order)
+    most = int(said.isfinite().sum(0).max())
+    return torch.stack([said, above])[:, :most].float().numpy()
 
 
-def drawn(said: Tensor, blocks: Sequence[Block], donors: Tensor, generator: Generator) -> Tensor:
+def in_parts(gaps: Tensor, column: Tensor, parts: int, generator: Generator) -> Tensor:
+    """As `gaps` (..., E), by chance: in which part each gap is drawn, so that as few of a row as can be share one."""
+    first = torch.searchsorted(column, torch.arange(int(column[-1]) + 1))
+    missing = gaps[..., first]
+    rank = torch.rand(missing.shape, generator=generator).masked_fill(~missing, 2.0).argsort(-1).argsort(-1)
+    return (rank * parts // missing.sum(-1, keepdim=True).clamp(min=parts))[..., column]
+
+
+def drawn(
+    said: Tensor, blocks: Sequence[Block], donors: Tensor, extremes: Tensor, generator: Generator
+) -> Tensor:
     """(..., E) values that may stand where `said` (..., E) is expected.
 
-    Categories and truth values come by their probabilities; numbers from the `donors` (2, D, E): the true value of
-    one of the eight whose predictions are nearest.
+    Categories and truth values come by their probabilities; numbers are off by as much as one of the `donors` (2, D,
+    E) whose predictions are nearest was, but not beyond the `extremes` (2, E).
     """
     flat = said.reshape(-1, said.shape[-1])
     parts = []
     for block in blocks:
-        part = flat[:, block.start : block.stop]
+        cut = slice(block.start, block.stop)
+        part = flat[:, cut]
         if block.kind == "binary":
             parts.append(torch.bernoulli(part.clamp(0, 1), generator=generator))
         elif block.kind == "categorical":
             chosen = torch.multinomial(part.clamp(min=1e-12), 1, generator=generator)
             parts.append(torch.zeros_like(part).scatter_(1, chosen, 1.0))
         else:
-            parts.append(_donated(part, donors[:, :, block.start : block.stop], generator))
+            off = _off(part, donors[:, :, cut], generator)
+            parts.append((part + off).clamp(extremes[0, cut], extremes[1, cut]))
     return torch.cat(parts, 1).view(said.shape)
 
 
-def _donated(said: Tensor, donors: Tensor, generator: Generator) -> Tensor:
-    """(M, e) true values of donors (2, D, e) near what is `said` (M, e)."""
-    ranked, truth = donors[0].T.contiguous(), donors[1].T.contiguous()
+def _off(said: Tensor, donors: Tensor, generator: Generator) -> Tensor:
+    """(M, e) how far donors (2, D, e), whose predictions are near what is `said` (M, e), were off."""
+    ranked, above = donors[0].T.contiguous(), donors[1].T.contiguous()
+    count = ranked.isfinite().sum(1, keepdim=True)
+    window = count.clamp(max=NEAREST)
     near = torch.searchsorted(ranked, said.T.contiguous())
-    start = (near - NEAREST // 2).clamp(0, ranked.shape[1] - NEAREST)
-    place = start + torch.randint(NEAREST, near.shape, generator=generator)
-    return truth.gather(1, place).T
+    start = (near - window // 2).clamp(min=torch.zeros_like(count), max=count - window)
+    chance = torch.rand(near.shape, generator=generator)
+    return above.gather(1, start + (chance * window).long()).T

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, final
 
+import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from torch import Generator, Tensor
@@ -11,7 +12,7 @@ from regen._check import Anything, Choice, Constraint, Either, Int, Nothing, Num
 from regen.cells import Cell
 from regen.data.corrupt import CORRUPTIONS, corrupt
 from regen.data.windows import RowFeed, Rows
-from regen.estimators._gaps import FEW, NEAREST, choose_donors, column_of, drawn, hidden, there
+from regen.estimators._gaps import FEW, NEAREST, choose_donors, column_of, drawn, hidden, in_parts, there
 from regen.estimators._unfolding import EVALUATION_BATCH, still
 from regen.estimators.autoencoder import KINDS, RESTORED, row_errors
 from regen.estimators.coder import CODING, CodingEstimator, Reading
@@ -26,9 +27,10 @@ DRAWN_IN = 4
 """Parts in which gaps are drawn, each after the net has read those before."""
 CALIBRATED_ON = 2000
 """Rows (or steps), at most, whose values are hidden to see how near the net comes."""
-CALIBRATIONS = 4
-"""Times that they are hidden."""
+CALIBRATIONS = (4, 20)
+"""Times that they are hidden, at least and at most."""
 CALIBRATION_SHARE = 0.2
+"""Share of values hidden for it where the data do not say."""
 
 DRAWING: Mapping[str, Constraint] = {"n_draws": Either((Nothing(), Int(1)))}
 
@@ -59,8 +61,8 @@ class DenoisingAutoencoder(CodingEstimator):
     ----------
     net_, encoder_, decoder_, threshold_, history_, stopped_, backend_, n_features_in_, feature_names_in_ : as in
         `Autoencoder`. The history has the mean cost of "hidden" and of "visible" values, where any are hidden.
-    donors_ : (2, D, E) what was said of hidden values and what they were, which `impute` draws from; None where
-        nothing is hidden in training.
+    donors_ : (2, D, E) what was expected of hidden values and how far above it they were, which `impute` draws
+        from; None where nothing is hidden in training. extremes_ : (2, E) lowest and highest encoded values.
 
     Examples
     --------
@@ -80,6 +82,7 @@ class DenoisingAutoencoder(CodingEstimator):
         "output": Choice(("auto", *KINDS)),
     }
     donors_: Any
+    extremes_: Any
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class DenoisingAutoencoder(CodingEstimator):
         output: str = "auto",
         contamination: float = 0.1,
         *,
-        max_epochs: int = 200,
+        max_epochs: int = 100,
         learning_rate: float = 1e-3,
         random_state: Any = None,
         training: Training | Mapping[str, Any] | None = None,
@@ -128,9 +131,10 @@ class DenoisingAutoencoder(CodingEstimator):
             so many tables, each with other values that could have been there, so that what is computed from them
             varies as much as the gaps make it uncertain (multiple imputation; Rubin 1987). Missing values are drawn
             in four parts, each knowing the ones before. Categories and truth values come from the probabilities
-            that the net says; numbers from rows held out in training, in which values of that column were hidden:
-            one of the eight true values of which the net said most nearly the same (predictive mean matching, Little
-            1988). Chance in the net's own weights is not counted, so intervals are a little narrow.
+            that the net says. Numbers are as far from the expected as hidden values of that column were, in rows
+            held out in training, for one of the 32 of which the net expected nearly the same (local residual draws,
+            Schenker & Taylor 1996), within the lowest and highest value of fit. Chance in the net's own weights is
+            not counted, so intervals are a little narrow.
         random_state : seed of the draws.
 
         Returns
@@ -165,14 +169,14 @@ class DenoisingAutoencoder(CodingEstimator):
 
     def _drawn(self, rows: Rows, chance: Generator) -> Tensor:
         """As `_expected`, but every gap is drawn, part after part."""
-        values, donors = rows.values.cpu().clone(), torch.from_numpy(self.donors_)
-        cells = (*values.shape[:-1], int(self._column[-1]) + 1)
-        parts = torch.randint(DRAWN_IN, cells, generator=chance)[..., self._column]
+        values = rows.values.cpu()
+        donors, extremes = torch.from_numpy(self.donors_), torch.from_numpy(self.extremes_)
+        parts = in_parts(values.isnan(), self._column, DRAWN_IN, chance)
         for part in range(DRAWN_IN):
             now = values.isnan() & (parts == part)
             if bool(now.any()):
                 said = self._expected(Rows(values.to(self._device), rows.lengths))
-                found = drawn(said, self._form.layout.blocks, donors, chance)
+                found = drawn(said, self._form.layout.blocks, donors, extremes, chance)
                 values = torch.where(now, found, values)
         return values
 
@@ -221,14 +225,12 @@ class DenoisingAutoencoder(CodingEstimator):
 
     def _prepare(self, rows: Rows, training: Tensor, generator: Generator) -> None:
         """The lowest and highest of each column, which salt and pepper are."""
-        self._bounds = None
-        if self.corruption == "salt_pepper":
-            read = self._form.layout.inputs(rows.values).reshape(-1, rows.values.shape[-1])
-            missing = read.isnan()
-            self._bounds = (
-                read.masked_fill(missing, torch.inf).amin(0),
-                read.masked_fill(missing, -torch.inf).amax(0),
-            )
+        cells = rows.values.reshape(-1, rows.values.shape[-1])
+        gaps = cells.isnan()
+        low, high = cells.masked_fill(gaps, torch.inf).amin(0), cells.masked_fill(gaps, -torch.inf).amax(0)
+        self.extremes_ = torch.stack([low, high]).cpu().numpy()
+        read = self._form.layout.inputs(torch.stack([low, high]))
+        self._bounds = (read[0], read[1])
 
     def _improve(self, rows: Rows, training: Tensor, held_out: Tensor, generator: Generator) -> None:
         super()._improve(rows, training, held_out, generator)
@@ -238,14 +240,16 @@ class DenoisingAutoencoder(CodingEstimator):
     def _find_donors(self, rows: Rows, index: Tensor, generator: Generator) -> Any:
         """Hide values of some rows, and keep what is said of them beside what they were."""
         steps = 1 if self._form.steps is None else self._form.steps
-        index = index[torch.randperm(len(index), generator=generator)[: max(CALIBRATED_ON // steps, NEAREST)]]
+        most = max(CALIBRATED_ON // steps, NEAREST)
+        index = index[torch.randperm(len(index), generator=generator)[:most]]
+        times = int(np.clip(most // len(index), *CALIBRATIONS))
         chance = Generator(rows.values.device).manual_seed(
             int(torch.randint(2**31 - 1, (), generator=generator))
         )
         share = self.noise if self.corruption == "mask" else FEW if self.gaps_ else CALIBRATION_SHARE
         found: list[tuple[Tensor, ...]] = []
         with still(self.net_):
-            feed = RowFeed(rows, None, index.repeat(CALIBRATIONS), EVALUATION_BATCH, shuffle=False)
+            feed = RowFeed(rows, None, index.repeat(times), EVALUATION_BATCH, shuffle=False)
             for batch in feed.epoch():
                 reading = self._read(batch)
                 unseen = hidden(reading, share, self.gaps_, self._column, chance)

@@ -1,0 +1,268 @@
+"""DenoisingAutoencoder: what it corrupts, what it is judged by, what it fills in, and what it leaves alone."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+import regen
+from regen import DenoisingAutoencoder
+
+ROWS = 400
+
+
+def related(seed: int = 0, rows: int = ROWS) -> np.ndarray:
+    """Six columns that two hidden causes make, with a little noise."""
+    chance = np.random.default_rng(seed)
+    causes = chance.normal(size=(rows, 2))
+    mixed = causes @ chance.normal(size=(2, 6)) + 0.05 * chance.normal(size=(rows, 6))
+    return mixed * [1, 10, 0.1, 1, 5, 2] + [0, 100, 3, -4, 0, 1]
+
+
+def holed(X: np.ndarray, share: float = 0.2, seed: int = 1) -> np.ndarray:
+    """X with a share of its cells missing."""
+    gaps = np.random.default_rng(seed).random(X.shape) < share
+    return np.where(gaps, np.nan, X)
+
+
+def quick(**options) -> DenoisingAutoencoder:
+    """A small net, trained for a short time."""
+    usual = {"code": 16, "hidden": (32,), "max_epochs": 40, "learning_rate": 3e-3, "random_state": 0}
+    return DenoisingAutoencoder(**(usual | options))
+
+
+def error(X: np.ndarray, filled: np.ndarray, gaps: np.ndarray) -> float:
+    """Root mean squared error of the filled cells, in standard deviations of their columns."""
+    return float(np.sqrt((((filled - X) / X.std(0))[gaps] ** 2).mean()))
+
+
+@pytest.fixture(scope="module")
+def imputer() -> DenoisingAutoencoder:
+    """Fitted on rows with gaps."""
+    return quick(noise=0.1, max_epochs=80).fit(holed(related()))
+
+
+def test_gaps_are_filled_from_the_other_cells(imputer):
+    """Far nearer to the truth than the means, on rows of fit and on new rows; observed cells are the same bits."""
+    for seed in (0, 5):
+        X = related(seed=0) if seed == 0 else related(seed=0)[::-1].copy()
+        gappy = holed(X, seed=1 + seed)
+        gaps = np.isnan(gappy)
+        filled = imputer.impute(gappy)
+        assert filled.dtype == X.dtype
+        assert filled[~gaps].tobytes() == X[~gaps].tobytes()
+        assert error(X, filled, gaps) < 0.45
+        assert error(X, np.broadcast_to(X.mean(0), X.shape), gaps) > 0.8
+
+
+def test_complete_data_are_the_identity(imputer):
+    """Rows without gaps come back as they are, drawn or expected."""
+    X = related()
+    assert imputer.impute(X).tobytes() == X.tobytes()
+    for drawn in imputer.impute(X, n_draws=2, random_state=0):
+        assert drawn.tobytes() == X.tobytes()
+
+
+def test_a_row_of_nothing_but_gaps(imputer):
+    """It is filled with numbers, near what is usual."""
+    X = related()
+    row = imputer.impute(np.full((1, 6), np.nan))
+    assert (np.abs(row - X.mean(0)) < 2 * X.std(0)).all()
+
+
+def test_draws_differ_as_much_as_one_cannot_know(imputer):
+    """Draws spread about as far as the truth lies from the mean; the seed decides them, and they repeat."""
+    X = related()
+    gappy = holed(X)
+    gaps = np.isnan(gappy)
+    draws = np.stack(imputer.impute(gappy, n_draws=20, random_state=3))
+    assert draws.shape == (20, *X.shape)
+    assert (draws[:, ~gaps] == X[~gaps]).all()
+    spread = np.sqrt((draws.var(0, ddof=1) / X.var(0))[gaps].mean())
+    assert 0.6 < spread / error(X, imputer.impute(gappy), gaps) < 1.6
+    low, high = np.quantile(draws[:, gaps], [0.05, 0.95], axis=0)
+    assert 0.75 < ((low <= X[gaps]) & (X[gaps] <= high)).mean() <= 0.97
+    again = np.stack(imputer.impute(gappy, n_draws=20, random_state=3))
+    assert np.array_equal(again, draws)
+    assert not np.array_equal(np.stack(imputer.impute(gappy, n_draws=20, random_state=4)), draws)
+
+
+def test_drawn_gaps_of_a_row_go_together():
+    """Two columns that are equal are drawn nearly equal where both are missing: each draw knows the ones before."""
+    x = np.random.default_rng(0).normal(size=(600, 1))
+    X = np.hstack([x, x, np.random.default_rng(1).normal(size=(600, 1))])
+    model = quick(noise=0.05, max_epochs=60).fit(holed(X, 0.4))
+    test = X.copy()
+    test[:, :2] = np.nan
+    drawn = model.impute(test, n_draws=1, random_state=0)[0]
+    assert np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1] > 0.6
+    assert drawn[:, 0].std() > 0.7
+
+
+def test_the_global_generators_are_left_alone(imputer):
+    """Neither fit nor draws move torch's or numpy's own generators."""
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    quick(max_epochs=2).fit(holed(related()))
+    imputer.impute(holed(related()), n_draws=2, random_state=0)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert (np.random.get_state()[1] == numpy_state).all()
+
+
+@pytest.mark.parametrize(("corruption", "noise"), [("gaussian", 0.5), ("salt_pepper", 0.2), ("mask", 0.3)])
+def test_digits_are_denoised(corruption, noise):
+    """Restored digits are nearer to the clean ones than the noisy are."""
+    X = load_digits().data / 16
+    chance = np.random.default_rng(0)
+    model = quick(noise=noise, corruption=corruption, hidden=(128,), code=32, max_epochs=25).fit(X)
+    worse = X.copy()
+    if corruption == "gaussian":
+        worse += 0.3 * chance.normal(size=X.shape)
+        told = worse
+    elif corruption == "salt_pepper":
+        spots = chance.random(X.shape) < 0.2
+        worse[spots] = chance.integers(0, 2, spots.sum())
+        told = worse
+    else:
+        gone = chance.random(X.shape) < 0.3
+        told, worse = np.where(gone, np.nan, X), np.where(gone, X.mean(0), X)
+    restored = model.denoise(told)
+    assert restored.shape == X.shape
+    assert ((restored - X) ** 2).mean() < 0.75 * ((worse - X) ** 2).mean()
+    assert np.array_equal(restored, model.reconstruct(told))
+
+
+def test_a_callable_corrupts():
+    """It is given the batch and the generator; NaN in what it returns hides cells, which then are imputed."""
+    asked = []
+
+    def lose_the_first(x, generator):
+        asked.append(x.shape[1])
+        gone = torch.rand(len(x), generator=generator) < 0.5
+        return torch.where(gone[:, None] & (torch.arange(x.shape[1]) == 0), torch.nan, x)
+
+    X = related()
+    model = quick(corruption=lose_the_first).fit(X)
+    assert set(asked) == {6}
+    gappy = X.copy()
+    gappy[::2, 0] = np.nan
+    gaps = np.isnan(gappy)
+    assert error(X, model.impute(gappy), gaps) < 0.5
+
+
+def test_masked_training_learns_to_impute_from_complete_rows():
+    """With corruption="mask" no value need be missing at fit."""
+    X = related()
+    model = quick(corruption="mask", max_epochs=80).fit(X)
+    gappy = holed(X)
+    assert error(X, model.impute(gappy), np.isnan(gappy)) < 0.45
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_mixed_dataframes(library):
+    """Numbers, counts, truth values and text are filled in, each with its own type, in the same kind of table."""
+    chance = np.random.default_rng(0)
+    size = chance.normal(size=300)
+    table = pd.DataFrame(
+        {
+            "size": size,
+            "large": pd.array(size > 0, dtype="boolean"),
+            "town": pd.array(np.where(size > 0.5, "Rome", "Oslo"), dtype="str"),
+            "visits": pd.array(chance.poisson(np.exp(size)), dtype="Int64"),
+        },
+        index=np.arange(300) * 2,
+    )
+    whole = table.copy()
+    for k, name in enumerate(table.columns):
+        table.loc[chance.random(300) < 0.15, name] = None
+        del k
+    given = table if library == "pandas" else pl.from_pandas(table)
+    model = quick(max_epochs=60, output="auto").fit(given)
+    filled = model.impute(given)
+    drawn = model.impute(given, n_draws=2, random_state=0)
+    for result in (filled, *drawn):
+        if library == "polars":
+            assert result.schema == given.schema
+            result = result.to_pandas().set_axis(table.index)
+        else:
+            assert (result.dtypes == table.dtypes).all()
+            assert result.index.equals(table.index)
+        assert not result.isna().any().any()
+        for name in table.columns:
+            seen = table[name].notna()
+            assert (result[name][seen] == whole[name][seen]).all()
+    filled = filled if library == "pandas" else filled.to_pandas().set_axis(table.index)
+    lost = table["large"].isna() & table["size"].notna()
+    assert (filled["large"][lost] == whole["large"][lost]).mean() > 0.85
+    lost = table["town"].isna() & table["size"].notna()
+    assert (filled["town"][lost] == whole["town"][lost]).mean() > 0.8
+
+
+def test_images_are_imputed():
+    """Erased halves of digits are restored; the other half is left as it is."""
+    X = load_digits().images[:600] / 16
+    model = quick(corruption="mask", noise=0.4, hidden=(16, 32), code=32, max_epochs=15).fit(X[:, None])
+    half = X[:, None].copy()
+    half[:, :, 5:] = np.nan
+    filled = model.impute(half)
+    assert filled.shape == half.shape
+    assert (filled[:, :, :5] == X[:, None, :5]).all()
+    lost = X[:, None, 5:]
+    assert ((filled[:, :, 5:] - lost) ** 2).mean() < ((lost - lost.mean(0)) ** 2).mean()
+    assert len(model.impute(half, n_draws=2, random_state=0)) == 2
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_sequences_are_imputed(ragged):
+    """Steps that are missing are filled in, in sequences of one length or of many."""
+    waves = [np.sin(np.arange(12 - (k % 3 if ragged else 0)) / 2 + k)[:, None] for k in range(120)]
+    gappy = [wave.copy() for wave in waves]
+    for k, wave in enumerate(gappy):
+        wave[k % 9] = np.nan
+    X = gappy if ragged else np.stack(gappy)
+    model = quick(backbone="gru", hidden=16, code=8, max_epochs=5).fit(X)
+    for filled in (model.impute(X), *model.impute(X, n_draws=2, random_state=0)):
+        for k, wave in enumerate(filled):
+            seen = ~np.isnan(gappy[k])
+            assert (wave[seen] == waves[k][seen]).all()
+            assert not np.isnan(wave).any()
+
+
+def test_constant_columns():
+    """A column that never varies is filled with its value, nearly."""
+    X = related()
+    X[:, 2] = 7.5
+    filled = quick().fit(holed(X)).impute(holed(X))
+    assert np.abs(filled[:, 2] - 7.5).max() < 0.5
+
+
+def test_saved_and_loaded(imputer, tmp_path):
+    """The same bits after a trip to a file: codes, imputations and draws."""
+    gappy = holed(related(), seed=9)
+    regen.save(imputer, tmp_path / "model")
+    again = regen.load(tmp_path / "model")
+    assert np.array_equal(again.transform(gappy), imputer.transform(gappy))
+    assert np.array_equal(again.impute(gappy), imputer.impute(gappy))
+    assert np.array_equal(
+        again.impute(gappy, n_draws=1, random_state=0)[0], imputer.impute(gappy, n_draws=1, random_state=0)[0]
+    )
+
+
+def test_fit_repeats():
+    """The same seed, the same bits; another one, others."""
+    gappy = holed(related())
+    first, same, other = (quick(max_epochs=3, random_state=seed).fit(gappy) for seed in (0, 0, 1))
+    assert np.array_equal(first.impute(gappy), same.impute(gappy))
+    assert not np.array_equal(first.impute(gappy), other.impute(gappy))
+
+
+def test_history_tells_hidden_from_visible(imputer):
+    """Where cells are hidden, what they cost is recorded beside the others."""
+    names = {name.rpartition(".")[2] for name in imputer.history_.columns}
+    assert {"hidden", "visible"} <= names
+
+
+def test_the_wide_code_is_not_warned_of():
+    """A code wider than the row is usual here: rows are not merely copied."""
+    quick(code=50, max_epochs=1).fit(related())
