@@ -101,6 +101,8 @@ class Heads:
         target: Tensor,
         mask: Tensor | None,
     ) -> Tensor:
+        if mask is None and len(functions) == 1:
+            return functions[0](outputs, target)
         if mask is not None:
             # 0 is a value that every likelihood allows; NaN would come back in the gradient, 0 times NaN.
             target = torch.where(mask, target, 0.0)

@@ -159,12 +159,13 @@ class _Run:
         """Move over the batches of an epoch; False if a limit cut it short."""
         for seat in self.seats.values():
             seat.module.train()
+        batches = len(self.feed)
         for batch in self.chance.batches(self.feed, self.done):
             self.turn(batch)
             if self.step % CHECK == 0:
                 self.check()
                 self.remember()
-            if self.done < len(self.feed) and (self.limits.out(self.step) or self.guard.struck_out):
+            if self.done < batches and (self.limits.out(self.step) or self.guard.struck_out):
                 return False
         return True
 

@@ -61,15 +61,20 @@ class Seat:
         self._descent.clear()
         with self._precision:
             terms = self._loss(batch)
-        torch.autograd.backward(terms["loss"], inputs=self.parameters)
+        self._descent.pull(terms["loss"])
         self._descent.step()
         self.moved = True
         return {name: term.detach() for name, term in terms.items()}
 
+    @torch.no_grad()
     def finite(self) -> bool:
         """Whether every weight, buffer and number of the optimiser is finite."""
         floats = [tensor for tensor in self._numbers() if tensor.is_floating_point() and tensor.numel()]
-        return bool(torch.nn.utils.get_total_norm(floats, torch.inf).isfinite())  # the largest absolute value
+        if len({(tensor.device, tensor.dtype) for tensor in floats}) == 1:  # as below, without sorting them
+            largest = torch.stack(torch._foreach_norm(floats, torch.inf)).max()
+        else:
+            largest = torch.nn.utils.get_total_norm(floats, torch.inf)  # the largest absolute value
+        return bool(largest.isfinite())
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of everything."""
