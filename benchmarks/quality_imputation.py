@@ -7,7 +7,7 @@ are scaled to [0, 1] by the lowest and highest of what is left; every method is 
 fills those; the figure is the root of the mean squared error of the hidden cells. GAIN's code measures it in units of
 the range of the whole column ("rmse"); others in units of the observed range ("rmse_observed"), where hidden extremes
 lie outside [0, 1]. Published: GAIN .0513 +- .0016 for spam (its paper), nearest neighbours weighted by distance .1005
-+- .0005 for letter (github.com/DeltaFloflo/imputation_comparison, 20 repeats). The masks are those of seeds 0, 1, ...;
++- .0005 for letter (github.com/DeltaFloflo/imputation_comparison, 20 repeats). Masks are those of seeds 0, 1, ...;
 no setting was chosen on them.
 
 Beside the filled values, 80 % intervals of twenty draws are checked: the share of hidden cells that they hold.

@@ -168,7 +168,7 @@ class Layout:
 
 
 def arrow_table(X: Any) -> Any:
-    """A pyarrow RecordBatch (n, F) as a Table, which narwhals reads; other things as they are."""
+    """X (n, F) as a pyarrow Table, which narwhals reads, where it is a RecordBatch; other things as they are."""
     arrow = sys.modules.get("pyarrow")
     return arrow.Table.from_batches([X]) if arrow is not None and isinstance(X, arrow.RecordBatch) else X
 

@@ -118,7 +118,10 @@ class DenoisingAutoencoder(CodingEstimator):
     # Use.
 
     def denoise(self, X: Any) -> Any:
-        """The rows without their noise, of the kind that came in: `reconstruct`. X as in `fit`; gaps are filled."""
+        """The rows without their noise, of the kind that came in: what `reconstruct` returns. Gaps are filled, too.
+
+        X : (n, F), images or sequences, as in `fit`.
+        """
         return self.reconstruct(X)
 
     def impute(self, X: Any, n_draws: int | None = None, random_state: Any = None) -> Any:
