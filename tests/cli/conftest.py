@@ -1,13 +1,19 @@
 """Files to fit on, and the command line as a function."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+import regen as package
 from regen.cli import app
+from regen.data.pictures import write_images
+from regen.data.sources import read_table
 
 Command = Callable[..., Result]
 
@@ -44,3 +50,34 @@ def waves(tmp_path: Path) -> str:
         lines.append(",".join([["fast", "slow"][k % 2], *steps, *[""] * (4 - len(steps))]))
     (tmp_path / "waves.csv").write_text("\n".join(lines) + "\n")
     return "waves.csv"
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of every estimator on pictures and on a table, and the data they were fitted on."""
+    folder = tmp_path_factory.mktemp("kept")
+    images = (package.datasets.digits()[0][:40] * 255).astype(np.uint8)
+    write_images(folder / "pictures", images)
+    x = np.random.default_rng(0).random((40, 3)).round(3)
+    lines = [f"{a},{b},{c},{'xyz'[k % 3]},{k}" for k, (a, b, c) in enumerate(x)]
+    lines[3] = f",{lines[3].partition(',')[2]}"
+    (folder / "table.csv").write_text("\n".join(["a,b,c,kind,number", *lines]) + "\n")
+    cells = read_table(folder / "table.csv").drop_columns(["number"])
+    coders = {
+        "autoencoder": package.Autoencoder,
+        "denoiser": package.DenoisingAutoencoder,
+        "vae": package.VariationalAutoencoder,
+    }
+    for name, kind in coders.items():
+        options: dict[str, Any] = {"code": 2, "hidden": (4,), "max_epochs": 1, "random_state": 0}
+        for what, X in (("pictures", images[:, None]), ("table", cells)):
+            package.save(kind(**options).fit(X), f"{folder / f'{name}-{what}'}/")
+            (folder / f"{name}-{what}" / "run.json").write_text(json.dumps({"label": ["number"]}))
+    return folder
+
+
+@pytest.fixture
+def here(kept: Path, regen: Any, tmp_path: Path) -> Any:
+    """The command line, in a folder of its own with all of `kept` in it."""
+    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    return regen

@@ -338,7 +338,10 @@ def test_our_own_mistakes_are_not_hidden(regen: Any, sales: str, monkeypatch: py
 @pytest.mark.parametrize(
     "words",
     [(), ("--help",), ("fit", "--help"), ("fit", "forecaster", "--help"), ("fit", "classifier", "--help"),
-     ("fit", "regressor", "--help"), ("predict", "--help"), ("backtest", "--help"), ("demo", "--help"), ("doctor",)],
+     ("fit", "regressor", "--help"), ("fit", "autoencoder", "--help"), ("fit", "denoiser", "--help"),
+     ("fit", "vae", "--help"), ("encode", "--help"), ("decode", "--help"), ("reconstruct", "--help"),
+     ("denoise", "--help"), ("impute", "--help"), ("score", "--help"), ("sample", "--help"), ("predict", "--help"),
+     ("backtest", "--help"), ("demo", "--help"), ("doctor",)],
     ids=lambda words: " ".join(words) or "nothing",
 )  # fmt: skip
 def test_help_fits_80_columns(words: tuple[str, ...], regen: Any) -> None:
@@ -354,7 +357,7 @@ def test_fit_alone_shows_its_help(regen: Any) -> None:
     """`regen fit` without a word more tells what can be fitted, and that something was missing."""
     result = regen("fit")
     assert result.exit_code == 2
-    assert "forecaster  Learn a series, to forecast its next steps." in result.stderr
+    assert "forecaster   Learn a series, to forecast its next steps." in result.stderr
 
 
 def test_version(regen: Any) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `regen fit`, `predict`, `backtest`, `demo`, `doctor`."""
+"""The command line: `regen fit`, `predict`, `backtest`, `encode` and its kin, `demo`, `doctor`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from regen import __version__
+from regen.cli.coders import COMMANDS
 from regen.cli.fit import commands
 from regen.cli.plain import PlainGroup
 from regen.cli.use import backtest, predict
@@ -19,6 +20,9 @@ SHORT = {
     "forecaster": "Learn a series, to forecast its next steps.",
     "classifier": "Learn sequences with a label each.",
     "regressor": "Learn sequences with a number each.",
+    "autoencoder": "Learn to compress rows, images or sequences and restore them.",
+    "denoiser": "Learn to restore what is noisy or has gaps.",
+    "vae": "Learn how rows are distributed, to draw new ones.",
 }
 
 app = typer.Typer(name="regen", cls=PlainGroup, invoke_without_command=True, **PLAIN)  # type: ignore[arg-type]
@@ -26,6 +30,8 @@ fit = typer.Typer(no_args_is_help=True, **PLAIN)  # type: ignore[arg-type]
 app.add_typer(fit, name="fit", help="Train on a file and keep all in a folder.")
 app.command(short_help="Forecast what follows, or predict sequences.")(predict)
 app.command(short_help="Score forecasts along a series, beside a naive one.")(backtest)
+for _name, (_command, _short) in COMMANDS.items():
+    app.command(_name, short_help=_short)(_command)
 for _name, _command in commands().items():
     fit.command(_name, short_help=SHORT[_name])(_command)
 

@@ -11,11 +11,16 @@ import typer
 
 from regen.cli.flags import chosen, flags_of, parameter_help
 from regen.cli.plain import Interrupted
+from regen.cli.rows import read_rows
 from regen.cli.runs import Run, claimed
 from regen.data.sequences import read_sequences
 from regen.data.sources import read_table
+from regen.estimators.autoencoder import Autoencoder
+from regen.estimators.coder import CodingEstimator
+from regen.estimators.denoising import DenoisingAutoencoder
 from regen.estimators.forecaster import Forecaster
 from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
+from regen.estimators.vae import VariationalAutoencoder
 
 __all__ = ["commands"]
 
@@ -23,6 +28,7 @@ Fit = Callable[[Any, Path, Mapping[str, Any]], None]
 
 SERIES = "CSV or Parquet file of a series, a row per step."
 SEQUENCES = "File of sequences: .ts, a wide CSV or Parquet table (a row per sequence), or .npz with X and y."
+ROWS = "CSV, Parquet, NPY or NPZ file of rows, or a folder of PNG and JPEG pictures of one size."
 OUTPUT = "Folder of the run. [default: runs/ and the name of DATA]"
 
 
@@ -34,10 +40,14 @@ def commands() -> dict[str, Callable[..., None]]:
         "target", list[str], "--target", "NAME", f"{helps['target']} Can be given several times."
     )
     label = _option("label", str, "--label", "NAME", "Column of labels or targets in a wide table.")
+    leave = _option("label", list[str], "--label", "NAME", "Column to leave out. Can be given several times.")
     return {
         "forecaster": _command(Forecaster, SERIES, [time, target], _fit_series),
         "classifier": _command(SequenceClassifier, SEQUENCES, [label], _fit_sequences),
         "regressor": _command(SequenceRegressor, SEQUENCES, [label], _fit_sequences),
+        "autoencoder": _command(Autoencoder, ROWS, [leave], _fit_rows),
+        "denoiser": _command(DenoisingAutoencoder, ROWS, [leave], _fit_rows),
+        "vae": _command(VariationalAutoencoder, ROWS, [leave], _fit_rows),
     }
 
 
@@ -99,6 +109,11 @@ def _fit_sequences(model: Any, data: Path, own: Mapping[str, Any]) -> None:
     model.fit(table.X, table.y)
 
 
+def _fit_rows(model: Any, data: Path, own: Mapping[str, Any]) -> None:
+    sequences = model.backbone not in ("auto", "mlp", "conv")
+    model.fit(read_rows(data, own["label"] or [], sequences=sequences, flat=model.image_shape is not None).X)
+
+
 def _conclude(run: Run, model: Any, data: Path, own: Mapping[str, Any]) -> None:
     """Write the run and say what came of it; a training that Ctrl-C cut short is a run all the same."""
     run.keep(model, {"data": str(data), **own})
@@ -108,4 +123,6 @@ def _conclude(run: Run, model: Any, data: Path, own: Mapping[str, Any]) -> None:
     epochs = f"{model.n_epochs_} epoch{'' if model.n_epochs_ == 1 else 's'}"
     typer.echo(f"{type(model).__name__}: {epochs} in {run.seconds:.1f} s. {stopped}")
     typer.echo(f"Backend {model.backend_}.")
-    typer.echo(f"Saved in {run.folder}. Next: regen predict {shlex.quote(str(run.folder))}")
+    use = "encode" if isinstance(model, CodingEstimator) else "predict"
+    more = f" {shlex.quote(str(data))}" if use == "encode" else ""
+    typer.echo(f"Saved in {run.folder}. Next: regen {use} {shlex.quote(str(run.folder))}{more}")

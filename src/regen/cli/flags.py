@@ -4,12 +4,15 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, final
 
 import typer
 
+from regen import estimators
 from regen._check import (
+    Anything,
     Bool,
     Choice,
     Constraint,
@@ -27,6 +30,31 @@ from regen.training.plan import Training
 __all__ = ["Flag", "chosen", "flags_of", "parameter_help"]
 
 
+def _widths(text: str) -> tuple[int, ...]:
+    """``256,128`` as (256, 128); ``none`` as ()."""
+    return () if text.lower() == "none" else tuple(int(part) for part in text.split(","))
+
+
+def _weights(text: str) -> dict[str, float]:
+    """``l1=0.1,kl=1`` as {"l1": 0.1, "kl": 1.0}."""
+    pairs = [part.split("=") for part in text.split(",")]
+    return {name.strip(): float(weight) for name, weight in pairs}
+
+
+WRITTEN: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "hidden": ("INT,INT|none", _widths),
+    "image_shape": ("Y,X|C,Y,X", _widths),
+    "penalty": ("NAME=WEIGHT,NAME=WEIGHT", _weights),
+}
+"""Parameters that are more than one value: how they are written on a command line, and what reads that."""
+
+
+LONGEST = 66
+"""Letters of what may follow a flag that fit in a line of help; more go into the text."""
+RENAMED = {"output": "kind"}
+"""Parameters whose name is a flag of all commands, --output FOLDER, and the names that they go by instead."""
+
+
 @final
 @dataclass(frozen=True)
 class Flag:
@@ -39,31 +67,53 @@ class Flag:
     help: str
 
     @property
+    def word(self) -> str:
+        """The name on the command line."""
+        return RENAMED.get(self.name, self.name)
+
+    @property
     def flag(self) -> str:
         """``--max-epochs`` for ``max_epochs``."""
-        return "--" + self.name.replace("_", "-")
+        return "--" + self.word.replace("_", "-")
+
+    @property
+    def metavar(self) -> str:
+        """What may follow the flag: ``auto|INT|INT,INT``."""
+        words = metavar(self.constraint)
+        return "|".join(part for part in (words, WRITTEN[self.name][0]) if part) if self._several else words
+
+    @property
+    def _several(self) -> bool:
+        """Whether it can be more than one value."""
+        options = self.constraint.options if isinstance(self.constraint, Either) else (self.constraint,)
+        return self.name in WRITTEN and any(isinstance(option, Anything) for option in options)
 
     def parameter(self) -> inspect.Parameter:
         """The keyword argument from which typer makes the flag; text, because its constraint reads it."""
-        shown = f"{self.help} [default: {_shown(self.default)}]"
+        long = len(self.metavar) > LONGEST
+        words = f" One of {self.metavar.replace('|', ', ')}." if long else ""
+        shown = f"{self.help}{words} [default: {_shown(self.default)}]"
         if isinstance(self.constraint, Bool):
             kind: Any = bool | None
             option = typer.Option(f"{self.flag}/--no-{self.flag[2:]}", help=shown, show_default=False)
         else:
             kind = str | None
-            option = typer.Option(self.flag, help=shown, metavar=metavar(self.constraint), show_default=False)
+            option = typer.Option(
+                self.flag, help=shown, metavar="NAME" if long else self.metavar, show_default=False
+            )
         return inspect.Parameter(
-            self.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
+            self.word, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
         )
 
     def read(self, given: str | bool) -> Any:
         """The value that was given, refused in the words of the Python interface with the flag in them."""
         value: Any = given
         if isinstance(given, str):
-            try:
+            with suppress(ValueError, KeyError):
                 value = self.constraint.parse(given)
-            except (ValueError, KeyError):
-                value = given
+            if self._several and not self.constraint.accepts(value):
+                with suppress(ValueError):
+                    value = WRITTEN[self.name][1](given)
         check_parameters(self.owner, {self.flag: self.constraint}, {self.flag: value})
         return value
 
@@ -76,7 +126,7 @@ def flags_of(kind: type) -> tuple[Flag, ...]:
 
 def chosen(flags: Iterable[Flag], given: Mapping[str, Any]) -> dict[str, Any]:
     """Constructor arguments from what was given on the command line; what was not keeps its default."""
-    read = {flag: flag.read(given[flag.name]) for flag in flags if given[flag.name] is not None}
+    read = {flag: flag.read(given[flag.word]) for flag in flags if given[flag.word] is not None}
     arguments = {flag.name: value for flag, value in read.items() if flag.owner != Training.__name__}
     training = {flag.name: value for flag, value in read.items() if flag.owner == Training.__name__}
     return arguments | ({"training": training} if training else {})
@@ -86,7 +136,7 @@ def parameter_help(function: Callable[..., Any] | type) -> dict[str, str]:
     """First sentence of each entry in the Parameters section of a numpydoc docstring, by parameter.
 
     ``name : text`` and ``name : type, default=...`` with the text below are both read; ``a, b : text`` says it of
-    both; ``as in `Other``` takes the words of another class of the same module.
+    both; ``as in `Other``` takes the words of another estimator.
     """
     section = re.search(
         r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", inspect.getdoc(function) or "", re.M | re.S
@@ -98,7 +148,8 @@ def parameter_help(function: Callable[..., Any] | type) -> dict[str, str]:
         first, _, rest = entry[2].partition("\n")
         body = rest if "default=" in first else f"{first}\n{rest}"
         other = re.fullmatch(r"\s*as in `(\w+)`\.\s*", body)
-        known = parameter_help(vars(sys.modules[function.__module__])[other[1]]) if other else {}
+        near = vars(estimators) | vars(sys.modules[function.__module__])
+        known = parameter_help(near[other[1]]) if other else {}
         for name in re.split(r",\s+", entry[1]):
             helps[name] = known[name] if other else _first_sentence(body)
     return helps
@@ -107,7 +158,8 @@ def parameter_help(function: Callable[..., Any] | type) -> dict[str, str]:
 def metavar(constraint: Constraint) -> str:
     """What may follow a flag: ``auto|INT`` for a word or a number."""
     if isinstance(constraint, Either):
-        return "|".join(metavar(option) for option in constraint.options if not isinstance(option, Kind))
+        texts = [metavar(option) for option in constraint.options if not isinstance(option, Kind | Anything)]
+        return "|".join(texts)
     if isinstance(constraint, Choice):
         return "|".join(constraint.words)
     names = {Int: "INT", Number: "NUMBER", Seed: "INT", Duration: "TIME", Text: "TEXT"}

@@ -8,6 +8,7 @@ import numpy as np
 import typer
 
 from regen._check import Either, Int, Number, check_parameters
+from regen.cli.coders import refuse_other
 from regen.cli.flags import parameter_help
 from regen.cli.runs import described
 from regen.cli.tables import columns_of, text_table
@@ -48,6 +49,7 @@ def predict(
 ) -> None:
     """Forecast what follows, or predict sequences, with a run."""
     model = load(run)
+    refuse_other(model, run, "predict")
     if isinstance(model, Forecaster):
         _refuse_given(model, label=label)
         if data is not None:

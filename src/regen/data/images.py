@@ -157,9 +157,11 @@ class Pixels:
         return self._valued(channels, rounded).reshape(len(values), *form)
 
     def fill(self, images: Images, values: NDArray[Any]) -> Values:
-        """The array of `images` with its missing pixels, and no others, from encoded numbers (n, E).
+        """The array of `images` with its missing pixels, and no others, taken from `values`.
 
         In the form and dtype given: masked pixels of integers are filled by integers.
+
+        values : (n, E) encoded numbers.
         """
         array = np.ascontiguousarray(images.values)
         if array.dtype.kind != "f":

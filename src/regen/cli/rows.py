@@ -1,0 +1,217 @@
+"""Rows in files: tables, arrays, sequences and folders of pictures, read for an autoencoder and written by one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from regen._check import closest
+from regen.cli.tables import columns_of, text_table
+from regen.data.arrays import ARRAYS, read_array, write_array
+from regen.data.paths import missing
+from regen.data.pictures import PICTURES, read_images, write_grid, write_images
+from regen.data.sequences import TABLES, read_sequences
+from regen.data.sources import read_table, write_table
+
+__all__ = ["Found", "check_output", "give_rows", "read_rows", "read_rows_for"]
+
+LEAVE_OUT = "Leave it out with --label."
+ENDINGS = (*TABLES, *ARRAYS, ".ts")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Rows that were found in a file or folder.
+
+    X : as an estimator takes them. names : of the picture of each row; None when they were no pictures.
+    """
+
+    X: Any
+    names: list[str] | None = None
+
+
+def read_rows(path: Path, labels: Sequence[str], *, sequences: bool, flat: bool) -> Found:
+    """Rows to fit on.
+
+    labels : columns of a table to leave out. sequences : whether a row of a table is a sequence. flat : whether it is
+    an image.
+    """
+    if _pictured(path):
+        images, names = read_images(path)
+        return Found(images, names)
+    if sequences and not path.name.lower().endswith(".npy"):
+        if len(labels) > 1:
+            raise ValueError("A file of sequences has one label at most. Give --label once.")
+        return Found(read_sequences(path, label=labels[0] if labels else None).X)
+    if path.name.lower().endswith(ARRAYS):
+        return Found(read_array(path))
+    if not path.name.lower().endswith(ENDINGS):
+        _refuse_ending(path)
+    if path.name.lower().endswith(".ts"):
+        raise ValueError(f"{str(path)!r} holds sequences. Say what reads them, such as --backbone recurrent.")
+    table = _without(read_table(path), path, labels)
+    return Found(_matrix(table, repr(str(path))) if flat else table)
+
+
+def read_rows_for(model: Any, path: Path, labels: Sequence[str]) -> Found:
+    """Rows for a fitted model; those of `labels` that the table has are left out."""
+    kind, layout = model.form_["kind"], model.form_["layout"]
+    if _pictured(path):
+        if kind != "images":
+            raise ValueError(
+                f"{str(path)!r} holds pictures. The {type(model).__name__} was fitted on {kind_of(model)}."
+            )
+        images, names = read_images(path, int(layout["shape"][0]))
+        white = layout["kind"] in ("unit", "binary") and layout["scale"].max() == 1
+        return Found((images / 255).astype(np.float32) if white else images, names)
+    if path.name.lower().endswith(TABLES):
+        known = read_table(path).column_names
+        labels = [label for label in labels if label in known]
+    return read_rows(path, labels, sequences=kind == "sequences", flat=kind == "images")
+
+
+def kind_of(model: Any) -> str:
+    """What a model was fitted on, in words."""
+    return {"table": "a table", "images": "images", "sequences": "sequences"}[model.form_["kind"]]
+
+
+def check_output(model: Any, output: Path | None) -> None:
+    """Refuse, before any work, a place in which rows of `model` cannot be written."""
+    images = model.form_["kind"] == "images"
+    if output is None:
+        if images:
+            raise ValueError(
+                "Say with --output where the images go: a .png file for all in a grid, a folder for a picture each,"
+                " or a .npy, .npz, .csv or .parquet file of numbers."
+            )
+        return
+    name = output.name.lower()
+    if name.endswith(".png") or not output.suffix or output.is_dir():
+        if not images:
+            raise ValueError(
+                f"{str(output)!r} is for pictures. The {type(model).__name__} was fitted on {kind_of(model)}: give a"
+                " .csv, .parquet, .npy or .npz file."
+            )
+    elif not name.endswith((*TABLES, *ARRAYS)):
+        raise ValueError(
+            f"{str(output)!r} does not end in .csv, .csv.gz, .parquet, .npy or .npz"
+            + (", or .png for a grid of pictures." if images else ".")
+        )
+
+
+def give_rows(model: Any, rows: Any, output: Path | None, found: Found | None = None) -> str:
+    """Write rows that `model` gave, and say where; or the rows as text when there is no place.
+
+    found : what was read, whose pictures have names.
+    """
+    if output is None:
+        return text_table(columns_of(_table(model, rows)))
+    name = output.name.lower()
+    if name.endswith(".png"):
+        write_grid(output, _pictures(model, rows))
+    elif name.endswith(TABLES):
+        write_table(output, _table(model, rows))
+    elif name.endswith(ARRAYS):
+        write_array(output, _block(rows, output))
+    else:
+        write_images(output, _pictures(model, rows), None if found is None else found.names)
+    return f"Written to {output}."
+
+
+def _pictured(path: Path) -> bool:
+    if not path.exists() and not path.suffix:
+        raise missing(path, "file or folder")
+    return path.is_dir() or path.name.lower().endswith(PICTURES)
+
+
+def _refuse_ending(path: Path) -> None:
+    if not path.exists():
+        raise missing(path)
+    raise ValueError(
+        f"{str(path)!r} is nothing that regen reads: a folder of .png and .jpg pictures, or a file that ends in"
+        f" {', '.join(ENDINGS)}."
+    )
+
+
+def _without(table: Any, path: Path, labels: Sequence[str]) -> Any:
+    """A pyarrow table without some columns."""
+    for label in labels:
+        if label not in table.column_names:
+            raise ValueError(f"{str(path)!r} has no column {label!r}.{closest(label, table.column_names)}")
+    return table.drop_columns(list(labels)) if labels else table
+
+
+def _matrix(table: Any, where: str, advice: str = LEAVE_OUT) -> NDArray[Any]:
+    """(n, columns) numbers of a table that has no others."""
+    frame = nw.from_native(table, eager_only=True)
+    for name in frame.columns:
+        if not (frame[name].dtype.is_numeric() or isinstance(frame[name].dtype, nw.Boolean | nw.Unknown)):
+            raise ValueError(f"Column {name!r} of {where} holds no numbers. {advice}")
+    # Empty cells are NaN, so that whole numbers stay such only where none is empty.
+    columns = [frame[name] for name in frame.columns]
+    gaps = any(column.null_count() for column in columns)
+    return np.stack(
+        [np.asarray((column.cast(nw.Float64) if gaps else column).to_numpy()) for column in columns], axis=1
+    )
+
+
+def _table(model: Any, rows: Any) -> Any:
+    """Rows as a table: images flat, sequences with a row for every step."""
+    kind = model.form_["kind"]
+    if kind == "images":
+        flat = rows.reshape(len(rows), -1)
+        return {f"pixel{k}": flat[:, k] for k in range(flat.shape[1])}
+    if kind == "sequences" and not (isinstance(rows, np.ndarray) and rows.ndim == 2):
+        steps = np.concatenate([np.asarray(row) for row in rows])
+        lengths = [len(row) for row in rows]
+        places = {
+            "sequence": np.repeat(np.arange(len(lengths)), lengths),
+            "step": np.concatenate([np.arange(length) for length in lengths]),
+        }
+        return places | {f"x{k}": steps[:, k] for k in range(steps.shape[1])}
+    if isinstance(rows, np.ndarray):
+        names = [str(name) for name in getattr(model, "feature_names_in_", ())]
+        names = names or [f"x{k}" for k in range(rows.shape[1])]
+        return {name: rows[:, k] for k, name in enumerate(names)}
+    return rows
+
+
+def _block(rows: Any, output: Path) -> NDArray[Any]:
+    """Rows as one array of numbers."""
+    if isinstance(rows, list):
+        lengths = {len(row) for row in rows}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"The sequences have from {min(lengths)} to {max(lengths)} steps, which are no array. Give a .csv or"
+                f" .parquet file in place of {str(output)!r}."
+            )
+        return np.stack(rows)
+    return (
+        rows if isinstance(rows, np.ndarray) else _matrix(rows, "the rows", "Give a .csv or .parquet file.")
+    )
+
+
+def _pictures(model: Any, rows: NDArray[Any]) -> NDArray[Any]:
+    """(n, C, Y, X)."""
+    return rows.reshape(len(rows), *(int(size) for size in model.form_["layout"]["shape"]))
+
+
+def codes_table(model: Any, codes: NDArray[Any], names: Sequence[str] | None) -> Mapping[str, Any]:
+    """Codes (n, Z) under the names that scikit-learn gives their columns; those of pictures beside their files."""
+    columns = {str(name): codes[:, k] for k, name in enumerate(model.get_feature_names_out())}
+    return columns if names is None else {"file": np.array(names)} | columns
+
+
+def read_codes(model: Any, path: Path) -> NDArray[Any]:
+    """Codes (n, Z) from a file: the columns of a table that `codes_table` names, or all of them, or an array."""
+    if path.name.lower().endswith(ARRAYS):
+        return read_array(path, "Z")
+    table = read_table(path)
+    names = [str(name) for name in model.get_feature_names_out()]
+    own = set(names) <= set(table.column_names)
+    return _matrix(table.select(names) if own else table, repr(str(path)))
