@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
+import regen
 from regen.estimators._evidence import Weighed, drawn_outputs, evidence, expected_cells
 from regen.estimators._warmth import Warmth
 from regen.estimators.vae import OF_NUMBERS, VariationalAutoencoder
@@ -366,3 +367,34 @@ def test_numbers_of_draws_are_checked() -> None:
         )
     with pytest.raises(ValueError, match="n_draws"):
         fitted.sample_code(X, n_draws=0)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("kind", ["table", "gaps", "images", "sequences"])
+def test_saved_and_loaded_it_says_the_same_bits(kind: str, tmp_path: Any) -> None:
+    """Codes, scores, likelihoods, draws, fills and attributes, of every form of data."""
+    chance = np.random.default_rng(0)
+    options: dict[str, Any] = {"max_epochs": 2}
+    data: Any = rows(60)
+    if kind == "gaps":
+        data = np.where(chance.random(data.shape) < 0.2, np.nan, data)
+    if kind == "images":
+        data, options = chance.integers(0, 256, (40, 5, 4), dtype=np.uint8), options | {"hidden": (4, 8)}
+    if kind == "sequences":
+        data = [chance.normal(size=(3 + k % 4, 2)) for k in range(40)]
+        options |= {"backbone": "lstm", "hidden": 8}
+    fitted = model(**options).fit(data)
+    loaded = regen.load(regen.save(fitted, tmp_path / "vae.regen"))
+    asked: list[Any] = [
+        lambda vae: vae.transform(data),
+        lambda vae: vae.score_samples(data),
+        lambda vae: vae.log_likelihood(data, samples=7, random_state=0),
+        lambda vae: np.asarray(vae.sample(4, random_state=0)),
+        lambda vae: np.concatenate([np.ravel(row) for row in vae.impute(data, random_state=0, samples=5)]),
+        lambda vae: vae.sample_code(data, 2, random_state=0),
+        lambda vae: vae.kl_per_unit_,
+        lambda vae: vae.active_units_,
+    ]
+    for ask in asked:
+        assert np.array_equal(ask(fitted), ask(loaded))
+    assert loaded.elbo_terms_ == fitted.elbo_terms_ and loaded.threshold_ == fitted.threshold_

@@ -146,7 +146,7 @@ class VariationalAutoencoder(CodingEstimator):
         importance_samples: int = 1,
         contamination: float = 0.1,
         *,
-        max_epochs: int = 200,
+        max_epochs: int = 100,
         learning_rate: float = 1e-3,
         random_state: Any = None,
         training: Training | Mapping[str, Any] | None = None,
@@ -173,7 +173,9 @@ class VariationalAutoencoder(CodingEstimator):
         """Logarithm of the density of each row, (n,), in nats and in the units of the data.
 
         Estimated by importance sampling from q(z | x): below the true value on average, and closer to it the more
-        `samples` are drawn (Burda et al. 2016). X as in `fit`; what is missing is left out of the density.
+        `samples` are drawn (Burda et al. 2016). What is missing is left out of the density.
+
+        X : rows (n, F), or other data as in `fit`. samples : draws of the code for each row.
         """
         rows, generator = self._rows(self._given(X)), self._chance(random_state, samples=samples)
         return self._each(rows, lambda r: evidence(self._weighed(r, samples, generator), samples)).numpy()
@@ -217,7 +219,7 @@ class VariationalAutoencoder(CodingEstimator):
 
         Parameters
         ----------
-        X : as in `fit`.
+        X : rows (n, F), or other data as in `fit`.
         n_draws : None fills in expected values (of categories the most probable). A number returns a list of so many
             tables like X, in each of which missing values are drawn: together they show how sure one can be.
         random_state : seed of the draws.
@@ -291,7 +293,8 @@ class VariationalAutoencoder(CodingEstimator):
 
     def _terms(self, reading: Reading, generator: Generator | None) -> Mapping[str, Tensor]:
         if self.likelihood == "binarized":
-            drawn = torch.bernoulli(reading.target.clamp(0, 1), generator=generator)
+            chance = torch.empty_like(reading.target).uniform_(generator=generator)
+            drawn = (chance < reading.target).to(chance.dtype)
             read = self._form.layout.inputs(drawn)
             read = read if reading.observed is None else torch.where(reading.observed, read, 0.0)
             reading = reading._replace(target=drawn, x=read)
