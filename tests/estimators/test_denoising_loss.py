@@ -123,6 +123,18 @@ def test_gaps_of_other_rows_are_hidden_together():
     assert counts[0] / 50 == pytest.approx(1 / 3, abs=0.03)  # 6650 draws: five standard errors
 
 
+def test_the_end_of_a_sequence_is_no_gap():
+    """A long sequence does not lose its last steps because others are shorter."""
+    observed = torch.ones(2, 5, 1, dtype=torch.bool)
+    observed[0, 1] = observed[1, 3:] = False
+    x = torch.zeros(2, 5, 1)
+    reading = Reading(x, observed, x, torch.tensor([5, 3]))
+    for seed in range(10):
+        unseen = hidden(reading, 0.0, True, torch.tensor([0]), torch.Generator().manual_seed(seed))
+        assert not unseen[0].any()
+        assert not unseen[1, [0, 2, 3, 4]].any()
+
+
 def test_chance_hides_its_share():
     """A share of observed cells is hidden by chance; numbers of a category together. Only the generator is used."""
     observed = torch.ones(5000, 4, dtype=torch.bool)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
@@ -54,3 +55,24 @@ def test_codes_as_a_frame():
     X.columns = ["a", "b", "c", "d"]
     codes = DenoisingAutoencoder(**QUICK).set_output(transform="pandas").fit(X).transform(X)
     assert list(codes.columns) == ["denoisingautoencoder0", "denoisingautoencoder1"]
+
+
+def test_frames_keep_their_index_and_library():
+    """Restored rows have the index of those given, and are a table of their library."""
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), columns=["a", "b", "c"])
+    X.index = X.index * 2 + 5
+    model = DenoisingAutoencoder(**QUICK).fit(X)
+    assert model.denoise(X[3:9]).index.equals(X.index[3:9])
+    assert isinstance(model.denoise(pl.from_pandas(X)), pl.DataFrame)
+
+
+def test_what_lies_outside_the_range_of_fit_is_an_anomaly():
+    """Of columns in [0, 1], values far beyond score below every row of fit."""
+    causes = np.random.default_rng(0).normal(size=(300, 2))
+    X = causes @ np.random.default_rng(1).normal(size=(2, 5))
+    X = (X - X.min(0)) / np.ptp(X, 0)
+    model = DenoisingAutoencoder(**{**QUICK, "max_epochs": 20}).fit(X)
+    beyond = X[:5].copy()
+    beyond[np.arange(5), np.arange(5)] = [2.0, -1.0, 3.0, -2.0, 2.5]
+    assert (model.score_samples(beyond) < model.score_samples(X).min()).all()
+    assert (model.predict(beyond) == -1).all()

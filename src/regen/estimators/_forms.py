@@ -63,8 +63,13 @@ class DataForm(ABC, Generic[Given]):
         """(n, E), or (n, T, E), or sequences one after the other; float32."""
 
     @abstractmethod
-    def decode(self, values: Tensor, lengths: Index | None = None, rounded: bool = False) -> Any:
-        """Data as at fit from encoded numbers (n, E) or (n, T, E), of which `lengths` steps count."""
+    def decode(
+        self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Given | None = None
+    ) -> Any:
+        """Data as at fit from encoded numbers (n, E) or (n, T, E), of which `lengths` steps count.
+
+        like : the rows that they restore; a table is then of their library, with their index.
+        """
 
     @abstractmethod
     def fill(self, given: Given, values: Tensor) -> Any:
@@ -111,8 +116,10 @@ class TableForm(DataForm[Cells]):
     def encode(self, given: Cells) -> Rows:
         return Rows(torch.from_numpy(self.layout.encode(given)))
 
-    def decode(self, values: Tensor, lengths: Index | None = None, rounded: bool = False) -> Any:
-        return self.layout.decode(values.numpy(), rounded=rounded)
+    def decode(
+        self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Cells | None = None
+    ) -> Any:
+        return self.layout.decode(values.numpy(), rounded=rounded, like=like)
 
     def fill(self, given: Cells, values: Tensor) -> Any:
         return self.layout.fill(given, values.numpy())
@@ -150,7 +157,9 @@ class ImageForm(DataForm[Images]):
     def encode(self, given: Images) -> Rows:
         return Rows(torch.from_numpy(self.layout.encode(given)))
 
-    def decode(self, values: Tensor, lengths: Index | None = None, rounded: bool = False) -> Any:
+    def decode(
+        self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Images | None = None
+    ) -> Any:
         return self.layout.decode(values.numpy(), rounded=rounded)
 
     def fill(self, given: Images, values: Tensor) -> Any:
@@ -203,7 +212,13 @@ class SequenceForm(DataForm[Sequences]):
             return Rows(values.view(len(given), int(given.lengths[0]), -1))
         return Rows(values, torch.from_numpy(given.lengths))
 
-    def decode(self, values: Tensor, lengths: Index | None = None, rounded: bool = False) -> Any:
+    def decode(
+        self,
+        values: Tensor,
+        lengths: Index | None = None,
+        rounded: bool = False,
+        like: Sequences | None = None,
+    ) -> Any:
         n, T, _ = values.shape
         lengths = np.full(n, T) if lengths is None else lengths
         valid = np.arange(T) < lengths[:, None]

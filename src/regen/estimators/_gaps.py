@@ -54,8 +54,15 @@ def hidden(
     unseen = unseen.to(seen.device)[..., column.to(seen.device)]
     if patterns:
         other = torch.randperm(len(seen), generator=generator, device=device).to(seen.device)
-        unseen |= ~seen[other]
+        gaps = ~seen if reading.lengths is None else ~seen & _steps(reading)
+        unseen |= gaps[other]
     return unseen & seen
+
+
+def _steps(reading: Reading) -> Tensor:
+    """(B, T, 1) True at the steps that a sequence has: past its end there is no gap, but nothing."""
+    assert reading.lengths is not None
+    return (torch.arange(reading.x.shape[1], device=reading.x.device) < reading.lengths[:, None])[..., None]
 
 
 def choose_donors(said: Tensor, truth: Tensor, unseen: Tensor, observed: Tensor) -> NDArray[np.float32]:

@@ -292,7 +292,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         codes = self._each(rows, self._code_of)
         lengths = getattr(given, "lengths", None)
         steps = None if lengths is None else int(lengths.max())
-        return self._form.decode(self._restored(codes, steps), lengths)
+        return self._form.decode(self._restored(codes, steps), lengths, like=given)
 
     def _restored(self, codes: Tensor, steps: int | None) -> Tensor:
         """(n, E) or (n, steps, E) expected values of what codes (n, Z) stand for, encoded, on the CPU."""

@@ -242,6 +242,12 @@ class Bernoulli(Likelihood):
     def log_density(self, outputs: Outputs, target: Cells) -> Cells:
         return target * outputs - F.softplus(outputs)
 
+    def cost(self, outputs: Outputs, target: Cells) -> Cells:
+        """``KL(x || sigmoid(l))``: 0 for what is restored perfectly; beyond [0, 1] the squared distance is added."""
+        grey = target.clamp(0, 1)
+        entropy = -torch.xlogy(grey, grey) - torch.xlogy(1 - grey, 1 - grey)
+        return F.softplus(outputs) - grey * outputs - entropy + (target - grey).square()
+
     def mean(self, outputs: Outputs) -> Cells:
         return outputs.sigmoid()
 
@@ -280,14 +286,11 @@ class ContinuousBernoulli(Likelihood):
     def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         """By Newton's steps from ``12 (m - 1/2)``: the mean of l has no closed inverse."""
         wanted = target.nanmean(0).double().clamp(NEAR_CERTAIN, 1 - NEAR_CERTAIN) - 0.5
-        logit = (
-            wanted / (0.25 - wanted.square()) * 3
-        )  # right to the second order at 1/2 and to a factor at the ends
+        # Right to the second order at 1/2 and to a factor at the ends.
+        logit = wanted / (0.25 - wanted.square()) * 3
         for _ in range(30):
             mean = 0.5 * langevin(0.5 * logit)
-            slope = (0.25 - mean * mean - 2 * mean / logit).where(
-                logit.abs() > 1e-2, torch.full_like(logit, 1 / 12)
-            )
+            slope = torch.where(logit.abs() > 1e-2, 0.25 - mean * mean - 2 * mean / logit, 1 / 12)
             logit = logit - (mean - wanted) / slope
         return logit.to(target.dtype)
 
