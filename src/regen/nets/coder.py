@@ -108,6 +108,24 @@ def make_coder(
     ------
     ValueError : unknown backbone or activation, or arguments that do not fit the backbone.
     """
+    backbone, cell = backbone_named(backbone, cell)
+    if tied and backbone != "mlp":
+        raise ValueError(f"tied=True needs dense layers. Use backbone='mlp' instead of {backbone!r}.")
+    if backbone == "mlp":
+        widths = _mlp_hidden(features, code) if hidden == "auto" else listed(hidden)
+        reader = MLPEncoder(features, code_outputs, widths, activation, told)
+        return Coder(reader, MLPDecoder(code, outputs, widths, activation, reader if tied else None))
+    if backbone == "conv":
+        return _conv(shape, features, outputs, code_outputs, code, hidden, activation, told)
+    width, layers = recurrent_hidden(features, code, hidden)
+    return Coder(
+        RecurrentEncoder(cell, features, code_outputs, width, layers, told=told, backend=backend),
+        RecurrentDecoder(cell, code, outputs, width, layers, backend=backend),
+    )
+
+
+def backbone_named(backbone: str | Cell, cell: str | Cell) -> tuple[str, str | Cell]:
+    """The family, "mlp", "conv" or "recurrent", and the cell of the last: what `backbone` names, or else `cell`."""
     if isinstance(backbone, Cell) or backbone in NAMES:
         backbone, cell = "recurrent", backbone
     if backbone not in BACKBONES:
@@ -115,19 +133,28 @@ def make_coder(
             f"The backbone must be one of {', '.join(map(repr, BACKBONES))}, or a regen.cells cell. "
             f"Got {backbone!r} instead.{closest(backbone, BACKBONES)}"
         )
-    if tied and backbone != "mlp":
-        raise ValueError(f"tied=True needs dense layers. Use backbone='mlp' instead of {backbone!r}.")
-    if backbone == "mlp":
-        widths = _mlp_hidden(features, code) if hidden == "auto" else _listed(hidden)
-        reader = MLPEncoder(features, code_outputs, widths, activation, told)
-        return Coder(reader, MLPDecoder(code, outputs, widths, activation, reader if tied else None))
-    if backbone == "conv":
-        return _conv(shape, features, outputs, code_outputs, code, hidden, activation, told)
-    width, layers = _recurrent_hidden(features, code, hidden)
-    return Coder(
-        RecurrentEncoder(cell, features, code_outputs, width, layers, told=told, backend=backend),
-        RecurrentDecoder(cell, code, outputs, width, layers, backend=backend),
-    )
+    return backbone, cell
+
+
+def check_shape(
+    shape: tuple[int, int, int] | None, features: int, outputs: int
+) -> tuple[tuple[int, int, int], int]:
+    """The shape (C, Y, X) of images of so many cells, and how many of a decoder's outputs each cell has.
+
+    Raises
+    ------
+    ValueError : no shape, one of another count of cells, or outputs that are no multiple of it.
+    """
+    if shape is None or shape[0] * shape[1] * shape[2] != features:
+        given = "none" if shape is None else str(tuple(shape))
+        raise ValueError(
+            f"backbone='conv' reads images, and needs the shape (channels, height, width) of their {features} "
+            f"cells. Got {given} instead."
+        )
+    width, rest = divmod(outputs, features)
+    if rest:
+        raise ValueError(f"outputs={outputs} is no multiple of the {features} cells of an image.")
+    return shape, width
 
 
 def _conv(
@@ -140,16 +167,8 @@ def _conv(
     activation: str,
     told: bool,
 ) -> Coder:
-    if shape is None or shape[0] * shape[1] * shape[2] != features:
-        given = "none" if shape is None else str(tuple(shape))
-        raise ValueError(
-            f"backbone='conv' reads images, and needs the shape (channels, height, width) of their {features} "
-            f"cells. Got {given} instead."
-        )
-    channels = _conv_channels(shape) if hidden == "auto" else _listed(hidden)
-    width, rest = divmod(outputs, features)
-    if rest:
-        raise ValueError(f"outputs={outputs} is no multiple of the {features} cells of an image.")
+    shape, width = check_shape(shape, features, outputs)
+    channels = _conv_channels(shape) if hidden == "auto" else listed(hidden)
     return Coder(
         ConvEncoder(shape, code_outputs, channels, activation, told),
         ConvDecoder(code, shape, width, channels, activation),
@@ -157,7 +176,7 @@ def _conv(
 
 
 def _mlp_hidden(features: int, code: int) -> tuple[int, ...]:
-    wide = _power_of_two(2 * features, 128, 512)
+    wide = power_of_two(2 * features, 128, 512)
     return max(wide, code), max(wide // 2, code)
 
 
@@ -168,11 +187,11 @@ def _conv_channels(shape: tuple[int, int, int]) -> tuple[int, ...]:
     return tuple(min(32 * 2**k, 256) for k in range(max(halvings, 2)))
 
 
-def _recurrent_hidden(features: int, code: int, hidden: Hidden) -> tuple[int, int]:
+def recurrent_hidden(features: int, code: int, hidden: Hidden) -> tuple[int, int]:
     """Width and count of the layers."""
     if hidden == "auto":
-        return max(_power_of_two(2 * features, 64, 256), code), 1
-    widths = _listed(hidden)
+        return max(power_of_two(2 * features, 64, 256), code), 1
+    widths = listed(hidden)
     if len(set(widths)) != 1:
         raise ValueError(
             f"hidden={widths!r}; a recurrent net has at least one layer, and all of one width, such as (64, 64)."
@@ -180,12 +199,12 @@ def _recurrent_hidden(features: int, code: int, hidden: Hidden) -> tuple[int, in
     return widths[0], len(widths)
 
 
-def _power_of_two(least: int, low: int, high: int) -> int:
+def power_of_two(least: int, low: int, high: int) -> int:
     """The smallest power of two that is not below `least`, within [low, high]."""
     return int(min(max(1 << (least - 1).bit_length(), low), high))
 
 
-def _listed(hidden: Hidden) -> tuple[int, ...]:
+def listed(hidden: Hidden) -> tuple[int, ...]:
     if isinstance(hidden, str):
         raise ValueError(f"hidden must be 'auto', an int or a tuple of ints. Got {hidden!r} instead.")
     return (hidden,) if isinstance(hidden, int) else tuple(hidden)

@@ -1,0 +1,77 @@
+"""The moving average of a net."""
+
+import copy
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Average"]
+
+RAMP = 0.05
+
+
+@final
+class Average(nn.Module):
+    """A copy of a net that follows it slowly: the exponential moving average of its parameters and its buffers.
+
+    ``a_t = d_t a_{t-1} + (1 - d_t) w_t`` with ``d_t = 0.5 ** (1 / half_life_t)``, for every parameter and every
+    buffer of real numbers, such as the statistics of a batch norm, which belong to the weights; buffers of whole
+    numbers are copied. What a generator says wanders while it competes; its average says it better (Yazici et al.
+    2019).
+
+    The copy is frozen and always in evaluation mode; it has a state of its own, saved with what the average is a
+    part of. Where a run is short, a long half-life would remember the weights that the net started with:
+    ``half_life_t = min(half_life, ramp * t)`` forgets them (Karras et al. 2020).
+
+    Parameters
+    ----------
+    net : what is followed; only its values now are kept.
+    half_life : updates after which what a net was counts half. 0 is no average, a copy.
+    ramp : how much of all updates so far the half-life may be; None: the half-life holds from the first.
+
+    Attributes
+    ----------
+    net : the copy.
+    updates : how many there have been, an integer tensor.
+    """
+
+    updates: Tensor
+
+    def __init__(self, net: nn.Module, half_life: float = 500.0, ramp: float | None = RAMP) -> None:
+        super().__init__()
+        self.half_life, self.ramp = half_life, ramp
+        self.net = copy.deepcopy(net).requires_grad_(False).eval()
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, net: nn.Module) -> None:
+        """Take in what `net` is now: after each of its moves."""
+        self.updates += 1
+        new = 1.0 - self._decay(int(self.updates))
+        ours, theirs = _values(self.net), _values(net)
+        real = [(a, w.detach()) for a, w in zip(ours, theirs, strict=True) if a.is_floating_point()]
+        if real:
+            averages, weights = map(list, zip(*real, strict=True))
+            torch._foreach_lerp_(averages, weights, new)
+        for a, w in zip(ours, theirs, strict=True):
+            if not a.is_floating_point():
+                a.copy_(w)
+
+    def forward(self, *inputs: object, **options: object) -> object:
+        """What the average of the net says: any inputs (B, ...) of the net, its outputs (B, ...)."""
+        return self.net(*inputs, **options)
+
+    def train(self, mode: bool = True) -> "Average":
+        """The copy stays as it is, in evaluation mode."""
+        super().train(mode)
+        self.net.eval()
+        return self
+
+    def _decay(self, t: int) -> float:
+        half_life = self.half_life if self.ramp is None else min(self.half_life, self.ramp * t)
+        return 0.5 ** (1.0 / half_life) if half_life > 0 else 0.0
+
+
+def _values(net: nn.Module) -> list[Tensor]:
+    return [*net.parameters(), *net.buffers()]
