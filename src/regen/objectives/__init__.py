@@ -1,5 +1,14 @@
 """What is minimised: pure functions of tensors."""
 
+from regen.objectives.adversarial import (
+    LOSSES,
+    Adversarial,
+    adversarial,
+    calibrate,
+    gradient_penalty,
+    score,
+    zero_centred_penalty,
+)
 from regen.objectives.elbo import (
     active_units,
     draw_normal,
@@ -26,16 +35,21 @@ from regen.objectives.supervised import (
 
 __all__ = [
     "LIKELIHOODS",
+    "LOSSES",
     "OBJECTIVES",
+    "Adversarial",
     "Heads",
     "Likelihood",
     "absolute_error",
     "active_units",
+    "adversarial",
+    "calibrate",
     "contractive",
     "cross_entropy",
     "draw_normal",
     "elbo_terms",
     "gaussian_kl",
+    "gradient_penalty",
     "huber",
     "importance_bound",
     "importance_weights",
@@ -46,5 +60,7 @@ __all__ = [
     "mean_per_step",
     "observed",
     "posterior",
+    "score",
     "squared_error",
+    "zero_centred_penalty",
 ]
