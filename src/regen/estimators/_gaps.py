@@ -13,12 +13,14 @@ from torch import Generator, Tensor
 from regen.data.columns import Block
 from regen.estimators.coder import Reading
 
-__all__ = ["FEW", "choose_donors", "column_of", "drawn", "hidden", "in_parts", "there"]
+__all__ = ["DONATED", "FEW", "NEAREST", "choose_donors", "column_of", "drawn", "hidden", "in_parts", "there"]
 
 FEW = 0.05
 """Share of observed cells that are hidden beside the gaps of other rows: any column may lack a value one day."""
 DONORS = 512
 """Cells of each column, at most, whose errors are kept to draw from."""
+DONATED = 1_000_000
+"""Cells whose errors are kept, at most, of all columns together; wide rows such as images have fewer of each."""
 NEAREST = 32
 """Donors of which one is drawn: those whose predictions are next to that of the gap."""
 
@@ -81,7 +83,7 @@ def choose_donors(said: Tensor, truth: Tensor, unseen: Tensor, observed: Tensor)
     above = torch.where(empty, 0.0, truth - said)
     usable = usable | empty
     by_chance = torch.rand(said.shape, generator=Generator().manual_seed(0)).masked_fill(~usable, 2.0)
-    chosen = by_chance.argsort(0)[:DONORS]
+    chosen = by_chance.argsort(0)[: min(DONORS, max(DONATED // said.shape[1], NEAREST))]
     said = said.masked_fill(~usable, torch.inf).gather(0, chosen)
     said, order = said.sort(0)
     above = above.masked_fill(~usable, 0.0).gather(0, chosen).gather(0, order)

@@ -12,7 +12,17 @@ from regen._check import Anything, Choice, Constraint, Either, Int, Nothing, Num
 from regen.cells import Cell
 from regen.data.corrupt import CORRUPTIONS, corrupt
 from regen.data.windows import RowFeed, Rows
-from regen.estimators._gaps import FEW, NEAREST, choose_donors, column_of, drawn, hidden, in_parts, there
+from regen.estimators._gaps import (
+    DONATED,
+    FEW,
+    NEAREST,
+    choose_donors,
+    column_of,
+    drawn,
+    hidden,
+    in_parts,
+    there,
+)
 from regen.estimators._unfolding import EVALUATION_BATCH, still
 from regen.estimators.autoencoder import KINDS, RESTORED, row_errors
 from regen.estimators.coder import CODING, CodingEstimator, Reading
@@ -243,7 +253,7 @@ class DenoisingAutoencoder(CodingEstimator):
     def _find_donors(self, rows: Rows, index: Tensor, generator: Generator) -> Any:
         """Hide values of some rows, and keep what is said of them beside what they were."""
         steps = 1 if self._form.steps is None else self._form.steps
-        most = max(CALIBRATED_ON // steps, NEAREST)
+        most = max(min(CALIBRATED_ON, DONATED // self._heads.cells) // steps, NEAREST)
         index = index[torch.randperm(len(index), generator=generator)[:most]]
         times = int(np.clip(most // len(index), *CALIBRATIONS))
         chance = Generator(rows.values.device).manual_seed(
