@@ -77,4 +77,4 @@ def beside_rows(x: Float[Tensor, "B *steps E"], pack: int) -> Float[Tensor, "n *
 
 def longest(lengths: Int64[Tensor, " B"] | None, pack: int) -> Int64[Tensor, " n"] | None:
     """Steps of the longest of each `pack` rows: (B / m,) of (B,)."""
-    return None if lengths is None or pack == 1 else lengths.view(-1, pack).amax(1)
+    return lengths if lengths is None or pack == 1 else lengths.view(-1, pack).amax(1)
