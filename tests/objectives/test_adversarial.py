@@ -390,7 +390,7 @@ def test_penalties_on_both_sides_make_the_smallest_game_converge() -> None:
 
     for loss in ("relativistic", "nonsaturating"):
         assert play(loss, 1.0) < 0.01
-        assert play(loss, 0.0) > 1.0
+        assert play(loss, 0.0) > 0.3
 
 
 def test_penalty_on_generated_samples_is_another_number() -> None:

@@ -107,7 +107,7 @@ class VariationalAutoencoder(CodingEstimator):
         epoch; the "loss" there is what is minimised, per observed number.
     kl_per_unit_ : (code,) mean divergence of each unit over the rows of fit, in nats.
     active_units_ : (code,) whether a unit's mean changes over the rows (its variance is above 0.01); the others have
-        collapsed onto the prior. A UserWarning tells when they are more than half.
+        collapsed onto the prior. A UserWarning tells when they are more than three quarters.
     net_, encoder_, decoder_, threshold_, history_, stopped_, backend_, n_features_in_, feature_names_in_ : as in
         `Autoencoder`. The encoder says means, then log-variances (before they are held within 20).
 
@@ -316,7 +316,7 @@ class VariationalAutoencoder(CodingEstimator):
         found = self._heads.log_density(outputs.float(), reading.target, reading.observed)
         unit = self._log_scale.to(found.device)
         if reading.observed is not None or bool(self._cut.any()):
-            counted = (reading.target > 0) | ~self._cut.to(found.device)
+            counted = (reading.target != 0) | ~self._cut.to(found.device)
             counted = counted if reading.observed is None else counted & reading.observed
             found = found - counted * unit
         else:
@@ -346,11 +346,13 @@ class VariationalAutoencoder(CodingEstimator):
 
     def _warn_of_collapse(self) -> None:
         active = int(self.active_units_.sum())
-        if 2 * active >= self.code:
+        if 4 * active >= self.code:
             return
-        who = f"Only {active}" if active else "None"
+        who, depend = (
+            (f"Only {active}", "depend" if active > 1 else "depends") if active else ("None", "depends")
+        )
         warnings.warn(
-            f"{who} of the {self.code} units of the code depends on the rows: the posterior of the others has"
+            f"{who} of the {self.code} units of the code {depend} on the rows: the posterior of the others has"
             " collapsed onto the prior. Take a smaller code, a longer warmup, free_bits of 0.1 or more, a beta below"
             " 1, or train for longer.",
             UserWarning,

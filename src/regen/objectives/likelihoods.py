@@ -7,6 +7,9 @@ not be equal, only broadcast (S draws of a code, (S, B, W), against one batch of
 Numbers of a net are unbounded, parameters are not. A logarithm `v` of a scale or rate is held within ``(-b, b)``
 by ``b * tanh(v / b)``: no exponential overflows, and unlike under a clamp the gradient never vanishes for good.
 Nothing is summed here: every function is elementwise. Where the target is not known, see `regen.objectives.heads`.
+
+A target that cannot be has a log-density all the same, so that scores fall the further it lies out: beyond [0, 1]
+that of the nearer end less the squared distance, below 0 that of the normal distribution before it is rectified.
 """
 
 import math
@@ -18,7 +21,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from regen.objectives.links import held, langevin, log_sinhc, softplus_inverse, unheld, wide
+from regen.objectives.links import held, langevin, log_sinhc, rectified, softplus_inverse, unheld, wide
 
 __all__ = ["LIKELIHOODS", "Cells", "Likelihood", "Outputs"]
 
@@ -147,12 +150,12 @@ class Rectified(Likelihood):
         mean, spread = outputs.chunk(2, -1)
         log_var = held(spread, LOG_VARIANCE)
         above = -0.5 * ((target - mean).square() * (-log_var).exp() + log_var + LOG_2PI)
-        return torch.where(target > 0, above, torch.special.log_ndtr(-mean * (-0.5 * log_var).exp()))
+        return torch.where(target == 0, torch.special.log_ndtr(-mean * (-0.5 * log_var).exp()), above)
 
     def mean(self, outputs: Outputs) -> Cells:
         mean, spread = outputs.chunk(2, -1)
         deviation = (0.5 * held(spread, LOG_VARIANCE)).exp()
-        return deviation * _rectified_moments(mean / deviation)[0]
+        return deviation * rectified(mean / deviation)[0]
 
     def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         mean, spread = outputs.chunk(2, -1)
@@ -166,10 +169,10 @@ class Rectified(Likelihood):
         low, high = torch.full_like(mean, -4.0), torch.full_like(mean, 30.0)
         for _ in range(50):
             middle = 0.5 * (low + high)
-            first, second = _rectified_moments(middle)
+            first, second = rectified(middle)
             too_wide = second / first.square() > wanted
             low, high = torch.where(too_wide, middle, low), torch.where(too_wide, high, middle)
-        deviation = mean / _rectified_moments(low)[0]
+        deviation = mean / rectified(low)[0]
         spread = unheld(2 * deviation.log(), LOG_VARIANCE)
         return torch.cat([low * deviation, spread]).to(target.dtype)
 
@@ -240,7 +243,8 @@ class Bernoulli(Likelihood):
     """``P(x = 1) = sigmoid(l)``; `outputs` are l. Grey targets in [0, 1] count as means of many draws."""
 
     def log_density(self, outputs: Outputs, target: Cells) -> Cells:
-        return target * outputs - F.softplus(outputs)
+        grey = target.clamp(0, 1)
+        return grey * outputs - F.softplus(outputs) - (target - grey).square()
 
     def cost(self, outputs: Outputs, target: Cells) -> Cells:
         """``KL(x || sigmoid(l))``: 0 for what is restored perfectly; beyond [0, 1] the squared distance is added."""
@@ -268,7 +272,8 @@ class ContinuousBernoulli(Likelihood):
     """
 
     def log_density(self, outputs: Outputs, target: Cells) -> Cells:
-        return outputs * (target - 0.5) - log_sinhc(0.5 * outputs)
+        grey = target.clamp(0, 1)
+        return outputs * (grey - 0.5) - log_sinhc(0.5 * outputs) - (target - grey).square()
 
     def mean(self, outputs: Outputs) -> Cells:
         return 0.5 + 0.5 * langevin(0.5 * outputs)
@@ -390,10 +395,3 @@ LIKELIHOODS: dict[str, Likelihood] = {
 
 def _normal(like: Tensor, generator: Generator | None) -> Tensor:
     return torch.empty_like(like).normal_(generator=generator)
-
-
-def _rectified_moments(u: Tensor) -> tuple[Tensor, Tensor]:
-    """First and second moment of ``max(0, y)`` with ``y ~ N(u, 1)``."""
-    above, density = torch.special.ndtr(u), torch.exp(-0.5 * (u.square() + LOG_2PI))
-    first = (u * above + density).clamp(min=0)
-    return first, above + u * first

@@ -1,10 +1,12 @@
 """From the unbounded numbers of a net to parameters of a distribution, and functions that need care near a point."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["held", "langevin", "log_sinhc", "softplus_inverse", "unheld", "wide"]
+__all__ = ["held", "langevin", "log_sinhc", "rectified", "softplus_inverse", "unheld", "wide"]
 
 
 def held(value: Float[Tensor, "..."], bound: float) -> Float[Tensor, "..."]:
@@ -44,6 +46,13 @@ def langevin(u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     small = square.where(near, torch.zeros_like(square))
     series = u * _series(small, (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555))
     return torch.where(near, series, 1 / torch.tanh(safe) - 1 / safe)
+
+
+def rectified(u: Float[Tensor, "..."]) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
+    """First and second moment of ``max(0, y)`` with ``y ~ N(u, 1)``."""
+    above, density = torch.special.ndtr(u), torch.exp(-0.5 * (u.square() + math.log(2 * math.pi)))
+    first = (u * above + density).clamp(min=0)
+    return first, above + u * first
 
 
 def _series(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
