@@ -8,6 +8,10 @@ from torch import Tensor
 
 __all__ = ["held", "langevin", "log_sinhc", "rectified", "softplus_inverse", "unheld", "wide"]
 
+LOG_SINHC = (1 / 6, -1 / 180, 1 / 2835, -1 / 37800, 1 / 467775, -691 / 3831077250)
+LANGEVIN = (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555, -1382 / 638512875)
+"""Coefficients of their series, in powers of u**2; the next term is below 1e-9 at u = 1/2."""
+
 
 def held(value: Float[Tensor, "..."], bound: float) -> Float[Tensor, "..."]:
     """``bound * tanh(value / bound)``: nearly the same near 0, and within (-bound, bound); same shape."""
@@ -36,7 +40,7 @@ def log_sinhc(u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     safe = size.masked_fill(near, 1.0)
     far = safe - torch.log(2 * safe) + torch.log1p(-(-2 * safe).exp())
     small = square.where(near, torch.zeros_like(square))
-    return torch.where(near, small * _series(small, (1 / 6, -1 / 180, 1 / 2835, -1 / 37800, 1 / 467775)), far)
+    return torch.where(near, small * _series(small, LOG_SINHC), far)
 
 
 def langevin(u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -44,7 +48,7 @@ def langevin(u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     square, near = u.square(), u.abs() < 0.5
     safe = u.masked_fill(near, 1.0)
     small = square.where(near, torch.zeros_like(square))
-    series = u * _series(small, (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555))
+    series = u * _series(small, LANGEVIN)
     return torch.where(near, series, 1 / torch.tanh(safe) - 1 / safe)
 
 
