@@ -285,7 +285,7 @@ class VariationalAutoencoder(CodingEstimator):
                 scale[block.start : block.stop] = 0.0
             cut += [name == "rectified"] * (block.stop - block.start)
         self._log_scale = torch.from_numpy(scale.astype(np.float32))
-        self._cut = torch.tensor(cut)
+        self._cut, self._stretched = torch.tensor(cut), bool(scale.any())
         return net
 
     def _prepare(self, rows: Rows, training: Tensor, generator: Generator) -> None:
@@ -313,15 +313,14 @@ class VariationalAutoencoder(CodingEstimator):
 
     def _density(self, outputs: Tensor, reading: Reading) -> Tensor:
         """(..., B) log-density of what was observed of each row, in units of the data."""
-        found = self._heads.log_density(outputs.float(), reading.target, reading.observed)
+        cells = (-1,) if reading.target.ndim == 2 else (-2, -1)
+        found = self._heads.log_density(outputs.float(), reading.target, reading.observed).sum(cells)
         unit = self._log_scale.to(found.device)
-        if reading.observed is not None or bool(self._cut.any()):
+        if self._stretched and (reading.observed is not None or self._cut.any()):
             counted = (reading.target != 0) | ~self._cut.to(found.device)
             counted = counted if reading.observed is None else counted & reading.observed
-            found = found - counted * unit
-        else:
-            found = found - unit
-        return found.sum(-1) if reading.target.ndim == 2 else found.sum((-2, -1))
+            return found - (counted * unit).sum(cells)
+        return found - unit.sum() * (1 if reading.target.ndim == 2 else reading.target.shape[1])
 
     def _row_scores(self, reading: Reading) -> Tensor:
         """The ELBO with the code at its mean."""

@@ -21,6 +21,7 @@ from regen.objectives.elbo import (
 )
 from regen.objectives.heads import Heads
 from regen.objectives.likelihoods import LIKELIHOODS, Likelihood
+from regen.objectives.quality import Memorisation, Quality, memorisation, mmd, prdc, two_sample_accuracy
 from regen.objectives.reconstruction import contractive, kl_sparsity, l1
 from regen.objectives.supervised import (
     OBJECTIVES,
@@ -40,6 +41,8 @@ __all__ = [
     "Adversarial",
     "Heads",
     "Likelihood",
+    "Memorisation",
+    "Quality",
     "absolute_error",
     "active_units",
     "adversarial",
@@ -58,9 +61,13 @@ __all__ = [
     "log_normal",
     "mean",
     "mean_per_step",
+    "memorisation",
+    "mmd",
     "observed",
     "posterior",
+    "prdc",
     "score",
     "squared_error",
+    "two_sample_accuracy",
     "zero_centred_penalty",
 ]

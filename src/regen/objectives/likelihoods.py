@@ -244,7 +244,7 @@ class Bernoulli(Likelihood):
 
     def log_density(self, outputs: Outputs, target: Cells) -> Cells:
         grey = target.clamp(0, 1)
-        return grey * outputs - F.softplus(outputs) - (target - grey).square()
+        return torch.addcmul(-(target - grey).square(), grey, outputs) - F.softplus(outputs)
 
     def cost(self, outputs: Outputs, target: Cells) -> Cells:
         """``KL(x || sigmoid(l))``: 0 for what is restored perfectly; beyond [0, 1] the squared distance is added."""
@@ -273,7 +273,7 @@ class ContinuousBernoulli(Likelihood):
 
     def log_density(self, outputs: Outputs, target: Cells) -> Cells:
         grey = target.clamp(0, 1)
-        return outputs * (grey - 0.5) - log_sinhc(0.5 * outputs) - (target - grey).square()
+        return torch.addcmul(-(target - grey).square(), grey - 0.5, outputs) - log_sinhc(0.5 * outputs)
 
     def mean(self, outputs: Outputs) -> Cells:
         return 0.5 + 0.5 * langevin(0.5 * outputs)
