@@ -38,7 +38,7 @@ class Average(nn.Module):
 
     updates: Tensor
 
-    def __init__(self, net: nn.Module, half_life: float = 500.0, ramp: float | None = RAMP) -> None:
+    def __init__(self, net: nn.Module, half_life: float | int = 500, ramp: float | None = RAMP) -> None:
         super().__init__()
         self.half_life, self.ramp = half_life, ramp
         self.net = copy.deepcopy(net).requires_grad_(False).eval()
@@ -46,10 +46,19 @@ class Average(nn.Module):
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
-        """Take in what `net` is now: after each of its moves."""
+        """Take in what `net` is now: after each of its moves.
+
+        Raises
+        ------
+        ValueError : another net than that which was copied, by its shapes.
+        """
+        ours, theirs = _values(self.net), _values(net)
+        if [a.shape for a in ours] != [w.shape for w in theirs]:
+            raise ValueError(
+                "An average of one net cannot follow another one, whose parameters and buffers have other shapes."
+            )
         self.updates += 1
         new = 1.0 - self._decay(int(self.updates))
-        ours, theirs = _values(self.net), _values(net)
         real = [(a, w.detach()) for a, w in zip(ours, theirs, strict=True) if a.is_floating_point()]
         if real:
             averages, weights = map(list, zip(*real, strict=True))

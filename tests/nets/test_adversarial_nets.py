@@ -1,0 +1,436 @@
+"""Generators and critics of every backbone: shapes, labels, packs, lengths, second derivatives, seeds, devices."""
+
+import copy
+import re
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from regen.cells import LSTM, NAMES
+from regen.nets.adversarial import MLPCritic, MLPGenerator, RecurrentCritic, RecurrentGenerator, make_players
+from regen.nets.beside import beside_rows
+
+TOLERANCE = 1e-12
+"""Measured: 2e-15 (float64). The twins below differ by more than 1e-3."""
+SECOND = 1e-5
+"""Relative, of a second derivative against central differences with a step of 1e-5 in float64. Measured: 2e-6."""
+SHAPE = (2, 9, 12)
+CELLS = [*NAMES, LSTM(peephole="full")]
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "mlp": ("mlp", {"features": 6, "outputs": 6, "hidden": (9, 7), "activation": "silu"}),
+    "mlp relu": ("mlp", {"features": 6, "outputs": 8, "hidden": (9, 7)}),
+    "conv": ("conv", {"features": 216, "outputs": 216, "shape": SHAPE, "channels": 3}),
+    "conv norm": ("conv", {"features": 216, "outputs": 432, "shape": SHAPE, "channels": 3, "norm": True}),
+    "recurrent": ("recurrent", {"features": 3, "outputs": 3, "hidden": (5, 5), "cell": "lstm"}),
+    "reference": ("gru", {"features": 3, "outputs": 3, "hidden": 5, "backend": "reference"}),
+} | {f"cell {cell}": (cell, {"features": 3, "outputs": 4, "hidden": 5}) for cell in CELLS}
+EXTRAS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "classes": {"classes": 3},
+    "pack": {"pack": 2},
+    "all": {"classes": 3, "pack": 3, "spectral_norm": True},
+}
+LABEL = torch.tensor([0, 2, 1, 1, 2, 0])
+LENGTHS = torch.tensor([7, 3, 6, 1, 2, 5])
+
+
+def made(case: str, extra: str = "plain", seed: int = 0) -> tuple[Any, Any]:
+    """A generator with a code of 4 and its critic."""
+    backbone, options = CASES[case]
+    torch.manual_seed(seed)
+    return make_players(backbone, code=4, **options, **EXTRAS[extra])
+
+
+def label_for(extra: str) -> Tensor | None:
+    """Six labels, where the nets know classes."""
+    return LABEL if "classes" in EXTRAS[extra] else None
+
+
+def rows(case: str, B: int = 6, T: int = 7, dtype: torch.dtype = torch.float32) -> Tensor:
+    """What the critic reads: (B, E), or (B, T, E)."""
+    backbone, options = CASES[case]
+    steps = () if backbone in ("mlp", "conv") else (T,)
+    return torch.randn(
+        B, *steps, options["features"], dtype=dtype, generator=torch.Generator().manual_seed(1)
+    )
+
+
+def codes(B: int = 6) -> Tensor:
+    """Noise (B, 4)."""
+    return torch.randn(B, 4, generator=torch.Generator().manual_seed(2))
+
+
+def steps_of(case: str) -> tuple[int, ...]:
+    """(7,) for sequences."""
+    return () if CASES[case][0] in ("mlp", "conv") else (7,)
+
+
+def unbiased(net: nn.Module) -> Any:
+    """The net in float64, with biases drawn, and convolutions that start at N(0, 0.02) ten times as large."""
+    net = net.double()
+    for name, weight in net.named_parameters():
+        if "bias" in name:
+            nn.init.normal_(weight, 0, 0.3)
+        elif weight.ndim == 4:
+            weight.data *= 10
+    return net
+
+
+def twin_differs(a: Tensor, b: Tensor) -> bool:
+    """Whether two answers are apart by more than any rounding: a thousandth of their size."""
+    return bool((a - b).abs().max() > 1e-3 * a.abs().max())
+
+
+# What goes in and what comes out.
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize("case", CASES)
+def test_shapes(case: str, extra: str) -> None:
+    """The generator says its outputs for each row or step, the critic one logit for each pack."""
+    generator, critic = made(case, extra)
+    said = generator(codes(), label_for(extra), 7)
+    assert said.shape == (6, *steps_of(case), CASES[case][1]["outputs"])
+    assert critic(rows(case), label_for(extra)).shape == (6 // critic.pack,)
+    assert generator.code == 4
+    assert said.shape[-1] == generator.outputs
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_reach_every_parameter(case: str, extra: str) -> None:
+    """Of both players, through the critic to the generator."""
+    generator, critic = made(case, extra)
+    said = generator(codes(), label_for(extra), 7)[..., : CASES[case][1]["features"]]
+    logits = critic(said, label_for(extra))
+    (logits * torch.arange(1.0, 1.0 + len(logits))).sum().backward()
+    for player in (generator, critic):
+        for name, weight in player.named_parameters():
+            assert weight.grad is not None, name
+            assert weight.grad.isfinite().all(), name
+            assert weight.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_noise_is_seen_in_what_is_said(case: str) -> None:
+    """An untrained generator does not say one thing: the deviation over codes is between 1 / 20000 and 20."""
+    generator, _ = made(case)
+    z = torch.randn(512, 4, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        spread = float(generator(z, None, 7).std(0).mean())
+    assert 1 / 20000 < spread < 20
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_who_ran_it_is_told(case: str) -> None:
+    """By name first; a recurrent net says who was chosen, and why."""
+    generator, critic = made(case)
+    generator(codes(), None, 7)
+    critic(rows(case))
+    names = ("torch:", "native:", "reference:")
+    assert generator.backend_.startswith(names)
+    assert critic.backend_.startswith(names)
+    assert case != "reference" or critic.backend_ == generator.backend_ == "reference: asked for"
+
+
+# Labels.
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_label_is_read(case: str) -> None:
+    """By both: another label is another answer in its own row and in no other; the twin that ignores it is caught."""
+    generator, critic = made(case, "classes")
+    generator, critic = unbiased(generator).eval(), unbiased(critic).eval()
+    z, x, other = codes().double(), rows(case, dtype=torch.float64), LABEL.clone()
+    other[3] = 2
+    for net, given in ((generator, (z, 7)), (critic, (x, None))):
+        said, changed = net(given[0], LABEL, given[1]), net(given[0], other, given[1])
+        rest = torch.arange(6) != 3
+        torch.testing.assert_close(said[rest], changed[rest], rtol=0, atol=TOLERANCE)
+        assert (said[3] - changed[3]).abs().max() > 1e-3 * said.abs().max(), (
+            "the twin that ignores it must differ"
+        )
+
+
+def test_a_label_is_ones_and_zeros_beside_the_row() -> None:
+    """[z, one hot] and [x, one hot], in this order, for dense layers and at every step of sequences."""
+    torch.manual_seed(0)
+    z, x = codes(), rows("mlp")
+    told = torch.eye(3)[LABEL]
+    generator, critic = MLPGenerator(4, 6, classes=3), MLPCritic(6, classes=3)
+    assert torch.equal(generator(z, LABEL), generator.net(torch.cat([z, told], 1)))
+    assert torch.equal(critic(x, LABEL), critic.net(torch.cat([x, told], 1))[:, 0])
+    assert twin_differs(critic(x, LABEL), critic.net(torch.cat([told, x], 1))[:, 0])
+    steps = rows("cell gru")
+    writer, reader = RecurrentGenerator("gru", 4, 3, 5, classes=3), RecurrentCritic("gru", 3, 5, classes=3)
+    assert torch.equal(writer(z, LABEL, 7), writer.net(torch.cat([z, told], 1), 7))
+    beside = torch.cat([steps, told[:, None].expand(6, 7, 3)], 2)
+    assert torch.equal(reader(steps, LABEL), reader.net(beside)[:, 0])
+
+
+@pytest.mark.parametrize("case", ["mlp", "conv", "recurrent"])
+def test_labels_and_classes_belong_together(case: str) -> None:
+    """No label for a net of classes, and a label for a net without, are refused in words."""
+    for player, given in zip(made(case, "classes"), (codes(), rows(case)), strict=True):
+        words = "This net was made for 3 classes. Give label, one of them for each row."
+        with pytest.raises(ValueError, match=re.escape(words)):
+            player(given)
+        with pytest.raises(RuntimeError, match="smaller than num_classes"):
+            player(given, LABEL + 1)
+    for player, given in zip(made(case), (codes(), rows(case)), strict=True):
+        words = "This net was made without classes and reads no label. Make it with classes=."
+        with pytest.raises(ValueError, match=re.escape(words)):
+            player(given, LABEL)
+
+
+# Packs.
+
+
+def test_a_pack_is_rows_that_follow_each_other() -> None:
+    """Rows 0 1 2 are the first pack, in this order; the twin that takes rows 0 2 4 is another."""
+    x = torch.arange(12.0).view(6, 2)
+    expected = torch.tensor([[0.0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]])
+    assert torch.equal(beside_rows(x, 3), expected)
+    assert not torch.equal(x.view(3, 2, 2).transpose(0, 1).flatten(1), expected)
+    steps = torch.arange(24.0).view(4, 3, 2)
+    packed = beside_rows(steps, 2)
+    assert packed.shape == (2, 3, 4)
+    assert torch.equal(
+        packed, torch.stack([torch.cat([steps[0], steps[1]], 1), torch.cat([steps[2], steps[3]], 1)])
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_pack_is_judged_by_its_rows_alone(case: str) -> None:
+    """Packs in another order are the same logits in that order; rows mixed between packs are other logits."""
+    _, critic = made(case, "all")
+    critic = unbiased(critic).eval()
+    x = rows(case, dtype=torch.float64)
+    said = critic(x, LABEL)
+    swapped = torch.tensor([3, 4, 5, 0, 1, 2])
+    torch.testing.assert_close(critic(x[swapped], LABEL[swapped]), said.flip(0), rtol=0, atol=TOLERANCE)
+    mixed = torch.arange(6).view(3, 2).T.flatten()
+    assert twin_differs(said, critic(x[mixed], LABEL[mixed])), (
+        "the twin that mixes rows between packs must differ"
+    )
+    assert twin_differs(said, critic(x, LABEL[mixed])), "the twin that mixes labels between packs must differ"
+
+
+@pytest.mark.parametrize("case", ["mlp", "conv", "recurrent"])
+def test_a_pack_must_be_full(case: str) -> None:
+    """Rows that are no multiple of the pack are refused in words."""
+    _, critic = made(case, "pack")
+    words = "pack=2 reads 2 rows at once and got 5. Give a multiple of 2 rows."
+    with pytest.raises(ValueError, match=re.escape(words)):
+        critic(rows(case)[:5])
+
+
+# Lengths.
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("pack", [1, 2])
+def test_padding_is_never_read(cell: Any, pack: int) -> None:
+    """Whatever lies behind the ends, longer padding and NaN included; its gradient is 0, that of the rest is not."""
+    torch.manual_seed(0)
+    critic = unbiased(RecurrentCritic(cell, 3, 5, 2, pack=pack))
+    x = rows("cell gru", dtype=torch.float64)
+    behind = torch.arange(7) >= LENGTHS[:, None]
+    said = critic(x, None, LENGTHS)
+    assert twin_differs(said, critic(x)), "the twin that reads padding must differ"
+    padded = torch.cat([x.masked_fill(behind[..., None], torch.nan), x.new_full((6, 2, 3), 9.0)], 1)
+    padded.requires_grad_()
+    again = critic(padded, None, LENGTHS)
+    torch.testing.assert_close(again, said, rtol=0, atol=TOLERANCE)
+    (slope,) = torch.autograd.grad(again.sum(), padded)
+    assert (slope[:, :7][behind] == 0).all()
+    assert (slope[:, 7:] == 0).all()
+    assert (slope[:, :7][~behind].abs().sum(-1) > 0).all()
+
+
+def test_each_sequence_is_judged_as_if_alone() -> None:
+    """A padded batch is as many logits as its rows give one by one, cut to their lengths."""
+    torch.manual_seed(0)
+    critic = unbiased(RecurrentCritic("lstm", 3, 5, 2, classes=3))
+    x = rows("cell gru", dtype=torch.float64)
+    alone = [critic(row[None, :length], y[None]) for row, length, y in zip(x, LENGTHS, LABEL, strict=True)]
+    torch.testing.assert_close(critic(x, LABEL, LENGTHS), torch.cat(alone), rtol=0, atol=TOLERANCE)
+
+
+def test_an_end_is_told_from_zeros() -> None:
+    """In a pack a sequence that ends is not one that goes on with zeros: a flag says so, at its place."""
+    torch.manual_seed(0)
+    critic = unbiased(RecurrentCritic("gru", 3, 5, pack=2))
+    x = rows("cell gru", B=2, dtype=torch.float64)
+    x[1, 4:] = 0
+    ended = critic(x, None, torch.tensor([7, 4]))
+    assert twin_differs(ended, critic(x)), "the twin without the flag must differ"
+    flags = torch.ones(2, 7, 1, dtype=torch.float64)
+    flags[1, 4:] = 0
+    side_by_side = torch.cat([x[0], flags[0], x[1], flags[1]], 1)[None]
+    torch.testing.assert_close(ended, critic.net(side_by_side)[:, 0], rtol=0, atol=TOLERANCE)
+
+
+# Second derivatives.
+
+
+def penalty(critic: Any, x: Tensor, label: Tensor | None, lengths: Tensor | None) -> Tensor:
+    """Sum over rows of the squared length of the logit's gradient: R1 without its factor."""
+    x = x.detach().requires_grad_() if not x.requires_grad else x
+    (slope,) = torch.autograd.grad(critic(x, label, lengths).sum(), x, create_graph=True)
+    return slope.square().sum()
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize("case", CASES)
+def test_a_penalty_has_the_gradient_of_its_differences(case: str, extra: str) -> None:
+    """To all weights and to x, in a random direction, with lengths for sequences, in float64."""
+    _, critic = made(case, extra)
+    critic = unbiased(critic)
+    critic(rows(case, dtype=torch.float64), label_for(extra))  # a batch norm has seen a batch
+    if extra == "all":
+        critic.eval()  # a spectral norm moves with every call in training
+    x = rows(case, dtype=torch.float64).requires_grad_()
+    lengths = LENGTHS if steps_of(case) else None
+    leaves = [x, *critic.parameters()]
+    found = torch.autograd.grad(penalty(critic, x, label_for(extra), lengths), leaves, allow_unused=True)
+    noise = torch.Generator().manual_seed(3)
+    for part in (slice(0, 1), slice(1, None)):
+        ways = [torch.randn(leaf.shape, generator=noise, dtype=torch.float64) for leaf in leaves[part]]
+        slope = sum(float((g * way).sum()) for g, way in zip(found[part], ways, strict=True) if g is not None)
+        values = []
+        for sign in (1, -2):
+            for leaf, way in zip(leaves[part], ways, strict=True):
+                leaf.data.add_(way, alpha=sign * 1e-5)
+            values.append(float(penalty(critic, x, label_for(extra), lengths).detach()))
+        for leaf, way in zip(leaves[part], ways, strict=True):
+            leaf.data.add_(way, alpha=1e-5)
+        measured = (values[0] - values[1]) / 2e-5
+        piecewise = part.start == 0 and not (critic.training and case == "conv norm")
+        piecewise &= case in ("mlp relu", "conv", "conv norm")  # linear between kinks: 0 is right
+        assert abs(slope) > 1e-9 or piecewise, "nothing would be tested"
+        assert slope == pytest.approx(measured, rel=SECOND, abs=1e-9)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_compiled_kernels_have_second_derivatives(cell: Any) -> None:
+    """In float32, run by whoever is chosen, as the reference equations in float64."""
+    torch.manual_seed(0)
+    critic = RecurrentCritic(cell, 3, 8)
+    exact = RecurrentCritic(cell, 3, 8, backend="reference").double()
+    exact.load_state_dict(critic.state_dict())
+    x = rows("cell gru")
+    ours = torch.autograd.grad(penalty(critic, x, None, LENGTHS), list(critic.net.reader.parameters()))
+    theirs = torch.autograd.grad(
+        penalty(exact, x.double(), None, LENGTHS), list(exact.net.reader.parameters())
+    )
+    size = max(float(g.abs().max()) for g in theirs)
+    for g, e in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(g.double(), e, rtol=0, atol=1e-5 * size)
+
+
+# Seeds, states, devices.
+
+
+@pytest.mark.parametrize("extra", ["plain", "all"])
+@pytest.mark.parametrize("case", CASES)
+def test_the_seed_decides_every_bit(case: str, extra: str) -> None:
+    """The same seed gives the same weights and the same words of both players, another one others."""
+    z, x, label = codes(), rows(case), label_for(extra)
+    for one, two, other, given in zip(
+        made(case, extra), made(case, extra), made(case, extra, 1), ((z, 7), (x, None)), strict=True
+    ):
+        assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+        said = one(given[0], label, given[1])
+        assert torch.equal(said, two(given[0], label, given[1]))
+        assert not torch.equal(said, other(given[0], label, given[1]))
+
+
+@pytest.mark.parametrize("extra", ["plain", "all"])
+@pytest.mark.parametrize("case", CASES)
+def test_weights_go_and_come_back(case: str, extra: str) -> None:
+    """state_dict into players of the same arguments, and deepcopy, give the same bits."""
+    for one, other, given in zip(
+        made(case, extra), made(case, extra, 1), ((codes(), 7), (rows(case), None)), strict=True
+    ):
+        one.eval(), other.eval()
+        other.load_state_dict(one.state_dict())
+        said = one(given[0], label_for(extra), given[1])
+        assert torch.equal(other(given[0], label_for(extra), given[1]), said)
+        assert torch.equal(copy.deepcopy(one)(given[0], label_for(extra), given[1]), said)
+
+
+@pytest.mark.parametrize("extra", ["plain", "all"])
+@pytest.mark.parametrize("case", CASES)
+def test_they_are_made_without_memory(case: str, extra: str) -> None:
+    """On torch's meta device: the same names and shapes, and no numbers."""
+    with torch.device("meta"):
+        empty = made(case, extra)
+    for net, twin in zip(made(case, extra), empty, strict=True):
+        assert all(value.is_meta for value in twin.state_dict().values())
+        shapes = {name: value.shape for name, value in twin.state_dict().items()}
+        assert shapes == {name: value.shape for name, value in net.state_dict().items()}
+
+
+# Options.
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_spectral_norm_bounds_every_weight_matrix_of_the_critic(case: str) -> None:
+    """Its largest singular value is 1 after enough power iterations; without, it is not."""
+    backbone, options = CASES[case]
+    torch.manual_seed(0)
+    bounded = make_players(backbone, code=4, spectral_norm=True, **options)[1]
+    free = make_players(backbone, code=4, **options)[1]
+    with torch.no_grad():
+        for _ in range(300):
+            bounded(rows(case))
+    bounded.eval()
+
+    def sizes(critic: nn.Module, names: list[tuple[str, str]]) -> list[float]:
+        found = [getattr(critic.get_submodule(owner), name) for owner, name in names]
+        return [float(torch.linalg.matrix_norm(weight.detach().flatten(1), 2)) for weight in found]
+
+    names = [
+        (name.rpartition(".")[0], name.rpartition(".")[2])
+        for name, weight in free.named_parameters()
+        if weight.ndim > 1
+    ]
+    assert sizes(bounded, names) == pytest.approx([1.0] * len(names), abs=2e-3)
+    assert max(abs(size - 1) for size in sizes(free, names)) > 0.05
+
+
+def test_widths() -> None:
+    """The generator passes the critic's widths backwards; "auto" is three layers, or one of a recurrent net."""
+    sizes = {"features": 6, "outputs": 7, "code": 3}
+    generator, critic = make_players("mlp", hidden=(20, 10), **sizes)
+    assert [layer.weight.shape for layer in generator.net.layers] == [(10, 3), (20, 10), (7, 20)]
+    assert [layer.weight.shape for layer in critic.net.layers] == [(20, 6), (10, 20), (1, 10)]
+    generator, critic = make_players("mlp", **sizes)
+    assert [layer.weight.shape for layer in generator.net.layers] == [
+        (128, 3),
+        (128, 128),
+        (128, 128),
+        (7, 128),
+    ]
+    generator, critic = make_players("recurrent", **sizes)
+    assert generator.net.writer.hidden_size == critic.net.reader.hidden_size == 64
+    assert critic.net.reader.num_layers == 1
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    """In words: unknown backbone, norm without convolutions, images without shape, no steps."""
+    sizes = {"features": 6, "outputs": 6, "code": 3}
+    with pytest.raises(ValueError, match=r"^The backbone must be one of 'mlp', .* Did you mean 'mlp'"):
+        make_players("mpl", **sizes)
+    words = "norm=True needs convolutions. Use backbone='conv' instead of 'recurrent'."
+    with pytest.raises(ValueError, match=re.escape(words)):
+        make_players("lstm", norm=True, **sizes)
+    with pytest.raises(ValueError, match="needs the shape"):
+        make_players("conv", **sizes)
+    with pytest.raises(ValueError, match="outputs=7 is no multiple of the 6 cells of an image"):
+        make_players("conv", **(sizes | {"outputs": 7, "shape": (1, 2, 3)}))
+    with pytest.raises(ValueError, match="must know how many steps to say"):
+        make_players("gru", **sizes)[0](torch.zeros(2, 3))
