@@ -10,6 +10,9 @@ import pytest
 
 import regen
 from regen import demo
+from regen.demo.codes import _erased, _weekends
+from regen.demo.memory import wrong
+from regen.demo.outcome import HEADINGS, Row
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def test_one_table_is_printed(ran: tuple[Path, str]) -> None:
     """A row for each network and baseline, with both errors and their difference, in 80 columns."""
     lines = ran[1].splitlines()
     head, rule, *rows = lines[: lines.index("")]
-    assert re.split(r"  +", head) == list(demo.HEADINGS)
+    assert re.split(r"  +", head) == list(HEADINGS)
     assert set(rule) == {"-", " "}
     cells = [re.split(r"  +", row) for row in rows]
     assert [[*row[:2], row[3]] for row in cells] == [
@@ -33,18 +36,24 @@ def test_one_table_is_printed(ran: tuple[Path, str]) -> None:
         ["LSTM", "sunspots", "a season ago"],
         ["LSTM classifier", "exercises", "one class for all"],
         ["LSTM classifier", "exercises", "nearest neighbour"],
+        ["autoencoder to 2", "digits", "PCA to 2"],
+        ["autoencoder to 8", "digits", "PCA to 8"],
+        ["denoiser", "noisy digits", "PCA to 12"],
+        ["denoiser", "half a digit", "mean of the pixel"],
+        ["denoiser", "half a digit", "nearest 5 digits"],
+        ["VAE to 2", "digits", "PCA to 2"],
+        ["LSTM to 2", "demand", "PCA to 2"],
     ]
     for row in cells:
         assert len(row) == 6
-        error, other = (float(cell.rstrip(" %")) for cell in (row[2], row[4]))
+        error, other = (float(cell.rstrip(" %GW")) for cell in (row[2], row[4]))
         assert error > 0
         assert other > 0
-        share = round(100 * (error / other - 1))
-        shown = [
-            "none" if not k else f"{abs(k)} % {'less' if k < 0 else 'more'}"
-            for k in range(share - 1, share + 2)
-        ]
-        assert row[5] in shown, "the errors that are shown are rounded, their difference is not"
+        size, _, word = row[5].partition(" % ")
+        share = {"less": -1, "more": 1}[word] * int(size) if word else 0
+        # The errors that are shown are rounded to a tenth, their difference is not.
+        low, high = ((error + a) / (other - a) - 1 for a in (-0.05, 0.05))
+        assert 100 * low - 0.5 <= share <= 100 * high + 0.5
     assert max(map(len, [head, rule, *rows])) <= 80
 
 
@@ -53,11 +62,17 @@ def test_the_page_tells_all(ran: tuple[Path, str]) -> None:
     html = ran[0].read_text(encoding="utf-8")
     assert ran[0].name == "index.html"
     assert str(ran[0]) in ran[1]
-    assert html.count("Plotly.newPlot(") >= 9
+    assert html.count("Plotly.newPlot(") >= 18
+    assert len(html.encode()) < 5_000_000
     for words in (
         "Forecasting: the sunspot cycle",
         "Telling sequences apart",
         "one class for all",
+        "Compressing: digits in two numbers",
+        "Repairing: noisy and half-erased digits",
+        "Inventing: a map of digits",
+        "Compressing sequences: a day of demand",
+        "Of 28 whole days",
         "quick run",
     ):
         assert words in html
@@ -77,19 +92,43 @@ def test_the_models_are_saved(ran: tuple[Path, str]) -> None:
     classifier = regen.load(folder / "exercises-lstm")
     assert set(classifier.predict(X[:5])) <= set(classifier.classes_)
     names = sorted(each.name for each in folder.iterdir())
-    assert names == ["exercises-lstm", "index.html", "sunspots-elman", "sunspots-lstm"]
+    codes = ["demand-days", "digits-2", "digits-8", "digits-denoiser", "digits-gaps", "digits-vae"]
+    assert names == [*codes, "exercises-lstm", "index.html", "sunspots-elman", "sunspots-lstm"]
+    assert regen.load(folder / "digits-vae").sample(3, random_state=0, means=True).shape == (3, 8, 8)
+    assert regen.load(folder / "demand-days").transform(np.zeros((2, 48, 1))).shape == (2, 2)
 
 
 def test_a_row_tells_who_is_better() -> None:
     """Less error is less, more is more, and a perfect baseline is no division by zero."""
-    assert demo.Row("a", "b", 3.0, "c", 4.0).cells()[-1] == "25 % less"
-    assert demo.Row("a", "b", 4.0, "c", 3.0, " %").cells()[2:] == ("4.0 %", "c", "3.0 %", "33 % more")
-    assert demo.Row("a", "b", 1.0, "c", 0.0).cells()[-1] == "none"
+    assert Row("a", "b", 3.0, "c", 4.0).cells()[-1] == "25 % less"
+    assert Row("a", "b", 4.0, "c", 3.0, " %").cells()[2:] == ("4.0 %", "c", "3.0 %", "33 % more")
+    assert Row("a", "b", 1.0, "c", 0.0).cells()[-1] == "none"
 
 
 def test_wrong_labels_are_counted() -> None:
     """The share of labels that differ, in percent."""
-    assert demo.wrong(np.array(["a", "b", "c", "d"]), np.array(["a", "b", "d", "c"])) == 50
+    assert wrong(np.array(["a", "b", "c", "d"]), np.array(["a", "b", "d", "c"])) == 50
+
+
+def test_erased_halves() -> None:
+    """Each of the four halves, and none."""
+    images = np.arange(320, dtype=np.float32).reshape(5, 8, 8)
+    broken = _erased(images, np.array([0, 1, 2, 3, 7]))
+    missing = np.isnan(broken)
+    assert missing.sum(axis=(1, 2)).tolist() == [32, 32, 32, 32, 0]
+    assert (
+        missing[0, :4].all() and missing[1, 4:].all() and missing[2, :, :4].all() and missing[3, :, 4:].all()
+    )
+    np.testing.assert_array_equal(broken[~missing], images[~missing])
+    assert not np.isnan(images).any()
+
+
+def test_weekends_are_counted() -> None:
+    """Days from a Monday on: all told apart, and not when codes know nothing of the week."""
+    weekend = (np.arange(14) % 7 >= 5).astype(float)
+    assert _weekends(np.stack([weekend, weekend], axis=1)).startswith("Of 14 whole days, 14 lie nearer")
+    swapped = np.where(np.arange(14) % 7 == 0, 1.0, weekend)
+    assert _weekends(np.stack([swapped, swapped], axis=1)).startswith("Of 14 whole days, 12 lie nearer")
 
 
 def test_a_folder_that_cannot_be_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,19 @@ are. Figures take the width that they are given, from a phone's 380 pixels up.
 """
 
 from regen.figures.classes import confusion
+from regen.figures.images import code_map, image_rows
 from regen.figures.learning import learning_curves, loss_per_step
+from regen.figures.restored import restored
 from regen.figures.series import forecast
 from regen.figures.style import template
 
-__all__ = ["confusion", "forecast", "learning_curves", "loss_per_step", "template"]
+__all__ = [
+    "code_map",
+    "confusion",
+    "forecast",
+    "image_rows",
+    "learning_curves",
+    "loss_per_step",
+    "restored",
+    "template",
+]

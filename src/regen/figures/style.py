@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 
 from regen._optional import require
 
-__all__ = ["BLUE", "GREY", "INK", "VERMILLION", "columns_of", "labelled", "new_figure", "shown", "template"]
+__all__ = [
+    "BLUE",
+    "COLOURS",
+    "GREY",
+    "INK",
+    "VERMILLION",
+    "columns_of",
+    "labelled",
+    "new_figure",
+    "shown",
+    "template",
+]
 
 INK, GREY, RULE = "#1f2328", "#6b7178", "#dfe2e6"
 BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#c65400", "#00795a", "#a8537f"

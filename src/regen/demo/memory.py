@@ -1,36 +1,24 @@
-"""`regen demo`: every system on real data that ships with the package, beside its naive baseline, on one page.
+"""Networks that remember: sunspots forecast, exercises told apart."""
 
-Each system is one function that trains, saves its models, and returns its rows of the table and its section of the
-page; `SYSTEMS` lists them.
-"""
-
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from os import PathLike
+from collections.abc import Iterable, Mapping
 from os.path import join
 from pathlib import Path
 from shlex import quote
-from time import monotonic
-from typing import Any, NamedTuple, final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
 from regen import datasets, figures
-from regen.data.paths import make_folder
+from regen.demo.outcome import Outcome, Row, learned
 from regen.estimators import Forecaster, SequenceClassifier
 from regen.estimators.backtest import Backtest
 from regen.persistence import save
-from regen.report import Picture, Section, Table, page
+from regen.report import Picture, Section
 
-__all__ = ["run"]
+__all__ = ["exercises", "sunspots", "wrong"]
 
-HEADINGS = ("network", "data", "error", "naive baseline", "its error", "difference")
-ERRORS = (
-    "The error on sunspots is the mean distance between forecast and truth, in sunspots, 1 to 11 years ahead;"
-    " on exercises the share of sequences told wrongly. All of it on data that the network was not trained on."
-)
 CYCLE, WINDOW, LEVELS = 11, 33, (80, 95)
 SUNSPOTS = (
     "The spots on the sun come and go in a cycle of about 11 years, never twice to the same height. Two networks"
@@ -65,73 +53,6 @@ EXERCISES_STEPS = (
 )
 
 
-@final
-@dataclass(frozen=True)
-class Row:
-    """A network and a baseline: the errors of both on data that neither has learned from, the lower the better."""
-
-    network: str
-    data: str
-    error: float
-    baseline: str
-    baseline_error: float
-    unit: str = ""
-
-    def cells(self) -> tuple[str, ...]:
-        """As text, in the order of `HEADINGS`."""
-        share = round(100 * (self.error / self.baseline_error - 1)) if self.baseline_error else 0
-        words = f"{abs(share)} % {'less' if share < 0 else 'more'}" if share else "none"
-        error, other = (f"{each:.1f}{self.unit}" for each in (self.error, self.baseline_error))
-        return (self.network, self.data, error, self.baseline, other, words)
-
-
-class Outcome(NamedTuple):
-    """What a system gives to the demo."""
-
-    rows: Sequence[Row]
-    section: Section
-
-
-def run(output: str | PathLike[str], *, quick: bool = False) -> Path:
-    """Train every system, print one table, and write the page and the models.
-
-    Parameters
-    ----------
-    output : folder for ``index.html`` and a folder for each model; made if need be. Files of an earlier demo are
-        replaced.
-    quick : train for two epochs only, to see that all works; the results are then poor.
-
-    Returns
-    -------
-    The path of the page.
-
-    Raises
-    ------
-    OSError
-        When the folder cannot be written, which is found out before training begins.
-    """
-    folder, began = Path(output), monotonic()
-    make_folder(folder)
-    outcomes = [system(folder, 2 if quick else 100) for system in SYSTEMS]
-    cells = [row.cells() for outcome in outcomes for row in outcome.rows]
-    seconds = f"{monotonic() - began:.0f} seconds"
-    results = Section("Results", ERRORS, [Table(HEADINGS, cells)])
-    written = page(
-        "regen demo: networks that remember",
-        [results, *(outcome.section for outcome in outcomes)],
-        folder / "index.html",
-        lead=(
-            "A feed-forward network answers each question afresh. The networks on this page have feedback: what they"
-            " said before comes back to them with the next input, and so they remember.",
-            f"Real data, trained in {seconds} on the machine that wrote this page."
-            + (" This was a quick run of two epochs: the networks have hardly learned." if quick else ""),
-        ),
-        foot="Data and their licences: `help(regen.datasets)`. This page needs no network connection.",
-    )
-    print("\n".join([*_aligned([HEADINGS, *cells]), "", f"{seconds}; the page is {written}"]))
-    return written
-
-
 def sunspots(folder: Path, max_epochs: int) -> Outcome:
     """Elman RNN and LSTM on the yearly sunspots: learn from the first 80 %, forecast from every later year."""
     y = datasets.sunspots("pandas")
@@ -161,7 +82,7 @@ def _sunspots_section(
         ),
         *(
             Picture(
-                figures.learning_curves(model.history_, unit=deviations), _learned(name, model), wide=False
+                figures.learning_curves(model.history_, unit=deviations), learned(name, model), wide=False
             )
             for name, model in models.items()
         ),
@@ -196,14 +117,10 @@ def exercises(folder: Path, max_epochs: int) -> Outcome:
     steps = figures.loss_per_step(model.loss_per_step_, segment=model.segment_, unit="nats")
     content = [
         Picture(figures.confusion(y_new, told), _confused(y_new, told), wide=False),
-        Picture(figures.learning_curves(model.history_, unit="nats"), _learned("LSTM", model), wide=False),
+        Picture(figures.learning_curves(model.history_, unit="nats"), learned("LSTM", model), wide=False),
         Picture(steps, EXERCISES_STEPS),
     ]
     return Outcome(rows, Section("Telling sequences apart: seven exercises", EXERCISES, content))
-
-
-System = Callable[[Path, int], Outcome]
-SYSTEMS: Sequence[System] = (sunspots, exercises)
 
 
 def wrong(y: NDArray[Any], told: NDArray[Any]) -> float:
@@ -236,10 +153,6 @@ def _held(name: str, test: Backtest) -> str:
     )
 
 
-def _learned(name: str, model: Forecaster | SequenceClassifier) -> str:
-    return f"{name}: loss of each pass over the training data, {model.n_epochs_} in all. {model.stopped_}"
-
-
 def _confused(y: NDArray[Any], told: NDArray[Any]) -> str:
     """The caption of a confusion matrix, with the worst confusion."""
     pairs, counts = np.unique(np.stack([y, told])[:, y != told], axis=1, return_counts=True)
@@ -248,16 +161,3 @@ def _confused(y: NDArray[Any], told: NDArray[Any]) -> str:
         return right
     true, taken = pairs[:, counts.argmax()]
     return f"{right} The commonest mistake: {true} taken for {taken}, {counts.max()} times."
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    """Rows of text in columns, those of numbers set to the right; a rule under the first."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for k, row in enumerate(rows):
-        cells = [
-            cell.rjust(width) if any(other[c][:1].isdigit() for other in rows) else cell.ljust(width)
-            for c, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
-        if k == 0:
-            yield "  ".join("-" * width for width in widths)

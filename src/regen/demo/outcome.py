@@ -1,0 +1,48 @@
+"""What a system of the demo gives back: rows of the table, and a section of the page."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+from regen.report import Section
+
+__all__ = ["HEADINGS", "Outcome", "Row", "System", "learned"]
+
+HEADINGS = ("network", "data", "error", "baseline", "its error", "difference")
+
+
+@final
+@dataclass(frozen=True)
+class Row:
+    """A network and a baseline: the errors of both on data that neither has learned from, the lower the better."""
+
+    network: str
+    data: str
+    error: float
+    baseline: str
+    baseline_error: float
+    unit: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """As text, in the order of `HEADINGS`."""
+        share = round(100 * (self.error / self.baseline_error - 1)) if self.baseline_error else 0
+        words = f"{abs(share)} % {'less' if share < 0 else 'more'}" if share else "none"
+        error, other = (f"{each:.1f}{self.unit}" for each in (self.error, self.baseline_error))
+        return (self.network, self.data, error, self.baseline, other, words)
+
+
+class Outcome(NamedTuple):
+    """What a system gives to the demo."""
+
+    rows: Sequence[Row]
+    section: Section
+
+
+System = Callable[[Path, int], Outcome]
+"""Trains on real data for so many epochs, and saves its models in a folder."""
+
+
+def learned(name: str, model: Any) -> str:
+    """The caption of learning curves."""
+    return f"{name}: loss of each pass over the training data, {model.n_epochs_} in all. {model.stopped_}"

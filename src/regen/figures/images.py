@@ -1,0 +1,179 @@
+"""Images side by side, and the map of a code of two numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from regen.figures.style import BLUE, COLOURS, INK, new_figure, shown
+
+__all__ = ["code_map", "image_rows"]
+
+DARKEST, MISSING = 250, 255
+"""Of the bytes that are drawn: the last shade of grey, and what stands for a missing pixel."""
+FAINT = "#c3cad2"
+PIXELS = 430
+"""Width in which images are drawn on a page, about."""
+
+
+def image_rows(rows: Any, *, limits: tuple[float, float] = (0.0, 1.0), columns: int | None = None) -> Any:
+    """Images in rows with a name each, one below the other, so that what belongs together stands in a column.
+
+    What to read: the first row is what was given, and each row below what one method made of it. Missing pixels
+    are blue, which no shade of grey can be mistaken for.
+
+    Parameters
+    ----------
+    rows : dict of name -> images (n, Y, X), all of one shape; or images (n, Y, X) alone, which are broken into rows.
+    limits : values drawn as white and as black.
+    columns : images in a row, when they are given alone; None makes about a square.
+
+    Raises
+    ------
+    ValueError
+        When the images are none, or the rows differ in shape.
+    """
+    named = isinstance(rows, Mapping)
+    parts = (
+        {str(name): np.asarray(images) for name, images in rows.items()} if named else {"": np.asarray(rows)}
+    )
+    shape = next(iter(parts.values())).shape
+    for name, images in parts.items():
+        if images.ndim != 3 or not images.size or images.shape != shape:
+            raise ValueError(
+                f"Each row must have images of one shape (n, Y, X). Got {images.shape}"
+                + (f" in {name!r} and {shape} before it." if images.ndim == 3 and name else ".")
+            )
+    across = shape[0] if named else columns or int(np.ceil(np.sqrt(shape[0])))
+    mosaic = _mosaic(np.concatenate([_shades(images, limits) for images in parts.values()]), across)
+    figure = _picture(mosaic)
+    labels = [shown(name) for name in parts]
+    places = (shape[1] + 1) * np.arange(len(labels)) + shape[1] / 2
+    axis = {"tickmode": "array", "tickvals": places, "ticktext": labels, "ticks": "", "visible": named}
+    figure.update_yaxes(**axis)
+    return figure
+
+
+def code_map(
+    codes: ArrayLike,
+    labels: ArrayLike | None = None,
+    *,
+    decoded: NDArray[Any] | None = None,
+    extent: tuple[float, float, float, float] | None = None,
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> Any:
+    """Codes of two numbers as points of a plane, over what the decoder makes of each place in it.
+
+    What to read: rows that are alike should lie together. Each point is drawn as its label, so that colours only help
+    to see groups. Behind the points, the pictures show what a code at that place stands for.
+
+    Parameters
+    ----------
+    codes : (n, 2), the first number to the right, the second upwards.
+    labels : (n,) what is drawn at each point, such as a digit; None draws dots.
+    decoded : (R, K, Y, X) images decoded from a grid of codes: R rows from the highest second number down, K columns
+        from the lowest first number up; or None.
+    extent : (left, right, bottom, top) numbers at the centres of the outermost of those images.
+    limits : values of `decoded` drawn as white and as grey.
+
+    Raises
+    ------
+    ValueError
+        When the codes have more than two numbers, or there are images but no extent.
+    """
+    points = np.asarray(codes, dtype=np.float32)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"codes must have shape (n, 2). Got {points.shape} instead.")
+    if (decoded is None) != (extent is None):
+        raise ValueError("decoded and extent belong together. Give both, or none.")
+    figure = new_figure(height=PIXELS + 40, hovermode="closest")
+    if decoded is not None and extent is not None:
+        _lay_under(figure, np.asarray(decoded), extent, limits)
+    texts = None if labels is None else np.asarray(labels)
+    for k, name in enumerate([None] if texts is None else np.unique(texts).tolist()):
+        chosen = np.ones(len(points), dtype=bool) if texts is None else texts == name
+        figure.add_scatter(
+            x=points[chosen, 0],
+            y=points[chosen, 1],
+            name="code" if name is None else shown(name),
+            mode="markers" if name is None else "text",
+            text=None if name is None else shown(name),
+            textfont={"color": COLOURS[k % len(COLOURS)], "size": 12},
+            marker={"color": BLUE, "size": 5},
+            hovertemplate="%{x:.2f}, %{y:.2f}",
+        )
+    figure.update_xaxes(title_text="first number of the code", zeroline=False)
+    figure.update_yaxes(title_text="second number of the code", showgrid=decoded is None)
+    return figure
+
+
+def _lay_under(
+    figure: Any, decoded: NDArray[Any], extent: tuple[float, float, float, float], limits: tuple[float, float]
+) -> None:
+    """Faint images behind the points, each centred at its code."""
+    R, K, Y, X = decoded.shape
+    left, right, bottom, top = extent
+    wide, high = (right - left) / max(K - 1, 1), (top - bottom) / max(R - 1, 1)
+    shades = _shades(decoded.reshape(R * K, Y, X), limits).reshape(R, K, Y, X)
+    whole = shades.transpose(0, 2, 1, 3).reshape(R * Y, K * X)
+    figure.add_heatmap(
+        z=whole[::-1],
+        x0=left - wide / 2 + wide / X / 2,
+        dx=wide / X,
+        y0=bottom - high / 2 + high / Y / 2,
+        dy=high / Y,
+        zmin=0,
+        zmax=MISSING,
+        colorscale=[[0, "#ffffff"], [1, FAINT]],
+        showscale=False,
+        hoverinfo="skip",
+        name="decoded",
+    )
+    figure.update_xaxes(range=[left - wide / 2, right + wide / 2])
+    figure.update_yaxes(range=[bottom - high / 2, top + high / 2])
+
+
+def _shades(images: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
+    """Images of numbers as bytes: 0 white, `DARKEST` black, `MISSING` where NaN."""
+    low, high = limits
+    values = DARKEST * (images.astype(np.float64) - low) / (high - low)
+    missing = np.isnan(values)
+    shades = np.rint(np.clip(np.where(missing, 0, values), 0, DARKEST))
+    return np.where(missing, MISSING, shades).astype(np.uint8)
+
+
+def _mosaic(images: NDArray[np.uint8], across: int) -> NDArray[np.uint8]:
+    """Images (n, Y, X) row by row, `across` in each, with white lines between them."""
+    n, Y, X = images.shape
+    down = -(-n // across)
+    whole = np.zeros((down * across, Y + 1, X + 1), dtype=np.uint8)
+    whole[:n, :Y, :X] = images
+    rows = whole.reshape(down, across, Y + 1, X + 1).transpose(0, 2, 1, 3)
+    return rows.reshape(down * (Y + 1), across * (X + 1))[:-1, :-1]
+
+
+def _picture(mosaic: NDArray[np.uint8]) -> Any:
+    """Bytes (rows, columns) drawn as square pixels."""
+    figure = new_figure(height=round(PIXELS * len(mosaic) / mosaic.shape[1]) + 16, hovermode=False)
+    edge = DARKEST / MISSING
+    figure.add_heatmap(
+        z=mosaic,
+        zmin=0,
+        zmax=MISSING,
+        colorscale=[[0, "#ffffff"], [edge, INK], [edge + 0.001, "#56b4e9"], [1, "#56b4e9"]],
+        showscale=False,
+        hoverinfo="skip",
+        name="images",
+    )
+    figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    figure.update_xaxes(visible=False, constrain="domain")
+    figure.update_yaxes(
+        autorange="reversed",
+        scaleanchor="x",
+        constrain="domain",
+        constraintoward="top",
+        showgrid=False,
+        showline=False,
+    )
+    return figure
