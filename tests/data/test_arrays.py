@@ -99,6 +99,21 @@ def test_files_that_are_refused(
     assert not Path("sprung").exists()
 
 
+def test_packed_bytes_that_are_damaged(tmp_path: Path) -> None:
+    """Wherever a byte of an archive is changed, it is read as it was or refused, and nothing else happens."""
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, X=np.random.default_rng(0).integers(0, 9, 600))
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            read_array(path)
+        except ValueError:
+            refused += 1
+    assert refused > len(whole) // 4
+
+
 def test_a_bomb(tmp_path: Path) -> None:
     """An archive that would fill the memory is refused by the sizes that it declares."""
     path = tmp_path / "a.npz"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from os import PathLike
 from pathlib import Path
 from tokenize import TokenError
@@ -22,7 +23,7 @@ UNPACKED, RATIO = 64 << 20, 100
 """Bytes that any archive may unpack to, and times its own size that a larger one may."""
 DAMAGED = (
     *(ValueError, TypeError, AttributeError, KeyError, OverflowError, MemoryError, RecursionError),
-    *(OSError, EOFError, zipfile.BadZipFile, NotImplementedError, SyntaxError, TokenError),
+    *(OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, SyntaxError, TokenError),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -130,6 +131,7 @@ def _npz(path: Path) -> SequenceTable:
         OSError,
         EOFError,
         zipfile.BadZipFile,
+        zlib.error,
         TypeError,
         AttributeError,
         MemoryError,
