@@ -6,6 +6,11 @@ images that the critic reads together. Images are flat at both ends: (B, E), in 
 After Radford, Metz & Chintala (2016): convolutions of 5 x 5 that go 2 steps at a time and transposed ones instead of
 pooling, no hidden dense layer, batch norm everywhere but in the generator's output and the critic's input, ReLU in
 the generator and leaky ReLU in the critic, weights drawn from N(0, 0.02).
+
+That start relies on the batch norm: without one, each layer would say about half as much as the one before. Nets
+without norm start with weights by which signals keep their size (He et al. 2015). On scikit-learn's digits,
+relativistic loss with both penalties, 32 channels, 1600 batches of 64, the generator's average covers 46 % of unseen
+digits instead of 27 % (coverage, k = 5, mean of two seeds); with norm, as published, 78 %.
 """
 
 from itertools import pairwise
@@ -19,6 +24,7 @@ from torch.nn.utils import parametrizations
 
 from regen.nets.beside import beside_label, beside_rows, one_hot, refuse_label
 from regen.nets.conv import sizes
+from regen.nets.mlp import start_weight
 
 __all__ = ["DCGANCritic", "DCGANGenerator", "halvings"]
 
@@ -46,7 +52,7 @@ class DCGANGenerator(nn.Module):
     shape : (C, Y, X).
     width : numbers per cell; it says ``width * C * Y * X``, the first of all cells before the second of any.
     channels : of the largest map but the image; a smaller one has twice as many, up to 8 times.
-    norm : batch norm behind every layer but the last, as published; False: nowhere.
+    norm : batch norm behind every layer but the last, as published; False: nowhere, and another start (see above).
     classes : how many labels there are; 0: it reads none.
     """
 
@@ -80,7 +86,7 @@ class DCGANGenerator(nn.Module):
                     before, after, KERNEL, 2, KERNEL // 2, output_padding=odd, bias=last or not norm
                 )
             )
-        _start(self)
+        _start_published(self) if norm else _start_kept(self, self.layers[-1])
 
     @property
     def backend_(self) -> str:
@@ -122,7 +128,7 @@ class DCGANCritic(nn.Module):
     ----------
     shape : (C, Y, X).
     channels : of the first convolution; each next one has twice as many, up to 8 times.
-    norm : batch norm behind every convolution but the first, as published; False: nowhere.
+    norm : batch norm behind every convolution but the first, as published; False: nowhere, and another start.
     classes : how many labels there are; 0: it reads none.
     pack : m images that are read together, as channels of one; see `regen.nets.beside.beside_rows`.
     spectral_norm : divide every weight by its largest singular value (Miyato et al. 2018).
@@ -150,7 +156,7 @@ class DCGANCritic(nn.Module):
         left = wide[-1] * sizes(Y, count)[-1] * sizes(X, count)[-1]
         self.logit = nn.Linear(left, 1)
         self.labels = nn.Linear(pack * classes, left, bias=False) if classes else None
-        _start(self)
+        _start_published(self) if norm else _start_kept(self, self.logit, self.labels)
         if spectral_norm:
             for layer in (*self.layers, self.logit, *filter(None, [self.labels])):
                 parametrizations.spectral_norm(layer)
@@ -225,10 +231,27 @@ def _channels(first: int, count: int) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def _start(net: nn.Module) -> None:
+def _start_published(net: nn.Module) -> None:
     """Weights from N(0, 0.02), those of a batch norm from N(1, 0.02), biases 0."""
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d):
             nn.init.normal_(layer.weight, 1.0 if isinstance(layer, nn.BatchNorm2d) else 0.0, DEVIATION)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def _start_kept(net: nn.Module, *linear: nn.Module | None) -> None:
+    """Weights by which signals keep their size, see `start_weight`, biases 0; behind `linear` is no activation."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            reached, heard = layer.weight.shape[:2] if isinstance(layer, nn.Linear) else _fans(layer)
+            start_weight(layer.weight, None if layer in linear else "relu", heard, reached)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def _fans(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int]:
+    """How many outputs each input reaches, and how many inputs each output sums."""
+    field, thinned = KERNEL**2, KERNEL**2 // 4  # every second cell, either way
+    wide, narrow = (field, thinned) if isinstance(layer, nn.ConvTranspose2d) else (thinned, field)
+    return layer.out_channels * wide, layer.in_channels * narrow
