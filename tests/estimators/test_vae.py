@@ -118,9 +118,9 @@ def test_auto_looks_at_each_column() -> None:
     assert sorted(fitted._heads.names) == [
         "bernoulli",
         "categorical",
-        "gaussian",
         "negative_binomial",
         "rectified",
+        "student",
     ]
     drawn = fitted.sample(50, random_state=0)
     assert list(drawn.columns) == list(frame.columns) and (drawn.dtypes == frame.dtypes).all()
@@ -158,7 +158,7 @@ def test_missing_values_at_fit_and_later() -> None:
     filled = fitted.impute(holes, random_state=0)
     error = np.sqrt(np.mean((filled - complete)[gaps] ** 2))
     plain = np.sqrt(np.mean((np.nanmean(holes, 0) - complete)[gaps] ** 2))
-    assert np.array_equal(filled[~gaps], complete[~gaps]) and error < 0.7 * plain
+    assert np.array_equal(filled[~gaps], complete[~gaps]) and error < 0.75 * plain
     assert np.isfinite(fitted.transform(holes)).all() and np.isfinite(fitted.score_samples(holes)).all()
     drawn = fitted.impute(holes[:50], n_draws=20, random_state=0)
     spread = np.std(drawn, axis=0)
