@@ -1,5 +1,6 @@
 """A linear variational autoencoder, whose evidence, posterior and best weights are known in closed form."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from itertools import pairwise
 
@@ -9,7 +10,10 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
+from regen.estimators._evidence import Weighed, drawn_outputs, expected_cells
+from regen.estimators._evidence import evidence as estimate
 from regen.estimators.vae import VariationalAutoencoder
+from regen.objectives import Heads
 
 SCALES = np.array([1.0, 10.0, 0.1, 3.0, 100.0, 0.02, 7.0, 40.0])
 F = len(SCALES)
@@ -234,3 +238,28 @@ def test_units_of_the_data_count(linear: VariationalAutoencoder) -> None:
     found = other.log_likelihood(X[:20] * 1000, samples=100, random_state=0)
     expected = linear.log_likelihood(X[:20], samples=100, random_state=0) - F * np.log(1000)
     np.testing.assert_allclose(found, expected, atol=0.05)
+
+
+def test_draws_in_chunks_are_those_at_once() -> None:
+    """What does not fit at once is weighed in turn: same evidence, same means, and draws as often as their weight."""
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(9, 2, 3, dtype=torch.float64, generator=generator)
+    log_weights = 2 * torch.randn(9, 2, dtype=torch.float64, generator=generator) - 800
+    heads = Heads([("squared", 0, 3)])
+
+    def chunks(*sizes: int) -> Iterator[Weighed]:
+        pairs = zip(outputs.split(sizes), log_weights.split(sizes), strict=True)
+        return (Weighed(*pair) for pair in pairs)
+
+    weights = torch.softmax(log_weights, 0)
+    for sizes in ((9,), (4, 5), (1, 2, 1, 5)):
+        found = estimate(chunks(*sizes), 9)
+        torch.testing.assert_close(found, torch.logsumexp(log_weights, 0) - np.log(9))
+        mean = expected_cells(chunks(*sizes), heads)
+        torch.testing.assert_close(mean, (weights[..., None] * outputs).sum(0))
+        drawn = drawn_outputs(chunks(*sizes), 20_000, generator)
+        for row in range(2):
+            which = (drawn[:, row, None] == outputs[:, row]).all(-1).double()
+            seen = which.sum(0).numpy()
+            assert stats.chisquare(seen, weights[:, row].numpy() * 20_000).pvalue > 1e-5
+            assert stats.chisquare(seen, np.full(9, 20_000 / 9)).pvalue < 1e-5  # unweighed

@@ -206,7 +206,7 @@ class VariationalAutoencoder(CodingEstimator):
         rows, generator = self._rows(self._given(X)), self._chance(random_state, n_draws=count)
 
         def drawn(reading: Reading) -> Tensor:
-            return draw_normal(*posterior(self._said_of(reading)), count, generator).transpose(0, 1)
+            return draw_normal(*self._posterior(reading), count, generator).transpose(0, 1)
 
         codes = self._each(rows, drawn).transpose(0, 1).numpy()
         return codes[0] if n_draws is None else codes
@@ -300,7 +300,7 @@ class VariationalAutoencoder(CodingEstimator):
             read = read if reading.observed is None else torch.where(reading.observed, read, 0.0)
             reading = reading._replace(target=drawn, x=read)
         beta = self._warmth.weight(self.beta) if generator is None else self.beta
-        mean, log_var = posterior(self._said_of(reading))
+        mean, log_var = self._posterior(reading)
         kl = gaussian_kl(mean, log_var)
         z = draw_normal(mean, log_var, self.importance_samples, generator)
         told = self._density(many(z, reading, self._outputs_of), reading)
@@ -311,6 +311,10 @@ class VariationalAutoencoder(CodingEstimator):
             terms["loss"] = -importance_bound(told + beta * apart).mean()
             terms["bound"] = importance_bound((told + apart).detach()).mean()
         return {**terms, "loss": terms["loss"] / self._numbers}
+
+    def _posterior(self, reading: Reading) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance (B, Z) of the code of each row, in float32 also where products are in bfloat16."""
+        return posterior(self._said_of(reading).float())
 
     def _density(self, outputs: Tensor, reading: Reading) -> Tensor:
         """(..., B) log-density of what was observed of each row, in units of the data."""
@@ -325,7 +329,7 @@ class VariationalAutoencoder(CodingEstimator):
 
     def _row_scores(self, reading: Reading) -> Tensor:
         """The ELBO with the code at its mean."""
-        mean, log_var = posterior(self._said_of(reading))
+        mean, log_var = self._posterior(reading)
         return self._density(self._outputs_of(mean, reading), reading) - gaussian_kl(mean, log_var).sum(1)
 
     def _improve(self, rows: Rows, training: Tensor, held_out: Tensor, generator: Generator) -> None:
@@ -348,13 +352,14 @@ class VariationalAutoencoder(CodingEstimator):
         active = int(self.active_units_.sum())
         if 4 * active >= self.code:
             return
-        who, depend = (
-            (f"Only {active}", "depend" if active > 1 else "depends") if active else ("None", "depends")
+        who = f"Only {active}" if active else "None"
+        depend, whose = (
+            "depend" if active > 1 else "depends",
+            "the posterior of the others" if active else "its posterior",
         )
         warnings.warn(
-            f"{who} of the {self.code} units of the code {depend} on the rows: the posterior of the others has"
-            " collapsed onto the prior. Take a smaller code, a longer warmup, free_bits of 0.1 or more, a beta below"
-            " 1, or train for longer.",
+            f"{who} of the {self.code} units of the code {depend} on the rows: {whose} has collapsed onto the prior."
+            " Take a smaller code, a longer warmup, free_bits of 0.1 or more, a beta below 1, or train for longer.",
             UserWarning,
             stacklevel=6,
         )
@@ -373,5 +378,5 @@ class VariationalAutoencoder(CodingEstimator):
         return Generator(self._device).manual_seed(seed)
 
     def _weighed(self, reading: Reading, samples: int, generator: Generator) -> Any:
-        mean, log_var = posterior(self._said_of(reading))
+        mean, log_var = self._posterior(reading)
         return weighed(mean, log_var, reading, self._outputs_of, self._density, samples, generator)
