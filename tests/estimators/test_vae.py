@@ -323,6 +323,14 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], words: str) -> None:
     assert str(refusal.value).startswith(words)
 
 
+def test_pixels_are_no_categories() -> None:
+    """Said of the likelihood, which is what was given."""
+    with pytest.raises(ValueError) as refusal:
+        model(likelihood="categorical", image_shape=(3, 2)).fit(X)
+    words = "likelihood='categorical' is for columns that name, not for pixels. Take 'auto'."
+    assert str(refusal.value) == words
+
+
 def test_numbers_of_draws_are_checked() -> None:
     """Counts below 1 are refused by name."""
     fitted = model(max_epochs=3, warmup=0).fit(X)

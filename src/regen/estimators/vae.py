@@ -259,6 +259,10 @@ class VariationalAutoencoder(CodingEstimator):
                 "The 'loss' of the training of VariationalAutoencoder must be 'auto'. Got"
                 f" {self._plan.loss!r} instead; what a cell costs is said by likelihood=."
             )
+        if self.likelihood == "categorical" and (self.backbone == "conv" or self.image_shape is not None):
+            raise ValueError(
+                "likelihood='categorical' is for columns that name, not for pixels. Take 'auto'."
+            )
         if self.free_bits > 0 and self.importance_samples > 1:
             raise ValueError(
                 f"free_bits={self.free_bits!r} needs importance_samples=1, whose divergence is known unit by unit."
