@@ -68,15 +68,29 @@ def weighed(
     density: Density,
     samples: int,
     generator: Generator,
+    wary: bool = False,
 ) -> Iterator[Weighed]:
-    """`samples` draws from ``q = N(mean, exp(log_var))``, both (B, Z), in chunks; weights ``p(x, z) / q(z)``."""
+    """`samples` draws from ``q = N(mean, exp(log_var))``, both (B, Z), in chunks; weights ``p(x, z) / q(z)``.
+
+    wary : q is a mixture, 0.6 of that distribution, 0.3 of one of e times the variance and 0.1 of the prior. An
+        encoder is too sure of rows with gaps unlike those that it has seen; no weight is then out of proportion.
+    """
     at_once = max(1, min(samples, CHUNK // reading.x.numel(), ROWS // len(reading.x)))
     for start in range(0, samples, at_once):
-        z = draw_normal(mean, log_var, min(at_once, samples - start), generator)
+        count, zero = min(at_once, samples - start), torch.zeros_like(mean)
+        parts = [(1.0, mean, log_var)]
+        if wary:
+            parts = [(0.6, mean, log_var), (0.3, mean, log_var + 1), (0.1, zero, zero)]
+        drawn = torch.stack([draw_normal(m, v, count, generator) for _, m, v in parts])
+        which = torch.zeros(count, dtype=torch.int64, device=mean.device)
+        if wary:
+            shares = torch.tensor([share for share, *_ in parts], device=mean.device)
+            which = torch.multinomial(shares, count, replacement=True, generator=generator)
+        z = drawn[which, torch.arange(count, device=mean.device)]
+        densities = [log_normal(z, m, v) + math.log(share) for share, m, v in parts]
+        apart = log_normal(z, zero, zero) - torch.logsumexp(torch.stack(densities), 0)
         outputs = many(z, reading, told)
-        prior = log_normal(z, torch.zeros_like(mean), torch.zeros_like(mean))
-        apart = (prior - log_normal(z, mean, log_var)).double()
-        yield Weighed(outputs, density(outputs, reading).double() + apart)
+        yield Weighed(outputs, density(outputs, reading).double() + apart.double())
 
 
 def evidence(draws: Iterator[Weighed], samples: int) -> Tensor:

@@ -216,7 +216,8 @@ class VariationalAutoencoder(CodingEstimator):
     ) -> Any:
         """X with its missing values filled in, the others as they were, to the bit.
 
-        Codes drawn from q(z | observed) are weighed so that they stand for p(z | observed) (Mattei & Frellsen 2019).
+        Codes drawn from q(z | observed), some from wider distributions, are weighed so that they stand for
+        p(z | observed) (Mattei & Frellsen 2019).
 
         Parameters
         ----------
@@ -237,7 +238,7 @@ class VariationalAutoencoder(CodingEstimator):
         filled = torch.zeros(n_draws or 1, *shape)
 
         def restored(reading: Reading) -> Tensor:
-            draws = self._weighed(reading, samples, generator)
+            draws = self._weighed(reading, samples, generator, wary=True)
             if n_draws is None:
                 return padded(expected_cells(draws, self._heads), steps)[None].cpu()
             chosen = drawn_outputs(draws, n_draws, generator)
@@ -381,6 +382,6 @@ class VariationalAutoencoder(CodingEstimator):
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         return Generator(self._device).manual_seed(seed)
 
-    def _weighed(self, reading: Reading, samples: int, generator: Generator) -> Any:
+    def _weighed(self, reading: Reading, samples: int, generator: Generator, wary: bool = False) -> Any:
         mean, log_var = self._posterior(reading)
-        return weighed(mean, log_var, reading, self._outputs_of, self._density, samples, generator)
+        return weighed(mean, log_var, reading, self._outputs_of, self._density, samples, generator, wary)
