@@ -7,6 +7,7 @@ from regen.training.loop import train
 from regen.training.plan import Training
 from regen.training.player import Memory, Player, make_optimizer
 from regen.training.schedule import Schedule, alternate, solo
+from regen.training.turns import Turn, turns
 
 __all__ = [
     "Feed",
@@ -15,10 +16,12 @@ __all__ = [
     "Player",
     "Schedule",
     "Training",
+    "Turn",
     "alternate",
     "autocast",
     "make_optimizer",
     "resolve_device",
     "solo",
     "train",
+    "turns",
 ]
