@@ -127,7 +127,8 @@ def test_starving_is_said_once_in_words() -> None:
         follow(other, [60] * 30)
     assert [str(warning.message) for warning in said] == [
         "The discriminator starves: 3 turns in a row ended at the cap of 2 batches before it could bring the score "
-        "of generated samples under 30. Raise the learning rate of the discriminator or its size, or raise low."
+        "of generated samples under 30. They may be good; else raise the learning rate of the discriminator "
+        "or its size, or raise low."
     ]
     follow(quick(cap=2), [10, *[10, 10, 10, 10, 10, 10, 50, 10] * 6])  # never three in a row: no warning
 

@@ -201,12 +201,14 @@ class Turns(Schedule):
             advice = f"Lower the learning rate of the {other} or its size, or lower high."
         else:
             goal = f"bring the score of generated samples under {self._low:g}"
-            advice = f"Raise the learning rate of the {player} or its size, or raise low."
+            advice = (
+                f"They may be good; else raise the learning rate of the {player} or its size, or raise low."
+            )
         warnings.warn(
             f"The {player} starves: {STARVING} turns in a row ended at the cap of {self._cap} batches "
             f"before it could {goal}. {advice}",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=4,
         )
 
 
