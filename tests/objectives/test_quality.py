@@ -116,6 +116,16 @@ def test_prdc_of_the_published_case() -> None:
         assert any(abs(a - b) > bound for a, b, bound in zip(twin, published, bounds, strict=True))
 
 
+def test_a_common_offset_costs_no_digits() -> None:
+    """Clouds of width 0.01 a hundred thousand from 0 have the numbers that they have around 0."""
+    real, fake = 0.01 * draw(80, 3, 0).double(), 0.01 * draw(61, 3, 1, 0.5).double()
+    assert prdc(real + 1e5, fake + 1e5) == pytest.approx(prdc(real, fake))
+    assert memorisation(fake + 1e5, real + 1e5, real[:9] + 1e5) == memorisation(fake, real, real[:9])
+    assert memorisation(fake + 1e5, real + 1e5, fake[:9] + 1e5).ratio == pytest.approx(
+        memorisation(fake, real, fake[:9]).ratio, rel=1e-6
+    )
+
+
 # Two-sample test.
 
 
