@@ -1,15 +1,17 @@
-"""End-to-end fits: regen.Forecaster against skorch, Darts, NeuralForecast and Keras, each in its own environment.
+"""End-to-end fits beside libraries that do the same job, each in its own environment.
 
-All do the job that job.py states, each by a script with_NAME.py that says which of its settings were touched. A run
-is a fresh process that fits twice and tells the second: the first pays for what is loaded or set up only once. All
-are run in turn, round after round, each round with another seed; medians of the rounds, and of the ratios to regen
-within a round. All have one thread: on two cores a second one made none of them faster and most of them much slower,
-for threads that wait for each other spin. (jax has its own threads, and keeps them.)
+regen.Forecaster against skorch, Darts, NeuralForecast and Keras: the job that job.py states, each by a script
+with_NAME.py that says which of its settings were touched. regen.Autoencoder against pythae, PyOD and Keras: the job
+that coding.py states, by scripts coding_with_NAME.py. A run is a fresh process that fits twice and tells the second:
+the first pays for what is loaded or set up only once. All are run in turn, round after round, each round with another
+seed; medians of the rounds, and of the ratios to regen within a round. All have one thread: on two cores a second one
+made none of them faster and most of them much slower, for threads that wait for each other spin. (jax has its own
+threads, and keeps them.)
 
-    python benchmarks/peers/compare.py [--rounds 5] [--only regen,darts] [--threads 1]
+    python benchmarks/peers/compare.py [--job autoencoder] [--rounds 5] [--only regen,darts] [--threads 1]
 
 The environments are made in build/peers on first use: minutes, and a few gigabytes of disk. Writes
-benchmarks/results/peers.csv with one row a run.
+benchmarks/results/peers.csv and peers_autoencoder.csv with one row a run.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parents[1] / "build" / "peers"
-RESULTS = HERE.parent / "results" / "peers.csv"
+RESULTS = HERE.parent / "results"
 CONSTRAINTS = HERE / "constraints.txt"
 
 
@@ -38,15 +40,48 @@ class Peer:
     variables: dict[str, str] = field(default_factory=dict)
 
 
-PEERS = (
-    Peer("regen", "with_regen.py"),
-    Peer("torch", "with_torch.py"),
-    Peer("skorch", "with_skorch.py", "skorch", ("torch", "skorch")),
-    Peer("darts", "with_darts.py", "darts", ("torch", "darts[torch]")),
-    Peer("neuralforecast", "with_neuralforecast.py", "neuralforecast", ("torch", "neuralforecast")),
-    Peer("keras-torch", "with_keras.py", "keras", ("torch", "keras", "jax"), {"KERAS_BACKEND": "torch"}),
-    Peer("keras-jax", "with_keras.py", "keras", ("torch", "keras", "jax"), {"KERAS_BACKEND": "jax"}),
-)
+@dataclass(frozen=True)
+class Job:
+    measure: str
+    """What its error is, short."""
+    results: str
+    peers: tuple[Peer, ...]
+
+
+WITH_KERAS = ("torch", "keras", "jax", "scikit-learn")
+JOBS = {
+    "forecaster": Job(
+        "MAE",
+        "peers.csv",
+        (
+            Peer("regen", "with_regen.py"),
+            Peer("torch", "with_torch.py"),
+            Peer("skorch", "with_skorch.py", "skorch", ("torch", "skorch")),
+            Peer("darts", "with_darts.py", "darts", ("torch", "darts[torch]")),
+            Peer("neuralforecast", "with_neuralforecast.py", "neuralforecast", ("torch", "neuralforecast")),
+            Peer("keras-torch", "with_keras.py", "keras", WITH_KERAS, {"KERAS_BACKEND": "torch"}),
+            Peer("keras-jax", "with_keras.py", "keras", WITH_KERAS, {"KERAS_BACKEND": "jax"}),
+        ),
+    ),
+    "autoencoder": Job(
+        "MSE",
+        "peers_autoencoder.csv",
+        (
+            Peer("regen", "coding_with_regen.py"),
+            Peer("torch", "coding_with_torch.py"),
+            Peer(
+                "pythae",
+                "coding_with_pythae.py",
+                "pythae",
+                ("torch", "pythae", "scikit-learn"),
+                {"TQDM_DISABLE": "1"},
+            ),
+            Peer("pyod", "coding_with_pyod.py", "pyod", ("torch", "pyod", "scikit-learn")),
+            Peer("keras-torch", "coding_with_keras.py", "keras", WITH_KERAS, {"KERAS_BACKEND": "torch"}),
+            Peer("keras-jax", "coding_with_keras.py", "keras", WITH_KERAS, {"KERAS_BACKEND": "jax"}),
+        ),
+    ),
+}
 
 
 def python(peer: Peer) -> str:
@@ -78,11 +113,11 @@ def run(peer: Peer, seed: int, threads: int) -> dict | None:
         return None
 
 
-def write(lines: list[dict]) -> None:
+def write(lines: list[dict], results: str) -> None:
     """One row for each run of the rounds."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    columns = ["peer", "seed", "threads", "wall_s", "cpu_s", "first_wall_s", "trained_again_s", "mae"]
-    with RESULTS.open("w", newline="") as file:
+    RESULTS.mkdir(exist_ok=True)
+    columns = ["peer", "seed", "threads", "wall_s", "cpu_s", "first_wall_s", "trained_again_s", "error"]
+    with (RESULTS / results).open("w", newline="") as file:
         table = csv.DictWriter(file, [*columns, "versions"], restval="", extrasaction="ignore")
         table.writeheader()
         for line in lines:
@@ -90,25 +125,25 @@ def write(lines: list[dict]) -> None:
             table.writerow(line | {"versions": told})
 
 
-def show_errors(lines: list[dict]) -> None:
+def show_errors(lines: list[dict], measure: str) -> None:
     """What each has learned, before how long it took; and the versions."""
-    print(f"{'':16}{'mean absolute error, each seed':40}versions")
+    print(f"{'':16}{measure + ' of each seed':40}versions")
     for name in dict.fromkeys(line["peer"] for line in lines):
         rows = [line for line in lines if line["peer"] == name]
-        errors = " ".join(f"{row['mae']:.4f}" for row in rows[:5])
+        errors = " ".join(f"{row['error']:.4f}" for row in rows[:5])
         told = ", ".join(f"{package} {number}" for package, number in rows[0]["versions"].items())
         print(f"{name:16}{errors:40}{told}")
 
 
-def show_times(lines: list[dict]) -> None:
+def show_times(lines: list[dict], measure: str) -> None:
     """A row for each peer: medians of its runs, and of its ratios to regen in the same round."""
-    own = {line["seed"]: line for line in lines if line["peer"] == PEERS[0].name}
+    own = {line["seed"]: line for line in lines if line["peer"] == "regen"}
     print(
-        f"\n{'':16}{'MAE':>8}{'wall, s':>10}{'CPU, s':>10}{'first, s':>10}{'wall/regen':>12}{'CPU/regen':>12}"
+        f"\n{'':16}{measure:>8}{'wall, s':>10}{'CPU, s':>10}{'first, s':>10}{'wall/regen':>12}{'CPU/regen':>12}"
     )
     for name in dict.fromkeys(line["peer"] for line in lines):
         rows = [line for line in lines if line["peer"] == name]
-        wall, cpu, first, error = (median(rows, key) for key in ("wall_s", "cpu_s", "first_wall_s", "mae"))
+        wall, cpu, first, error = (median(rows, key) for key in ("wall_s", "cpu_s", "first_wall_s", "error"))
         print(f"{name:16}{error:8.4f}{wall:10.2f}{cpu:10.2f}{first:10.2f}", end="")
         for key in ("wall_s", "cpu_s"):
             ratios = [row[key] / own[row["seed"]][key] for row in rows if row["seed"] in own]
@@ -122,31 +157,39 @@ def median(rows: list[dict], key: str) -> float:
     return statistics.median(row[key] for row in rows)
 
 
+def compare(job: Job, peers: list[Peer], rounds: int, threads: int) -> bool:
+    """Run the job's rounds, show and write them; whether every run finished."""
+    lines = []
+    for seed in range(rounds):
+        lines += [run(peer, seed, threads) for peer in peers]
+        print(f"round {seed + 1} of {rounds} done", flush=True)
+    kept = [line for line in lines if line is not None]
+    write(kept, job.results)
+    show_errors(kept, job.measure)
+    show_times(kept, job.measure)
+    return len(kept) == len(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--job", choices=[*JOBS, "all"], default="all")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default=",".join(peer.name for peer in PEERS))
+    parser.add_argument("--only", help="names of peers, separated by commas")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
-    peers = [peer for peer in PEERS if peer.name in asked.only.split(",")]
-    for peer in peers:
-        python(peer)
-    print(
-        f"load average before: {os.getloadavg()[0]:.1f} (wall times need an idle machine, CPU times less so)"
-    )
-    lines = []
-    for seed in range(asked.rounds):
-        lines += [run(peer, seed, asked.threads) for peer in peers]
-        print(f"round {seed + 1} of {asked.rounds} done", flush=True)
-    kept = [line for line in lines if line is not None]
-    write(kept)
-    show_errors(kept)
-    show_times(kept)
+    whole = True
+    for name, job in JOBS.items() if asked.job == "all" else [(asked.job, JOBS[asked.job])]:
+        peers = [peer for peer in job.peers if asked.only is None or peer.name in asked.only.split(",")]
+        for peer in peers:
+            python(peer)
+        print(f"{name}; load average before: {os.getloadavg()[0]:.1f} (wall times need an idle machine, CPU")
+        print("times less so)", flush=True)
+        whole &= compare(job, peers, asked.rounds, asked.threads)
     print(
         f"\nMedians of {asked.rounds} alternating rounds, threads={asked.threads}; first: a process's first fit,"
     )
     print("the other times are those of its second.")
-    if len(kept) < len(lines):
+    if not whole:
         sys.exit("Not every run finished; see above.")
 
 

@@ -203,9 +203,7 @@ def test_a_class_of_one_stays_in_the_training_part() -> None:
         assert {groups[row] for row in left} == {0, 1, 2}
     assert drawn([0] * 10, 0.0) == []
     for groups, share in (([0], 0.9), ([0, 1, 2, 3], 0.2)):
-        words = (
-            f"validation={share} holds out none of {len(groups)} rows. Raise it, or take validation=0."
-        )
+        words = f"validation={share} holds out none of {len(groups)} rows. Raise it, or take validation=0."
         with pytest.raises(ValueError, match=re.escape(words)):
             drawn(groups, share)
         assert drawn(groups, "auto") == []

@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 
 import regen
+from regen.persistence import KINDS
 from regen.persistence.container import read, write
 
 READS = "regen.load reads what regen.save wrote."
@@ -154,8 +155,7 @@ def test_another_class(name: Any, saved: Path) -> None:
     """A class is looked up in a table; any other name is refused."""
     altered(saved, lambda document: document.update({"class": name}))
     assert refusal(saved) == (
-        f"{str(saved)!r} holds a {name!r}, which is no estimator of this regen. It knows Forecaster,"
-        " SequenceClassifier, SequenceRegressor."
+        f"{str(saved)!r} holds a {name!r}, which is no estimator of this regen. It knows {', '.join(KINDS)}."
     )
 
 

@@ -175,12 +175,18 @@ def test_not_fitted(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_every_estimator_can_be_saved() -> None:
+    """The table of classes is that of the public estimators."""
+    public = [getattr(regen, name) for name in regen.__all__]
+    kinds = {kind for kind in public if isinstance(kind, type) and issubclass(kind, Estimator)}
+    assert set(KINDS.values()) == kinds
+
+
 def test_not_ours(tmp_path: Path) -> None:
     """Anything but regen's own estimators is refused, also a class of the same name."""
     with pytest.raises(ValueError) as caught:
         regen.save({"a": 1}, tmp_path / "m")
-    words = "regen.save writes Forecaster, SequenceClassifier, SequenceRegressor. Got a dict instead."
-    assert str(caught.value) == words
+    assert str(caught.value) == f"regen.save writes {', '.join(KINDS)}. Got a dict instead."
     with pytest.raises(ValueError, match="Got a Forecaster instead"):
         regen.save(type("Forecaster", (), {})(), tmp_path / "m")
 

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
@@ -33,7 +33,7 @@ from regen.training.feed import Feed
 from regen.training.loop import train
 from regen.training.plan import Training
 from regen.training.player import Memory, Player
-from regen.training.schedule import solo
+from regen.training.schedule import Schedule, solo
 
 __all__ = ["CELL", "SHARED", "Estimator", "all_or_nothing"]
 
@@ -41,7 +41,7 @@ CELL = Either((Choice(NAMES), Kind(Cell, "a regen.cells cell")))
 
 SHARED: Mapping[str, Constraint] = {
     "max_epochs": Int(1),
-    "learning_rate": Number(0, low_open=True),
+    "learning_rate": Either((Choice(("auto",)), Number(0, low_open=True))),
     "random_state": Seed(),
     "training": Either(
         (Nothing(), Kind(Training, "a regen.Training"), Kind(dict, "a dict of its arguments"))
@@ -76,9 +76,11 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     """
 
     constraints: ClassVar[Mapping[str, Constraint]]
+    usual_rate: ClassVar[float] = 3e-3
+    """What ``learning_rate="auto"`` is."""
     net_: nn.Module
     max_epochs: int
-    learning_rate: float
+    learning_rate: float | str
     random_state: Any
     training: Training | Mapping[str, Any] | None
 
@@ -101,6 +103,10 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     @property
     def _plan(self) -> Training:
         return Training.of(self.training)
+
+    @property
+    def _rate(self) -> float:
+        return self.usual_rate if isinstance(self.learning_rate, str) else self.learning_rate
 
     @property
     def _device(self) -> torch.device:
@@ -142,14 +148,26 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
         `data` is what the feed draws from; a checkpoint of other data is refused by it.
         """
-        player = Player("train", module, loss, memory=memory)
+        players = [Player("train", module, loss, memory=memory)]
+        self._play(players, solo("train"), feed, judge, generator, *data)
+
+    def _play(
+        self,
+        players: Sequence[Player],
+        schedule: Schedule,
+        feed: Feed,
+        judge: Callable[[], dict[str, float]] | None,
+        generator: torch.Generator,
+        *data: Tensor,
+    ) -> None:
+        """Train several players in turn, as `_train` does one."""
         history = train(
-            [player],
-            solo("train"),
+            players,
+            schedule,
             feed,
             self._plan,
             max_epochs=self.max_epochs,
-            learning_rate=self.learning_rate,
+            learning_rate=self._rate,
             validate=judge,
             generator=generator,
             fingerprint=f"{type(self).__name__} {self._settings()} seed {self._seed()} {_digest(data)}",

@@ -74,7 +74,7 @@ class Autoencoder(CodingEstimator):
     contamination : share of the rows of fit that `predict` calls anomalies, in (0, 0.5].
     max_epochs : passes over the training rows, at most. Where one pass gives less than 8 batches, an epoch is as
         many passes as give 8.
-    learning_rate : size of the optimiser's steps.
+    learning_rate : size of the optimiser's steps; "auto" is 0.001.
     random_state : seed of the first weights, of the order of the rows and of what is held out.
     training : a `regen.Training` (or a dict of its arguments) for everything else about training. Its validation
         part is drawn at random; "auto" holds nothing out where a fifth is less than 32 rows.
@@ -124,7 +124,7 @@ class Autoencoder(CodingEstimator):
         contamination: float = 0.1,
         *,
         max_epochs: int = 100,
-        learning_rate: float = 1e-3,
+        learning_rate: float | str = "auto",
         random_state: Any = None,
         training: Training | Mapping[str, Any] | None = None,
     ) -> None:
@@ -183,7 +183,7 @@ class Autoencoder(CodingEstimator):
         def cost(outputs: Tensor, batch: RowBatch) -> Tensor:
             return self._error(outputs, self._read(batch))
 
-        limits = (self._plan, self.max_epochs, self.learning_rate)
+        limits = (self._plan, self.max_epochs, self._rate)
         pretrain(self.net_, self.activation, feed, heard, cost, *limits, generator)
 
     def _error(self, outputs: Tensor, reading: Reading) -> Tensor:

@@ -44,6 +44,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
     Rows are those of a table, images or sequences, see `regen.estimators._forms`.
     """
 
+    usual_rate = 1e-3
     net_: Coder
     code: int
     backbone: str | Cell

@@ -80,7 +80,7 @@ class Forecaster(Estimator):
         streams, forecasting after every step: the state is carried from window to window, and gradients are cut
         every k steps (truncated back-propagation through time, Williams & Peng 1990), k at most window.
     max_epochs : passes over the training windows, at most; early stopping usually ends training before.
-    learning_rate : size of the optimiser's steps; 0.003 trains all embedded series without care.
+    learning_rate : size of the optimiser's steps; "auto" is 0.003, which trains all embedded series without care.
     random_state : seed of the first weights, of dropout and of the order of the windows.
     training : a `regen.Training` (or a dict of its arguments) for everything else about training. Its validation
         part is the end of the series; "auto" is the last fifth, where that leaves a window to train on.
@@ -139,7 +139,7 @@ class Forecaster(Estimator):
         bptt: int | str = "full",
         *,
         max_epochs: int = 100,
-        learning_rate: float = 3e-3,
+        learning_rate: float | str = "auto",
         random_state: Any = None,
         training: Training | Mapping[str, Any] | None = None,
     ) -> None:

@@ -72,7 +72,7 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         "sequence" each sequence by its own, for data whose level and size mean nothing; "none" not at all.
     max_epochs : passes over the training sequences, at most. Where one pass gives less than 8 batches, an epoch is
         as many passes as give 8.
-    learning_rate : size of the optimiser's steps.
+    learning_rate : size of the optimiser's steps; "auto" is 0.003.
     random_state : seed of the first weights, of dropout, of the order of the sequences and of what is held out.
     training : a `regen.Training` (or a dict of its arguments) for everything else about training. Its validation
         part is drawn at random, the same share of each class; a class with too few members gives none. "auto" holds
@@ -118,7 +118,7 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         normalize: str = "train",
         *,
         max_epochs: int = 100,
-        learning_rate: float = 3e-3,
+        learning_rate: float | str = "auto",
         random_state: Any = None,
         training: Training | Mapping[str, Any] | None = None,
     ) -> None:
@@ -230,7 +230,7 @@ class SequenceRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
         normalize: str = "train",
         *,
         max_epochs: int = 100,
-        learning_rate: float = 3e-3,
+        learning_rate: float | str = "auto",
         random_state: Any = None,
         training: Training | Mapping[str, Any] | None = None,
     ) -> None:

@@ -148,7 +148,7 @@ class VariationalAutoencoder(CodingEstimator):
         contamination: float = 0.1,
         *,
         max_epochs: int = 100,
-        learning_rate: float = 1e-3,
+        learning_rate: float | str = "auto",
         random_state: Any = None,
         training: Training | Mapping[str, Any] | None = None,
     ) -> None:
