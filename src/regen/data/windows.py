@@ -44,8 +44,8 @@ class StreamBatch(NamedTuple):
 class RowBatch(NamedTuple):
     """Sequences with what each should give.
 
-    x (B, T, F) padded with 0 to the longest of the batch, or (B, ...); lengths (B,) int64, None when all have one length;
-    y (B, ...) or None.
+    x (B, T, F) padded with 0 to the longest of the batch, or (B, ...); lengths (B,) int64, None when all have one
+    length; y (B, ...) or None.
     """
 
     x: Tensor
