@@ -31,7 +31,9 @@ def test_auto_is_the_usual_rate(model: regen.Forecaster, data: np.ndarray, rate:
 
 def test_another_word_is_refused() -> None:
     """A rate is "auto" or a number above 0."""
-    words = r"The 'learning_rate' parameter of Forecaster must be one of 'auto' or a number in \(0, inf\). Got"
+    words = (
+        r"The 'learning_rate' parameter of Forecaster must be one of 'auto' or a number in \(0, inf\). Got"
+    )
     for rate in ("fast", 0, -1.0, float("nan")):
         with pytest.raises(ValueError, match=words):
             regen.Forecaster(learning_rate=rate).fit(Y)
