@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from regen._version import __version__
 
 if TYPE_CHECKING:
-    from regen import cells, datasets, nn
+    from regen import cells, datasets, inspect, nn
     from regen.estimators import (
         Autoencoder,
         DenoisingAutoencoder,
@@ -34,13 +34,14 @@ __all__ = [
     "__version__",
     "cells",
     "datasets",
+    "inspect",
     "load",
     "nn",
     "save",
 ]
 
 # Torch and scikit-learn take seconds to import: all comes when first asked for.
-_MODULES = ("cells", "datasets", "nn")
+_MODULES = ("cells", "datasets", "inspect", "nn")
 _WHEN_ASKED = {
     "Autoencoder": "regen.estimators",
     "DenoisingAutoencoder": "regen.estimators",

@@ -1,0 +1,11 @@
+"""Look inside: what a network remembers, what it costs at every step, and what its answers rest on.
+
+Every function takes a fitted estimator, a net of `regen.nn` or ``torch.nn``, or a torch module that holds some, with
+data. It returns plain values with named axes, which say in words what they mean (``print(found)``) and draw
+themselves (``found.plot()``; needs plotly).
+"""
+
+import regen.figures  # noqa: F401  they draw what is found here
+from regen.inspection import gates, parts
+
+__all__ = ["gates", "parts"]

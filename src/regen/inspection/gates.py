@@ -1,0 +1,256 @@
+"""Every gate, context and state of a recurrent net, at every step.
+
+Letters: `L` layers, `D` directions, `n` sequences, `S` recurrent steps, `H` units.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regen.cells import Cell, Diagonal, Parameters, State
+from regen.data.frames import frame
+from regen.inspection._finding import Finding
+from regen.inspection._labelled import Labelled
+from regen.inspection._parts import Part, part_named, parts_of, seen_through
+from regen.inspection._reading import net_of, watched
+from regen.inspection._rhythm import Rhythm
+from regen.inspection._subject import Subject, settled
+from regen.inspection._words import WORDS, told_units
+from regen.kernels import Result, choose
+
+__all__ = ["Gates", "gates", "parts"]
+
+AXES = ("layer", "direction", "sequence", "step", "unit")
+DIRECTIONS = ("forward", "backward")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Gates(Finding):
+    """What went on inside a recurrent net while it read.
+
+    Attributes
+    ----------
+    part : which net of the model. cell : its equation. kernel : what ran it, and why.
+    values : by word, with the axes layer, direction, sequence, step, unit; NaN past a sequence's end. LSTM: "input",
+        "forget", "candidate", "output", "context" (c_t). GRU: "reset", "update", "candidate". Jordan: "hidden".
+        All: "state", what the cell says and carries. ``found["forget"]`` or, by the letter, ``found["f"]``.
+    weight : (L, D, H) of each unit on itself, for the diagonal cell; None for others.
+    inputs : what was read at each step, in units of the data (mean over a segment); None where they are not known.
+    times : (n, S) date or number of the last step of the data read by then; None where there are none.
+    segment : steps of the data that a recurrent step reads.
+    """
+
+    part: str
+    cell: Cell
+    kernel: str
+    values: Mapping[str, Labelled]
+    weight: NDArray[np.float64] | None
+    inputs: Labelled | None
+    times: NDArray[Any] | None
+    segment: int
+
+    def __getitem__(self, word: str) -> Labelled:
+        word = WORDS.get(type(self.cell).__name__, {}).get(word, word)
+        if word not in self.values:
+            kind, known = type(self.cell).__name__, ", ".join(map(repr, self.values))
+            raise ValueError(f"The cell {kind} has no {word!r}. It has {known}.")
+        return self.values[word]
+
+    def units(self) -> Any:
+        """A dataframe of one row for each unit: how long it holds, and how often it is written and emptied.
+
+        Columns: layer, direction, unit; for each gate the share of time that it is open (``forget_open``, above 0.9)
+        and closed (``forget_closed``, below 0.1); half_life, in steps of the data: the median over all moments of
+        the time until half of what the unit held is forgotten (by the forget gate; GRU: the update gate; diagonal:
+        its own weight times the slope), infinite where nothing ever is, NaN for cells that keep by a matrix; writes
+        and resets for every 100 recurrent steps, see `events`; spread, the standard deviation of its state; rank by
+        spread, 1 for the largest: a unit that never moves says nothing.
+        """
+        return frame(self._rhythm.table())
+
+    def events(self) -> Any:
+        """A dataframe of one row for each moment when a gate opened or closed.
+
+        Columns: event ("write": the input gate opened, of a GRU the update gate closed; "reset": the forget gate
+        closed, of a GRU the reset gate), layer, direction, unit, sequence, step (recurrent), and time where it is
+        known. What is so at the first step has not become so there.
+        """
+        found = {name: np.argwhere(onsets) for name, onsets in self._rhythm.onsets.items()}
+        places = np.concatenate([np.empty((0, 5), dtype=np.int64), *found.values()]).T
+        columns: dict[str, Any] = {"event": np.repeat([*found], [len(each) for each in found.values()])}
+        labels = self.values["state"].labels
+        for axis, at in zip(AXES, places, strict=True):
+            columns[axis] = np.asarray(labels[axis])[at] if axis != "unit" else at
+        if self.times is not None:
+            columns["time"] = self.times[places[2], places[3]]
+        return frame(columns)
+
+    def sentences(self, n: int = 5) -> list[str]:
+        """How long the memory of this net is, and what its `n` most telling units do."""
+        return told_units(self._rhythm, n)
+
+    @property
+    def _rhythm(self) -> Rhythm:
+        values = {word: each.values for word, each in self.values.items()}
+        return Rhythm(self.cell, values, self.weight, self.inputs, self.segment)
+
+
+def gates(model: Any, X: Any, *, part: str | None = None) -> Gates:
+    """Every gate, context and state of a model while it reads X, from whichever backend runs fastest.
+
+    The model runs once, as it would anyway; its recurrent net is asked to return what it computes on the way. That
+    costs less than twice the run itself.
+
+    Parameters
+    ----------
+    model : a fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that holds
+        some.
+    X : what the model reads. A Forecaster: a series (N,) or (N, C), of which it sees windows that tile it from its
+        end; one that carries its state reads the whole. Sequence estimators and autoencoders: sequences as in
+        ``fit``, such as (n, T, F). A torch module: its input, such as (B, T, I) with ``batch_first`` (array or
+        tensor), a PackedSequence, or a tuple of its arguments. Every number is kept, 4 bytes each.
+    part : which recurrent net, of several; see `parts`. None is the first.
+
+    Raises
+    ------
+    ValueError : nothing in the model is recurrent, there is no such part, or it was not run.
+    """
+    subject = watched(model, X, part)
+    chosen = part_named(subject.net, part)
+    pieces = []
+    with settled(subject.net), torch.no_grad():
+        for piece in subject.pieces():
+            runs: list[Run] = []
+            with seen_through(chosen, _choose=listening(chosen, runs)):
+                piece.answer(piece.x)
+            pieces.append(runs)
+    if not all(pieces):
+        raise ValueError(
+            f"{chosen.name!r} was not run by the model. Inspect that net itself, with what it reads."
+        )
+    return _found(chosen, subject, pieces)
+
+
+def parts(model: Any) -> tuple[str, ...]:
+    """Names of the recurrent nets inside a model: what ``part=`` takes."""
+    return tuple(part.name for part in parts_of(net_of(model)))
+
+
+class Run(NamedTuple):
+    """One layer in one direction, run over time once."""
+
+    params: Parameters
+    result: Result
+    lengths: Tensor | None
+    kernel: str
+
+
+def listening(part: Part, runs: list[Run]) -> Callable[..., Callable[..., Result]]:
+    """In the place of ``Recurrent._choose``: kernels that return their gates, too, and add to `runs`."""
+    backend = "auto" if part.net.backend == "torch" else part.net.backend  # torch's operators return no gates
+
+    def choice(*_: object) -> Callable[..., Result]:
+        def run(cell: Cell, params: Parameters, x: Tensor, state: State | None, **asked: Any) -> Result:
+            asked["gates"] = True
+            noise = (asked["lengths"], asked["keep"], asked["zoneout"])
+            kernel, told = choose(backend, cell, x, *noise, gates=True)
+            result = kernel(cell, params, x, state, **asked)
+            runs.append(Run(params, result, asked["lengths"], told))
+            return result
+
+        return run
+
+    return choice
+
+
+def _found(part: Part, subject: Subject, pieces: list[list[Run]]) -> Gates:
+    net, first = part.net, pieces[0]
+    L, D = net.num_layers, 1 + net.bidirectional
+    letters = dict.fromkeys([*first[0].result.gates, "state"])
+    words = WORDS.get(type(net.cell).__name__, {})
+    found = {words.get(letter, letter): _gathered(pieces, L * D, letter) for letter in letters}
+    found = {word: value.reshape(L, D, *value.shape[1:]) for word, value in found.items()}
+    n, S = found["state"].shape[2:4]
+    sequences = _sequences(subject, n)
+    labels = {"layer": range(L), "direction": DIRECTIONS[:D], "sequence": sequences, "step": range(S)}
+    weight = None
+    if isinstance(net.cell, Diagonal):
+        u = [run.params["weight_hh"].double().cpu().numpy() for run in first[: L * D]]
+        weight = np.stack(u).reshape(L, D, -1)
+    return Gates(
+        part=part.name,
+        cell=net.cell,
+        kernel=first[0].kernel,
+        values={w: Labelled(v, AXES, labels | {"unit": range(v.shape[-1])}) for w, v in found.items()},
+        weight=weight,
+        inputs=_inputs(subject, sequences, S),
+        times=_times(subject, n, S),
+        segment=subject.segment,
+    )
+
+
+def _gathered(pieces: list[list[Run]], each: int, letter: str) -> NDArray[np.float32]:
+    """(L*D, n, S, size) one gate of all pieces: calls of a net follow each other in time, pieces are rows."""
+    rows = []
+    for runs in pieces:
+        calls = [[_ended(run, letter) for run in runs[k : k + each]] for k in range(0, len(runs), each)]
+        try:
+            layers = [
+                torch.cat(steps, 1) if len(steps) > 1 else steps[0] for steps in zip(*calls, strict=True)
+            ]
+        except RuntimeError:
+            sizes = ", ".join(str(call[0].shape[0]) for call in calls)
+            raise ValueError(
+                f"The net was run on batches of {sizes} rows in turn, which are no steps of the same sequences."
+                " Inspect it alone, with what it reads."
+            ) from None
+        rows.append(torch.stack(layers) if each > 1 else layers[0][None])
+    whole = torch.cat(rows, 1) if len(rows) > 1 else rows[0]
+    return whole.cpu().numpy()
+
+
+def _ended(run: Run, letter: str) -> Tensor:
+    """(n, S, size) a gate, or the "state", NaN where a sequence is over."""
+    value = run.result.output if letter == "state" else run.result.gates[letter]
+    if run.lengths is None:
+        return value
+    over = torch.arange(value.shape[1], device=value.device) >= run.lengths.to(value.device)[:, None]
+    return value.masked_fill(over[..., None], torch.nan)
+
+
+def _sequences(subject: Subject, n: int) -> Sequence[Any]:
+    """Names of the n sequences that a net read; channels that are read one by one are sequences of their own."""
+    named = subject.sequences
+    if len(named) and n == len(named) * len(subject.features) and n > len(named):
+        return [f"{feature} until {name}" for name in named for feature in subject.features]
+    return named if len(named) == n else range(n)
+
+
+def _inputs(subject: Subject, sequences: Sequence[Any], S: int) -> Labelled | None:
+    """(n, S, F) mean of what each recurrent step reads anew, in units of the data."""
+    raw, s = subject.raw, subject.segment
+    if raw is None or -(-raw.shape[1] // s) != S:
+        return None
+    n, T, F = raw.shape
+    padded = np.pad(raw, ((0, 0), (0, -T % s), (0, 0)), constant_values=np.nan).reshape(n, S, s, F)
+    there = ~np.isnan(padded)
+    mean = np.nansum(padded, 2) / np.where(there.any(2), there.sum(2), np.nan)
+    features = list(subject.features[:F])
+    if len(sequences) == n * F > n:
+        mean, features = mean.transpose(0, 2, 1).reshape(n * F, S, 1), ["x"]
+    labels = {"sequence": sequences, "step": range(S), "feature": features}
+    return Labelled(mean, ("sequence", "step", "feature"), labels)
+
+
+def _times(subject: Subject, n: int, S: int) -> NDArray[Any] | None:
+    times, s = subject.times, subject.segment
+    if times is None or -(-times.shape[1] // s) != S:
+        return None
+    last = np.minimum(np.arange(1, S + 1) * s, times.shape[1]) - 1
+    return np.repeat(times[:, last], n // len(times), axis=0)
