@@ -13,9 +13,12 @@ from regen._version import __version__
 if TYPE_CHECKING:
     from regen import cells, datasets, inspect, nn
     from regen.estimators import (
+        DCGAN,
+        GAN,
         Autoencoder,
         DenoisingAutoencoder,
         Forecaster,
+        Game,
         SequenceClassifier,
         SequenceRegressor,
         VariationalAutoencoder,
@@ -24,9 +27,12 @@ if TYPE_CHECKING:
     from regen.training import Training
 
 __all__ = [
+    "DCGAN",
+    "GAN",
     "Autoencoder",
     "DenoisingAutoencoder",
     "Forecaster",
+    "Game",
     "SequenceClassifier",
     "SequenceRegressor",
     "Training",
@@ -44,8 +50,11 @@ __all__ = [
 _MODULES = ("cells", "datasets", "inspect", "nn")
 _WHEN_ASKED = {
     "Autoencoder": "regen.estimators",
+    "DCGAN": "regen.estimators",
     "DenoisingAutoencoder": "regen.estimators",
     "Forecaster": "regen.estimators",
+    "GAN": "regen.estimators",
+    "Game": "regen.estimators",
     "SequenceClassifier": "regen.estimators",
     "SequenceRegressor": "regen.estimators",
     "Training": "regen.training",

@@ -134,6 +134,11 @@ class Columns:
         continuous = np.array([self.kinds[k] in ("real", "nonnegative", "unit") for k in self.source])
         return np.where(continuous, np.log(self.scale), 0.0)
 
+    @property
+    def usual(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What `inputs` takes off and divides by, (E,) each: of counts in their logarithm."""
+        return self.shift, self.spread
+
     def encode(self, cells: Cells) -> NDArray[np.float32]:
         """(n, E) float32 that networks read and restore, NaN where a cell of the table (n, F) is missing.
 

@@ -142,6 +142,13 @@ class Pixels:
         middle, spread = (encoded.new_tensor(np.repeat(each, cells)) for each in (self.middle, self.spread))
         return (values - middle) / spread
 
+    @property
+    def usual(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What `inputs` takes off and divides by, (E,) each: of counts in their logarithm."""
+        cells = math.prod(self.shape[1:])
+        middle, spread = (np.repeat(each, cells).astype(np.float32) for each in (self.middle, self.spread))
+        return middle, spread
+
     def decode(self, values: NDArray[Any], *, rounded: bool = False) -> Values:
         """Images as at fit, in form and dtype, from encoded numbers.
 

@@ -228,6 +228,7 @@ class RowFeed:
     y : (n, ...) tensor, or None when only x is wanted.
     index : which rows, an int64 tensor such as the training part of a split; None for all.
     batch_size, shuffle : as in `WindowFeed`.
+    whole : leave out what is left of an epoch when it fills no batch; other rows are, in every epoch.
     """
 
     def __init__(
@@ -237,19 +238,20 @@ class RowFeed:
         index: Int64[Tensor, " m"] | None = None,
         batch_size: int = 32,
         shuffle: bool = True,
+        whole: bool = False,
     ) -> None:
         self.rows = rows if isinstance(rows, Rows) else Rows(rows)
         self.y = y
         self.index = torch.arange(len(self.rows)) if index is None else index
-        self.batch_size, self.shuffle = batch_size, shuffle
+        self.batch_size, self.shuffle, self.whole = batch_size, shuffle, whole
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        return -(-len(self.index) // self.batch_size)
+        return len(self.index) // self.batch_size if self.whole else -(-len(self.index) // self.batch_size)
 
     def epoch(self, generator: torch.Generator | None = None) -> Iterator[RowBatch]:
         """Every row once."""
-        for index in _batches(self.index, self.batch_size, self.shuffle, generator):
+        for index in _batches(self.index, self.batch_size, self.shuffle, generator)[: len(self)]:
             x, lengths = self.rows.gather(index)
             y = None if self.y is None else self.y.index_select(0, index.to(self.y.device))
             yield RowBatch(x, lengths, y)

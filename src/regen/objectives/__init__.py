@@ -23,6 +23,7 @@ from regen.objectives.heads import Heads
 from regen.objectives.likelihoods import LIKELIHOODS, Likelihood
 from regen.objectives.quality import Memorisation, Quality, memorisation, mmd, prdc, two_sample_accuracy
 from regen.objectives.reconstruction import contractive, kl_sparsity, l1
+from regen.objectives.relaxed import Relaxed
 from regen.objectives.supervised import (
     OBJECTIVES,
     absolute_error,
@@ -43,6 +44,7 @@ __all__ = [
     "Likelihood",
     "Memorisation",
     "Quality",
+    "Relaxed",
     "absolute_error",
     "active_units",
     "adversarial",

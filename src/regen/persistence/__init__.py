@@ -21,8 +21,10 @@ from regen._version import __version__
 from regen.data.paths import missing
 from regen.estimators._estimator import Estimator
 from regen.estimators.autoencoder import Autoencoder
+from regen.estimators.dcgan import DCGAN
 from regen.estimators.denoising import DenoisingAutoencoder
 from regen.estimators.forecaster import Forecaster
+from regen.estimators.gan import GAN
 from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
 from regen.estimators.vae import VariationalAutoencoder
 from regen.persistence.container import DAMAGE, damaged, read, write
@@ -40,6 +42,7 @@ KINDS: Final[Mapping[str, type[Estimator]]] = {
     for kind in (
         *(Autoencoder, DenoisingAutoencoder, VariationalAutoencoder),
         *(Forecaster, SequenceClassifier, SequenceRegressor),
+        *(GAN, DCGAN),
     )
 }
 

@@ -11,6 +11,7 @@ the tag, which says what it is::
     {"tensor": {"entry": name, "dtype": "float32", "shape": [3]}}   torch tensor
     {"cell": {"name": "lstm", "options": {...}}}           a `regen.cells` cell
     {"training": {...}}                                    a `regen.Training`, by field
+    {"game": {...}}                                        a `regen.Game`, by field
 
 `entry` is the name of a tensor in the same file.
 """
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen import cells
+from regen.estimators.game import Game
 from regen.training.plan import Training
 
 __all__ = ["Packer", "Unpacker"]
@@ -83,6 +85,8 @@ class Packer:
             return {"dict": self._dict(value, place)}
         if isinstance(value, Training):
             return {"training": self._dict(value.get_params(), place)}
+        if isinstance(value, Game):
+            return {"game": self._dict(value.get_params(), place)}
         if isinstance(value, cells.Cell):
             return {"cell": self._cell(value, place)}
         raise _unsaveable(value, place)
@@ -169,6 +173,7 @@ class Unpacker:
             "tensor": lambda spec: self._entry(spec)[0],
             "cell": self._cell,
             "training": lambda items: Training.of(self._dict(items)),
+            "game": lambda items: Game.of(self._dict(items)),
         }
         if tag not in readers:
             raise ValueError(f"the tag {tag!r} is unknown")

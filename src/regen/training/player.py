@@ -42,6 +42,8 @@ class Player:
         None: the one that the training plan names, with the run's learning rate.
     memory : Memory or None
         What `loss` carries from batch to batch. Needed only to resume in the middle of an epoch.
+    moved : callable or None
+        What follows each of its moves, such as an average of its weights taking in the new ones.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Player:
     loss: Callable[[Any], Mapping[str, Tensor]]
     optimizer: Optimizer | None = None
     memory: Memory | None = None
+    moved: Callable[[], None] | None = None
 
     def parameters(self) -> list[nn.Parameter]:
         """What this player moves."""
@@ -56,7 +59,11 @@ class Player:
 
 
 def make_optimizer(
-    name: str, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float = 0.0
+    name: str,
+    parameters: Iterable[nn.Parameter],
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    betas: tuple[float, float] = (0.9, 0.999),
 ) -> Optimizer:
     """The optimiser called `name`, fused into one kernel where torch has one (CPU, CUDA and MPS do).
 
@@ -65,6 +72,8 @@ def make_optimizer(
     name : "adam", "adamw" or "sgd" (with Nesterov momentum 0.9, the usual one).
     parameters : what it moves; put them on their device first.
     learning_rate, weight_decay : float
+    betas : of Adam and AdamW: how much of the past its two means keep at a step. Momentum hurts a game, in which the
+        slope turns (Radford et al. 2016 take 0.5 instead of 0.9).
     """
     weights = list(parameters)
     kernels = ("cpu", "cuda", "mps")
@@ -72,4 +81,4 @@ def make_optimizer(
     if name == "sgd":
         return SGD(weights, learning_rate, 0.9, weight_decay=weight_decay, nesterov=True, fused=fused)
     kind: type[Adam] = {"adam": Adam, "adamw": AdamW}[name]
-    return kind(weights, learning_rate, weight_decay=weight_decay, fused=fused)
+    return kind(weights, learning_rate, betas, weight_decay=weight_decay, fused=fused)

@@ -49,6 +49,7 @@ class Seat:
         self.moved = False
         self._loss = player.loss
         self._memory = player.memory
+        self._after = player.moved
         self._descent = Descent(self.optimizer, self.parameters, training.clip)
         self._precision = precision
 
@@ -63,6 +64,8 @@ class Seat:
             terms = self._loss(batch)
         self._descent.pull(terms["loss"])
         self._descent.step()
+        if self._after is not None:
+            self._after()
         self.moved = True
         return {name: term.detach() for name, term in terms.items()}
 

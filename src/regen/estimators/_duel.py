@@ -1,0 +1,190 @@
+"""Two players at one board: what each minimises, of one batch of real rows.
+
+Letters: `B` rows of a batch, `E` numbers of a row that the discriminator reads, `Z` code, `m` rows of a pack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from regen.data.windows import RowBatch
+from regen.nets.average import Average
+from regen.objectives.adversarial import Adversarial, gradient_penalty, score, zero_centred_penalty
+
+__all__ = ["Duel", "Duellists", "Followed", "Rules"]
+
+Told = tuple[tuple[Tensor, Tensor], Tensor | None]
+"""Logits of real rows and of generated ones, and the penalty."""
+CENTRED = ("relativistic", "wasserstein")
+"""Objectives whose logits mean something only beside those of the other kind."""
+
+
+@final
+@dataclass(frozen=True)
+class Rules:
+    """What is played for, every "auto" resolved; words as in `regen.Game`.
+
+    norm : the discriminator has a batch norm, so that real and generated rows pass it apart.
+    scored : the generator's terms must hold its score, whatever that costs.
+    """
+
+    objective: str
+    losses: Adversarial
+    penalty: str
+    weight: float
+    pack: int
+    noise: float
+    norm: bool
+    scored: bool
+
+
+@final
+class Duellists(nn.Module):
+    """The two nets of a trained estimator."""
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.generator, self.discriminator = generator, discriminator
+
+
+@final
+class Followed(nn.Module):
+    """A generator and, unless `half_life` is 0, the moving average that follows it."""
+
+    def __init__(self, net: nn.Module, half_life: float) -> None:
+        super().__init__()
+        self.net = net
+        self.average = Average(net, half_life) if half_life else None
+
+    @property
+    def sampler(self) -> nn.Module:
+        """What samples: the average, if there is one."""
+        return self.net if self.average is None else self.average.net
+
+    def follow(self) -> None:
+        """Take in a move."""
+        if self.average is not None:
+            self.average.update(self.net)
+
+
+@final
+class Duel:
+    """The losses of both players.
+
+    Each returns "loss" and what a person wants to see: the `score` (1 to 100) that the discriminator gives to
+    generated rows, in "score_real" that of real ones, and the "penalty" before its weight.
+
+    Parameters
+    ----------
+    generator, discriminator : the nets.
+    say : what the discriminator reads of what the generator writes; a gradient comes back through it.
+    rules : what is played for.
+    """
+
+    def __init__(
+        self, generator: Any, discriminator: Any, say: Callable[[Tensor], Tensor], rules: Rules
+    ) -> None:
+        self._generator, self._critic, self._say, self._rules = generator, discriminator, say, rules
+        self._drawn: tuple[Tensor, Tensor] | None = None
+        self._needs_real = rules.losses.needs_real or (rules.scored and rules.objective in CENTRED)
+
+    def discriminate(self, batch: RowBatch) -> Mapping[str, Tensor]:
+        """The discriminator's loss: no gradient goes to the generator."""
+        real, fake = self._seen(batch.x).detach(), self._seen(self._fake(batch).detach())
+        told, penalty = (
+            self._apart(real, fake, batch) if self._rules.norm else self._together(real, fake, batch)
+        )
+        terms = {"loss": self._rules.losses.discriminator(*told)}
+        if penalty is not None:
+            terms = {"loss": terms["loss"] + self._rules.weight * penalty, "penalty": penalty}
+        with torch.no_grad():
+            terms["score"], terms["score_real"] = self._score(told[1], told[0]), self._score(*told)
+        return terms
+
+    def generate(self, batch: RowBatch) -> Mapping[str, Tensor]:
+        """The generator's loss; the discriminator's weights are not asked for a gradient by who pulls it."""
+        fake = self._seen(self._fake(batch))
+        self._drawn = None
+        real_logit = None
+        if self._needs_real:
+            with torch.no_grad():
+                real_logit = self._logits(self._seen(batch.x), batch)
+        logit = self._logits(fake, batch)
+        terms = {"loss": self._rules.losses.generator(real_logit, logit)}
+        if real_logit is not None or self._rules.objective not in CENTRED:
+            with torch.no_grad():
+                terms["score"] = self._score(logit, real_logit)
+        return terms
+
+    def _fake(self, batch: RowBatch) -> Tensor:
+        """Rows generated beside those of the batch, the same for both players on one batch."""
+        if self._drawn is None or self._drawn[0] is not batch.x:
+            x = batch.x
+            z = torch.randn(len(x), self._generator.code, device=x.device)
+            steps = x.shape[1] if x.ndim == 3 else None
+            self._drawn = x, self._say(self._generator(z, batch.y, steps))
+        return self._drawn[1]
+
+    def _seen(self, x: Tensor) -> Tensor:
+        """Rows as the discriminator sees them."""
+        noise = self._rules.noise
+        return x + noise * torch.randn_like(x) if noise else x
+
+    def _logits(self, x: Tensor, batch: RowBatch) -> Tensor:
+        return self._critic(x, batch.y, batch.lengths)  # type: ignore[no-any-return]
+
+    def _together(self, real: Tensor, fake: Tensor, batch: RowBatch) -> Told:
+        """Logits and penalty by one pass."""
+        kind = self._rules.penalty
+        if kind == "r1":
+            real.requires_grad_()
+        elif kind == "r2":
+            fake.requires_grad_()
+        both = torch.cat([real, fake])
+        if kind == "r1+r2":
+            both.requires_grad_()
+        logits = self._critic(both, *_twice(batch))
+        told = logits.chunk(2)
+        if kind == "r1+r2":
+            return told, zero_centred_penalty(logits, both).mean()
+        return told, self._penalty(told, real, fake, batch)
+
+    def _apart(self, real: Tensor, fake: Tensor, batch: RowBatch) -> Told:
+        """Logits and penalty by two passes, so that a batch norm sees one kind of rows at a time."""
+        kind = self._rules.penalty
+        real.requires_grad_("r1" in kind)
+        fake.requires_grad_("r2" in kind)
+        told = self._logits(real, batch), self._logits(fake, batch)
+        return told, self._penalty(told, real, fake, batch)
+
+    def _penalty(self, told: Any, real: Tensor, fake: Tensor, batch: RowBatch) -> Tensor | None:
+        """Mean over the batch: of "gradient" as it is, of the others ``(R1 + R2) / 2``."""
+        kind = self._rules.penalty
+        if kind == "none":
+            return None
+        if kind == "gradient":
+            pack = self._rules.pack
+            return gradient_penalty(lambda x: self._logits(x, batch), real, fake, pack=pack).mean()
+        rows = (("r1", told[0], real), ("r2", told[1], fake))
+        found = [zero_centred_penalty(logit, x).mean() for name, logit, x in rows if name in kind]
+        return 0.5 * sum(found[1:], found[0])
+
+    def _score(self, logit: Tensor, other: Tensor | None) -> Tensor:
+        """Mean score of logits; where they mean something only beside others, beside the mean of those."""
+        kind = self._rules.objective
+        if kind in CENTRED and other is not None:
+            return score(logit - other.mean()).mean()
+        return (score(logit, 4.0, -2.0) if kind == "least_squares" else score(logit)).mean()
+
+
+def _twice(batch: RowBatch) -> tuple[Tensor | None, Tensor | None]:
+    """Labels and lengths of real and then generated rows."""
+    y, lengths = batch.y, batch.lengths
+    return (None if y is None else torch.cat([y, y])), (
+        None if lengths is None else torch.cat([lengths, lengths])
+    )

@@ -1,0 +1,107 @@
+"""How good a generator is while it trains, measured on rows held out, and what to say of it in words.
+
+Letters: `k` rows that are compared, `D` numbers of a row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from regen.estimators._board import NEIGHBOURS, Board
+from regen.objectives.quality import Memorisation
+
+__all__ = ["Judge", "shortfall", "verdicts"]
+
+PERFECT = 1 - 2.0**-NEIGHBOURS
+"""Coverage of real rows by other real rows, on average."""
+COLLAPSED = 0.25
+"""Coverage, as a share of the perfect one, under which kinds of rows are said to be missing."""
+COPIES = 0.85
+"""Chance that a generated row is nearer to the training rows than a new one, from which it is said to be a copy."""
+WON = 99.0
+"""Mean score of held-out rows from which the discriminator is said to have won."""
+
+
+def shortfall(quality: Mapping[str, float], measure: str) -> float:
+    """How far from perfect, the less the better."""
+    value = quality[measure]
+    if measure == "mmd":
+        return value
+    return abs(value - 0.5) if measure == "two_sample" else abs(1 - value)
+
+
+@final
+class Judge:
+    """Called after every epoch, it measures after every `every`-th of them.
+
+    Parameters
+    ----------
+    board : rows held out, and what generates as many.
+    sampler : gives the net that samples.
+    every : epochs.
+    measure : which of the measures says what is best.
+    """
+
+    def __init__(self, board: Board, sampler: Callable[[], Any], every: int, measure: str) -> None:
+        self._board, self._sampler, self._every, self._measure = board, sampler, every, measure
+        self._bandwidth = _median_distance(board.real)
+        self._epochs = 0
+
+    def __call__(self) -> dict[str, float]:
+        """The measures, both scores, and in "loss" how far from perfect the chosen one is; or nothing."""
+        self._epochs += 1
+        if self._epochs % self._every:
+            return {}
+        fake = self._board.fake(self._sampler())
+        quality = self._board.measured(fake, self._bandwidth)
+        scores, _ = self._board.scored(fake)
+        return {"loss": shortfall(quality, self._measure), **quality, **scores}
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many epochs there have been."""
+        return {"epochs": self._epochs}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned."""
+        self._epochs = state["epochs"]
+
+
+def verdicts(quality: Mapping[str, float], copies: Memorisation | None, held_out: bool) -> list[str]:
+    """What a person should know of a trained game, a sentence or two each."""
+    found = []
+    rows = "held-out" if held_out else "training"
+    if quality["coverage"] < COLLAPSED * PERFECT:
+        good = quality["precision"] > 2 * quality["coverage"]
+        why = (
+            "Those it makes are good, but kinds of rows are missing: the generator has collapsed"
+            if good
+            else "The generator has not learned what rows look like"
+        )
+        found.append(
+            f"The generated rows cover {100 * quality['coverage']:.0f} % of the {rows} ones; as good as real, they"
+            f" would cover {100 * PERFECT:.0f} %. {why}. Train for longer, or look in history_ when coverage fell."
+        )
+    if copies is not None and copies.closer > COPIES and quality["precision"] > 0.5:
+        found.append(
+            f"Generated rows may be copies: with a chance of {100 * copies.closer:.0f} % one is nearer to the"
+            " training rows than a new real row is (50 % without copying). Give more rows, smaller nets or fewer"
+            " epochs."
+        )
+    if quality["score_real"] > WON:
+        found.append(
+            f"The discriminator has won: its mean score is {quality['score_real']:.0f} for {rows} rows and"
+            f" {quality['score']:.0f} for generated ones, where 50 is a guess, and the generator has little to learn"
+            " from. Raise penalty_weight, lower discriminator_rate, or let scores say who moves (turns='scores')."
+        )
+    return found
+
+
+def _median_distance(rows: Tensor) -> float:
+    """Median distance between some rows (k, D); 1 if most are the same."""
+    found = float(torch.pdist(rows[:1000].double()).median())
+    return found if found > 0 and math.isfinite(found) else 1.0

@@ -1,0 +1,209 @@
+"""How two networks compete: one set of words shared by `GAN` and `DCGAN`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, final
+
+from regen._check import (
+    Anything,
+    Bool,
+    Choice,
+    Constraint,
+    Either,
+    Int,
+    Nothing,
+    Number,
+    check_parameters,
+    closest,
+)
+from regen.objectives.adversarial import LOSSES, adversarial
+from regen.training.schedule import Schedule, alternate
+from regen.training.turns import turns
+
+__all__ = ["MEASURES", "Game"]
+
+MEASURES = ("coverage", "density", "precision", "recall", "two_sample", "mmd")
+"""What is measured of generated rows, in the words of `early_stopping`."""
+PENALTIES = ("r1+r2", "r1", "r2", "gradient", "none")
+GRADIENT_WEIGHT = 10.0
+"""Of the Wasserstein loss (Gulrajani et al. 2017)."""
+SCORED = ("low", "high", "cap", "smoothing", "warmup")
+PLAYERS = ("discriminator", "generator")
+
+
+def _turns(value: Any) -> bool:
+    if not isinstance(value, Mapping) or not value:
+        return False
+    names, numbers = set(value), all(isinstance(each, int | float) for each in value.values())
+    return numbers and (names <= set(SCORED) or (names <= set(PLAYERS) and all(map(_whole, value.values()))))
+
+
+def _whole(value: float) -> bool:
+    return value >= 1 and float(value).is_integer()
+
+
+@final
+@dataclass(kw_only=True)
+class Game:
+    """What generator and discriminator compete for, and who moves when.
+
+    It is a plain value with scikit-learn's ``get_params`` and ``set_params``, as `regen.Training` is: ``clone``
+    copies it, and ``GridSearchCV`` can search over ``game__pack``. It only stores what it is given; ``fit`` checks.
+
+    Parameters
+    ----------
+    objective : {"relativistic", "nonsaturating", "minimax", "hinge", "least_squares", "wasserstein"}
+        What they compete for, see `regen.objectives.adversarial.adversarial`. "relativistic" asks of pairs which of
+        the two is real, so that no kind of rows can be left out cheaply: with both penalties it alone finds all 1,000
+        modes of stacked MNIST (Huang et al. 2024).
+    penalty : {"auto", "r1+r2", "r1", "r2", "gradient", "none"}, default="auto"
+        On the slope of the discriminator: zero-centred on real rows (r1), on generated ones (r2), or on both, which
+        makes the game converge near its end (Mescheder et al. 2018); "gradient" wants a slope of 1 between the two
+        (Gulrajani et al. 2017). "auto" is "gradient" for "wasserstein", "none" with spectral_norm, else "r1+r2".
+    penalty_weight : float or "auto", default="auto"
+        The gamma of ``gamma / 2 * (R1 + R2)``, or the weight of "gradient", 10 by default. "auto" is set by the
+        estimator.
+    spectral_norm : bool, default=False
+        Divide every weight of the discriminator by its largest singular value (Miyato et al. 2018).
+    pack : int, default=1
+        Rows that the discriminator reads side by side, so that it sees when they are too much alike (Lin et al.
+        2018). The batch size must be a multiple of it.
+    ema_half_life : float or "auto", default="auto"
+        Moves of the generator after which its weights count half in their moving average, which is what samples.
+        0: no average, the last weights sample.
+    label_smoothing : float, default=0.0
+        Taken from the label of real rows; of "nonsaturating", "minimax" and "least_squares" (Salimans et al. 2016).
+    instance_noise : float, default=0.0
+        Deviation of the noise that is added to all that the discriminator reads, real and generated, whose numbers
+        are of size 1 (Sonderby et al. 2017). It stays: two noisy distributions are equal when the clean ones are.
+    beta1, beta2 : float or "auto", default="auto"
+        Adam's two memories; "auto" is set by the estimator. Of the optimizers "adam" and "adamw".
+    discriminator_rate : float, default=1.0
+        Learning rate of the discriminator, in learning rates of the generator (Heusel et al. 2017).
+    turns : {"alternate", "scores"} or dict, default="alternate"
+        Who moves when. "alternate" moves both on every batch, and ``{"discriminator": 5, "generator": 1}`` so many
+        times each. "scores" lets the generator move until its smoothed score passes a threshold, then the
+        discriminator until it tells real from generated again; see `regen.training.turns`, whose ``low``, ``high``,
+        ``cap``, ``smoothing`` and ``warmup`` a dict may give: ``{"high": 40}``.
+    early_stopping : {"coverage", "density", "precision", "recall", "two_sample", "mmd"} or None, default=None
+        Stop when this measure of rows generated against rows held out has not become better for as many
+        measurements as the patience of the training plan says. None runs all epochs. Either way the generator that
+        was best is kept, by "coverage" if None.
+    quality_every : int, default=250
+        Batches, at least, from one measurement of quality to the next, which comes at the end of an epoch.
+    """
+
+    objective: str = "relativistic"
+    penalty: str = "auto"
+    penalty_weight: float | str = "auto"
+    spectral_norm: bool = False
+    pack: int = 1
+    ema_half_life: float | str = "auto"
+    label_smoothing: float = 0.0
+    instance_noise: float = 0.0
+    beta1: float | str = "auto"
+    beta2: float | str = "auto"
+    discriminator_rate: float = 1.0
+    turns: str | Mapping[str, float] = "alternate"
+    early_stopping: str | None = None
+    quality_every: int = 250
+
+    constraints: ClassVar[dict[str, Constraint]] = {
+        "objective": Choice(tuple(LOSSES)),
+        "penalty": Choice(("auto", *PENALTIES)),
+        "penalty_weight": Either((Choice(("auto",)), Number(0))),
+        "spectral_norm": Bool(),
+        "pack": Int(1),
+        "ema_half_life": Either((Choice(("auto",)), Number(0))),
+        "label_smoothing": Number(0, 0.5, high_open=True),
+        "instance_noise": Number(0),
+        "beta1": Either((Choice(("auto",)), Number(0, 1, high_open=True))),
+        "beta2": Either((Choice(("auto",)), Number(0, 1, high_open=True))),
+        "discriminator_rate": Number(0, low_open=True),
+        "turns": Either(
+            (
+                Choice(("alternate", "scores")),
+                Anything(
+                    f"a dict of moves for some of {', '.join(map(repr, PLAYERS))} or of numbers for some of "
+                    f"{', '.join(map(repr, SCORED))}",
+                    _turns,
+                ),
+            )
+        ),
+        "early_stopping": Either((Choice(MEASURES), Nothing())),
+        "quality_every": Int(1),
+    }
+
+    def __new__(cls, *_: Any, **given: Any) -> Game:
+        """Name the closest field when one is misspelt."""
+        for name in given:
+            if name not in cls.constraints:
+                raise TypeError(_unknown(name))
+        return super().__new__(cls)
+
+    @classmethod
+    def of(cls, value: Game | Mapping[str, Any] | None) -> Game:
+        """The game that `value` stands for: None is the defaults, a mapping gives some of the fields.
+
+        Raises
+        ------
+        ValueError
+            When `value` is none of these, or a key is no field (the closest one is named).
+        """
+        if value is None:
+            return cls()
+        if isinstance(value, Game):
+            return value
+        if not isinstance(value, Mapping):
+            raise ValueError(f"game must be a Game, a dict of its fields or None. Got {value!r} instead.")
+        return cls().set_params(**value)
+
+    def check(self) -> None:
+        """Refuse the first field that is out of its range, with a ValueError that names it."""
+        check_parameters("Game", self.constraints, self.get_params())
+        adversarial(self.objective, self.label_smoothing)
+        _ = self.schedule()
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Every field by name; `deep` is there for scikit-learn and changes nothing."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def set_params(self, **params: Any) -> Game:
+        """Set fields by name and return self; ValueError for an unknown one."""
+        for name in params:
+            if name not in self.constraints:
+                raise ValueError(_unknown(name))
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    @property
+    def penalised(self) -> str:
+        """The penalty, "auto" resolved."""
+        if self.penalty != "auto":
+            return self.penalty
+        if self.objective == "wasserstein":
+            return "gradient"
+        return "none" if self.spectral_norm else "r1+r2"
+
+    @property
+    def by_scores(self) -> bool:
+        """Whether scores say who moves."""
+        return self.turns == "scores" or (isinstance(self.turns, Mapping) and set(self.turns) <= set(SCORED))
+
+    def schedule(self) -> Schedule:
+        """Who moves when; a new one, for it remembers."""
+        if not isinstance(self.turns, Mapping):
+            return turns() if self.by_scores else alternate(discriminator=1, generator=1)
+        numbers: dict[str, Any] = {
+            name: int(value) if _whole(value) else float(value) for name, value in self.turns.items()
+        }
+        if self.by_scores:
+            return turns(**numbers)
+        return alternate(**{name: numbers.get(name, 1) for name in PLAYERS})
+
+
+def _unknown(name: str) -> str:
+    return f"Game has no parameter {name!r}.{closest(str(name), Game.constraints)}"
