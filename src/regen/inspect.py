@@ -6,6 +6,6 @@ themselves (``found.plot()``; needs plotly).
 """
 
 import regen.figures  # noqa: F401  they draw what is found here
-from regen.inspection import gates, parts
+from regen.inspection import ablate, clamp, cost, gates, gradient_flow, parts, saliency, similar_moments
 
-__all__ = ["gates", "parts"]
+__all__ = ["ablate", "clamp", "cost", "gates", "gradient_flow", "parts", "saliency", "similar_moments"]

@@ -5,13 +5,30 @@ Pictures of all of it are drawn by `figures`, which stands above; `regen.inspect
 
 from regen.inspection._finding import Finding, drawn
 from regen.inspection._labelled import Labelled
+from regen.inspection.ablation import Ablation, ablate
+from regen.inspection.clamping import clamp
+from regen.inspection.costs import Cost, cost
 from regen.inspection.gates import Gates, gates, parts
+from regen.inspection.gradients import GradientFlow, gradient_flow
+from regen.inspection.moments import Moments, similar_moments
+from regen.inspection.saliency import Saliency, saliency
 
 __all__ = [
+    "Ablation",
+    "Cost",
     "Finding",
     "Gates",
+    "GradientFlow",
     "Labelled",
+    "Moments",
+    "Saliency",
+    "ablate",
+    "clamp",
+    "cost",
     "drawn",
     "gates",
+    "gradient_flow",
     "parts",
+    "saliency",
+    "similar_moments",
 ]

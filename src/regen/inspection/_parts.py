@@ -15,7 +15,7 @@ from regen import cells
 from regen._check import closest
 from regen.nets import Recurrent, recurrent
 
-__all__ = ["Part", "instead", "part_named", "parts_of", "seen_through"]
+__all__ = ["Part", "instead", "not_run", "part_named", "parts_of", "seen_through"]
 
 _MISSING = object()
 
@@ -62,6 +62,11 @@ def part_named(model: nn.Module, name: str | None) -> Part:
             f" {', '.join(map(repr, names))}.{closest(name, names)}"
         )
     return found[names.index(name)]
+
+
+def not_run(part: Part) -> ValueError:
+    """The refusal to tell of a net that the model does not run."""
+    return ValueError(f"{part.name!r} was not run by the model. Inspect that net itself, with what it reads.")
 
 
 @contextmanager

@@ -9,19 +9,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from regen.data.calendar import date_text
 from regen.data.frames import Series
-from regen.data.windows import RowFeed, Windows
+from regen.data.windows import RowBatch, RowFeed, Windows
 from regen.estimators import Forecaster, SequenceClassifier, SequenceRegressor
+from regen.estimators._asked import labels_for
 from regen.estimators._sequence_unfolding import SequenceScale
 from regen.estimators._sequences_in import Sequences, read_known_sequences
 from regen.estimators._series import check_length, check_same_step, read_more
 from regen.estimators._unfolding import spread, still
+from regen.estimators.adversary import AdversarialEstimator
 from regen.estimators.coder import CodingEstimator
-from regen.inspection._parts import part_named
+from regen.inspection._parts import Part, part_named, parts_of
 from regen.inspection._subject import (
     CodingSubject,
+    CriticSubject,
     ForecastSubject,
     Loss,
     ModuleSubject,
@@ -31,7 +35,7 @@ from regen.inspection._subject import (
 )
 from regen.objectives.supervised import OBJECTIVES
 
-__all__ = ["MOST_ROWS", "judged", "net_of", "watched"]
+__all__ = ["MOST_ROWS", "judged", "net_of", "part_of", "series_of_model", "slid", "watched"]
 
 MOST_ROWS = 256
 """Windows of a series that a model is judged by, evenly spread over it."""
@@ -39,11 +43,14 @@ STREAMED = 4
 """Windows that a model which carries its state is judged after reading; its memory may be longer than one."""
 
 
+ESTIMATORS = (Forecaster, SequenceClassifier, SequenceRegressor, CodingEstimator, AdversarialEstimator)
+
+
 def net_of(model: Any) -> nn.Module:
     """The network of a fitted estimator, or the torch module itself."""
     if isinstance(model, nn.Module):
         return model
-    if isinstance(model, Forecaster | SequenceClassifier | SequenceRegressor | CodingEstimator):
+    if isinstance(model, ESTIMATORS):
         model._ready()
         return model.net_
     raise ValueError(
@@ -51,12 +58,22 @@ def net_of(model: Any) -> nn.Module:
     )
 
 
-def watched(model: Any, X: Any, part: str | None = None) -> Subject:
+def part_of(model: Any, name: str | None) -> Part:
+    """The recurrent net of that name inside a model; None is the first of those that read X."""
+    net = net_of(model)
+    if name is None and isinstance(model, AdversarialEstimator):
+        name = next((part.name for part in parts_of(net) if part.name.startswith("discriminator")), None)
+    return part_named(net, name)
+
+
+def watched(model: Any, X: Any, y: Any = None, part: str | None = None) -> Subject:
     """A model with all of X, to see what goes on inside; a series is cut into windows that tile it from its end."""
     net = net_of(model)
+    if y is not None and not isinstance(model, AdversarialEstimator):
+        raise ValueError(f"{type(model).__name__} reads no labels. Leave out y.")
     if isinstance(model, Forecaster):
-        return _tiles(model, _series(model, X))
-    return _rows_of(model, net, X, None, part, None)
+        return _tiles(model, series_of_model(model, X))
+    return _rows_of(model, net, X, y, part, None)
 
 
 def judged(
@@ -76,9 +93,11 @@ def judged(
     if isinstance(model, Forecaster):
         if y is not None:
             raise ValueError("A Forecaster is held against what followed in the series itself. Leave out y.")
-        return _windows(model, _series(model, X), rows)
+        return _windows(model, series_of_model(model, X), rows)
     subject = _rows_of(model, net, X, y, part, loss)
-    return subject if isinstance(model, nn.Module) else subject.take(slice(rows))
+    if isinstance(model, nn.Module) or len(subject.sequences) <= rows:
+        return subject
+    return subject.take(np.arange(rows))
 
 
 def _rows_of(model: Any, net: nn.Module, X: Any, y: Any, part: str | None, loss: Loss | None) -> Subject:
@@ -88,23 +107,38 @@ def _rows_of(model: Any, net: nn.Module, X: Any, y: Any, part: str | None, loss:
         if y is not None:
             raise ValueError(f"{type(model).__name__} is held against X itself. Leave out y.")
         return _coded(model, X, part)
-    like = next(net.parameters())
+    if isinstance(model, AdversarialEstimator):
+        return _judged_real(model, X, y)
+    like = parts_of(net)[0].net._layers()[0]["weight_ih"]
     args = numbers(X, like)
-    args = (
-        args
-        if isinstance(args, tuple) and not isinstance(args, torch.nn.utils.rnn.PackedSequence)
-        else (args,)
-    )
+    args = args if isinstance(args, tuple) and not isinstance(args, PackedSequence) else (args,)
     target = None if y is None else torch.as_tensor(y, device=like.device)
     if target is not None and target.is_floating_point():
         target = target.to(like.dtype)
-    return ModuleSubject(net=net, x=args[0], others=args[1:], y=target, cost=loss)
+    raw = _read_by(net, args[0])
+    names = () if raw is None else _names(raw.shape[2])
+    return ModuleSubject(net=net, x=args[0], others=args[1:], y=target, cost=loss, raw=raw, features=names)
+
+
+def _read_by(net: nn.Module, x: Any) -> NDArray[np.float64] | None:
+    """(B, T, F) what a module is given, NaN past a sequence's end, where it is given such; None elsewhere."""
+    lengths = None
+    if isinstance(x, PackedSequence):
+        x, lengths = pad_packed_sequence(x, batch_first=True)
+    elif isinstance(x, Tensor) and not parts_of(net)[0].net.batch_first:
+        x = x.transpose(0, 1) if x.ndim == 3 else x
+    if not isinstance(x, Tensor) or x.ndim not in (2, 3) or not x.is_floating_point():
+        return None
+    raw: NDArray[np.float64] = (x if x.ndim == 3 else x[None]).detach().cpu().double().numpy()
+    if lengths is not None:
+        raw[np.arange(raw.shape[1]) >= lengths.numpy()[:, None]] = np.nan
+    return raw
 
 
 # Series.
 
 
-def _series(model: Forecaster, y: Any) -> Series:
+def series_of_model(model: Forecaster, y: Any) -> Series:
     series = read_more(model.layout_, y)
     check_same_step(model.layout_, series)
     return series
@@ -113,9 +147,23 @@ def _series(model: Forecaster, y: Any) -> Series:
 def _tiles(model: Forecaster, series: Series) -> ForecastSubject:
     """Windows side by side, the last one ending with the series; read as a stream, the whole series."""
     N, W = len(series), model.window_ if model.bptt == "full" else len(series)
-    if N < W:
-        raise ValueError(f"y has {N} steps; this Forecaster reads windows of {W}. Give at least {W} steps.")
+    _check_window(series, W)
     return _cut(model, series, np.arange(N % W, N - W + 1, W), W, judge=False)
+
+
+def _check_window(series: Series, window: int) -> None:
+    N = len(series)
+    if window > N:
+        raise ValueError(
+            f"y has {N} steps; this Forecaster reads windows of {window}. Give at least {window} steps."
+        )
+
+
+def slid(model: Forecaster, y: Any) -> ForecastSubject:
+    """A Forecaster with every window of a series, one ending at each step."""
+    series, W = series_of_model(model, y), model.window_
+    _check_window(series, W)
+    return _cut(model, series, np.arange(len(series) - W + 1), W, judge=False)
 
 
 def _windows(model: Forecaster, series: Series, rows: int) -> ForecastSubject:
@@ -208,6 +256,26 @@ def _coded(model: CodingEstimator, X: Any, part: str | None) -> CodingSubject:
         features=_names(given.values.shape[1]),
         sequences=range(len(rows)),
         whole=name.startswith("decoder"),
+    )
+
+
+def _judged_real(model: AdversarialEstimator, X: Any, y: Any) -> CriticSubject:
+    parts_of(model.net_)  # refused here where nothing is recurrent
+    given = model._form.read_known(model, X)
+    n = len(given)
+    x, lengths = model._encoded(model._form, given).gather(torch.arange(n))
+    beside: Any = [
+        None if each is None else torch.from_numpy(each).to(x.device) for each in model.companions_
+    ]
+    return CriticSubject(
+        net=model.net_,
+        x=x,
+        lengths=lengths,
+        label=labels_for(model, y, n, None),
+        companions=RowBatch(*beside) if any(each is not None for each in beside) else None,
+        raw=_raw(given),
+        features=_names(given.values.shape[1]),
+        sequences=range(n),
     )
 
 

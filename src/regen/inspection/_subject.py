@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from regen.data.windows import RowBatch
+from regen.estimators._board import _beside
+from regen.estimators._duel import Duellists
 from regen.estimators._unfolding import EVALUATION_BATCH
 from regen.estimators.coder import CodingEstimator, Reading
 from regen.inspection._parts import parts_of, seen_through
@@ -24,6 +27,7 @@ from regen.nets.forecast import WindowNet
 
 __all__ = [
     "CodingSubject",
+    "CriticSubject",
     "ForecastSubject",
     "ModuleSubject",
     "SequenceSubject",
@@ -33,7 +37,7 @@ __all__ = [
 ]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-ROWWISE = ("x", "lengths", "observed", "raw", "times", "y", "wanted")
+ROWWISE = ("x", "lengths", "observed", "raw", "times", "y", "wanted", "label")
 """Fields that have a place for each row."""
 
 
@@ -50,8 +54,10 @@ class Subject(ABC):
     times : (n, T) date or number of each step in the data; None where a step is known by its place alone.
     features, sequences : names of the F features and of the n rows.
     segment : steps of the data that a recurrent step reads.
+    y : (n, ...) what should be answered; None where that is not known.
     """
 
+    answers_with: ClassVar[str] = "answer"
     net: nn.Module
     x: Any
     lengths: Tensor | None = None
@@ -60,6 +66,7 @@ class Subject(ABC):
     features: Sequence[str] = ()
     sequences: Sequence[Any] = ()
     segment: int = 1
+    y: Tensor | None = None
 
     @abstractmethod
     def answer(self, x: Any) -> Tensor:
@@ -69,18 +76,23 @@ class Subject(ABC):
     def costs(self, x: Any) -> Tensor:
         """(n,) what the answers to x cost; ValueError when there is nothing to hold them against."""
 
+    def pull(self, x: Any) -> Tensor:
+        """(n,) what gradients are taken of: the costs, or the sum of each answer where there is nothing to cost."""
+        return self.answer(x).sum(1) if self.y is None else self.costs(x)
+
     def pieces(self) -> Iterator[Self]:
         """The same in parts of at most 512 rows."""
         n = len(self.sequences)
         for start in range(0, n, EVALUATION_BATCH):
-            yield self if n <= EVALUATION_BATCH else self.take(slice(start, start + EVALUATION_BATCH))
+            some = np.arange(start, min(start + EVALUATION_BATCH, n))
+            yield self if n <= EVALUATION_BATCH else self.take(some)
 
-    def take(self, rows: slice) -> Self:
-        """Some of the rows."""
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Some of the rows, by their numbers."""
         own = [field.name for field in fields(self) if field.name in ROWWISE]
         held = {name: getattr(self, name) for name in own}
         some: dict[str, Any] = {name: None if each is None else each[rows] for name, each in held.items()}
-        return replace(self, sequences=self.sequences[rows], **some)
+        return replace(self, sequences=[self.sequences[row] for row in rows.tolist()], **some)
 
     def loss(self) -> float:
         """Mean cost of all rows."""
@@ -94,13 +106,13 @@ class Subject(ABC):
 class ForecastSubject(Subject):
     """Windows of a series, and the horizon after each.
 
-    observed : (n, T, C) where the net is told so; y, wanted : (n, H, C) what came, and where it was observed.
+    observed : (n, T, C) where the net is told so. y, wanted : (n, H, C) what came, and where it was observed.
     stream : read step after step, as ``bptt=k`` does. briefly : forecast no further than one pass goes.
     """
 
+    answers_with: ClassVar[str] = "forecast"
     net: WindowNet
     observed: Tensor | None = None
-    y: Tensor | None = None
     wanted: Tensor | None = None
     cost: Loss | None = None
     stream: bool = False
@@ -125,7 +137,6 @@ class ForecastSubject(Subject):
 class SequenceSubject(Subject):
     """Sequences with the class or the targets of each; y (n,) classes or (n, K) targets, or None."""
 
-    y: Tensor | None = None
     cost: Loss | None = None
 
     def answer(self, x: Tensor) -> Tensor:
@@ -144,19 +155,44 @@ class CodingSubject(Subject):
 
     model: CodingEstimator
     observed: Tensor | None = None
-    y: Tensor
     whole: bool = False
 
     def answer(self, x: Tensor) -> Tensor:
-        reading = self._reading(x)
+        reading = self.reading(x)
         code = self.model._code_of(reading)
         return self.model._outputs_of(code, reading).flatten(1) if self.whole else code
 
     def costs(self, x: Tensor) -> Tensor:
-        return -self.model._row_scores(self._reading(x))
+        return -self.model._row_scores(self.reading(x))
 
-    def _reading(self, x: Tensor) -> Reading:
+    def reading(self, x: Tensor) -> Reading:
+        """What the network reads when it reads x."""
+        assert self.y is not None
         return Reading(self.y, self.observed, x, self.lengths)
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CriticSubject(Subject):
+    """Sequences that a discriminator tells from generated ones: it answers with a logit.
+
+    The cost is that of calling them real. label : (n,) for a conditional one. companions : what stands beside every
+    row for one that reads packs; None for others.
+    """
+
+    net: Duellists
+    label: Tensor | None = None
+    companions: RowBatch | None = None
+
+    def answer(self, x: Tensor) -> Tensor:
+        rows: tuple[Tensor | None, ...] = (x, self.lengths, self.label)
+        if self.companions is not None:
+            rows = tuple(_beside(own, others) for own, others in zip(rows, self.companions, strict=True))
+        read, lengths, label = rows
+        return self.net.discriminator(read, label, lengths)[:, None]  # type: ignore[no-any-return]
+
+    def costs(self, x: Tensor) -> Tensor:
+        return F.softplus(-self.answer(x)[:, 0])
 
 
 @final
@@ -165,7 +201,6 @@ class ModuleSubject(Subject):
     """Any torch module with what it takes: x is the first argument, `others` are those after it."""
 
     others: tuple[Any, ...] = ()
-    y: Tensor | None = None
     cost: Loss | None = None
 
     def pieces(self) -> Iterator[Self]:
@@ -229,6 +264,8 @@ def settled(net: nn.Module) -> Iterator[None]:
 def numbers(given: Any, like: Tensor) -> Any:
     """An array or a list as a tensor of the kind of `like`; tensors, packed sequences and others as they are."""
     if isinstance(given, Tensor | PackedSequence) or given is None:
+        return given
+    if isinstance(given, bool | int | float):
         return given
     if isinstance(given, tuple):
         return tuple(numbers(each, like) for each in given)

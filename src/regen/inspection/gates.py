@@ -16,8 +16,8 @@ from regen.cells import Cell, Diagonal, Parameters, State
 from regen.data.frames import frame
 from regen.inspection._finding import Finding
 from regen.inspection._labelled import Labelled
-from regen.inspection._parts import Part, part_named, parts_of, seen_through
-from regen.inspection._reading import net_of, watched
+from regen.inspection._parts import Part, not_run, parts_of, seen_through
+from regen.inspection._reading import net_of, part_of, watched
 from regen.inspection._rhythm import Rhythm
 from regen.inspection._subject import Subject, settled
 from regen.inspection._words import WORDS, told_units
@@ -101,7 +101,7 @@ class Gates(Finding):
         return Rhythm(self.cell, values, self.weight, self.inputs, self.segment)
 
 
-def gates(model: Any, X: Any, *, part: str | None = None) -> Gates:
+def gates(model: Any, X: Any, y: Any = None, *, part: str | None = None) -> Gates:
     """Every gate, context and state of a model while it reads X, from whichever backend runs fastest.
 
     The model runs once, as it would anyway; its recurrent net is asked to return what it computes on the way. That
@@ -112,17 +112,19 @@ def gates(model: Any, X: Any, *, part: str | None = None) -> Gates:
     model : a fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that holds
         some.
     X : what the model reads. A Forecaster: a series (N,) or (N, C), of which it sees windows that tile it from its
-        end; one that carries its state reads the whole. Sequence estimators and autoencoders: sequences as in
-        ``fit``, such as (n, T, F). A torch module: its input, such as (B, T, I) with ``batch_first`` (array or
-        tensor), a PackedSequence, or a tuple of its arguments. Every number is kept, 4 bytes each.
+        end; one that carries its state reads the whole. Sequence estimators, autoencoders and GAN (its discriminator
+        reads them): sequences as in ``fit``, such as (n, T, F). A torch module: its input, such as (B, T, I) with
+        ``batch_first`` (array or tensor), a PackedSequence, or a tuple of its arguments. Every number is kept, 4
+        bytes each.
+    y : (n,) labels, which a GAN that was fitted with some reads; others take none.
     part : which recurrent net, of several; see `parts`. None is the first.
 
     Raises
     ------
     ValueError : nothing in the model is recurrent, there is no such part, or it was not run.
     """
-    subject = watched(model, X, part)
-    chosen = part_named(subject.net, part)
+    subject = watched(model, X, y, part)
+    chosen = part_of(model, part)
     pieces = []
     with settled(subject.net), torch.no_grad():
         for piece in subject.pieces():
@@ -131,9 +133,7 @@ def gates(model: Any, X: Any, *, part: str | None = None) -> Gates:
                 piece.answer(piece.x)
             pieces.append(runs)
     if not all(pieces):
-        raise ValueError(
-            f"{chosen.name!r} was not run by the model. Inspect that net itself, with what it reads."
-        )
+        raise not_run(chosen)
     return _found(chosen, subject, pieces)
 
 
@@ -238,6 +238,8 @@ def _inputs(subject: Subject, sequences: Sequence[Any], S: int) -> Labelled | No
     if raw is None or -(-raw.shape[1] // s) != S:
         return None
     n, T, F = raw.shape
+    if len(sequences) not in (n, n * F):
+        return None
     padded = np.pad(raw, ((0, 0), (0, -T % s), (0, 0)), constant_values=np.nan).reshape(n, S, s, F)
     there = ~np.isnan(padded)
     mean = np.nansum(padded, 2) / np.where(there.any(2), there.sum(2), np.nan)

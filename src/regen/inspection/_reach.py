@@ -1,0 +1,108 @@
+"""How far back what was read still counts: the answers when all that is older comes from another sequence.
+
+Letters: `n` rows, `S` recurrent steps, `K` answers.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regen.cells import Cell, Parameters, State
+from regen.inspection._parts import Part, not_run, seen_through
+from regen.inspection._subject import Subject
+from regen.kernels import Result, choose
+
+__all__ = ["changes"]
+
+MOST_LAGS = 48
+"""Lags that are asked first; between two of them the exact one is searched for."""
+
+
+def changes(
+    subject: Subject, part: Part, share: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64], int | None]:
+    """How much the answers change when all inputs at least so many recurrent steps old are swapped.
+
+    Returns
+    -------
+    lags : (k,) in recurrent steps: inputs of that age and older were swapped.
+    change : (k,) of the answers, root mean square, as a share of what swapping everything changes.
+    reach : the smallest lag from which on all changes are under `share`; None when the oldest input still counts.
+    """
+    found: dict[int, float] = {}
+    with torch.no_grad():
+        seen: list[int] = []
+        plain = _answers(subject, part, None, seen)
+        S = seen[0]
+        whole = _distance(_answers(subject, part, 0, seen), plain)
+
+        def change(lag: int) -> float:
+            if lag not in found:
+                apart = (
+                    _distance(_answers(subject, part, lag, seen), plain) if 0 < lag < S else float(lag == 0)
+                )
+                found[lag] = apart / whole if 0 < lag < S and whole else apart
+            return found[lag]
+
+        for lag in np.unique(np.linspace(0, S, min(S + 1, MOST_LAGS)).round().astype(int)).tolist():
+            change(lag)
+        counts = [lag for lag in found if found[lag] >= share and whole]
+        low, high = max(counts, default=-1), min((k for k in found if k > max(counts, default=-1)), default=S)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if change(middle) >= share else (low, middle)
+    lags = np.array(sorted(found))
+    return lags, np.array([found[lag] for lag in lags.tolist()]), None if high == S else high
+
+
+def _answers(subject: Subject, part: Part, older: int | None, seen: list[int]) -> Tensor:
+    """(n, K) answers with the inputs swapped that are at least that old; None swaps nothing."""
+    answers = []
+    for piece in subject.pieces():
+        with seen_through(part, _choose=_swapping(part, older, seen)):
+            answers.append(piece.answer(piece.x))
+    if not seen:
+        raise not_run(part)
+    return torch.cat(answers).double()
+
+
+def _swapping(part: Part, older: int | None, seen: list[int]) -> Callable[..., Callable[..., Result]]:
+    """In the place of ``Recurrent._choose``: kernels whose first layer reads old inputs of another row."""
+    directions, run_before = 1 + part.net.bidirectional, []  # type: ignore[var-annotated]
+
+    def choice(*_: object) -> Callable[..., Result]:
+        def run(cell: Cell, params: Parameters, x: Tensor, state: State | None, **asked: Any) -> Result:
+            if len(run_before) < directions:
+                seen.append(x.shape[1])
+                x = x if older is None else swapped(x, asked["lengths"], older)
+            run_before.append(None)
+            noise = (asked["lengths"], asked["keep"], asked["zoneout"])
+            kernel, _ = choose(part.net.backend, cell, x, *noise)
+            return kernel(cell, params, x, state, **asked)
+
+        return run
+
+    return choice
+
+
+def swapped(x: Tensor, lengths: Tensor | None, older: int) -> Tensor:
+    """(n, S, V) x with every input that lies at least `older` steps before its row's last one from another row.
+
+    The other row is that half of all rows further on, read again from its start where it is too short; a single row
+    is its own other, half of its steps later.
+    """
+    n, S, _ = x.shape
+    ends = torch.full((n,), S) if lengths is None else lengths.cpu()
+    steps = torch.arange(S)
+    other = (torch.arange(n) + n // 2) % n
+    place = (steps if n > 1 else steps + S // 2) % ends[other].clamp(min=1)[:, None]
+    old = (ends[:, None] - 1 - steps >= older).to(x.device)
+    return torch.where(old[..., None], x[other[:, None], place], x)
+
+
+def _distance(left: Tensor, right: Tensor) -> float:
+    return float((left - right).square().mean().sqrt())

@@ -1,0 +1,119 @@
+"""The unfolded network with a handle on every copy: its states and inputs as nodes of the graph.
+
+The reference loop runs it, for any cell; nothing of an equation is said again here. Letters: `n` rows, `S` recurrent
+steps, `s` numbers of a state (h and c side by side).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from regen.cells import Cell, Parameters, State
+from regen.cells._cell import Step
+from regen.kernels import Result, reference
+
+__all__ = ["Trace", "spectral_radius", "tracing"]
+
+JACOBIANS = 1.5e8
+"""Cubed size of a state times Jacobians whose eigenvalues are found; about a second."""
+MOST_JACOBIANS, MOST_ROWS = 1024, 4
+
+
+class Trace(NamedTuple):
+    """One layer in one direction, run over time once, with its nodes in the graph.
+
+    x : (n, S, V) what the layer reads. before, after : S states, as each copy found and left them, in the order of
+    the steps. alive : (n, S) which steps are valid.
+    """
+
+    cell: Cell
+    params: Parameters
+    x: Tensor
+    before: list[State]
+    after: list[State]
+    alive: Tensor
+    zones: tuple[float, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Overheard(Cell):
+    """A cell that notes which states it is handed."""
+
+    cell: Cell
+    heard: list[State] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        vars(self).update(gates=self.cell.gates, states=self.cell.states)
+
+    def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
+        return self.cell.shapes(I, H, bias)
+
+    def state_sizes(self, H: int) -> tuple[int, ...]:
+        return self.cell.state_sizes(H)
+
+    def step(self, params: Parameters, wx_t: Tensor, state: State, keep: Tensor | None = None) -> Step:
+        self.heard.append(state)
+        return self.cell.step(params, wx_t, state, keep)
+
+
+def tracing(traces: list[Trace]) -> Callable[..., Callable[..., Result]]:
+    """In the place of ``Recurrent._choose``: the reference loop, which leaves its nodes in `traces`."""
+
+    def choice(*_: object) -> Callable[..., Result]:
+        def run(cell: Cell, params: Parameters, x: Tensor, state: State | None, **asked: Any) -> Result:
+            x = (x if x.requires_grad else x.detach().requires_grad_()).view_as(x)
+            overheard = Overheard(cell)
+            result = reference.run(overheard, params, x, state, **asked)
+            before = overheard.heard
+            after = [*before[1:], result.state]
+            if asked["reverse"]:
+                before, after = before[::-1], after[::-1]
+            steps, lengths = torch.arange(x.shape[1], device=x.device), asked["lengths"]
+            ends = torch.tensor(x.shape[1]) if lengths is None else lengths[:, None]
+            alive = (steps < ends.to(x.device)).expand(x.shape[:2])
+            zones = tuple(float(z) for z in asked["zoneout"] or (0.0,) * len(cell.states))
+            traces.append(Trace(cell, params, x, before, after, alive, zones))
+            return result
+
+        return run
+
+    return choice
+
+
+def spectral_radius(trace: Trace) -> Tensor:
+    """(S,) size of the largest eigenvalue of ds_t / ds_{t-1} along the data; NaN at steps that were not asked.
+
+    The mean over rows. Up to 4 rows are asked, and as many steps as take about a second, evenly spread.
+    """
+    n, S = trace.alive.shape
+    size = sum(part.shape[1] for part in trace.before[0])
+    count = int(min(max(JACOBIANS / size**3, MOST_ROWS), MOST_JACOBIANS))
+    rows = _spread(n, MOST_ROWS)
+    steps = _spread(S, max(count // len(rows), 1))
+    params = {name: weight.detach() for name, weight in trace.params.items()}
+    sizes = [part.shape[1] for part in trace.before[0]]
+
+    def advanced(state: Tensor, wx_t: Tensor) -> Tensor:
+        old = torch.split(state, sizes)
+        _, new, _ = trace.cell.step(params, wx_t, old)
+        return torch.cat([z * o + (1 - z) * s for z, o, s in zip(trace.zones, old, new, strict=True)])
+
+    with torch.no_grad():
+        wx = trace.cell.project(params, trace.x.detach()[rows][:, steps]).flatten(0, 1)
+        states = [torch.cat([part.detach()[rows] for part in trace.before[t]], 1) for t in steps.tolist()]
+        before = torch.stack(states, 1).flatten(0, 1)
+        J = torch.func.vmap(torch.func.jacrev(advanced), chunk_size=64)(before, wx)
+        largest = torch.linalg.eigvals(J.cpu()).abs().amax(-1).view(len(rows), len(steps))
+    alive = trace.alive.cpu()[rows][:, steps]
+    found = torch.full((S,), torch.nan, dtype=largest.dtype)
+    found[steps] = torch.where(alive, largest, torch.nan).nanmean(0)
+    return found
+
+
+def _spread(n: int, most: int) -> Tensor:
+    """At most `most` of the numbers from 0 to n - 1, evenly spread."""
+    return torch.linspace(0, n - 1, min(n, most)).round().long()

@@ -1,0 +1,198 @@
+"""When a network was in a state like the one at a given moment. Letters: `n` sequences, `S` recurrent steps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regen._check import Choice, Int, check_parameters
+from regen.cells import Cell, Parameters, State
+from regen.data.calendar import date_text
+from regen.data.frames import frame
+from regen.estimators import Forecaster
+from regen.inspection._finding import Finding
+from regen.inspection._parts import Part, seen_through
+from regen.inspection._reading import part_of, slid
+from regen.inspection._subject import settled
+from regen.inspection.gates import gates
+from regen.kernels import Result, choose
+
+__all__ = ["Moments", "similar_moments"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Moments(Finding):
+    """The moments whose state was closest to that of one moment, the closest first.
+
+    Attributes
+    ----------
+    at : the moment asked, as (sequence, step), or for a series as its date or number.
+    sequences, steps : (k,) where the moments are; of a series, sequence 0 and the step of the series.
+    times : (k,) their dates or numbers; None where a step is known by its place alone.
+    distances : (k,) Euclidean distance of the states. typical : median distance of all moments.
+    """
+
+    at: Any
+    sequences: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    times: NDArray[Any] | None
+    distances: NDArray[np.float64]
+    typical: float
+
+    def frame(self) -> Any:
+        """A dataframe of one row for each moment: rank, sequence, step, time where known, distance."""
+        columns: dict[str, Any] = {"rank": np.arange(1, len(self.steps) + 1)}
+        columns |= {"sequence": self.sequences, "step": self.steps}
+        columns |= {} if self.times is None else {"time": self.times}
+        return frame(columns | {"distance": self.distances})
+
+    def sentences(self, n: int = 5) -> list[str]:
+        """The `n` closest moments, and how close they are."""
+        if not len(self.steps):
+            return [f"No moment but {self._name(self.at)} itself stands out as like it."]
+        named = [self._moment(k) for k in range(min(n, len(self.steps)))]
+        near = self.distances[0] / self.typical if self.typical else 0.0
+        return [
+            f"The state at {self._name(self.at)} was most like that at {', '.join(named)}.",
+            f"The closest is {near:.0%} as far away as moments usually are from it.",
+        ]
+
+    def _moment(self, k: int) -> str:
+        if self.times is not None:
+            return date_text(self.times[k])
+        return self._name((int(self.sequences[k]), int(self.steps[k])))
+
+    @staticmethod
+    def _name(at: Any) -> str:
+        return f"step {at[1]} of sequence {at[0]}" if isinstance(at, tuple) else str(at)
+
+
+def similar_moments(
+    model: Any, X: Any, t: Any, *, n: int = 10, of: str = "state", part: str | None = None
+) -> Moments:
+    """The steps at which the state of a model was closest to its state at step t (as LSTMVis matches states).
+
+    Only moments that are closer than the step before and the step after count, so that each is one of its own and
+    not the neighbour of a closer one.
+
+    Parameters
+    ----------
+    model : a fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that holds
+        some.
+    X : what the model reads, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), a module's input.
+        The state of a Forecaster at a step is that after the window which ends there.
+    t : the moment. Of a series: the number of a step (negative: from the end) or its date; else (sequence, step) in
+        recurrent steps, or the step alone of a single sequence.
+    n : how many moments, at most.
+    of : "state" (what the cell says) or "context" (c_t of an LSTM), of all layers and directions side by side.
+    part : which recurrent net, of several; see `parts`. None is the first.
+
+    Raises
+    ------
+    ValueError : there is no such moment, nothing in the model is recurrent, or its cell has no context.
+    """
+    table = {"n": Int(1), "of": Choice(("state", "context"))}
+    check_parameters("similar_moments", table, {"n": n, "of": of})
+    series = isinstance(model, Forecaster)
+    found: tuple[NDArray[Any], NDArray[Any] | None, int]
+    if isinstance(model, Forecaster) and model.bptt == "full":
+        found = _after_windows(model, X, part, of)
+    else:
+        told = gates(model, X, part=part)
+        values = told[of].values
+        found = values.transpose(2, 3, 0, 1, 4).reshape(*values.shape[2:4], -1), told.times, 0
+    states, times, first = found
+    place = _place(t, states, times, first, series)
+    away = np.linalg.norm(states - states[place], axis=-1)
+    rows, steps = _closest(away, place, n)
+    return Moments(
+        at=place if times is None else date_text(times[place]),
+        sequences=rows,
+        steps=steps + first,
+        times=None if times is None else times[rows, steps],
+        distances=away[rows, steps].astype(np.float64),
+        typical=float(np.nanmedian(away)),
+    )
+
+
+def _after_windows(
+    model: Forecaster, y: Any, part: str | None, of: str
+) -> tuple[NDArray[Any], NDArray[Any], int]:
+    """States (1, M, size) after every window of a series, their times (1, M), and the step of the first."""
+    chosen, subject = part_of(model, part), slid(model, y)
+    if of == "context" and len(chosen.net.cell.states) < 2:
+        raise ValueError(f"The cell {type(chosen.net.cell).__name__} has no 'context'. Use of='state'.")
+    assert subject.times is not None
+    pieces, each = [], chosen.net.num_layers * (1 + chosen.net.bidirectional)
+    with settled(subject.net), torch.no_grad():
+        for piece in subject.pieces():
+            left: list[State] = []
+            with seen_through(chosen, _choose=_noting(chosen, left)):
+                piece.answer(piece.x)
+            states = torch.cat([state[of == "context"] for state in left[:each]], 1)
+            pieces.append(states.reshape(len(piece.x), -1))
+    return torch.cat(pieces)[None].cpu().numpy(), subject.times[None, :, -1], subject.times.shape[1] - 1
+
+
+def _noting(part: Part, left: list[State]) -> Callable[..., Callable[..., Result]]:
+    """In the place of ``Recurrent._choose``: the usual kernels, and `left` to hear of the states that they leave."""
+
+    def choice(*_: object) -> Callable[..., Result]:
+        def run(cell: Cell, params: Parameters, x: Tensor, state: State | None, **asked: Any) -> Result:
+            noise = (asked["lengths"], asked["keep"], asked["zoneout"])
+            kernel, _ = choose(part.net.backend, cell, x, *noise)
+            result = kernel(cell, params, x, state, **asked)
+            left.append(result.state)
+            return result
+
+        return run
+
+    return choice
+
+
+def _place(
+    t: Any, states: NDArray[Any], times: NDArray[Any] | None, first: int, series: bool
+) -> tuple[int, int]:
+    """Where t is among the states (n, S, size): (sequence, step)."""
+    n, S = states.shape[:2]
+    if not series:
+        place = (0, t) if n == 1 and Int().accepts(t) else t
+        if not isinstance(place, tuple) or len(place) != 2 or not all(map(Int().accepts, place)):
+            raise ValueError(f"t must be (sequence, step), for there are {n} sequences. Got {t!r} instead.")
+        row, step = int(place[0]), int(place[1])
+        if not (0 <= row < n and 0 <= step < S) or np.isnan(states[row, step]).any():
+            raise ValueError(
+                f"There is no step {step} in sequence {row}: {n} sequences of at most {S} recurrent steps."
+            )
+        return row, step
+    assert times is not None
+    if Int().accepts(t) and (times.dtype.kind == "M" or int(t) < 0 or times[0, 0] == first):
+        step = int(t) - first if t >= 0 else S + int(t)
+    else:
+        try:
+            found = np.flatnonzero(times[0] == np.asarray(t).astype(times.dtype)).tolist()
+        except (TypeError, ValueError):
+            found = []
+        step = found[0] if found else -1
+    if not 0 <= step < S:
+        ends = f"{date_text(times[0, 0])} to {date_text(times[0, -1])}"
+        raise ValueError(f"There is no state at {t!r}: the model has read a whole window from {ends}.")
+    return 0, step
+
+
+def _closest(
+    away: NDArray[Any], place: tuple[int, int], n: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sequence and step of the n smallest distances (n, S) that are smaller than those beside them, but `place`."""
+    open_ended = np.pad(np.where(np.isnan(away), np.inf, away), ((0, 0), (1, 1)), constant_values=np.inf)
+    here = open_ended[:, 1:-1]
+    lowest = (here < open_ended[:, :-2]) & (here <= open_ended[:, 2:]) & np.isfinite(here)
+    lowest[place] = False
+    rows, steps = np.nonzero(lowest)
+    order = np.argsort(here[rows, steps], kind="stable")[:n]
+    return rows[order], steps[order]
