@@ -1,13 +1,16 @@
 """Variational autoencoder on MNIST, binarised anew at each use: negative log-likelihood beside published ones.
 
 The model and the protocol are those of Burda, Grosse & Salakhutdinov (2016), one stochastic layer: 784-200-200-50
-and back, tanh; 59,600 images to train on, 400 to judge epochs by; pixels are 1 with the chance that their grey says,
-drawn anew each time. Published: 86.76 with k=1 and 84.78 with k=50, by 3,280 passes at batches of 20. Here: Adam
-with a cosine, batches of 100, and as many passes as asked. The negative log-likelihood is that of 1,000 test images,
-drawn once, by 5,000 importance samples each.
+and back; 59,600 images to train on, 400 to judge epochs by; pixels are 1 with the chance that their grey says, drawn
+anew each time. Published: 86.76 with k=1 and 84.78 with k=50, by 3,280 passes at batches of 20. Here: batches of 100,
+Adam whose rate falls from 3e-3 to 0 by a cosine over as many passes as asked, and SiLU in place of tanh between the
+layers, which learns sooner: after 8 passes the bound on the 400 images is -100.4 nats, with tanh -106.4. The negative
+log-likelihood is that of 1,000 test images, drawn once, by 5,000 importance samples each; these images are read once,
+at the end.
 
     REGEN_DATA=... python benchmarks/quality_vae.py [--samples 1] [--epochs 200] [--threads 1] [--checkpoint FILE]
 
+The CSV has the bound on the 400 images after each pass, with the seconds until then, and the figure in its last row.
 With a checkpoint a run that was cut off goes on where it was.
 """
 
@@ -34,7 +37,7 @@ def model(
         likelihood="binarized",
         backbone="mlp",
         hidden=(200, 200),
-        activation="tanh",
+        activation="silu",
         image_shape=(28, 28),
         importance_samples=samples,
         warmup=5,
