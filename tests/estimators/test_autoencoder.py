@@ -215,14 +215,29 @@ def test_as_a_citizen_of_scikit_learn() -> None:
     assert (copy.code, copy.backbone, copy.penalty) == (3, "conv", {"l1": 0.5})
 
 
-def test_encoder_and_decoder_apart() -> None:
-    """Two torch modules, which need nothing else to make what transform and inverse_transform do."""
-    model = Autoencoder(4, output="real", **QUICK).fit(DIGITS)
-    x = torch.from_numpy(model._form.encode(model._given(DIGITS)).values.numpy())
+def with_gaps() -> NDArray[np.float64]:
+    """Digits of which every fifth pixel is missing."""
+    X = DIGITS[:60].copy()
+    X.flat[::5] = np.nan
+    return X
+
+
+@pytest.mark.parametrize("X", [DIGITS[:60], with_gaps(), DIGITS[:60].reshape(-1, 1, 8, 8), ragged()], ids=str)
+def test_encoder_and_decoder_apart(X: Any) -> None:
+    """Two torch modules, which need nothing else to make what transform and inverse_transform do.
+
+    Rows that are not scaled have other codes, and so have gaps that the encoder is not told of.
+    """
+    model = Autoencoder(4, output="real", **QUICK).fit(X)
+    x, observed, lengths = model.encoder_inputs(X)
     with torch.no_grad():
-        code = model.encoder_(x)
-        np.testing.assert_allclose(code.numpy(), model.transform(DIGITS), atol=1e-5)
-        assert model.decoder_(code).shape == (400, 64)
+        code = model.encoder_(x, observed, lengths)
+        np.testing.assert_allclose(code.numpy(), model.transform(X), atol=1e-5)
+        assert model.decoder_(code, x.shape[1], lengths).shape == x.shape
+        assert (lengths is not None) == isinstance(X, list)
+        if observed is not None:
+            assert not torch.allclose(model.encoder_(x, ~observed, lengths), code, atol=1e-2)
+        assert not torch.allclose(model.encoder_(3 * x, observed, lengths), code, atol=1e-2)
 
 
 def test_constant_column() -> None:

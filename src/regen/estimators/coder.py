@@ -352,9 +352,24 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
 
     @property
     def encoder_(self) -> nn.Module:
-        """The encoder, a torch module: encoded rows (B, E) or (B, T, E) to codes (B, Z)."""
+        """The encoder, a torch module: rows (B, E) or (B, T, E), from `encoder_inputs`, to codes (B, Z)."""
         self._ready()
         return self.net_.encoder
+
+    def encoder_inputs(self, X: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Rows X (n, ...) as `encoder_` reads them: ``encoder_(*encoder_inputs(X))`` are their codes.
+
+        Returns
+        -------
+        x : (n, E) or (n, T, E) float32, scaled, categories as a 0 or 1 for each; 0 where missing.
+        observed : as x, True where a number was there; None where the encoder is not told.
+        lengths : (n,) steps of sequences of different lengths, else None.
+        """
+        rows = self._rows(self._given(X))
+        with still(self.net_):
+            (batch,) = RowFeed(rows, None, None, len(rows), shuffle=False).epoch()
+            reading = self._read(batch)
+        return reading.x, reading.observed if self._told else None, reading.lengths
 
     @property
     def decoder_(self) -> nn.Module:
