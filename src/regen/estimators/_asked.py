@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_array
 from torch import Generator, Tensor
 
 from regen._check import Number, check_parameters
@@ -18,12 +19,12 @@ from regen._check import Number, check_parameters
 if TYPE_CHECKING:
     from regen.estimators.adversary import AdversarialEstimator
 
-__all__ = ["codes_for", "labels_for", "lengths_for"]
+__all__ = ["codes_for", "codes_of", "labels_for", "lengths_for"]
 
 
 def codes_for(model: AdversarialEstimator, n: int, truncation: float | None, chance: Generator) -> Tensor:
     """(n, Z) codes from N(0, 1), within (-truncation, truncation) if it is given."""
-    codes = torch.empty(n, model.code, device=model._device)
+    codes = torch.empty(n, model._code, device=model._device)
     if truncation is None:
         return codes.normal_(generator=chance)
     check_parameters(
@@ -31,6 +32,14 @@ def codes_for(model: AdversarialEstimator, n: int, truncation: float | None, cha
     )
     share = math.erf(truncation / math.sqrt(2))  # of the normal distribution that lies within
     return math.sqrt(2) * torch.erfinv(codes.uniform_(-share, share, generator=chance))
+
+
+def codes_of(model: AdversarialEstimator, Z: Any) -> Tensor:
+    """Codes (n, Z) that were given, checked."""
+    codes = check_array(Z, dtype=np.float32, estimator=model, input_name="Z")
+    if codes.shape[1] != model._code:
+        raise ValueError(f"Z has {codes.shape[1]} columns; the code has {model._code} units.")
+    return torch.from_numpy(codes).to(model._device)
 
 
 def labels_for(model: AdversarialEstimator, label: Any, n: int, chance: Generator | None) -> Tensor | None:

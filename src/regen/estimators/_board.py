@@ -29,11 +29,12 @@ class Board:
 
     Parameters
     ----------
-    rows : real ones as the discriminator reads them; labels and lengths are theirs, and those of generated ones.
+    rows : real ones as the discriminator reads them, with their labels and lengths.
     write : (generator, codes, labels, steps, chance) -> what the discriminator reads of generated rows.
     logits : what the discriminator says of a batch of rows, (k,).
     code : Z.
     seed : of the codes, and of what is drawn in a row.
+    labels : (k,) of the generated rows; None: those of the real ones.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class Board:
         logits: Callable[[RowBatch], Tensor],
         code: int,
         seed: int,
+        labels: Tensor | None = None,
     ) -> None:
         self._rows, self._write, self._logits, self._code, self._seed = rows, write, logits, code, seed
+        self._labels = rows.y if labels is None else labels
 
     def __len__(self) -> int:
         return len(self._rows.x)
@@ -59,7 +62,13 @@ class Board:
         x = self._rows.x
         chance = Generator(x.device).manual_seed(self._seed + again)
         codes = torch.empty(len(x), self._code, device=x.device).normal_(generator=chance)
-        return self._write(generator, codes, self._rows.y, x.shape[1] if x.ndim == 3 else None, chance)
+        return self._write(generator, codes, self._labels, x.shape[1] if x.ndim == 3 else None, chance)
+
+    @property
+    def unlabelled(self) -> Board:
+        """The same, of rows whose labels are not told."""
+        rows = self._rows._replace(y=None)
+        return Board(rows, self._write, self._logits, self._code, self._seed)
 
     def measured(self, fake: Tensor, bandwidth: float | None = None) -> dict[str, float]:
         """All measures of the generated rows (k, ...) against the real ones."""

@@ -1,4 +1,4 @@
-"""How a game is set up, played, and judged: rows, two players, a schedule, and what is said of the end.
+"""How a game is set up, played and judged: data read, two players, a schedule, and what is said of the end.
 
 Letters: `n` rows, `k` rows held out, `E` numbers of a row that the discriminator reads.
 """
@@ -9,20 +9,26 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 from torch import Generator, Tensor, nn
 
 from regen.data.windows import RowBatch, RowFeed, Rows
-from regen.estimators._board import Board
+from regen.estimators._board import NEIGHBOURS, Board
 from regen.estimators._duel import Duel, Duellists, Followed
+from regen.estimators._forms import FORMS
 from regen.estimators._judge import Judge, verdicts
+from regen.estimators._sequence_unfolding import hold_out
 from regen.training.player import Player, make_optimizer
 from regen.training.threads import fitting_threads
 
 if TYPE_CHECKING:
     from regen.estimators.adversary import AdversarialEstimator
 
-__all__ = ["compete"]
+__all__ = ["MOST_COMPARED", "learn"]
 
 LEAST_BATCHES = 50
 """Batches of an epoch: where one pass over few rows gives less, an epoch is several passes. A game takes thousands of
@@ -33,7 +39,60 @@ MOST_REMEMBERED = 10_000
 """Training rows that copies are looked for among, at most."""
 
 
-def compete(
+def learn(model: AdversarialEstimator, X: Any, y: Any, generator: Generator) -> None:
+    """Read data, hold some out, and let the nets compete; X and y as in `fit`, (n, ...) and (n,) or None."""
+    kind = FORMS[model._kind_of_data(X)]
+    given = kind.read(model, X, model._shape_given)
+    n = len(given)
+    labels = _learn_labels(model, y, n)
+    groups = np.zeros(n, dtype=np.int64) if labels is None else labels
+    held_out = hold_out(groups, model._plan.validation, generator)
+    training = np.setdiff1d(np.arange(n), held_out)
+    _refuse_few(model, len(training), len(held_out))
+    form = kind.learn(given, model._output, training)
+    model.form_ = form.state()
+    rows = model._encoded(form, given)
+    model.lengths_ = None if rows.lengths is None else rows.lengths.numpy()[training]
+    shares = np.bincount(labels[training], minlength=model.n_labels_) if labels is not None else np.ones(1)
+    model.label_shares_ = shares / shares.sum()
+    model.net_ = model._build().to(model._device)
+    told = None if labels is None else torch.from_numpy(labels).to(model._device)
+    with_rows = rows, told, torch.from_numpy(training), torch.from_numpy(held_out)
+    _compete(model, *with_rows, generator)
+
+
+def _learn_labels(model: AdversarialEstimator, y: Any, n: int) -> NDArray[np.int64] | None:
+    """Places of the labels among `classes_`, which it sets; without labels there are none."""
+    if y is None and "classes_" in vars(model):
+        del model.classes_
+    model.n_labels_ = 0
+    if y is None:
+        return None
+    y = column_or_1d(y, warn=True)
+    check_consistent_length(np.empty(n), y)
+    check_classification_targets(y)
+    model.classes_, places = np.unique(y, return_inverse=True)
+    if len(model.classes_) == 1:
+        raise ValueError(
+            f"y has only the label {model.classes_[0]!r}. Leave y out, or give rows of several labels."
+        )
+    model.n_labels_ = len(model.classes_)
+    return places.astype(np.int64)
+
+
+def _refuse_few(model: AdversarialEstimator, training: int, held_out: int) -> None:
+    if training < 2:
+        raise ValueError(
+            f"{type(model).__name__} learns how rows differ, and needs 2 at least. Got n_samples={training}."
+        )
+    if 0 < held_out <= NEIGHBOURS:
+        raise ValueError(
+            f"validation={model._plan.validation!r} holds out {held_out} rows; quality needs {NEIGHBOURS + 1} at"
+            " least. Raise it, take validation=0, or give more rows."
+        )
+
+
+def _compete(
     model: AdversarialEstimator,
     rows: Rows,
     labels: Tensor | None,
@@ -54,7 +113,7 @@ def compete(
     model._remember(_some(rows, labels, _drawn(training, max(rules.pack - 1, 1), generator)))
     known = _some(rows, labels, _drawn(held_out if len(held_out) else training, MOST_COMPARED, generator))
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
-    board = Board(known, model._write, model._logits, model.code, seed)
+    board = Board(known, model._write, model._logits, model._code, seed)
     judge = None
     if len(held_out):
         every = max(1, round(model._game.quality_every / len(feed)))
@@ -85,7 +144,8 @@ def _player(model: AdversarialEstimator, name: str, module: nn.Module, loss: Any
 def _take_stock(model: AdversarialEstimator, board: Board, training: RowBatch, held_out: bool) -> None:
     """Calibrate the scores, measure the generator that was kept, on new codes, and warn in words."""
     fake = board.fake(model.net_.generator, again=1)
-    scores, model.calibration_ = board.scored(fake)
+    scores, told = board.scored(fake)
+    model.calibration_ = [told, told if not model.n_labels_ else board.unlabelled.scored(fake)[1]]
     model.quality_ = board.measured(fake) | scores
     copies = board.copies(fake, training) if held_out else None
     if copies is not None:

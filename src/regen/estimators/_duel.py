@@ -6,41 +6,20 @@ Letters: `B` rows of a batch, `E` numbers of a row that the discriminator reads,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 from regen.data.windows import RowBatch
+from regen.estimators.game import CENTRED, Rules
 from regen.nets.average import Average
-from regen.objectives.adversarial import Adversarial, gradient_penalty, score, zero_centred_penalty
+from regen.objectives.adversarial import gradient_penalty, score, zero_centred_penalty
 
-__all__ = ["Duel", "Duellists", "Followed", "Rules"]
+__all__ = ["Duel", "Duellists", "Followed"]
 
 Told = tuple[tuple[Tensor, Tensor], Tensor | None]
 """Logits of real rows and of generated ones, and the penalty."""
-CENTRED = ("relativistic", "wasserstein")
-"""Objectives whose logits mean something only beside those of the other kind."""
-
-
-@final
-@dataclass(frozen=True)
-class Rules:
-    """What is played for, every "auto" resolved; words as in `regen.Game`.
-
-    norm : the discriminator has a batch norm, so that real and generated rows pass it apart.
-    scored : the generator's terms must hold its score, whatever that costs.
-    """
-
-    objective: str
-    losses: Adversarial
-    penalty: str
-    weight: float
-    pack: int
-    noise: float
-    norm: bool
-    scored: bool
 
 
 @final

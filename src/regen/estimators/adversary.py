@@ -14,22 +14,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import column_or_1d
 from torch import Generator, Tensor, nn
 
 from regen._check import Constraint, Either, Int, Kind, Nothing, check_parameters
 from regen.data.windows import RowBatch, Rows
-from regen.estimators._asked import codes_for, labels_for, lengths_for
-from regen.estimators._board import NEIGHBOURS, logits_of
-from regen.estimators._competing import compete
-from regen.estimators._duel import Duellists, Rules
+from regen.estimators._asked import codes_for, codes_of, labels_for, lengths_for
+from regen.estimators._board import Board, logits_of
+from regen.estimators._competing import MOST_COMPARED, learn
+from regen.estimators._duel import Duellists
 from regen.estimators._estimator import SHARED, Estimator, all_or_nothing
 from regen.estimators._forms import FORMS, DataForm
-from regen.estimators._sequence_unfolding import hold_out
+from regen.estimators._latent import great_circle, inverted
 from regen.estimators._unfolding import EVALUATION_BATCH, still
-from regen.estimators.game import GRADIENT_WEIGHT, Game
-from regen.objectives.adversarial import adversarial, score
+from regen.estimators.game import Game, Rules
+from regen.objectives.adversarial import score
 from regen.objectives.relaxed import Relaxed
 from regen.training.plan import Training
 
@@ -52,11 +51,11 @@ class AdversarialEstimator(Estimator):
     usual_game: ClassVar[Mapping[str, float]]
     """What "auto" is in `Game`: penalty_weight, ema_half_life, beta1 and beta2."""
     net_: Duellists
-    code: int
+    code: int | str
     game: Game | Mapping[str, Any] | None
     form_: dict[str, Any]
     n_labels_: int
-    calibration_: tuple[float, float]
+    calibration_: list[tuple[float, float]]
     companions_: list[NDArray[Any] | None]
     classes_: NDArray[Any]
     turns_: list[tuple[Any, ...]]
@@ -72,6 +71,11 @@ class AdversarialEstimator(Estimator):
     @abstractmethod
     def _nets(self, features: int) -> tuple[nn.Module, nn.Module]:
         """A new generator and discriminator for rows (or steps) of so many numbers."""
+
+    @property
+    def _usual_code(self) -> int:
+        """What ``code="auto"`` is."""
+        return 64
 
     @property
     def _output(self) -> str:
@@ -113,42 +117,8 @@ class AdversarialEstimator(Estimator):
         """
         self._check()
         with self._seeded() as generator:
-            self._learn(X, y, generator)
+            learn(self, X, y, generator)
         return self
-
-    def _learn(self, X: Any, y: Any, generator: Generator) -> None:
-        kind = FORMS[self._kind_of_data(X)]
-        given = kind.read(self, X, self._shape_given)
-        n = len(given)
-        labels = self._learn_labels(y, n)
-        groups = np.zeros(n, dtype=np.int64) if labels is None else labels
-        held_out = hold_out(groups, self._plan.validation, generator)
-        training = np.setdiff1d(np.arange(n), held_out)
-        self._refuse_few(len(training), len(held_out))
-        form = kind.learn(given, self._output, training)
-        self.form_ = form.state()
-        rows = self._encoded(form, given)
-        self.lengths_ = None if rows.lengths is None else rows.lengths.numpy()[training]
-        shares = np.bincount(labels[training], minlength=self.n_labels_) if labels is not None else np.ones(1)
-        self.label_shares_ = shares / shares.sum()
-        self.net_ = self._build().to(self._device)
-        told = None if labels is None else torch.from_numpy(labels).to(self._device)
-        with_rows = rows, told, torch.from_numpy(training), torch.from_numpy(held_out)
-        compete(self, *with_rows, generator)
-
-    def _learn_labels(self, y: Any, n: int) -> NDArray[np.int64] | None:
-        """Places of the labels among `classes_`, which it sets; without labels there are none."""
-        if y is None and "classes_" in vars(self):
-            del self.classes_
-        self.n_labels_ = 0
-        if y is None:
-            return None
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(np.empty(n), y)
-        check_classification_targets(y)
-        self.classes_, places = np.unique(y, return_inverse=True)
-        self.n_labels_ = len(self.classes_)
-        return places.astype(np.int64)
 
     def _encoded(self, form: DataForm[Any], given: Any) -> Rows:
         """Rows as the discriminator reads them."""
@@ -178,20 +148,12 @@ class AdversarialEstimator(Estimator):
 
     @property
     def _rules(self) -> Rules:
-        game = self._game
-        wants_slope = game.penalised == "gradient" and game.penalty_weight == "auto"
-        weight = GRADIENT_WEIGHT if wants_slope else self._usual("penalty_weight")
-        losses = adversarial(game.objective, game.label_smoothing)
-        return Rules(
-            objective=game.objective,
-            losses=losses,
-            penalty=game.penalised,
-            weight=weight,
-            pack=game.pack,
-            noise=float(game.instance_noise),
-            norm=self._norm,
-            scored=game.by_scores,
-        )
+        return self._game.rules(self.usual_game, self._norm)
+
+    @property
+    def _code(self) -> int:
+        """Z, "auto" resolved; known once the data have been measured."""
+        return self.code if isinstance(self.code, int) else self._usual_code
 
     def _check(self) -> None:
         super()._check()
@@ -206,17 +168,6 @@ class AdversarialEstimator(Estimator):
             raise ValueError(
                 f"pack={game.pack} reads {game.pack} rows at once, so that batch_size must be a multiple of it. Got"
                 f" batch_size={plan.batch_size}."
-            )
-
-    def _refuse_few(self, training: int, held_out: int) -> None:
-        if training < 2:
-            raise ValueError(
-                f"{type(self).__name__} learns how rows differ, and needs 2 at least. Got n_samples={training}."
-            )
-        if 0 < held_out <= NEIGHBOURS:
-            raise ValueError(
-                f"validation={self._plan.validation!r} holds out {held_out} rows; quality needs {NEIGHBOURS + 1} at"
-                " least. Raise it, take validation=0, or give more rows."
             )
 
     def _build(self) -> Duellists:
@@ -260,14 +211,18 @@ class AdversarialEstimator(Estimator):
             self.companions_ = []
 
     def _logits(self, batch: RowBatch) -> Tensor:
-        """(n,) what the discriminator says of rows."""
+        """(n,) what the discriminator says of rows; of rows without their labels, under the one it likes best."""
         beside = None
         if self.companions_:
             kept = (None if each is None else torch.from_numpy(each) for each in self.companions_)
             x, lengths, y = (None if each is None else each.to(batch.x.device) for each in kept)
             assert x is not None
             beside = RowBatch(x, lengths, y)
-        return logits_of(self.net_.discriminator, batch, beside)
+        critic = self.net_.discriminator
+        if not self.n_labels_ or batch.y is not None:
+            return logits_of(critic, batch, beside)
+        each = (torch.full((len(batch.x),), k, device=batch.x.device) for k in range(self.n_labels_))
+        return torch.stack([logits_of(critic, batch._replace(y=label), beside) for label in each]).amax(0)
 
     # Use.
 
@@ -307,13 +262,57 @@ class AdversarialEstimator(Estimator):
             long as the longest at fit where nothing is said.
         """
         self._ready()
-        codes = check_array(Z, dtype=np.float32, estimator=self, input_name="Z")
-        if codes.shape[1] != self.code:
-            raise ValueError(f"Z has {codes.shape[1]} columns; the code has {self.code} units.")
+        codes = codes_of(self, Z)
         told = labels_for(self, label, len(codes), None)
+        return self._decoded(codes, told, lengths_for(self, lengths, len(codes), None), None)
+
+    def interpolate(
+        self, first: Any = None, last: Any = None, steps: int = 8, label: Any = None, random_state: Any = None
+    ) -> Any:
+        """`steps` rows on the way from one code to another, both ends included, as the kind of data of fit.
+
+        Codes go along an arc around 0, on which all are as usual as its ends (White 2016).
+
+        Parameters
+        ----------
+        first, last : (Z,) codes, such as `invert` gives; None draws one.
+        steps : rows, 2 at least.
+        label : as in `sample`; None draws one for all.
+        random_state : seed of what is drawn.
+        """
+        self._ready()
+        check_parameters(type(self).__name__, {"steps": Int(2)}, {"steps": steps})
+        chance = self._chance(random_state)
+        ends = [
+            codes_for(self, 1, None, chance) if each is None else codes_of(self, np.reshape(each, (1, -1)))
+            for each in (first, last)
+        ]
+        told = labels_for(self, label, 1 if label is None else steps, chance)
+        told = None if told is None else told.expand(steps)
         return self._decoded(
-            torch.from_numpy(codes).to(self._device), told, lengths_for(self, lengths, len(codes), None), None
+            great_circle(ends[0][0], ends[1][0], steps), told, lengths_for(self, None, steps, None), None
         )
+
+    def invert(
+        self, X: Any, y: Any = None, steps: int = 300, random_state: Any = None
+    ) -> NDArray[np.float32]:
+        """Codes (n, Z) of which the generator makes rows as near to X as a search finds.
+
+        The search goes down the squared error of scaled columns from 4 random codes for each row, and keeps the best.
+        What the generator cannot make stays apart: ``inverse_transform(invert(X))`` shows how near it comes.
+
+        Parameters
+        ----------
+        X : rows (n, ...) as in `fit`.
+        y : (n,) their labels, for a conditional estimator.
+        steps : of the search.
+        random_state : seed of its starts.
+        """
+        batch = self._known(X, y)
+        if self.n_labels_ and y is None:
+            labels_for(self, None, len(batch.x), None)  # says that they are needed
+        chance = self._chance(random_state, steps=steps)
+        return inverted(self, batch, steps, chance).cpu().numpy()
 
     def score_samples(self, X: Any, y: Any = None) -> NDArray[np.float64]:
         """How real each row looks to the discriminator, (n,): from 1 to 100, and 50 where it cannot tell.
@@ -327,17 +326,44 @@ class AdversarialEstimator(Estimator):
         y : (n,) their labels, for a conditional estimator. None takes for each row the label under which it looks
             most real.
         """
+        batch = self._known(X, y)
+        (slope, offset), logits = self.calibration_[batch.y is None], self._logits(batch)
+        return score(logits.double(), slope, offset).cpu().numpy()
+
+    def quality(self, X: Any, y: Any = None, random_state: Any = None) -> dict[str, float]:
+        """How good generated rows are beside X: precision, recall, density, coverage, two_sample and mmd.
+
+        As many rows are generated as X has; at most 1,000 of either are compared. See `regen.objectives.quality`.
+
+        Parameters
+        ----------
+        X : real rows (n, ...) as in `fit`, at least 6; those of fit flatter a generator that copies.
+        y : (n,) their labels, for a conditional estimator: generated rows have the same, and labels are compared too.
+        random_state : seed of the generated rows.
+        """
+        batch = self._known(X, y)
+        chance = self._chance(random_state)
+        if len(batch.x) > MOST_COMPARED:
+            index = torch.randperm(len(batch.x), generator=chance, device=chance.device)[:MOST_COMPARED]
+            batch = RowBatch(batch.x[index], *(None if each is None else each[index] for each in batch[1:]))
+        labels = labels_for(self, None, len(batch.x), chance) if batch.y is None else None
+        board = Board(batch, self._write, self._logits, self._code, chance.initial_seed(), labels)
+        with still(self.net_):
+            return board.measured(board.fake(self.net_.generator))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Coverage of X by generated rows, in [0, 1]: what `quality` says, by seed 0; for model selection.
+
+        X : real rows (n, ...), y : (n,) labels or None, as in `quality`.
+        """
+        return self.quality(X, y, random_state=0)["coverage"]
+
+    def _known(self, X: Any, y: Any) -> RowBatch:
+        """Rows for a fitted estimator, as the discriminator reads them, with their labels."""
         self._ready()
         given = self._form.read_known(self, X)
-        batch = RowBatch(*self._encoded(self._form, given).gather(torch.arange(len(given))), None)
-        slope, offset = self.calibration_
-        if not self.n_labels_ or y is not None:
-            label = None if y is None else labels_for(self, column_or_1d(y), len(given), None)
-            logits = self._logits(batch._replace(y=label))
-        else:
-            each = (torch.full((len(given),), k, device=batch.x.device) for k in range(self.n_labels_))
-            logits = torch.stack([self._logits(batch._replace(y=label)) for label in each]).amax(0)
-        return score(logits.double(), slope, offset).cpu().numpy()
+        label = None if y is None else labels_for(self, column_or_1d(y), len(given), None)
+        return RowBatch(*self._encoded(self._form, given).gather(torch.arange(len(given))), label)
 
     @property
     def generator_(self) -> nn.Module:

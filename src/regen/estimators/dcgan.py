@@ -142,6 +142,11 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstima
         return bool(self.norm)
 
     def _kind_of_data(self, X: Any) -> str:
+        if self.image_shape is None and len(np.shape(X)) == 2:
+            raise ValueError(
+                f"DCGAN makes images (n, Y, X) or (n, C, Y, X), or flat ones with image_shape=(Y, X). Got X of shape"
+                f" {np.shape(X)}."
+            )
         return form_of(X, "conv", self.image_shape)
 
     def _nets(self, features: int) -> tuple[nn.Module, nn.Module]:
@@ -149,7 +154,7 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstima
             "conv",
             features=features,
             outputs=features,
-            code=self.code,
+            code=self._code,
             shape=self._form.shape,
             classes=self.n_labels_,
             pack=self._game.pack,

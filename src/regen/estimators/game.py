@@ -18,15 +18,17 @@ from regen._check import (
     check_parameters,
     closest,
 )
-from regen.objectives.adversarial import LOSSES, adversarial
+from regen.objectives.adversarial import LOSSES, Adversarial, adversarial
 from regen.training.schedule import Schedule, alternate
 from regen.training.turns import turns
 
-__all__ = ["MEASURES", "Game"]
+__all__ = ["CENTRED", "MEASURES", "Game", "Rules"]
 
 MEASURES = ("coverage", "density", "precision", "recall", "two_sample", "mmd")
 """What is measured of generated rows, in the words of `early_stopping`."""
 PENALTIES = ("r1+r2", "r1", "r2", "gradient", "none")
+CENTRED = ("relativistic", "wasserstein")
+"""Objectives whose logits mean something only beside those of the other kind."""
 GRADIENT_WEIGHT = 10.0
 """Of the Wasserstein loss (Gulrajani et al. 2017)."""
 SCORED = ("low", "high", "cap", "smoothing", "warmup")
@@ -42,6 +44,25 @@ def _turns(value: Any) -> bool:
 
 def _whole(value: float) -> bool:
     return value >= 1 and float(value).is_integer()
+
+
+@final
+@dataclass(frozen=True)
+class Rules:
+    """What is played for, every "auto" resolved; words as in `regen.Game`.
+
+    norm : the discriminator has a batch norm, so that real and generated rows pass it apart.
+    scored : the generator's terms must hold its score, whatever that costs.
+    """
+
+    objective: str
+    losses: Adversarial
+    penalty: str
+    weight: float
+    pack: int
+    noise: float
+    norm: bool
+    scored: bool
 
 
 @final
@@ -192,6 +213,25 @@ class Game:
     def by_scores(self) -> bool:
         """Whether scores say who moves."""
         return self.turns == "scores" or (isinstance(self.turns, Mapping) and set(self.turns) <= set(SCORED))
+
+    def rules(self, usual: Mapping[str, float], norm: bool) -> Rules:
+        """What is played for, every "auto" taken from `usual`.
+
+        norm : the discriminator has a batch norm.
+        """
+        weight: Any = usual["penalty_weight"] if self.penalty_weight == "auto" else self.penalty_weight
+        if self.penalised == "gradient" and self.penalty_weight == "auto":
+            weight = GRADIENT_WEIGHT
+        return Rules(
+            objective=self.objective,
+            losses=adversarial(self.objective, self.label_smoothing),
+            penalty=self.penalised,
+            weight=float(weight),
+            pack=self.pack,
+            noise=float(self.instance_noise),
+            norm=norm,
+            scored=self.by_scores,
+        )
 
     def schedule(self) -> Schedule:
         """Who moves when; a new one, for it remembers."""

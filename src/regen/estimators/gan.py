@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
+import numpy as np
 from torch import nn
 
-from regen._check import Choice, Constraint
-from regen.cells import Cell
+from regen._check import Choice, Constraint, Either, Int, Kind
+from regen.cells import NAMES, Cell
 from regen.estimators._coding import CODING
 from regen.estimators._forms import form_of
 from regen.estimators.adversary import COMPETING, AdversarialEstimator
@@ -30,7 +31,8 @@ class GAN(AdversarialEstimator):
 
     Parameters
     ----------
-    code : numbers drawn from N(0, 1) that stand for a row.
+    code : numbers drawn from N(0, 1) that stand for a row; "auto" is as many as a row has, within [2, 64], and 16
+        for a sequence.
     backbone : "mlp" for tables, "recurrent" (a GRU) or the name of a cell or a `regen.cells` cell for sequences;
         "auto" takes what the data look like: lists of arrays are sequences. Images are for `DCGAN`.
     hidden : widths of the discriminator's layers, units with "recurrent"; the generator has them backwards. An int
@@ -55,7 +57,7 @@ class GAN(AdversarialEstimator):
     quality_ : precision, recall, density, coverage, two_sample, mmd, both scores, and with rows held out
         memorisation, of the generator that was kept on codes it was not chosen by; see `regen.objectives.quality`.
     turns_ : the turns that were taken by scores: player, first batch, batches, why it ended.
-    calibration_ : slope and offset by which scores are made of logits.
+    calibration_ : slope and offset by which scores are made of logits, of rows with their labels and without.
     classes_ : the labels, sorted; only after a fit with y.
     history_ : one row per epoch, as a dataframe: loss and scores of both players, and quality whenever it was
         measured. stopped_ : why training ended, in words.
@@ -81,7 +83,8 @@ class GAN(AdversarialEstimator):
 
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **COMPETING,
-        "backbone": CODING["backbone"],
+        "code": Either((Choice(("auto",)), Int(1))),
+        "backbone": Either((Choice(("auto", "mlp", "recurrent", *NAMES)), Kind(Cell, "a regen.cells cell"))),
         "hidden": CODING["hidden"],
         "activation": CODING["activation"],
         "output": Choice(("auto", "real", "nonnegative", "unit", "binary", "counts", "categorical")),
@@ -96,7 +99,7 @@ class GAN(AdversarialEstimator):
 
     def __init__(
         self,
-        code: int = 16,
+        code: int | str = "auto",
         backbone: str | Cell = "auto",
         hidden: Any = "auto",
         activation: str = "relu",
@@ -124,7 +127,18 @@ class GAN(AdversarialEstimator):
         return self.output
 
     def _kind_of_data(self, X: Any) -> str:
-        return form_of(X, self.backbone, None)
+        if self.backbone != "auto" or len(np.shape(X)) < 3:
+            return form_of(X, self.backbone, None)
+        if len(np.shape(X)) > 3 or np.asarray(X).dtype in (np.uint8, np.bool_):
+            raise ValueError(
+                f"X of shape {np.shape(X)} looks like images, which regen.DCGAN makes. GAN is for tables, points and"
+                " sequences (n, T, F); for images without convolutions take backbone='mlp'."
+            )
+        return "sequences"
+
+    @property
+    def _usual_code(self) -> int:
+        return max(2, min(self._head.cells, 64)) if self.form_["kind"] == "table" else 16
 
     def _nets(self, features: int) -> tuple[nn.Module, nn.Module]:
         named = self.backbone not in ("auto", "recurrent")
@@ -133,7 +147,7 @@ class GAN(AdversarialEstimator):
             self.backbone if named else usual,
             features=features,
             outputs=features,
-            code=self.code,
+            code=self._code,
             hidden=(self.hidden,) if isinstance(self.hidden, int) else self.hidden,
             activation=self.activation,
             classes=self.n_labels_,
