@@ -240,14 +240,6 @@ def test_encoder_and_decoder_apart(X: Any) -> None:
         assert not torch.allclose(model.encoder_(3 * x, observed, lengths), code, atol=1e-2)
 
 
-def test_constant_column() -> None:
-    """It is restored as it is, and changes no scale."""
-    X = np.column_stack([DIGITS[:, 10:14], np.full(len(DIGITS), 3.5)])
-    model = Autoencoder(2, max_epochs=30, random_state=0).fit(X)
-    np.testing.assert_allclose(model.reconstruct(X)[:, 4], 3.5, atol=0.5)
-    assert np.isfinite(model.score_samples(X)).all()
-
-
 def test_nonnegative_data_stay_so() -> None:
     """Also from codes that no row has."""
     model = Autoencoder(2, output="nonnegative", **QUICK).fit(DIGITS)
@@ -336,9 +328,3 @@ def test_refusals_of_codes() -> None:
     model = Autoencoder(2, **QUICK).fit(ragged())
     with pytest.raises(ValueError, match="lengths must be 4 whole numbers of at least 1, one for each code"):
         model.inverse_transform(np.zeros((4, 2)), [1, 0, 3, 4])
-
-
-def test_a_wide_code_is_warned_of() -> None:
-    """It is allowed."""
-    with pytest.warns(UserWarning, match=r"^code=9 is more than the 4 numbers of a row"):
-        Autoencoder(9, max_epochs=1).fit(DIGITS[:, :4])
