@@ -1,4 +1,4 @@
-"""Look inside: what a network remembers, what it costs at every step, and what its answers rest on.
+"""Look inside: what a network remembers, what its code holds, and what its answers rest on.
 
 Every function takes a fitted estimator, a net of `regen.nn` or ``torch.nn``, or a torch module that holds some, with
 data. It returns plain values with named axes, which say in words what they mean (``print(found)``) and draw
@@ -6,6 +6,26 @@ themselves (``found.plot()``; needs plotly).
 """
 
 import regen.figures  # noqa: F401  they draw what is found here
-from regen.inspection import ablate, clamp, cost, gates, gradient_flow, parts, saliency, similar_moments
+from regen.inspection import (
+    ablate,
+    clamp,
+    codes,
+    cost,
+    gates,
+    gradient_flow,
+    parts,
+    saliency,
+    similar_moments,
+)
 
-__all__ = ["ablate", "clamp", "cost", "gates", "gradient_flow", "parts", "saliency", "similar_moments"]
+__all__ = [
+    "ablate",
+    "clamp",
+    "codes",
+    "cost",
+    "gates",
+    "gradient_flow",
+    "parts",
+    "saliency",
+    "similar_moments",
+]

@@ -23,6 +23,7 @@ HOMES = {
     "PIL": ("data",),
     "pyarrow": ("data", "doctor"),
     "typer": ("cli",),
+    "umap": ("inspection",),
     "triton": ("kernels", "doctor"),
     "onnx": ("onnx", "doctor"),
     "ray": ("cluster", "doctor"),

@@ -62,6 +62,7 @@ def code_map(
     decoded: NDArray[Any] | None = None,
     extent: tuple[float, float, float, float] | None = None,
     limits: tuple[float, float] = (0.0, 1.0),
+    axes: tuple[str, str] = ("first number of the code", "second number of the code"),
 ) -> Any:
     """Codes of two numbers as points of a plane, over what the decoder makes of each place in it.
 
@@ -76,6 +77,7 @@ def code_map(
         from the lowest first number up; or None.
     extent : (left, right, bottom, top) numbers at the centres of the outermost of those images.
     limits : values of `decoded` drawn as white and as grey.
+    axes : names of the two numbers.
 
     Raises
     ------
@@ -103,8 +105,8 @@ def code_map(
             marker={"color": BLUE, "size": 5},
             hovertemplate="%{x:.2f}, %{y:.2f}",
         )
-    figure.update_xaxes(title_text="first number of the code", zeroline=False)
-    figure.update_yaxes(title_text="second number of the code", showgrid=decoded is None)
+    figure.update_xaxes(title_text=shown(axes[0]), zeroline=False)
+    figure.update_yaxes(title_text=shown(axes[1]), showgrid=decoded is None)
     return figure
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from regen.figures.style import BLUE, INK, VERMILLION, new_figure, shown
+from regen.figures.style import BLUE, INK, VERMILLION, key, new_figure, shown
 
 __all__ = ["restored"]
 
@@ -39,12 +39,7 @@ def restored(sequences: Mapping[str, Any], *, unit: str = "", steps: str = "step
     gap = max(1, T // 12)
     place = np.arange(n * (T + gap), dtype=np.float32)
     colours = (INK, BLUE, VERMILLION)
-    words = [
-        f'<span style="color:{colour}">{shown(name)}</span>'
-        for colour, name in zip(colours, lines, strict=False)
-    ]
-    title = {"text": " &nbsp; ".join(words), "x": 0, "xref": "container", "y": 0.99, "yanchor": "top"}
-    figure = new_figure(height=300, title=title | {"font": {"size": 13}})
+    figure = new_figure(height=300, title=key(dict(zip(lines, colours, strict=False))))
     for (name, values), colour, width in zip(lines.items(), colours, WIDTHS, strict=False):
         figure.add_scatter(
             x=place,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen.data.frames import Series, read_series
-from regen.figures.style import BLUE, INK, VERMILLION, columns_of, new_figure, shown
+from regen.figures.style import BLUE, INK, VERMILLION, columns_of, key, new_figure, shown
 
 __all__ = ["forecast"]
 
@@ -112,10 +112,10 @@ def _said(series: Series, forecasts: Any, name: str, time: str | None) -> _Said:
         begins, naive, lead = np.arange(len(point)) == 0, None, f"{name}-"
         found = columns
     bounds = {}
-    for key in found:
-        if key.startswith(f"{lead}lo-"):
-            level = key.removeprefix(f"{lead}lo-")
-            low, high = found[key], found[f"{lead}hi-{level}"]
+    for column in found:
+        if column.startswith(f"{lead}lo-"):
+            level = column.removeprefix(f"{lead}lo-")
+            low, high = found[column], found[f"{lead}hi-{level}"]
             if (low > high).any():
                 where = dates[int(np.argmax(low > high))]
                 raise ValueError(f"The {level} % interval at {where} has its lower end above its upper one.")
@@ -163,12 +163,10 @@ def _refuse_unknown(name: str, known: Iterable[str]) -> None:
 
 
 def _key(said: _Said) -> dict[str, Any]:
-    """What the colours mean, in words of those colours; short enough for a phone."""
+    """What the colours mean; short enough for a phone."""
     bands = ", ".join(f"{level:g} %" for level in sorted(said.bounds))
-    words = [(INK, "what came"), (BLUE, f"forecast ({bands} bands)" if bands else "forecast")]
-    words += [] if said.naive is None else [(VERMILLION, "··· naive")]
-    text = " &nbsp; ".join(f'<span style="color:{colour}">{word}</span>' for colour, word in words)
-    return {"text": text, "x": 0, "xref": "container", "y": 0.99, "yanchor": "top", "font": {"size": 13}}
+    words = {"what came": INK, f"forecast ({bands} bands)" if bands else "forecast": BLUE}
+    return key(words | ({} if said.naive is None else {"··· naive": VERMILLION}))
 
 
 def _spaced(said: _Said, values: NDArray[Any]) -> NDArray[Any]:

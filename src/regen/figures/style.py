@@ -13,19 +13,35 @@ from regen._optional import require
 __all__ = [
     "BLUE",
     "COLOURS",
+    "FONT",
     "GREY",
+    "HEIGHT",
     "INK",
+    "RULE",
+    "SHADED",
+    "TWO_SIDED",
     "VERMILLION",
+    "axis",
+    "colour_key",
     "columns_of",
+    "decades",
+    "headed",
+    "key",
     "labelled",
     "new_figure",
     "shown",
+    "stacked",
     "template",
 ]
 
+FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 INK, GREY, RULE = "#1f2328", "#6b7178", "#dfe2e6"
 BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#c65400", "#00795a", "#a8537f"
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE)
+SHADED = ((0.0, "#f3f5f7"), (1.0, BLUE))
+"""From nothing, or closed, to all, or open."""
+TWO_SIDED = ((0.0, BLUE), (0.5, "#f7f7f7"), (1.0, VERMILLION))
+"""From below zero to above it."""
 HEIGHT = 320
 NARROW_LABEL = 0.085
 """Least distance between two labels, as a share of the height of the axis."""
@@ -47,7 +63,7 @@ def template() -> Any:
         layout={
             "autosize": True,
             "height": HEIGHT,
-            "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 13, "color": INK},
+            "font": {"family": FONT, "size": 13, "color": INK},
             "paper_bgcolor": "#ffffff",
             "plot_bgcolor": "#ffffff",
             "colorway": COLOURS,
@@ -63,6 +79,61 @@ def template() -> Any:
 def new_figure(**layout: Any) -> Any:
     """An empty figure in the style."""
     return _plotly().Figure(layout={"template": template(), **layout})
+
+
+def stacked(heights: Sequence[int], *, gap: int = 26, room: int = 110, **layout: Any) -> Any:
+    """An empty figure of panels below each other, of so many pixels each, with one axis across for all.
+
+    A trace goes into the k-th from the top with ``yaxis=axis(k)``; `room` is for what stands above and below.
+    """
+    total = sum(heights) + gap * (len(heights) - 1)
+    figure = new_figure(height=total + room, **layout)
+    top = 1.0
+    for k, height in enumerate(heights):
+        figure.layout[f"yaxis{k + 1 if k else ''}"] = {"domain": [max(top - height / total, 0.0), top]}
+        top -= (height + gap) / total
+    figure.update_xaxes(anchor=axis(len(heights) - 1))
+    return figure
+
+
+def axis(k: int) -> str:
+    """The name of the k-th axis that goes upwards."""
+    return f"y{k + 1 if k else ''}"
+
+
+def headed(figure: Any, texts: Sequence[str]) -> None:
+    """Write a text above each panel of a stacked figure."""
+    for k, text in enumerate(texts):
+        figure.add_annotation(
+            x=0,
+            xref="paper",
+            y=1,
+            yref=f"{axis(k)} domain",
+            text=text,
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            align="left",
+            font={"size": 13, "color": INK},
+        )
+
+
+def colour_key(title: str) -> dict[str, Any]:
+    """The bar beside a map that says what its colours measure."""
+    font = {"size": 12, "color": GREY}
+    return {
+        "title": {"text": shown(title), "font": font},
+        "tickfont": font,
+        "thickness": 10,
+        "outlinewidth": 0,
+    }
+
+
+def key(words: Mapping[str, str]) -> dict[str, Any]:
+    """A title that names the colours of a figure, each name in its own: ``key({"forecast": BLUE})``."""
+    named = [f'<span style="color:{colour}">{shown(name)}</span>' for name, colour in words.items()]
+    place = {"x": 0, "xref": "container", "y": 0.99, "yanchor": "top", "font": {"size": 13}}
+    return {"text": " &nbsp; ".join(named), **place}
 
 
 def labelled(lines: Mapping[str, tuple[Values, Values]], *, log: bool = False, mode: str = "lines") -> Any:
@@ -104,13 +175,14 @@ def labelled(lines: Mapping[str, tuple[Values, Values]], *, log: bool = False, m
     reach = [float(x[at]) for x, _ in lines.values() for at in (0, -1)]
     figure.update_xaxes(range=[min(reach), max(reach)] if max(reach) > min(reach) else None)
     figure.update_layout(margin_r=20 + 8 * max(map(len, lines)))
-    figure.update_yaxes(range=span, **_decades(*span) if log else {})
+    figure.update_yaxes(range=span, **decades(*span) if log else {})
     return figure
 
 
-def _decades(low: float, high: float) -> dict[str, Any]:
+def decades(low: float, high: float) -> dict[str, Any]:
     """A logarithmic axis from 10**low to 10**high, with ticks at 1, 2, 5 of each decade, or at 1 where many are."""
-    powers = 10.0 ** np.arange(np.floor(low), np.ceil(high) + 1)
+    every = max(1, round((high - low) / 5))
+    powers = 10.0 ** np.arange(np.floor(low), np.ceil(high) + 1, every)
     ticks = np.outer(powers, [1.0, 2.0, 5.0] if high - low < 3 else [1.0]).ravel()
     ticks = ticks[(ticks >= 10**low) & (ticks <= 10**high)]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
@@ -142,9 +214,11 @@ def columns_of(table: Any) -> dict[str, NDArray[Any]]:
     return {name: frame[name].to_numpy() for name in frame.columns}
 
 
-def shown(value: Any) -> str:
-    """Words that plotly shows as they are, though they look like HTML."""
-    return escape(str(value), quote=False)
+def shown(value: Any, most: int | None = None) -> str:
+    """Words that plotly shows as they are, though they look like HTML; the first `most` letters."""
+    text = str(value)
+    cut = text if most is None or len(text) <= most else f"{text[: most - 1]}…"
+    return escape(cut, quote=False)
 
 
 def _plotly() -> Any:

@@ -7,23 +7,31 @@ from regen.inspection._finding import Finding, drawn
 from regen.inspection._labelled import Labelled
 from regen.inspection.ablation import Ablation, ablate
 from regen.inspection.clamping import clamp
+from regen.inspection.codes import CodeMap, Codes, Neighbours, Walk, codes
 from regen.inspection.costs import Cost, cost
 from regen.inspection.gates import Gates, gates, parts
 from regen.inspection.gradients import GradientFlow, gradient_flow
 from regen.inspection.moments import Moments, similar_moments
+from regen.inspection.repair import Repair
 from regen.inspection.saliency import Saliency, saliency
 
 __all__ = [
     "Ablation",
+    "CodeMap",
+    "Codes",
     "Cost",
     "Finding",
     "Gates",
     "GradientFlow",
     "Labelled",
     "Moments",
+    "Neighbours",
+    "Repair",
     "Saliency",
+    "Walk",
     "ablate",
     "clamp",
+    "codes",
     "cost",
     "drawn",
     "gates",

@@ -1,0 +1,85 @@
+"""Rows as a picture can show them: images of grey, sequences in their own units, or the columns of a table."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regen.data.columns import Columns
+from regen.data.images import Pixels
+from regen.data.windows import Rows
+from regen.estimators.coder import CodingEstimator
+
+__all__ = ["Shown", "encoded_names", "padded_cells", "shown"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Rows to be looked at.
+
+    Attributes
+    ----------
+    kind : "images", "sequences" or "table".
+    values : (n, Y, X) brightness, the mean of the channels; (n, T, F) in the units of the data, NaN past an end; or
+        (n, E) as the encoder reads them: columns in standard deviations from their mean, categories as shares of 1.
+    names : of the F features or the E numbers; none of images.
+    limits : of brightness, drawn as white and as black.
+    """
+
+    kind: str
+    values: NDArray[np.float64]
+    names: tuple[str, ...] = ()
+    limits: tuple[float, float] = (0.0, 1.0)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: Any) -> "Shown":
+        """Some of the rows."""
+        return Shown(self.kind, self.values[rows], self.names, self.limits)
+
+
+def shown(model: CodingEstimator, encoded: Tensor) -> Shown:
+    """Encoded rows (n, E) or (n, T, E) of a fitted model, NaN where there is nothing."""
+    layout = model._form.layout
+    values = encoded.double().numpy()
+    if isinstance(layout, Pixels):
+        grey = values.reshape(len(values), *layout.shape).mean(axis=1)
+        bounded = layout.kind in ("unit", "binary") or not np.isfinite(grey).any()
+        limits = (0.0, 1.0) if bounded else (float(np.nanmin(grey)), float(np.nanmax(grey)))
+        return Shown("images", grey, (), limits)
+    if model.form_["kind"] == "table":
+        return Shown("table", layout.inputs(encoded.double()).numpy(), encoded_names(layout))
+    n, T, _ = values.shape
+    columns = layout._cells(values.reshape(n * T, -1), rounded=False)
+    numeric = [np.asarray(column, dtype=np.float64) for column in columns if column.dtype != object]
+    there = np.isfinite(values).any(axis=2)
+    steps = np.where(there[..., None], np.stack(numeric, axis=-1).reshape(n, T, -1), np.nan)
+    names = [name for name, column in zip(layout.names, columns, strict=True) if column.dtype != object]
+    return Shown("sequences", steps, tuple(names))
+
+
+def encoded_names(layout: Columns) -> tuple[str, ...]:
+    """A name for each encoded number of a table: its column, of a category also the value."""
+    names = []
+    for block in layout.blocks:
+        if block.kind == "categorical":
+            (k,) = block.columns
+            names += [f"{layout.names[k]}={level}" for level in layout.levels[k] or ()]
+        else:
+            names += [str(layout.names[k]) for k in block.columns]
+    return tuple(names)
+
+
+def padded_cells(rows: Rows, index: Tensor | None = None) -> Tensor:
+    """Encoded rows (n, E) or (n, T, E) on the CPU, NaN where a value is missing or past the end of a sequence."""
+    x, lengths = rows.gather(torch.arange(len(rows)) if index is None else index)
+    if lengths is not None:
+        x = x.masked_fill(
+            (torch.arange(x.shape[1], device=x.device) >= lengths[:, None])[..., None], torch.nan
+        )
+    return x.cpu()

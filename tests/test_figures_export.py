@@ -1,0 +1,86 @@
+"""A figure becomes a file by whatever can draw it here, and says so when nothing can."""
+
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regen import figures
+from regen.figures import export
+
+SENTENCE = (
+    "Writing a {} file needs {}, and neither is here. Run: pip install 'regen[pictures]', or write a .svg or .html"
+    " file."
+)
+
+
+@pytest.fixture
+def figure() -> Any:
+    """A figure of two lines."""
+    return figures.loss_per_step({"a": [3.0, 2.0], "b": [1.0, 2.0]})
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without kaleido and without a browser."""
+    monkeypatch.setattr(export, "installed", lambda package: False)
+    monkeypatch.setattr(export, "browser", lambda: None)
+
+
+def test_svg_needs_nothing(figure: Any, bare: None, tmp_path: Path) -> None:
+    """Without a browser the SVG is regen's own drawing, of the width asked for."""
+    path = figures.write(figure, tmp_path / "a.svg", width=400)
+    text = path.read_text(encoding="utf-8")
+    assert text == figures.still(figure, 400)
+    assert 'viewBox="0 0 400 320"' in text
+
+
+def test_html_opens_offline(figure: Any, bare: None, tmp_path: Path) -> None:
+    """The page holds plotly.js and the figure, and names no other address."""
+    text = figures.write(figure, tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "Plotly.newPlot(" in text and len(text) > 4_000_000
+    assert not re.search(r'<(script|link)[^>]+(src|href)="http', text)
+
+
+@pytest.mark.parametrize(
+    ("ending", "needs"), [(".png", "kaleido, or Chromium or Chrome on the path"), (".pdf", "kaleido")]
+)
+def test_pictures_say_what_they_need(
+    figure: Any, bare: None, tmp_path: Path, ending: str, needs: str
+) -> None:
+    """A PNG or PDF that nothing here can draw is refused, and no file is left."""
+    with pytest.raises(ImportError, match=f"^{re.escape(SENTENCE.format(ending, needs))}$"):
+        figures.write(figure, tmp_path / f"a{ending}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_endings_are_refused(figure: Any, tmp_path: Path) -> None:
+    """An ending that is none of the four is told."""
+    with pytest.raises(ValueError, match=r"^'.*a\.gif' does not end in \.html, \.svg, \.png or \.pdf\.$"):
+        figures.write(figure, tmp_path / "a.gif")
+
+
+def test_a_picture_stays_when_drawing_fails(
+    figure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser that draws nothing is told, and the file that was there stays."""
+    monkeypatch.setattr(export, "installed", lambda package: False)
+    monkeypatch.setattr(export, "browser", lambda: "true")
+    path = tmp_path / "a.png"
+    path.write_bytes(b"before")
+    with pytest.raises(
+        OSError, match=r"^'true' could not draw the figure\. Write a \.html file, or install kaleido\.$"
+    ):
+        figures.write(figure, path)
+    assert path.read_bytes() == b"before"
+
+
+@pytest.mark.skipif(export.browser() is None, reason="there is no Chromium or Chrome on the path")
+def test_a_browser_draws(figure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a browser the PNG has the size asked for, in dots."""
+    monkeypatch.setattr(export, "installed", lambda package: False)
+    png = figures.write(figure, tmp_path / "a.png", width=300, scale=2).read_bytes()
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", png[16:24]) == (600, 640)

@@ -1,0 +1,256 @@
+"""What was found inside a model draws itself: the figure holds the numbers of the finding."""
+
+import re
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import regen
+from regen import figures
+from regen.figures.style import columns_of
+from regen.inspection import Labelled, Moments
+from regen.inspection.gradients import GradientFlow
+
+
+def traces(figure: Any) -> dict[str, Any]:
+    """The traces by name."""
+    return {trace.name: trace for trace in figure.data}
+
+
+@cache
+def series() -> np.ndarray:
+    """A series of one column."""
+    return np.sin(np.arange(120) / 3) + np.random.default_rng(0).normal(size=120) / 10
+
+
+@cache
+def forecaster(cell: str = "lstm") -> Any:
+    """A forecaster, hardly trained."""
+    return regen.Forecaster(cell, 12, 3, hidden=5, max_epochs=1, random_state=0).fit(series())
+
+
+def test_maps_of_gates() -> None:
+    """A map for each word, below what was read; rows are the units by half-life, columns the steps."""
+    found = regen.inspect.gates(forecaster(), series())
+    figure = found.plot()
+    drawn = traces(figure)
+    assert list(drawn) == ["x" if "x" in drawn else next(iter(drawn)), *found.values]
+    last = found["forget"].labels["sequence"][-1]
+    values = np.asarray(found["forget"].at(layer=0, direction="forward", sequence=last))
+    lives = columns_of(found.units())["half_life"]
+    order = np.argsort(-lives, kind="stable")
+    assert sorted(drawn["forget"].customdata[:, 0]) == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(drawn["forget"].customdata[:, 0], order)
+    np.testing.assert_allclose(drawn["forget"].z, values[:, order].T)
+    assert not np.allclose(drawn["forget"].z, values.T), "units in their own order are another picture"
+    assert (drawn["forget"].zmin, drawn["forget"].zmax) == (0, 1)
+    assert drawn["context"].zmin == -drawn["context"].zmax < 0
+    assert figure.layout.xaxis.title.text == "step"
+    assert [note.text.split(":")[0] for note in figure.layout.annotations] == ["what was read", *found.values]
+
+
+def test_one_gate_and_one_unit() -> None:
+    """``word=`` draws one map; ``unit=`` draws the lines of one unit, gates apart from what it holds and says."""
+    found = regen.inspect.gates(forecaster(), series())
+    assert len(found.plot(word="input").data) == 2
+    figure = found.plot(unit=2, steps=4)
+    drawn = traces(figure)
+    last = found["forget"].labels["sequence"][-1]
+    for word in ("input", "forget", "output", "candidate", "context", "state"):
+        values = np.asarray(found[word].at(layer=0, direction="forward", sequence=last))[-4:, 2]
+        np.testing.assert_allclose(drawn[word].y, values, rtol=1e-6)
+    assert drawn["forget"].yaxis == drawn["input"].yaxis != drawn["context"].yaxis == drawn["state"].yaxis
+
+
+def test_half_lives_are_ranked() -> None:
+    """A bar for each unit, the longest on top; a cell that keeps by a matrix has none."""
+    found = regen.inspect.gates(forecaster(), series())
+    (bars,) = found.plot(of="half_life").data
+    lives = columns_of(found.units())["half_life"]
+    np.testing.assert_allclose(bars.x, np.sort(lives)[::-1])
+    with pytest.raises(
+        ValueError, match=r"^No unit of Elman has a half-life: it keeps by a matrix, or forgets nothing"
+    ):
+        regen.inspect.gates(forecaster("elman"), series()).plot(of="half_life")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"unit": 5}, "There is no unit 5. They go from 0 to 4."),
+        ({"layer": 1}, "There is no layer 1. They go from 0 to 0."),
+        (
+            {"of": "life"},
+            "The 'of' parameter of Gates.plot must be one of 'values', 'half_life'. Got 'life' instead.",
+        ),
+        ({"word": "reset"}, "The cell LSTM has no 'reset'."),
+    ],
+)
+def test_gates_that_are_not_there(options: dict[str, Any], sentence: str) -> None:
+    """A unit, a layer, a word that is not there is told."""
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
+        regen.inspect.gates(forecaster(), series()).plot(**options)
+
+
+def test_costs_and_flow() -> None:
+    """The cost of every copy over the steps read; norms over the steps, and below them the change by lag."""
+    found = regen.inspect.cost(forecaster(), series())
+    (line,) = found.plot(unit="sd").data
+    np.testing.assert_allclose(line.y, found.cost)
+    np.testing.assert_array_equal(line.x, found.steps)
+    flow = regen.inspect.gradient_flow(forecaster(), series())
+    drawn = traces(flow.plot())
+    assert set(drawn) == {"input", "state", "context", f"change of the {flow.answers_with}"}
+    np.testing.assert_allclose(drawn["context"].y, flow.norms["context"].values[0, 0])
+    np.testing.assert_allclose(drawn[f"change of the {flow.answers_with}"].y, 100 * flow.change)
+    assert flow.plot().layout.yaxis.type == "log"
+
+
+def flowing(layers: int, reach: int | None) -> GradientFlow:
+    """Gradients made up, of several layers, one of which gets none."""
+    labels = {"layer": range(layers), "direction": ["forward"], "step": range(3)}
+    norms = np.arange(3.0 * layers).reshape(layers, 1, 3)
+    axes = ("layer", "direction", "step")
+    state = Labelled(norms, axes, labels)
+    rate = Labelled(np.ones((layers, 1)), axes[:2], {axis: labels[axis] for axis in axes[:2]})
+    lags, change = np.arange(4), np.array([1.0, 0.5, 0.02, 0.0])
+    return GradientFlow(
+        "net", 2, {"input": state, "state": state}, state, rate, lags, change, reach, 0.01, "forecast"
+    )
+
+
+def test_flow_through_layers() -> None:
+    """Of several layers the states alone are drawn, each by its number; nothing on a logarithmic axis is a gap."""
+    figure = flowing(2, 3).plot()
+    drawn = traces(figure)
+    assert list(drawn) == ["0", "1", "change of the forecast"]
+    assert np.isnan(drawn["0"].y[0]) and drawn["0"].y[2] == 2
+    np.testing.assert_array_equal(drawn["0"].x, [2, 4, 6])
+    assert "under 1 % from age 3 on" in str(figure.layout.annotations)
+    assert "the oldest count" in str(flowing(1, None).plot().layout.annotations)
+
+
+def test_saliency_by_lag() -> None:
+    """One feature is bars over the lags, several a map; the newest stands at the right; one sequence has signs."""
+    found = regen.inspect.saliency(forecaster(), series(), rows=8)
+    (bars,) = found.plot().data
+    np.testing.assert_allclose(bars.y, np.abs(found.values.values[..., 0]).mean(axis=0))
+    assert found.plot().layout.xaxis.autorange == "reversed"
+    one = found.plot(sequence=found.values.labels["sequence"][0]).data[0]
+    np.testing.assert_allclose(one.y, found.values.values[0, :, 0])
+    X = np.random.default_rng(0).normal(size=(30, 6, 3))
+    model = regen.SequenceRegressor("gru", hidden=4, max_epochs=1, random_state=0).fit(X, X[:, 0, 0])
+    several = regen.inspect.saliency(model, X[:9])
+    (cells,) = several.plot().data
+    np.testing.assert_allclose(cells.z, np.abs(several.values.values).mean(axis=0).T)
+    assert (several.plot(sequence=4).data[0].z < 0).any()
+
+
+def test_moments_and_ablation() -> None:
+    """A bar for each moment beside the usual distance, and one for each unit, what is missed most on top."""
+    found = regen.inspect.similar_moments(forecaster(), series(), -1)
+    (bars,) = found.plot().data
+    np.testing.assert_allclose(bars.x, found.distances)
+    assert found.plot().layout.shapes[0].x0 == found.typical
+    dated = Moments(
+        "a", np.zeros(1, int), np.zeros(1, int), np.array(["2001-02-03"], "M8[ns]"), np.ones(1), 2.0
+    )
+    assert list(dated.plot().layout.yaxis.ticktext) == ["2001-02-03"]
+    lost = regen.inspect.ablate(forecaster(), series())
+    (bars,) = lost.plot().data
+    np.testing.assert_allclose(bars.x, np.sort(100 * lost.lost / lost.loss)[::-1])
+    named = f"unit {lost.names[np.argmax(lost.lost)]}"
+    assert lost.plot().layout.yaxis.ticktext[0] == named
+
+
+@cache
+def coded(form: str) -> Any:
+    """What was found in the code of images, of a table or of sequences."""
+    chance = np.random.default_rng(0)
+    options: dict[str, Any] = {"max_epochs": 1, "random_state": 0}
+    if form == "images":
+        X = regen.datasets.digits()[0][:60]
+        model = regen.DenoisingAutoencoder(code=3, backbone="mlp", image_shape=(8, 8), hidden=(8,), **options)
+    elif form == "sequences":
+        X = chance.normal(size=(20, 6, 2))
+        model = regen.Autoencoder(2, "gru", hidden=4, **options)
+    else:
+        X = chance.normal(size=(40, 7)) * np.arange(1, 8)
+        kind = regen.VariationalAutoencoder if form == "vae" else regen.DenoisingAutoencoder
+        model = kind(code=3, hidden=(8,), **options)
+    return regen.inspect.codes(model.fit(X), X)
+
+
+def test_units_of_a_code() -> None:
+    """Bars are the divergences where there is a prior, else the loss; the largest first; idle ones are grey."""
+    found = coded("vae")
+    (bars,) = found.plot().data
+    np.testing.assert_allclose(bars.x, np.sort(found.kl)[::-1])
+    order = np.argsort(-found.kl, kind="stable")
+    assert [colour == "#0072b2" for colour in bars.marker.color] == found.active[order].tolist()
+    (bars,) = coded("table").plot().data
+    np.testing.assert_allclose(bars.x, np.sort(100 * (coded("table").losses / coded("table").loss - 1))[::-1])
+    with pytest.raises(ValueError, match=r"^of='kl' is for a VariationalAutoencoder"):
+        coded("table").plot(of="kl")
+
+
+def test_walks_in_every_form() -> None:
+    """Images side by side over their places, the columns of a table that change most, sequences in shades of blue."""
+    walk = coded("images").traversal(n=5)
+    figure = walk.plot()
+    assert np.asarray(figure.data[0].z).shape == (8, 5 * 9 - 1)
+    assert list(figure.layout.xaxis.ticktext) == [f"{place:.2g}" for place in walk.places]
+    assert figure.layout.xaxis.title.text == f"value of unit {walk.unit}"
+    walk = coded("table").traversal()
+    drawn = traces(walk.plot())
+    most = np.argsort(-np.ptp(walk.seen.values, axis=0), kind="stable")[:4]
+    assert set(drawn) == {walk.seen.names[k] for k in most}
+    np.testing.assert_allclose(drawn[walk.seen.names[most[0]]].y, walk.seen.values[:, most[0]])
+    walk = coded("sequences").interpolation(0, 1, n=4)
+    shades = [trace.line.color for trace in walk.plot().data]
+    assert len(set(shades)) == 4 and shades[0] > shades[-1]
+
+
+def test_maps_neighbours_and_repairs() -> None:
+    """A map lies over what its places stand for; neighbours stand below their row; repairs show before and after."""
+    found = coded("images")
+    drawn = found.map(grid=4)
+    figure = drawn.plot(labels=np.arange(60) % 3)
+    assert [trace.name for trace in figure.data] == ["decoded", "0", "1", "2"]
+    assert np.asarray(figure.data[0].z).shape == (32, 32)
+    assert figure.layout.xaxis.title.text == "first component"
+    assert len(coded("table").map().plot().data) == 1
+    near = found.neighbours([0, 7], n=2).plot()
+    assert list(near.layout.yaxis.ticktext) == ["row", "1st", "2nd"]
+    before, after = found.repair.plot().data
+    np.testing.assert_allclose(np.asarray(before.z).ravel(), found.repair.before)
+    assert before.zmax == after.zmax == max(found.repair.before.max(), found.repair.after.max())
+    lines = coded("sequences").neighbours([0, 1]).plot()
+    assert [trace.name for trace in lines.data] == ["row", "nearest"]
+    cells = coded("table").neighbours([3], n=2).plot()
+    assert list(cells.layout.yaxis.ticktext) == ["row 3", "1st", "2nd"]
+    wide, thin = coded("table").repair.plot().data
+    order = np.argsort(-coded("table").repair.before, kind="stable")
+    np.testing.assert_allclose(thin.x, coded("table").repair.after[order])
+    assert (wide.name, thin.name) == ("before", "after")
+
+
+def test_every_figure_can_be_read_without_eyes() -> None:
+    """Of each there is a drawing of our own, a sketch in 80 columns, and a sentence."""
+    found = [
+        regen.inspect.gates(forecaster(), series()),
+        regen.inspect.gradient_flow(forecaster(), series()),
+        regen.inspect.ablate(forecaster(), series(), of="gates"),
+        *(coded(form) for form in ("images", "table", "vae")),
+        coded("images").repair,
+        coded("table").map(),
+    ]
+    for each in found:
+        figure = each.plot()
+        assert figures.still(figure).startswith("<svg")
+        rows = figures.sketch(figure)
+        assert rows and max(map(len, rows)) <= 80
+        assert figures.describe(figure).endswith(".")
+        assert figure.layout.xaxis.title.text
