@@ -28,6 +28,7 @@ FIELDS = [
     {"optimizer": "sgd", "schedule": "cosine", "clip": None},
     {"optimizer": "adamw", "schedule": "onecycle"},
     {"schedule": "step"},
+    {"schedule": "inverse"},
     {"schedule": "plateau", "patience": None},
     {"patience": 3},
     {"max_steps": 31},

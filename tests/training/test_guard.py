@@ -153,7 +153,7 @@ def test_the_end_names_the_step_of_the_weights(toy: Any) -> None:
 
 def test_every_schedule_keeps_the_halved_rate(toy: Any) -> None:
     """After going back, each step's rate is half of what it would have been."""
-    for schedule in ("constant", "cosine", "step", "onecycle", "plateau"):
+    for schedule in ("auto", "constant", "inverse", "cosine", "step", "onecycle", "plateau"):
         rates = []
         for at in ((), (3,)):
             one = toy()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR, OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, MultiStepLR, OneCycleLR, ReduceLROnPlateau
 
 from regen.training import Player, Training, alternate, solo, train
 
@@ -21,6 +21,7 @@ OPTIMIZERS: dict[str, Callable[[Iterator[nn.Parameter]], Optimizer]] = {
 }
 SCHEDULES: dict[str, Callable[[Optimizer, int], Any]] = {
     "constant": lambda optimizer, steps: None,
+    "inverse": lambda optimizer, steps: LambdaLR(optimizer, lambda step: 1 / (1 + step / 1000)),
     "cosine": lambda optimizer, steps: CosineAnnealingLR(optimizer, T_max=steps),
     "step": lambda optimizer, steps: MultiStepLR(optimizer, [steps // 2, steps * 3 // 4], gamma=0.1),
     "onecycle": lambda optimizer, steps: OneCycleLR(

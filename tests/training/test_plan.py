@@ -54,7 +54,7 @@ def test_unknown_fields_name_the_closest() -> None:
         (
             "schedule",
             "linear",
-            "one of 'constant', 'cosine', 'step', 'plateau', 'onecycle'. Got 'linear' instead.",
+            "one of 'auto', 'constant', 'inverse', 'cosine', 'step', 'plateau', 'onecycle'. Got 'linear' instead.",
         ),
         ("clip", 0, "a number in (0, inf) or None. Got 0 instead."),
         ("batch_size", 0, "an int in [1, inf). Got 0 instead."),

@@ -5,6 +5,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
 
@@ -78,6 +79,8 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     constraints: ClassVar[Mapping[str, Constraint]]
     usual_rate: ClassVar[float] = 3e-3
     """What ``learning_rate="auto"`` is."""
+    usual_schedule: ClassVar[str] = "constant"
+    """What the training plan's ``schedule="auto"`` is."""
     net_: nn.Module
     max_epochs: int
     learning_rate: float | str
@@ -102,7 +105,9 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     @property
     def _plan(self) -> Training:
-        return Training.of(self.training)
+        """The training plan, its schedule resolved."""
+        plan = Training.of(self.training)
+        return replace(plan, schedule=self.usual_schedule) if plan.schedule == "auto" else plan
 
     @property
     def _rate(self) -> float:

@@ -134,8 +134,8 @@ class AdversarialEstimator(Estimator):
     @property
     def _plan(self) -> Training:
         """The training plan; without early stopping no patience ends it."""
-        plan = Training.of(self.training)
-        return plan if Game.of(self.game).early_stopping else replace(plan, patience=None)
+        plan = super()._plan
+        return plan if self._game.early_stopping else replace(plan, patience=None)
 
     @property
     def _game(self) -> Game:

@@ -46,9 +46,9 @@ class Training:
         decouples the weight decay (Loshchilov & Hutter 2019); ``"sgd"`` has Nesterov momentum 0.9.
     weight_decay : float, default=0.0
         L2 penalty of the optimiser; off by default: early stopping already holds small networks back.
-    schedule : {"constant", "cosine", "step", "plateau", "onecycle"}, default="constant"
-        Learning rate over the run; see `regen.training.rates.Rate`. Constant by default, because only a
-        constant rate makes a longer run the continuation of a shorter one.
+    schedule : {"auto", "constant", "inverse", "cosine", "step", "plateau", "onecycle"}, default="auto"
+        Learning rate over the run; see `regen.training.rates.Rate`. ``"auto"`` leaves it to the estimator:
+        constant, but for `GAN` inverse. A longer run with one of these two is the continuation of a shorter one.
     clip : float or None, default=1.0
         Largest norm of a player's whole gradient; longer ones are scaled down to it (Pascanu, Mikolov &
         Bengio 2013). On by default: recurrent gradients explode. None does not clip.
@@ -85,7 +85,7 @@ class Training:
     loss: str = "auto"
     optimizer: str = "adam"
     weight_decay: float = 0.0
-    schedule: str = "constant"
+    schedule: str = "auto"
     clip: float | None = 1.0
     batch_size: int = 32
     max_steps: int | None = None
@@ -102,7 +102,7 @@ class Training:
         "loss": Choice(("auto", "mse", "mae", "huber", "cross_entropy")),
         "optimizer": Choice(("adam", "adamw", "sgd")),
         "weight_decay": Number(0),
-        "schedule": Choice(("constant", "cosine", "step", "plateau", "onecycle")),
+        "schedule": Choice(("auto", "constant", "inverse", "cosine", "step", "plateau", "onecycle")),
         "clip": Either((Number(0, low_open=True), Nothing())),
         "batch_size": Int(1),
         "max_steps": Either((Int(1), Nothing())),

@@ -17,13 +17,17 @@ __all__ = ["LAID_OUT", "Rate"]
 
 LAID_OUT = ("cosine", "step", "onecycle")
 """Schedules that are laid out over the length of the run, which therefore cannot be extended afterwards."""
+HALVED = 1000
+"""Batches after which an inverse rate is half of what it was."""
 
 
 @final
 class Rate:
     """The learning rate of one optimiser.
 
-    - ``"constant"``: as given.
+    - ``"constant"``, and ``"auto"`` where nobody has chosen: as given.
+    - ``"inverse"``: over ``1 + step / 1000``, for what must come to rest without knowing when it ends (Robbins &
+      Monro 1951); moves with every batch.
     - ``"cosine"``: half a cosine down to 0 at the last step (Loshchilov & Hutter 2017); moves with every
       batch.
     - ``"step"``: a tenth from half of the steps on, a hundredth from three quarters (He et al. 2016); every
@@ -46,9 +50,11 @@ class Rate:
 
     def __init__(self, name: str, optimizer: Optimizer, steps: int) -> None:
         self._optimizer = optimizer
-        self._by_step: LRScheduler | None = None
+        self._by_step: LRScheduler | _Inverse | None = None
         self._by_epoch: ReduceLROnPlateau | None = None
-        if name == "cosine":
+        if name == "inverse":
+            self._by_step = _Inverse(optimizer)
+        elif name == "cosine":
             self._by_step = CosineAnnealingLR(optimizer, steps)
         elif name == "step":
             self._by_step = MultiStepLR(optimizer, [steps // 2, steps * 3 // 4], gamma=0.1)
@@ -92,3 +98,27 @@ class Rate:
         scheduler = self._by_step or self._by_epoch
         if scheduler is not None:
             scheduler.load_state_dict(state)
+
+
+@final
+class _Inverse:
+    """Of a scheduler of torch what is used here; one that is called at every step should cost nothing."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+        self._steps = 0
+        self.base_lrs = [float(group["lr"]) for group in optimizer.param_groups]
+
+    def step(self) -> None:
+        """Advance by a batch."""
+        self._steps += 1
+        for group, rate in zip(self._optimizer.param_groups, self.base_lrs, strict=True):
+            group["lr"] = rate * (1 / (1 + self._steps / HALVED))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Steps so far and the rates that it began with."""
+        return {"steps": self._steps, "base_lrs": list(self.base_lrs)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned."""
+        self._steps, self.base_lrs = state["steps"], list(state["base_lrs"])
