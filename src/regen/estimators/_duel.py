@@ -81,9 +81,7 @@ class Duel:
         terms = {"loss": self._rules.losses.discriminator(*told)}
         if penalty is not None:
             terms = {"loss": terms["loss"] + self._rules.weight * penalty, "penalty": penalty}
-        with torch.no_grad():
-            terms["score"], terms["score_real"] = self._score(told[1], told[0]), self._score(*told)
-        return terms
+        return terms | self._scores(*told)
 
     def generate(self, batch: RowBatch) -> Mapping[str, Tensor]:
         """The generator's loss; the discriminator's weights are not asked for a gradient by who pulls it."""
@@ -95,10 +93,7 @@ class Duel:
                 real_logit = self._logits(self._seen(batch.x), batch)
         logit = self._logits(fake, batch)
         terms = {"loss": self._rules.losses.generator(real_logit, logit)}
-        if real_logit is not None or self._rules.objective not in CENTRED:
-            with torch.no_grad():
-                terms["score"] = self._score(logit, real_logit)
-        return terms
+        return terms | self._scores(real_logit, logit)
 
     def _fake(self, batch: RowBatch) -> Tensor:
         """Rows generated beside those of the batch, the same for both players on one batch."""
@@ -153,12 +148,20 @@ class Duel:
         found = [zero_centred_penalty(logit, x).mean() for name, logit, x in rows if name in kind]
         return 0.5 * sum(found[1:], found[0])
 
-    def _score(self, logit: Tensor, other: Tensor | None) -> Tensor:
-        """Mean score of logits; where they mean something only beside others, beside the mean of those."""
-        kind = self._rules.objective
-        if kind in CENTRED and other is not None:
-            return score(logit - other.mean()).mean()
-        return (score(logit, 4.0, -2.0) if kind == "least_squares" else score(logit)).mean()
+    @torch.no_grad()
+    def _scores(self, real: Tensor | None, fake: Tensor) -> dict[str, Tensor]:
+        """Mean scores of both kinds, as far as they are known.
+
+        Where logits mean something only beside others, of pairs: how surely the real one of two is told to be real.
+        """
+        if self._rules.objective in CENTRED:
+            if real is None:
+                return {}
+            chance = torch.sigmoid(real - fake).mean() * 100
+            return {"score": 100 - chance, "score_real": chance}
+        slope, offset = (4.0, -2.0) if self._rules.objective == "least_squares" else (1.0, 0.0)
+        known = {"score": fake} if real is None else {"score": fake, "score_real": real}
+        return {name: score(logit, slope, offset).mean() for name, logit in known.items()}
 
 
 def _twice(batch: RowBatch) -> tuple[Tensor | None, Tensor | None]:

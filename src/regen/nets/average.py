@@ -1,6 +1,7 @@
 """The moving average of a net."""
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 __all__ = ["Average"]
 
 RAMP = 0.05
+
+Homes = Sequence[Mapping[str, Tensor | None]]
 
 
 @final
@@ -43,6 +46,8 @@ class Average(nn.Module):
         self.half_life, self.ramp = half_life, ramp
         self.net = copy.deepcopy(net).requires_grad_(False).eval()
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self._followed: tuple[nn.Module, ...] = ()  # in a tuple: not a part of the average
+        self._ours, self._theirs = _homes(self.net), _homes(self.net)
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
@@ -52,20 +57,14 @@ class Average(nn.Module):
         ------
         ValueError : another net than that which was copied, by its shapes.
         """
-        ours, theirs = _values(self.net), _values(net)
-        if [a.shape for a in ours] != [w.shape for w in theirs]:
-            raise ValueError(
-                "An average of one net cannot follow another one, whose parameters and buffers have other shapes."
-            )
+        if not self._followed or net is not self._followed[0]:
+            self._follow(net)
+        (averages, counts), (weights, others) = _values(self._ours), _values(self._theirs)
         self.updates += 1
-        new = 1.0 - self._decay(int(self.updates))
-        real = [(a, w.detach()) for a, w in zip(ours, theirs, strict=True) if a.is_floating_point()]
-        if real:
-            averages, weights = map(list, zip(*real, strict=True))
-            torch._foreach_lerp_(averages, weights, new)
-        for a, w in zip(ours, theirs, strict=True):
-            if not a.is_floating_point():
-                a.copy_(w)
+        if averages:
+            torch._foreach_lerp_(averages, weights, 1.0 - self._decay(int(self.updates)))
+        for a, w in zip(counts, others, strict=True):
+            a.copy_(w)
 
     def forward(self, *inputs: object, **options: object) -> object:
         """What the average of the net says: any inputs (B, ...) of the net, its outputs (B, ...)."""
@@ -77,10 +76,28 @@ class Average(nn.Module):
         self.net.eval()
         return self
 
+    def _follow(self, net: nn.Module) -> None:
+        """Look where the tensors of `net` live."""
+        ours, theirs = _values(_homes(self.net)), _values(_homes(net))
+        if [[a.shape for a in some] for some in ours] != [[w.shape for w in some] for some in theirs]:
+            raise ValueError(
+                "An average of one net cannot follow another one, whose parameters and buffers have other shapes."
+            )
+        self._ours, self._theirs = _homes(self.net), _homes(net)
+        self._followed = (net,)
+
     def _decay(self, t: int) -> float:
         half_life = self.half_life if self.ramp is None else min(self.half_life, self.ramp * t)
         return 0.5 ** (1.0 / half_life) if half_life > 0 else 0.0
 
 
-def _values(net: nn.Module) -> list[Tensor]:
-    return [*net.parameters(), *net.buffers()]
+def _homes(net: nn.Module) -> Homes:
+    """Where the tensors of a net live: to look them up there anew at every step costs little."""
+    return [home for module in net.modules() for home in (module._parameters, module._buffers)]
+
+
+def _values(homes: Homes) -> tuple[list[Tensor], list[Tensor]]:
+    """All tensors, each once: those of real numbers, and the others."""
+    every = {id(value): value for home in homes for value in home.values() if value is not None}.values()
+    real = [value for value in every if value.is_floating_point()]
+    return real, [] if len(real) == len(every) else [each for each in every if not each.is_floating_point()]
