@@ -340,17 +340,16 @@ def test_spectral_norm_bounds_every_weight_matrix_of_the_critic(case: str) -> No
 
 
 def test_widths() -> None:
-    """The generator passes the critic's widths backwards; "auto" is three layers, or one of a recurrent net."""
+    """The generator passes the critic's widths backwards; "auto" is four layers, or one of a recurrent net."""
     sizes = {"features": 6, "outputs": 7, "code": 3}
     generator, critic = make_players("mlp", hidden=(20, 10), **sizes)
     assert [layer.weight.shape for layer in generator.net.layers] == [(10, 3), (20, 10), (7, 20)]
     assert [layer.weight.shape for layer in critic.net.layers] == [(20, 6), (10, 20), (1, 10)]
     generator, critic = make_players("mlp", **sizes)
     assert [layer.weight.shape for layer in generator.net.layers] == [
-        (128, 3),
-        (128, 128),
-        (128, 128),
-        (7, 128),
+        (64, 3),
+        *[(64, 64)] * 3,
+        (7, 64),
     ]
     generator, critic = make_players("recurrent", **sizes)
     assert generator.net.writer.hidden_size == critic.net.reader.hidden_size == 64

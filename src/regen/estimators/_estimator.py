@@ -79,8 +79,8 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     constraints: ClassVar[Mapping[str, Constraint]]
     usual_rate: ClassVar[float] = 3e-3
     """What ``learning_rate="auto"`` is."""
-    usual_schedule: ClassVar[str] = "constant"
-    """What the training plan's ``schedule="auto"`` is."""
+    usual_training: ClassVar[Mapping[str, Any]] = {"schedule": "constant", "batch_size": 32}
+    """What "auto" is in those fields of the training plan."""
     net_: nn.Module
     max_epochs: int
     learning_rate: float | str
@@ -105,9 +105,10 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     @property
     def _plan(self) -> Training:
-        """The training plan, its schedule resolved."""
+        """The training plan, with what is usual for this estimator."""
         plan = Training.of(self.training)
-        return replace(plan, schedule=self.usual_schedule) if plan.schedule == "auto" else plan
+        usual = {name: value for name, value in self.usual_training.items() if getattr(plan, name) == "auto"}
+        return replace(plan, **usual) if usual else plan
 
     @property
     def _rate(self) -> float:

@@ -69,6 +69,7 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstima
         "output": Choice(("auto", "real", "nonnegative", "unit", "binary", "counts")),
     }
     usual_rate: ClassVar[float] = 2e-4
+    usual_training: ClassVar[Mapping[str, Any]] = {"schedule": "constant", "batch_size": 64}
     usual_game: ClassVar[Mapping[str, float]] = {
         "penalty_weight": 1.0,
         "ema_half_life": 500,

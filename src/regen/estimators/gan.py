@@ -90,7 +90,7 @@ class GAN(AdversarialEstimator):
         "output": Choice(("auto", "real", "nonnegative", "unit", "binary", "counts", "categorical")),
     }
     usual_rate: ClassVar[float] = 1e-3
-    usual_schedule: ClassVar[str] = "inverse"
+    usual_training: ClassVar[Mapping[str, Any]] = {"schedule": "inverse", "batch_size": 128}
     usual_game: ClassVar[Mapping[str, float]] = {
         "penalty_weight": 1.0,
         "ema_half_life": 500,

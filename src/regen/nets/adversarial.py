@@ -18,6 +18,7 @@ from regen.nets.coder import Hidden, backbone_named, check_shape, listed, power_
 from regen.nets.dcgan import DCGANCritic, DCGANGenerator
 from regen.nets.mlp import MLPEncoder, start_weight
 from regen.nets.recurrent_coder import RecurrentDecoder, RecurrentEncoder
+from regen.nets.slopes import squared_slopes
 
 __all__ = ["MLPCritic", "MLPGenerator", "RecurrentCritic", "RecurrentGenerator", "make_players"]
 
@@ -38,7 +39,7 @@ class MLPGenerator(nn.Module):
         self,
         code: int,
         outputs: int,
-        hidden: Sequence[int] = (128, 128, 128),
+        hidden: Sequence[int] = (64, 64, 64, 64),
         activation: str = "relu",
         classes: int = 0,
     ) -> None:
@@ -89,7 +90,7 @@ class MLPCritic(nn.Module):
     def __init__(
         self,
         features: int,
-        hidden: Sequence[int] = (128, 128, 128),
+        hidden: Sequence[int] = (64, 64, 64, 64),
         activation: str = "relu",
         classes: int = 0,
         pack: int = 1,
@@ -98,6 +99,9 @@ class MLPCritic(nn.Module):
         super().__init__()
         self.features, self.classes, self.pack = features, classes, pack
         self.net = MLPEncoder(pack * (features + classes), 1, hidden, activation)
+        self._linear_between_kinks = activation == "relu" and not spectral_norm
+        asked = torch.cat([torch.ones(features), torch.zeros(classes)]).repeat(pack) if classes else None
+        self.register_buffer("_asked", asked, persistent=False)
         if spectral_norm:
             _bound(self.net)
 
@@ -105,6 +109,22 @@ class MLPCritic(nn.Module):
     def backend_(self) -> str:
         """What runs it."""
         return "torch: dense layers"
+
+    def with_slopes(
+        self, x: Float[Tensor, "B E"], label: Int64[Tensor, " B"] | None = None
+    ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]] | None:
+        """Logits as of `forward`, and the squared slope of each by its rows, sooner than autograd tells it.
+
+        None for nets that it cannot do: others than ReLU's, those of bounded weights, and products in bfloat16. See
+        `regen.nets.slopes`.
+
+        x, label : as in `forward`.
+        """
+        if not self._linear_between_kinks or torch.is_autocast_enabled(x.device.type):
+            return None
+        rows = beside_rows(beside_label(x, label, self.classes), self.pack)
+        layers = list(self.net.layers)
+        return squared_slopes(layers, rows, self._asked)  # type: ignore[arg-type]
 
     def forward(
         self,
@@ -287,9 +307,9 @@ def make_players(
     outputs : K, of the generator for each row, image or step: for images E or a multiple of it.
     code : Z, what the generator reads.
     shape : (C, Y, X) of the images; conv only.
-    hidden : the layers between, in the order of the critic. mlp: their widths; "auto" is three of the power of two
-        next to 2 E within [128, 512]. recurrent: the width of each layer, all of them equal; "auto" is one layer of
-        the power of two next to 2 E within [64, 256], not narrower than the code. Not read by conv, see `channels`.
+    hidden : the layers between, in the order of the critic. mlp: their widths; "auto" is four of the power of two
+        next to 2 E within [64, 512]: depth does more than width to keep 25 modes apart. recurrent: the width of each
+        layer, all of them equal; "auto" is one layer of the power of two next to 2 E within [64, 256], not narrower than the code. Not read by conv, see `channels`.
     activation : between the layers of an mlp; see `regen.nets.mlp.ACTIVATIONS`.
     classes, pack, spectral_norm : see `MLPCritic`; the generator is neither packed nor normalised.
     norm, channels : batch norm and width of a conv backbone; see `DCGANGenerator`. The others have no norm.
@@ -309,7 +329,7 @@ def make_players(
         raise ValueError(f"norm=True needs convolutions. Use backbone='conv' instead of {backbone!r}.")
     read: dict[str, Any] = {"classes": classes, "pack": pack, "spectral_norm": spectral_norm}
     if backbone == "mlp":
-        widths = (power_of_two(2 * features, 128, 512),) * 3 if hidden == "auto" else listed(hidden)
+        widths = (power_of_two(2 * features, 64, 512),) * 4 if hidden == "auto" else listed(hidden)
         generator = MLPGenerator(code, outputs, widths, activation, classes)
         return generator, MLPCritic(features, widths, activation, **read)
     if backbone == "conv":

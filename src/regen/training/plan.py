@@ -52,9 +52,9 @@ class Training:
     clip : float or None, default=1.0
         Largest norm of a player's whole gradient; longer ones are scaled down to it (Pascanu, Mikolov &
         Bengio 2013). On by default: recurrent gradients explode. None does not clip.
-    batch_size : int, default=32
-        Rows (windows, sequences, streams) per step. Small batches generalise at least as well (Masters &
-        Luschi 2018).
+    batch_size : int or "auto", default="auto"
+        Rows (windows, sequences, streams) per step. ``"auto"`` is 32, as small batches generalise at least as
+        well (Masters & Luschi 2018), and more for `GAN` and `DCGAN`, whose players see in a batch what is missing.
     max_steps : int or None, default=None
         Stop after this many batches, counted over the whole run and across resumes. None: no limit.
     max_time : float, str or None, default=None
@@ -87,7 +87,7 @@ class Training:
     weight_decay: float = 0.0
     schedule: str = "auto"
     clip: float | None = 1.0
-    batch_size: int = 32
+    batch_size: int = "auto"  # type: ignore[assignment]  # an int once the estimator has resolved it
     max_steps: int | None = None
     max_time: float | str | None = None
     validation: float | str = "auto"
@@ -104,7 +104,7 @@ class Training:
         "weight_decay": Number(0),
         "schedule": Choice(("auto", "constant", "inverse", "cosine", "step", "plateau", "onecycle")),
         "clip": Either((Number(0, low_open=True), Nothing())),
-        "batch_size": Int(1),
+        "batch_size": Either((Choice(("auto",)), Int(1))),
         "max_steps": Either((Int(1), Nothing())),
         "max_time": Either((Duration(), Nothing())),
         "validation": Either((Choice(("auto",)), Number(0, 1, high_open=True))),
