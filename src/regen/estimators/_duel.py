@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from regen.data.windows import RowBatch
 from regen.estimators.game import CENTRED, Rules
+from regen.nets.adversarial import MLPCritic
 from regen.nets.average import Average
 from regen.objectives.adversarial import gradient_penalty, score, zero_centred_penalty
 
@@ -121,12 +122,19 @@ class Duel:
             fake.requires_grad_()
         both = torch.cat([real, fake])
         if kind == "r1+r2":
-            both.requires_grad_()
-        logits = self._critic(both, *_twice(batch))
-        told = logits.chunk(2)
-        if kind == "r1+r2":
-            return told, zero_centred_penalty(logits, both).mean()
+            logits, slopes = self._with_slopes(both, *_twice(batch))
+            return _halves(logits), slopes.mean()
+        told = _halves(self._critic(both, *_twice(batch)))
         return told, self._penalty(told, real, fake, batch)
+
+    def _with_slopes(self, x: Tensor, label: Tensor | None, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Logits and squared slopes: by a net that knows a sooner way, or as anywhere."""
+        if isinstance(self._critic, MLPCritic):
+            found = self._critic.with_slopes(x, label)
+            if found is not None:
+                return found
+        logits = self._critic(x.requires_grad_(), label, lengths)
+        return logits, zero_centred_penalty(logits, x)
 
     def _apart(self, real: Tensor, fake: Tensor, batch: RowBatch) -> Told:
         """Logits and penalty by two passes, so that a batch norm sees one kind of rows at a time."""
@@ -162,6 +170,11 @@ class Duel:
         slope, offset = (4.0, -2.0) if self._rules.objective == "least_squares" else (1.0, 0.0)
         known = {"score": fake} if real is None else {"score": fake, "score_real": real}
         return {name: score(logit, slope, offset).mean() for name, logit in known.items()}
+
+
+def _halves(both: Tensor) -> tuple[Tensor, Tensor]:
+    real, fake = both.chunk(2)
+    return real, fake
 
 
 def _twice(batch: RowBatch) -> tuple[Tensor | None, Tensor | None]:

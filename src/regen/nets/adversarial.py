@@ -309,7 +309,8 @@ def make_players(
     shape : (C, Y, X) of the images; conv only.
     hidden : the layers between, in the order of the critic. mlp: their widths; "auto" is four of the power of two
         next to 2 E within [64, 512]: depth does more than width to keep 25 modes apart. recurrent: the width of each
-        layer, all of them equal; "auto" is one layer of the power of two next to 2 E within [64, 256], not narrower than the code. Not read by conv, see `channels`.
+        layer, all of them equal; "auto" is one layer of the power of two next to 2 E within [64, 256], not narrower
+        than the code. Not read by conv, see `channels`.
     activation : between the layers of an mlp; see `regen.nets.mlp.ACTIVATIONS`.
     classes, pack, spectral_norm : see `MLPCritic`; the generator is neither packed nor normalised.
     norm, channels : batch norm and width of a conv backbone; see `DCGANGenerator`. The others have no norm.
