@@ -7,6 +7,7 @@ of ours, to look inside or to hold a gate, is done to the twin, and the twin ans
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 from torch import Tensor, nn
@@ -27,18 +28,30 @@ class Part:
 
     name : by which the model knows it, such as "reader"; "net" for a model that is one itself.
     module : what the model calls.
-    net : what answers: the module itself, or its twin.
     """
 
     name: str
-    module: nn.Module
-    net: Recurrent
+    module: Recurrent | nn.RNNBase
+
+    @property
+    def weight(self) -> Tensor:
+        """One of its weights, to tell its type and device."""
+        weight: Tensor = self.module.weight_ih_l0  # type: ignore[assignment]
+        return weight
+
+    @cached_property
+    def net(self) -> Recurrent:
+        """What answers: the module itself, or its twin."""
+        if isinstance(self.module, Recurrent):
+            return self.module
+        answering = getattr(vars(self.module).get("forward"), "__self__", None)
+        return answering if isinstance(answering, Recurrent) else _twin(self.module)
 
 
 def parts_of(model: nn.Module) -> list[Part]:
     """Every recurrent net inside a model, in the order in which the model holds them."""
     found = [
-        Part(name or "net", module, _ours(module))
+        Part(name or "net", module)
         for name, module in model.named_modules()
         if isinstance(module, Recurrent | nn.RNNBase)
     ]
@@ -93,14 +106,6 @@ def seen_through(part: Part, **methods: Any) -> Iterator[None]:
             stack.enter_context(instead(part.module, forward=part.net.forward))
         stack.enter_context(instead(part.net, **methods))
         yield
-
-
-def _ours(module: nn.Module) -> Recurrent:
-    """The module if it is one of ours; else the twin that answers for it already, or a new one."""
-    if isinstance(module, Recurrent):
-        return module
-    answering = getattr(vars(module).get("forward"), "__self__", None)
-    return answering if isinstance(answering, Recurrent) else _twin(module)  # type: ignore[arg-type]
 
 
 def _twin(module: nn.RNNBase) -> Recurrent:

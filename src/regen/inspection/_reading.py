@@ -109,7 +109,7 @@ def _rows_of(model: Any, net: nn.Module, X: Any, y: Any, part: str | None, loss:
         return _coded(model, X, part)
     if isinstance(model, AdversarialEstimator):
         return _judged_real(model, X, y)
-    like = parts_of(net)[0].net._layers()[0]["weight_ih"]
+    like = parts_of(net)[0].weight
     args = numbers(X, like)
     args = args if isinstance(args, tuple) and not isinstance(args, PackedSequence) else (args,)
     target = None if y is None else torch.as_tensor(y, device=like.device)
@@ -120,16 +120,16 @@ def _rows_of(model: Any, net: nn.Module, X: Any, y: Any, part: str | None, loss:
     return ModuleSubject(net=net, x=args[0], others=args[1:], y=target, cost=loss, raw=raw, features=names)
 
 
-def _read_by(net: nn.Module, x: Any) -> NDArray[np.float64] | None:
+def _read_by(net: nn.Module, x: Any) -> NDArray[Any] | None:
     """(B, T, F) what a module is given, NaN past a sequence's end, where it is given such; None elsewhere."""
     lengths = None
     if isinstance(x, PackedSequence):
         x, lengths = pad_packed_sequence(x, batch_first=True)
-    elif isinstance(x, Tensor) and not parts_of(net)[0].net.batch_first:
+    elif isinstance(x, Tensor) and not parts_of(net)[0].module.batch_first:
         x = x.transpose(0, 1) if x.ndim == 3 else x
     if not isinstance(x, Tensor) or x.ndim not in (2, 3) or not x.is_floating_point():
         return None
-    raw: NDArray[np.float64] = (x if x.ndim == 3 else x[None]).detach().cpu().double().numpy()
+    raw = (x if x.ndim == 3 else x[None]).detach().cpu().numpy()
     if lengths is not None:
         raw[np.arange(raw.shape[1]) >= lengths.numpy()[:, None]] = np.nan
     return raw

@@ -128,7 +128,7 @@ def half_life(kept: NDArray[Any]) -> float:
     kept : (n, S) share kept at each step in the order of time, NaN past a sequence's end.
     """
     there = ~np.isnan(kept)
-    faded = -np.log(np.clip(np.where(there, kept, 1.0), LEAST, 1.0).astype(np.float64)).cumsum(1)
+    faded = np.abs(np.log(np.clip(np.where(there, kept, 1.0), LEAST, 1.0).astype(np.float64))).cumsum(1)
     faded = np.pad(faded, ((0, 0), (1, 0)))
     n, S = kept.shape
     ends = there.sum(1, keepdims=True)
@@ -141,7 +141,9 @@ def half_life(kept: NDArray[Any]) -> float:
     before = np.take_along_axis(faded, np.maximum(right - 1, 0), 1)
     step = np.take_along_axis(faded, right, 1) - before
     inside = right - 1 + (wanted - before) / np.where(step > 0, step, 1.0)
-    with np.errstate(divide="ignore"):
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # never forgotten: infinite; a row without steps: not read
         beyond = ends + (wanted - faded[:, -1:]) * (ends / faded[:, -1:])
     times = np.where(reached, inside, beyond) - np.arange(S)
     return float(np.median(times[there])) if there.any() else float("nan")

@@ -61,7 +61,7 @@ class Subject(ABC):
     net: nn.Module
     x: Any
     lengths: Tensor | None = None
-    raw: NDArray[np.float64] | None = None
+    raw: NDArray[Any] | None = None
     times: NDArray[Any] | None = None
     features: Sequence[str] = ()
     sequences: Sequence[Any] = ()
@@ -247,14 +247,15 @@ def _per_row(cost: Tensor, wanted: Tensor | None) -> Tensor:
 def settled(net: nn.Module) -> Iterator[None]:
     """Within, the network is in evaluation and gradients pass through it on every device; its modes come back.
 
-    Nets of ``torch.nn`` are run by their twins: on a GPU, cuDNN has no gradient in evaluation.
+    On a GPU, nets of ``torch.nn`` are run by their twins: there cuDNN has no gradient in evaluation.
     """
     modes = {module: module.training for module in net.modules()}
     net.eval()
     try:
         with ExitStack() as stack:
             for part in parts_of(net):
-                stack.enter_context(seen_through(part))
+                if part.weight.is_cuda:
+                    stack.enter_context(seen_through(part))
             yield
     finally:
         for module, mode in modes.items():

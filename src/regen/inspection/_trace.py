@@ -41,10 +41,11 @@ class Trace(NamedTuple):
 @final
 @dataclass(frozen=True)
 class Overheard(Cell):
-    """A cell that notes which states it is handed."""
+    """A cell that notes which states it is handed, and which it makes of them."""
 
     cell: Cell
     heard: list[State] = field(default_factory=list)
+    said: list[State] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         vars(self).update(gates=self.cell.gates, states=self.cell.states)
@@ -56,8 +57,10 @@ class Overheard(Cell):
         return self.cell.state_sizes(H)
 
     def step(self, params: Parameters, wx_t: Tensor, state: State, keep: Tensor | None = None) -> Step:
+        output, new, gates = self.cell.step(params, wx_t, state, keep)
         self.heard.append(state)
-        return self.cell.step(params, wx_t, state, keep)
+        self.said.append(new)
+        return output, new, gates
 
 
 def tracing(traces: list[Trace]) -> Callable[..., Callable[..., Result]]:
@@ -68,14 +71,14 @@ def tracing(traces: list[Trace]) -> Callable[..., Callable[..., Result]]:
             x = (x if x.requires_grad else x.detach().requires_grad_()).view_as(x)
             overheard = Overheard(cell)
             result = reference.run(overheard, params, x, state, **asked)
-            before = overheard.heard
-            after = [*before[1:], result.state]
+            zones = tuple(float(z) for z in asked["zoneout"] or (0.0,) * len(cell.states))
+            before = overheard.heard  # with zoneout what is carried on is not what the cell said
+            after = [*before[1:], result.state] if any(zones) else overheard.said
             if asked["reverse"]:
                 before, after = before[::-1], after[::-1]
             steps, lengths = torch.arange(x.shape[1], device=x.device), asked["lengths"]
             ends = torch.tensor(x.shape[1]) if lengths is None else lengths[:, None]
             alive = (steps < ends.to(x.device)).expand(x.shape[:2])
-            zones = tuple(float(z) for z in asked["zoneout"] or (0.0,) * len(cell.states))
             traces.append(Trace(cell, params, x, before, after, alive, zones))
             return result
 
@@ -98,9 +101,9 @@ def spectral_radius(trace: Trace) -> Tensor:
     sizes = [part.shape[1] for part in trace.before[0]]
 
     def advanced(state: Tensor, wx_t: Tensor) -> Tensor:
-        old = torch.split(state, sizes)
-        _, new, _ = trace.cell.step(params, wx_t, old)
-        return torch.cat([z * o + (1 - z) * s for z, o, s in zip(trace.zones, old, new, strict=True)])
+        old = torch.split(state[None], sizes, 1)
+        _, new, _ = trace.cell.step(params, wx_t[None], old)
+        return torch.cat([z * o + (1 - z) * s for z, o, s in zip(trace.zones, old, new, strict=True)], 1)[0]
 
     with torch.no_grad():
         wx = trace.cell.project(params, trace.x.detach()[rows][:, steps]).flatten(0, 1)

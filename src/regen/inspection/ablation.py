@@ -28,6 +28,8 @@ SILENCE: Mapping[type[Cell], Mapping[str, float]] = {
     Jordan: {"hidden": 0.0},
 }
 """What makes a unit say 0 at every step."""
+MANY = 2.0
+"""Share of the loss from which on it is told as so many times as large."""
 LITTLE = 0.01
 """Share of the loss below which something is not missed."""
 
@@ -94,6 +96,12 @@ class Ablation(Finding):
         share = self.lost[k] / self.loss if self.loss else np.inf
         if abs(share) < 0.005:
             return "hardly changes"
+        if share > MANY:
+            return (
+                f"is {1 + share:,.3g} times as large"
+                if share < 999
+                else f"is {1 + share:,.0f} times as large"
+            )
         return f"{'grows' if share > 0 else 'shrinks'} by {abs(share):.0%}"
 
     def _name(self, k: int) -> str:

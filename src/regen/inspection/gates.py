@@ -181,7 +181,7 @@ def _found(part: Part, subject: Subject, pieces: list[list[Run]]) -> Gates:
     labels = {"layer": range(L), "direction": DIRECTIONS[:D], "sequence": sequences, "step": range(S)}
     weight = None
     if isinstance(net.cell, Diagonal):
-        u = [run.params["weight_hh"].double().cpu().numpy() for run in first[: L * D]]
+        u = [run.params["weight_hh"].detach().double().cpu().numpy() for run in first[: L * D]]
         weight = np.stack(u).reshape(L, D, -1)
     return Gates(
         part=part.name,
@@ -240,9 +240,11 @@ def _inputs(subject: Subject, sequences: Sequence[Any], S: int) -> Labelled | No
     n, T, F = raw.shape
     if len(sequences) not in (n, n * F):
         return None
-    padded = np.pad(raw, ((0, 0), (0, -T % s), (0, 0)), constant_values=np.nan).reshape(n, S, s, F)
-    there = ~np.isnan(padded)
-    mean = np.nansum(padded, 2) / np.where(there.any(2), there.sum(2), np.nan)
+    mean = raw
+    if s > 1:
+        padded = np.pad(raw, ((0, 0), (0, -T % s), (0, 0)), constant_values=np.nan).reshape(n, S, s, F)
+        there = (~np.isnan(padded)).sum(2)
+        mean = np.nansum(padded, 2) / np.where(there > 0, there, np.nan)
     features = list(subject.features[:F])
     if len(sequences) == n * F > n:
         mean, features = mean.transpose(0, 2, 1).reshape(n * F, S, 1), ["x"]

@@ -39,8 +39,8 @@ class GradientFlow(Finding):
     Attributes
     ----------
     part : which net of the model. segment : steps of the data that a recurrent step reads.
-    norms : mean over sequences of the norm of dL/dh_t ("state"), dL/dc_t ("context", of an LSTM) and dL/dx_t
-        ("input": of what each layer reads), by layer, direction and step.
+    norms : mean over sequences of the norm of dL/dh_t ("state"), dL/dc_t ("context", of an LSTM; also by way of
+        h_t, which is made of it) and dL/dx_t ("input": of what each layer reads), by layer, direction and step.
     radius : by layer, direction and step, the size of the largest eigenvalue of the recurrent Jacobian
         ds_t / ds_{t-1} along the data, mean over sequences; NaN at steps that were not asked.
     rate : by layer and direction, the factor by which the norm of the gradient to the whole state changes with every

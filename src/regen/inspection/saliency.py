@@ -228,7 +228,7 @@ def _by_rows(subject: Subject, values: Tensor, n: int) -> Tensor:
         return values
     if values.ndim == 2:
         return values[..., None] if n == len(values) and n > 1 else values[None]
-    first = parts_of(subject.net)[0].net.batch_first
+    first = parts_of(subject.net)[0].module.batch_first
     as_is = len(values) == n and (first or values.shape[1] != n)
     return values if as_is else values.transpose(0, 1)
 
