@@ -62,7 +62,7 @@ class Relaxed:
     ) -> None:
         self._blocks = tuple(blocks)
         self.cells = self._blocks[-1][2]
-        self._shift, self._spread = shift.float(), spread.float()
+        self._shift, self._spread = shift.float().clone(), spread.float()
         for kind, start, stop in self._blocks:
             if kind in ("unit", "binary"):
                 self._shift[start:stop] = self._shift[start:stop].logit(NEAR_CERTAIN)
