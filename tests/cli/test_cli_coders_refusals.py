@@ -33,8 +33,8 @@ def test_other_runs_are_refused(here: Any, sales: str) -> None:
         " backtest."
     )
     assert told(here("sample", "denoiser-table")) == (
-        "regen sample is for a VariationalAutoencoder. 'denoiser-table' holds a DenoisingAutoencoder, which is for"
-        " regen encode, decode, reconstruct, score, denoise and impute."
+        "regen sample is for a VariationalAutoencoder, a GAN or a DCGAN. 'denoiser-table' holds a"
+        " DenoisingAutoencoder, which is for regen encode, decode, reconstruct, score, denoise and impute."
     )
     assert told(here("predict", "autoencoder-table", "table.csv")) == (
         "regen predict is for a Forecaster, a SequenceClassifier or a SequenceRegressor. 'autoencoder-table' holds an"

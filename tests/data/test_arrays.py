@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from regen.data.arrays import read_array, write_array
+from regen.data.arrays import read_array, read_labels, write_array
 
 X = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
@@ -41,6 +41,36 @@ def test_arrays_of_an_archive(tmp_path: Path) -> None:
     np.savez(path)
     with pytest.raises(ValueError, match=r"^'.*a\.npz' has no array X\. It holds nothing\.$"):
         read_array(path)
+
+
+@pytest.mark.parametrize("labels", [np.array(["a", "bc"]), np.array([1, 0]), np.array([True, False])])
+def test_labels_of_an_archive(labels: Any, tmp_path: Path) -> None:
+    """Written beside the rows, and read again, also as text; without them there are none."""
+    path = tmp_path / "a.npz"
+    write_array(path, X, labels=labels)
+    found = read_labels(path)
+    assert found is not None
+    assert found.dtype == labels.dtype
+    np.testing.assert_array_equal(found, labels)
+    np.testing.assert_array_equal(read_array(path), X)
+    write_array(path, X)
+    assert read_labels(path) is None
+
+
+def test_labels_that_are_none(tmp_path: Path) -> None:
+    """Objects are not opened, complex numbers are no labels, and a file that is not there is told."""
+    path = tmp_path / "a.npz"
+    np.savez(path, X=X, y=np.array([None, "a"]))
+    with pytest.raises(ValueError, match=r"^'.*a\.npz' is no NumPy file of numbers: it is damaged"):
+        read_labels(path)
+    np.savez(path, X=X, y=np.array([1j]))
+    with pytest.raises(
+        ValueError,
+        match=r"^y in '.*a\.npz' must hold labels: numbers or texts\. It holds complex128 instead\.$",
+    ):
+        read_labels(path)
+    with pytest.raises(FileNotFoundError, match=r"^There is no file '.*b\.npz'"):
+        read_labels(tmp_path / "b.npz")
 
 
 def saved(array: Any) -> bytes:

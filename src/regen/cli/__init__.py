@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from regen import __version__
-from regen.cli.coders import COMMANDS
+from regen.cli.coders import CODERS
 from regen.cli.fit import commands
+from regen.cli.makers import MAKERS
 from regen.cli.plain import PlainGroup
 from regen.cli.use import backtest, predict
 from regen.demo import run as run_demo
@@ -23,6 +24,8 @@ SHORT = {
     "autoencoder": "Learn to compress rows, images or sequences and restore them.",
     "denoiser": "Learn to restore what is noisy or has gaps.",
     "vae": "Learn how rows are distributed, to draw new ones.",
+    "gan": "Learn to make rows or sequences that pass for real.",
+    "dcgan": "Learn to make images that pass for real.",
 }
 
 app = typer.Typer(name="regen", cls=PlainGroup, invoke_without_command=True, **PLAIN)  # type: ignore[arg-type]
@@ -30,7 +33,7 @@ fit = typer.Typer(no_args_is_help=True, **PLAIN)  # type: ignore[arg-type]
 app.add_typer(fit, name="fit", help="Train on a file and keep all in a folder.")
 app.command(short_help="Forecast what follows, or predict sequences.")(predict)
 app.command(short_help="Score forecasts along a series, beside a naive one.")(backtest)
-for _name, (_command, _short) in COMMANDS.items():
+for _name, (_command, _short) in (CODERS | MAKERS).items():
     app.command(_name, short_help=_short)(_command)
 for _name, _command in commands().items():
     fit.command(_name, short_help=SHORT[_name])(_command)

@@ -11,14 +11,17 @@ import typer
 
 from regen.cli.flags import chosen, flags_of, parameter_help
 from regen.cli.plain import Interrupted
-from regen.cli.rows import read_rows
+from regen.cli.rows import read_labelled, read_rows
 from regen.cli.runs import Run, claimed
 from regen.data.sequences import read_sequences
 from regen.data.sources import read_table
+from regen.estimators.adversary import AdversarialEstimator
 from regen.estimators.autoencoder import Autoencoder
 from regen.estimators.coder import CodingEstimator
+from regen.estimators.dcgan import DCGAN
 from regen.estimators.denoising import DenoisingAutoencoder
 from regen.estimators.forecaster import Forecaster
+from regen.estimators.gan import GAN
 from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
 from regen.estimators.vae import VariationalAutoencoder
 
@@ -29,6 +32,10 @@ Fit = Callable[[Any, Path, Mapping[str, Any]], None]
 SERIES = "CSV or Parquet file of a series, a row per step."
 SEQUENCES = "File of sequences: .ts, a wide CSV or Parquet table (a row per sequence), or .npz with X and y."
 ROWS = "CSV, Parquet, NPY or NPZ file of rows, or a folder of PNG and JPEG pictures of one size."
+RIVALS = (
+    "CSV, Parquet, NPY or NPZ file of rows; with --backbone recurrent of sequences, or a .ts file of them."
+)
+IMAGES = "Folder of PNG and JPEG pictures of one size, or an NPY or NPZ file of images."
 OUTPUT = "Folder of the run. [default: runs/ and the name of DATA]"
 
 
@@ -41,6 +48,11 @@ def commands() -> dict[str, Callable[..., None]]:
     )
     label = _option("label", str, "--label", "NAME", "Column of labels or targets in a wide table.")
     leave = _option("label", list[str], "--label", "NAME", "Column to leave out. Can be given several times.")
+    kinds = (
+        "Column of labels in a table, so that rows of one label can be drawn. Those of .npz (y) and .ts files are"
+        " read by themselves; none leaves them alone."
+    )
+    kind = _option("label", str, "--label", "NAME|none", kinds)
     return {
         "forecaster": _command(Forecaster, SERIES, [time, target], _fit_series),
         "classifier": _command(SequenceClassifier, SEQUENCES, [label], _fit_sequences),
@@ -48,6 +60,8 @@ def commands() -> dict[str, Callable[..., None]]:
         "autoencoder": _command(Autoencoder, ROWS, [leave], _fit_rows),
         "denoiser": _command(DenoisingAutoencoder, ROWS, [leave], _fit_rows),
         "vae": _command(VariationalAutoencoder, ROWS, [leave], _fit_rows),
+        "gan": _command(GAN, RIVALS, [kind], _fit_rivals),
+        "dcgan": _command(DCGAN, IMAGES, [kind], _fit_rivals),
     }
 
 
@@ -114,6 +128,14 @@ def _fit_rows(model: Any, data: Path, own: Mapping[str, Any]) -> None:
     model.fit(read_rows(data, own["label"] or [], sequences=sequences, flat=model.image_shape is not None).X)
 
 
+def _fit_rivals(model: Any, data: Path, own: Mapping[str, Any]) -> None:
+    images = isinstance(model, DCGAN)
+    sequences = not images and model.backbone not in ("auto", "mlp", "conv")
+    flat = images and model.image_shape is not None
+    found = read_labelled(data, own["label"], sequences=sequences, flat=flat)
+    model.fit(found.X, found.y)
+
+
 def _conclude(run: Run, model: Any, data: Path, own: Mapping[str, Any]) -> None:
     """Write the run and say what came of it; a training that Ctrl-C cut short is a run all the same."""
     run.keep(model, {"data": str(data), **own})
@@ -123,6 +145,26 @@ def _conclude(run: Run, model: Any, data: Path, own: Mapping[str, Any]) -> None:
     epochs = f"{model.n_epochs_} epoch{'' if model.n_epochs_ == 1 else 's'}"
     typer.echo(f"{type(model).__name__}: {epochs} in {run.seconds:.1f} s. {stopped}")
     typer.echo(f"Backend {model.backend_}.")
-    use = "encode" if isinstance(model, CodingEstimator) else "predict"
-    more = f" {shlex.quote(str(data))}" if use == "encode" else ""
+    if isinstance(model, AdversarialEstimator):
+        typer.echo(_quality(model))
+    use, more = _next(model, data)
     typer.echo(f"Saved in {run.folder}. Next: regen {use} {shlex.quote(str(run.folder))}{more}")
+
+
+def _next(model: Any, data: Path) -> tuple[str, str]:
+    """What a model is for: a command, and what follows the run there."""
+    if isinstance(model, CodingEstimator):
+        return "encode", f" {shlex.quote(str(data))}"
+    if isinstance(model, AdversarialEstimator):
+        return "sample", " -o new.png" if model.form_["kind"] == "images" else ""
+    return "predict", ""
+
+
+def _quality(model: AdversarialEstimator) -> str:
+    """How good the generator is that was kept."""
+    found = model.quality_
+    return (
+        f"Of generated rows {100 * found['precision']:.0f} % lie among real ones, of real rows"
+        f" {100 * found['coverage']:.0f} % are covered. Mean scores, 50 being a guess: real"
+        f" {found['score_real']:.0f}, generated {found['score']:.0f}."
+    )

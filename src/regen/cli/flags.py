@@ -25,6 +25,7 @@ from regen._check import (
     Text,
     check_parameters,
 )
+from regen.estimators.game import Game
 from regen.training.plan import Training
 
 __all__ = ["Flag", "chosen", "flags_of", "parameter_help"]
@@ -35,20 +36,23 @@ def _widths(text: str) -> tuple[int, ...]:
     return () if text.lower() == "none" else tuple(int(part) for part in text.split(","))
 
 
-def _weights(text: str) -> dict[str, float]:
+def _numbers(text: str) -> dict[str, float]:
     """``l1=0.1,kl=1`` as {"l1": 0.1, "kl": 1.0}."""
     pairs = [part.split("=") for part in text.split(",")]
-    return {name.strip(): float(weight) for name, weight in pairs}
+    return {name.strip(): float(number) for name, number in pairs}
 
 
 WRITTEN: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "hidden": ("INT,INT|none", _widths),
     "image_shape": ("Y,X|C,Y,X", _widths),
-    "penalty": ("NAME=WEIGHT,NAME=WEIGHT", _weights),
+    "penalty": ("NAME=WEIGHT,NAME=WEIGHT", _numbers),
+    "turns": ("NAME=NUMBER,NAME=NUMBER", _numbers),
 }
 """Parameters that are more than one value: how they are written on a command line, and what reads that."""
 
 
+PLANS: Mapping[str, type] = {"game": Game, "training": Training}
+"""Arguments that hold words of their own, each of which is a flag in place of the whole."""
 LONGEST = 66
 """Letters of what may follow a flag that fit in a line of help; more go into the text."""
 RENAMED = {"output": "kind"}
@@ -119,24 +123,29 @@ class Flag:
 
 
 def flags_of(kind: type) -> tuple[Flag, ...]:
-    """A flag for each parameter of an estimator, with the fields of `Training` in place of ``training``."""
+    """A flag for each parameter of an estimator; last, in place of those of `PLANS`, one for each of their fields."""
     own = _flags(kind, kind.constraints)  # type: ignore[attr-defined]
-    return (*(flag for flag in own if flag.name != "training"), *_flags(Training, Training.constraints))
+    plans = [PLANS[flag.name] for flag in own if flag.name in PLANS]
+    fields = [flag for plan in plans for flag in _flags(plan, plan.constraints)]  # type: ignore[attr-defined]
+    return (*(flag for flag in own if flag.name not in PLANS), *fields)
 
 
 def chosen(flags: Iterable[Flag], given: Mapping[str, Any]) -> dict[str, Any]:
     """Constructor arguments from what was given on the command line; what was not keeps its default."""
-    read = {flag: flag.read(given[flag.word]) for flag in flags if given[flag.word] is not None}
-    arguments = {flag.name: value for flag, value in read.items() if flag.owner != Training.__name__}
-    training = {flag.name: value for flag, value in read.items() if flag.owner == Training.__name__}
-    return arguments | ({"training": training} if training else {})
+    arguments: dict[str, Any] = {}
+    places = {plan.__name__: name for name, plan in PLANS.items()}
+    for flag in flags:
+        if given[flag.word] is not None:
+            of = arguments.setdefault(places[flag.owner], {}) if flag.owner in places else arguments
+            of[flag.name] = flag.read(given[flag.word])
+    return arguments
 
 
 def parameter_help(function: Callable[..., Any] | type) -> dict[str, str]:
     """First sentence of each entry in the Parameters section of a numpydoc docstring, by parameter.
 
-    ``name : text`` and ``name : type, default=...`` with the text below are both read; ``a, b : text`` says it of
-    both; ``as in `Other``` takes the words of another estimator.
+    ``name : text``, and ``name : type, default=...`` or ``name : {words}`` with the text below, are all read;
+    ``a, b : text`` says it of both; ``as in `Other``` takes the words of another estimator.
     """
     section = re.search(
         r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", inspect.getdoc(function) or "", re.M | re.S
@@ -146,7 +155,8 @@ def parameter_help(function: Callable[..., Any] | type) -> dict[str, str]:
         r"^(\w+(?:,\s+\w+)*) : (.*(?:\n(?: .*|$))*)", section[1] if section else "", re.M
     ):
         first, _, rest = entry[2].partition("\n")
-        body = rest if "default=" in first else f"{first}\n{rest}"
+        typed = "default=" in first or first.startswith("{")
+        body = rest if typed else f"{first}\n{rest}"
         other = re.fullmatch(r"\s*as in `(\w+)`\.\s*", body)
         near = vars(estimators) | vars(sys.modules[function.__module__])
         known = parameter_help(near[other[1]]) if other else {}

@@ -1,4 +1,4 @@
-"""Rows in files: tables, arrays, sequences and folders of pictures, read for an autoencoder and written by one."""
+"""Rows in files: tables, arrays, sequences and folders of pictures, read for an estimator and written by one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from regen._check import closest
 from regen.cli.tables import columns_of, text_table
-from regen.data.arrays import ARRAYS, read_array, write_array
+from regen.data.arrays import ARRAYS, read_array, read_labels, write_array
 from regen.data.paths import missing
 from regen.data.pictures import PICTURES, read_images, write_grid, write_images
-from regen.data.sequences import TABLES, read_sequences
+from regen.data.sequences import TABLES, labels_of, read_sequences
 from regen.data.sources import read_table, write_table
 
-__all__ = ["Found", "check_output", "give_rows", "read_rows", "read_rows_for"]
+__all__ = ["Found", "check_output", "give_rows", "read_labelled", "read_rows", "read_rows_for"]
 
 LEAVE_OUT = "Leave it out with --label."
 ENDINGS = (*TABLES, *ARRAYS, ".ts")
@@ -29,17 +29,21 @@ class Found:
     """Rows that were found in a file or folder.
 
     X : as an estimator takes them. names : of the picture of each row; None when they were no pictures.
+    y : (n,) labels, where they were asked for and are there.
     """
 
     X: Any
     names: list[str] | None = None
+    y: NDArray[Any] | None = None
 
 
-def read_rows(path: Path, labels: Sequence[str], *, sequences: bool, flat: bool) -> Found:
+def read_rows(
+    path: Path, labels: Sequence[str], *, sequences: bool, flat: bool, labelled: bool = False
+) -> Found:
     """Rows to fit on.
 
     labels : columns of a table to leave out. sequences : whether a row of a table is a sequence. flat : whether it is
-    an image.
+    an image. labelled : whether the one of `labels`, or what else the file has of them, is to be read as y.
     """
     if _pictured(path):
         images, names = read_images(path)
@@ -47,19 +51,36 @@ def read_rows(path: Path, labels: Sequence[str], *, sequences: bool, flat: bool)
     if sequences and not path.name.lower().endswith(".npy"):
         if len(labels) > 1:
             raise ValueError("A file of sequences has one label at most. Give --label once.")
-        return Found(read_sequences(path, label=labels[0] if labels else None).X)
+        found = read_sequences(path, label=labels[0] if labels else None)
+        return Found(found.X, y=found.y if labelled else None)
     if path.name.lower().endswith(ARRAYS):
-        return Found(read_array(path))
+        archive = labelled and path.name.lower().endswith(".npz")
+        return Found(read_array(path), y=read_labels(path) if archive else None)
     if not path.name.lower().endswith(ENDINGS):
         _refuse_ending(path)
     if path.name.lower().endswith(".ts"):
         raise ValueError(f"{str(path)!r} holds sequences. Say what reads them, such as --backbone recurrent.")
-    table = _without(read_table(path), path, labels)
-    return Found(_matrix(table, repr(str(path))) if flat else table)
+    whole = read_table(path)
+    table = _without(whole, path, labels)
+    y = labels_of(path, nw.from_native(whole, eager_only=True)[labels[0]]) if labelled and labels else None
+    return Found(_matrix(table, repr(str(path))) if flat else table, y=y)
 
 
-def read_rows_for(model: Any, path: Path, labels: Sequence[str]) -> Found:
-    """Rows for a fitted model; those of `labels` that the table has are left out."""
+def read_labelled(path: Path, label: str | None, *, sequences: bool, flat: bool) -> Found:
+    """Rows to fit on with their labels, if any: the column `label` of a table, or what the file has of them.
+
+    label : "none" leaves the labels of a file alone. sequences, flat : as in `read_rows`.
+    """
+    name = None if label is None or label.lower() == "none" else label
+    if name is not None and not path.name.lower().endswith(TABLES):
+        _refuse_label(path, name)
+    labels = [] if name is None else [name]
+    labelled = label is None or name is not None
+    return read_rows(path, labels, sequences=sequences, flat=flat, labelled=labelled)
+
+
+def read_rows_for(model: Any, path: Path, labels: Sequence[str], *, labelled: bool = False) -> Found:
+    """Rows for a fitted model; those of `labels` that the table has are left out, or read as y if `labelled`."""
     kind, layout = model.form_["kind"], model.form_["layout"]
     if _pictured(path):
         if kind != "images":
@@ -72,7 +93,8 @@ def read_rows_for(model: Any, path: Path, labels: Sequence[str]) -> Found:
     if path.name.lower().endswith(TABLES):
         known = read_table(path).column_names
         labels = [label for label in labels if label in known]
-    return read_rows(path, labels, sequences=kind == "sequences", flat=kind == "images")
+    form = {"sequences": kind == "sequences", "flat": kind == "images"}
+    return read_rows(path, labels, **form, labelled=labelled)
 
 
 def kind_of(model: Any) -> str:
@@ -104,23 +126,32 @@ def check_output(model: Any, output: Path | None) -> None:
         )
 
 
-def give_rows(model: Any, rows: Any, output: Path | None, found: Found | None = None) -> str:
+def give_rows(
+    model: Any,
+    rows: Any,
+    output: Path | None,
+    names: Sequence[str] | None = None,
+    labels: tuple[str, NDArray[Any]] | None = None,
+) -> str:
     """Write rows that `model` gave, and say where; or the rows as text when there is no place.
 
-    found : what was read, whose pictures have names.
+    names : of files for their pictures. labels : their column, and the label (n,) of each.
     """
     if output is None:
-        return text_table(columns_of(_table(model, rows)))
+        return text_table(columns_of(_labelled(_table(model, rows), labels)))
     name = output.name.lower()
     if name.endswith(".png"):
         write_grid(output, _pictures(model, rows))
     elif name.endswith(TABLES):
-        write_table(output, _table(model, rows))
+        write_table(output, _labelled(_table(model, rows), labels))
     elif name.endswith(ARRAYS):
-        write_array(output, _block(rows, output))
+        write_array(output, _block(rows, output), labels=None if labels is None else labels[1])
     else:
-        write_images(output, _pictures(model, rows), None if found is None else found.names)
-    return f"Written to {output}."
+        write_images(output, _pictures(model, rows), names)
+    lost = labels is not None and name.endswith(".npy") and len(np.unique(labels[1])) > 1
+    return f"Written to {output}." + (
+        " Its labels are not: a .npz or .csv file has room for them." if lost else ""
+    )
 
 
 def _pictured(path: Path) -> bool:
@@ -136,6 +167,16 @@ def _refuse_ending(path: Path) -> None:
         f"{str(path)!r} is nothing that regen reads: a folder of .png and .jpg pictures, or a file that ends in"
         f" {', '.join(ENDINGS)}."
     )
+
+
+def _refuse_label(path: Path, label: str) -> None:
+    if path.is_dir() or path.name.lower().endswith(PICTURES):
+        has = "holds pictures, which have no labels. Leave --label out, or save images X and labels y as a .npz file"
+    elif path.name.lower().endswith(".npy"):
+        has = "has no columns. Leave --label out, or save X and labels y as a .npz file"
+    else:
+        has = "has no columns: its own labels are read. Leave --label out, or say --label none for none"
+    raise ValueError(f"--label {label} is for a column of a table. {str(path)!r} {has}.")
 
 
 def _without(table: Any, path: Path, labels: Sequence[str]) -> Any:
@@ -179,6 +220,16 @@ def _table(model: Any, rows: Any) -> Any:
         names = names or [f"x{k}" for k in range(rows.shape[1])]
         return {name: rows[:, k] for k, name in enumerate(names)}
     return rows
+
+
+def _labelled(table: Any, labels: tuple[str, NDArray[Any]] | None) -> Any:
+    """A table of `_table` with a column of labels at its left; one for every step, where a row is a step."""
+    if labels is None:
+        return table
+    name, values = labels
+    columns = dict(table) if isinstance(table, Mapping) else columns_of(table)
+    place = columns.get("sequence") if isinstance(table, Mapping) else None
+    return {name: values if place is None else values[place]} | columns
 
 
 def _block(rows: Any, output: Path) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from regen.data.paths import make_folder
 from regen.data.sources import atomic_write
 from regen.persistence import save
 
-__all__ = ["Run", "claimed", "described"]
+__all__ = ["Run", "claimed", "described", "label_of"]
 
 MODEL, HISTORY, DESCRIPTION = "model.safetensors", "history.csv", "run.json"
 
@@ -83,6 +83,12 @@ def described(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+def label_of(path: Path) -> list[str]:
+    """Columns of labels that the run at `path` was fitted with, or without: those that are no part of a row."""
+    label = described(path).get("label") or []
+    return [label] if isinstance(label, str) else list(label)
 
 
 def _refuse_full(folder: Path, force: bool) -> None:

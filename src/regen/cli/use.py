@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from regen._check import Either, Int, Number, check_parameters
-from regen.cli.coders import refuse_other
+from regen._check import Either, Int, Number
 from regen.cli.flags import parameter_help
 from regen.cli.runs import described
 from regen.cli.tables import columns_of, text_table
+from regen.cli.uses import RunPath, loaded, read_flag
 from regen.data.frames import frame
 from regen.data.sequences import TABLES, read_sequences
 from regen.data.sources import read_table, write_table
@@ -27,7 +27,6 @@ NEXT = "New rows that follow those fitted (forecaster), or sequences to predict 
 SEVERAL = "Can be given several times."
 FILE = "Write to this CSV or Parquet file instead of the terminal."
 
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or a saved model.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help=FILE, show_default=False)]
 
 
@@ -48,14 +47,13 @@ def predict(
     output: Output = None,
 ) -> None:
     """Forecast what follows, or predict sequences, with a run."""
-    model = load(run)
-    refuse_other(model, run, "predict")
+    model = loaded(run, "predict")
     if isinstance(model, Forecaster):
         _refuse_given(model, label=label)
         if data is not None:
             model.update(read_table(data))
-        steps = None if horizon is None else _read("--horizon", Int(1), horizon)
-        predicted = model.predict(steps, level=_levels(level))
+        steps = read_flag(model, "--horizon", Int(1), horizon)
+        predicted = model.predict(steps, level=_levels(model, level))
     else:
         _refuse_given(model, horizon=horizon, level=level or None)
         if data is None:
@@ -94,9 +92,9 @@ def backtest(
     share = Either((Int(1), Number(0, 1, low_open=True, high_open=True)))
     result = model.backtest(
         read_table(data),
-        start=_read("--start", share, start),
-        stride=None if stride is None else _read("--stride", Int(1), stride),
-        level=_levels(level),
+        start=read_flag(model, "--start", share, start),
+        stride=read_flag(model, "--stride", Int(1), stride),
+        level=_levels(model, level),
         refit=refit,
     )
     if output is not None:
@@ -104,22 +102,12 @@ def backtest(
     typer.echo(_score_table(result))
 
 
-def _levels(texts: Sequence[str] | None) -> list[float] | None:
+def _levels(model: Forecaster, texts: Sequence[str] | None) -> list[float] | None:
     """``80,95`` or ``80`` and ``95`` as numbers."""
     if not texts:
         return None
     percent = Number(0, 100, low_open=True, high_open=True)
-    return [_read("--level", percent, part) for text in texts for part in text.split(",")]
-
-
-def _read(flag: str, constraint: Any, text: str) -> Any:
-    """What `text` says, refused in the words of the Python interface."""
-    try:
-        value = constraint.parse(text)
-    except ValueError:
-        value = text
-    check_parameters("Forecaster", {flag: constraint}, {flag: value})
-    return value
+    return [read_flag(model, "--level", percent, part) for text in texts for part in text.split(",")]
 
 
 def _refuse_given(model: Any, **flags: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from tokenize import TokenError
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from regen.data.paths import missing
 from regen.data.sources import atomic_write
 
-__all__ = ["ARRAYS", "Told", "read_array", "refuse_bomb", "write_array"]
+__all__ = ["ARRAYS", "Told", "read_array", "read_labels", "refuse_bomb", "write_array"]
 
 ARRAYS = (".npy", ".npz")
 UNPACKED, RATIO = 64 << 20, 100
@@ -52,33 +53,41 @@ def read_array(path: str | PathLike[str], name: str = "X") -> NDArray[Any]:
         that unpacks to more than 64 MiB and more than 100 times its size.
     """
     path = Path(path)
-    if not path.is_file():
-        raise missing(path)
-    try:
-        array = _npz(path, name) if path.name.lower().endswith(".npz") else _npy(path)
-    except Told:
-        raise
-    except PermissionError:
-        raise PermissionError(f"{str(path)!r} cannot be read: permission denied.") from None
-    except DAMAGED as error:
-        raise ValueError(
-            f"{str(path)!r} is no NumPy file of numbers: it is damaged, was cut short, or holds Python objects, which"
-            " regen does not open."
-        ) from error
+    array = _read(path, lambda: _npz(path, name) if path.name.lower().endswith(".npz") else _npy(path))
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{str(path)!r} must hold numbers or truth values. It holds {array.dtype} instead.")
     return array
 
 
-def write_array(path: str | PathLike[str], array: NDArray[Any], name: str = "X") -> None:
-    """Write an array of any shape as ``.npy``, or alone in a ``.npz`` archive; the file appears whole or not at all.
+def read_labels(path: str | PathLike[str]) -> NDArray[Any] | None:
+    """The array y in a ``.npz`` archive of rows X: their labels (n,), numbers, truth values or texts; or None.
 
-    array : (n, ...) numbers. name : of the array in an archive.
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_array`.
     """
     path = Path(path)
+    labels = _read(path, lambda: _npz(path, "y") if "y" in _names(path) else np.empty(0))
+    if labels.dtype.kind not in "biufU":
+        raise ValueError(
+            f"y in {str(path)!r} must hold labels: numbers or texts. It holds {labels.dtype} instead."
+        )
+    return labels if labels.size else None
+
+
+def write_array(
+    path: str | PathLike[str], array: NDArray[Any], name: str = "X", labels: NDArray[Any] | None = None
+) -> None:
+    """Write an array of any shape as ``.npy``, or in a ``.npz`` archive; the file appears whole or not at all.
+
+    array : (n, ...) numbers. name : of the array in an archive. labels : (n,) to stand beside it there as y.
+    """
+    path = Path(path)
+    beside = {} if labels is None else {"y": labels}
     with atomic_write(path) as file:
         if path.name.lower().endswith(".npz"):
-            np.savez(file, **{name: array})  # type: ignore[arg-type]  # the stub takes it for allow_pickle
+            np.savez(file, **{name: array}, **beside)  # type: ignore[arg-type]  # for the stub it is allow_pickle
         else:
             np.save(file, array, allow_pickle=False)
 
@@ -96,6 +105,29 @@ def refuse_bomb(path: Path) -> None:
             f"{str(path)!r} has {packed} bytes and would unpack to {unpacked}, more than {RATIO} times as many."
             " If that is right, save it without compression, with numpy.savez."
         )
+
+
+def _read(path: Path, read: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """What `read` finds in the file, or a refusal in words."""
+    if not path.is_file():
+        raise missing(path)
+    try:
+        return read()
+    except Told:
+        raise
+    except PermissionError:
+        raise PermissionError(f"{str(path)!r} cannot be read: permission denied.") from None
+    except DAMAGED as error:
+        raise ValueError(
+            f"{str(path)!r} is no NumPy file of numbers: it is damaged, was cut short, or holds Python objects, which"
+            " regen does not open."
+        ) from error
+
+
+def _names(path: Path) -> list[str]:
+    """The arrays of an archive."""
+    with zipfile.ZipFile(path) as archive:
+        return [member.removesuffix(".npy") for member in archive.namelist()]
 
 
 def _npy(path: Path) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from regen.data.arrays import Told, refuse_bomb
 from regen.data.paths import missing
 from regen.data.sources import read_table
 
-__all__ = ["SequenceTable", "read_sequences"]
+__all__ = ["SequenceTable", "labels_of", "read_sequences"]
 
 Values: TypeAlias = NDArray[np.float64]
 TABLES = (".csv", ".csv.gz", ".parquet")
@@ -91,11 +91,12 @@ def _wide(path: Path, label: str | None) -> SequenceTable:
             f"{str(path)!r} holds no sequences: it has {len(table)} rows and {len(steps)} steps."
         )
     columns = [np.asarray(table[name].cast(nw.Float64).to_numpy(), dtype=np.float64) for name in steps]
-    y = None if label is None else _labels(path, table[label])
+    y = None if label is None else labels_of(path, table[label])
     return SequenceTable(_trimmed(path, np.stack(columns, axis=1)), y)
 
 
-def _labels(path: Path, column: nw.Series[Any]) -> NDArray[Any]:
+def labels_of(path: Path, column: nw.Series[Any]) -> NDArray[Any]:
+    """Labels (n,) of a column of the table in `path`: numbers and truth values as they are, all else as text."""
     if column.null_count():
         row = column.is_null().to_list().index(True)
         raise ValueError(f"Column {column.name!r} of {str(path)!r} has no label in row {row}.")
