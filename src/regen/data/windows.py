@@ -251,7 +251,8 @@ class RowFeed:
 
     def epoch(self, generator: torch.Generator | None = None) -> Iterator[RowBatch]:
         """Every row once."""
-        for index in _batches(self.index, self.batch_size, self.shuffle, generator)[: len(self)]:
+        batches = _batches(self.index, self.batch_size, self.shuffle, generator)
+        for index in batches[: len(self)] if self.whole else batches:
             x, lengths = self.rows.gather(index)
             y = None if self.y is None else self.y.index_select(0, index.to(self.y.device))
             yield RowBatch(x, lengths, y)

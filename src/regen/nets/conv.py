@@ -86,6 +86,9 @@ class ConvEncoder(nn.Module):
 class ConvDecoder(nn.Module):
     """Code in, image out: a linear layer, and transposed convolutions that undo each halving of `ConvEncoder`.
 
+    Each cell has its own bias, as in a dense decoder: what all images have in common, such as a dark border, has not
+    to be made of the code, for which the codes of all would move far from 0.
+
     Parameters
     ----------
     code : Z, how many numbers it reads.
@@ -123,25 +126,19 @@ class ConvDecoder(nn.Module):
                 1 - ys[k + 1] % 2,
                 1 - xs[k + 1] % 2,
             )  # m cells become 2 m - 1, and one more for an even size
-            layer = nn.ConvTranspose2d(before, after, KERNEL, stride=2, padding=1, output_padding=odd)
+            inner = k + 1 < len(channels)
+            layer = nn.ConvTranspose2d(before, after, KERNEL, 2, padding=1, output_padding=odd, bias=inner)
             # Each output sums a quarter of the kernel, for the input is spread over every second cell.
             heard = before * KERNEL**2 // 4
-            inner = k + 1 < len(channels)
             _start(layer, activation if inner else None, heard, after * KERNEL**2, 1.0 if inner else SMALL)
             self.layers.append(layer)
-
-    @property
-    def bias(self) -> nn.Parameter:
-        """Of the last layer, (width * C,): one for all cells of a channel."""
-        return self.layers[-1].bias  # type: ignore[return-value]
+        self.bias = nn.Parameter(torch.zeros(self.outputs))
 
     @torch.no_grad()
     def set_bias(self, values: Float[Tensor, " K"]) -> None:
-        """Make the decoder say, at the code 0, the mean over each channel of `values` (width * C * Y * X,)."""
-        means = values.to(self.bias).view(self.bias.shape[0], -1).mean(1)
-        self.bias.copy_(means)
-        said = self(self.bias.new_zeros((1, self.code))).view(len(means), -1).mean(1)
-        self.bias.add_(means - said)
+        """Make the decoder say `values` (width * C * Y * X,) at the code 0."""
+        self.bias.copy_(values)
+        self.bias.add_(values - self(self.bias.new_zeros((1, self.code)))[0])
 
     def forward(
         self,
@@ -159,7 +156,7 @@ class ConvDecoder(nn.Module):
         h = self.spread(z).view(-1, *self._first)
         for layer in self.layers:
             h = layer(self._act(h))
-        return h.flatten(1)  # type: ignore[no-any-return]
+        return h.flatten(1) + self.bias
 
 
 def sizes(side: int, times: int) -> list[int]:
@@ -172,7 +169,8 @@ def sizes(side: int, times: int) -> list[int]:
 
 def _start(layer: nn.Module, activation: str | None, heard: int, reached: int, size: float = 1.0) -> None:
     start_weight(layer.weight, activation, heard, reached, size)  # type: ignore[arg-type]
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
 def _refuse_none(channels: Sequence[int]) -> None:
