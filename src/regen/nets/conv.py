@@ -156,7 +156,7 @@ class ConvDecoder(nn.Module):
         h = self.spread(z).view(-1, *self._first)
         for layer in self.layers:
             h = layer(self._act(h))
-        return h.flatten(1) + self.bias
+        return h.flatten(1) + self.bias  # type: ignore[no-any-return]
 
 
 def sizes(side: int, times: int) -> list[int]:
