@@ -347,9 +347,9 @@ def test_widths() -> None:
     assert [layer.weight.shape for layer in critic.net.layers] == [(20, 6), (10, 20), (1, 10)]
     generator, critic = make_players("mlp", **sizes)
     assert [layer.weight.shape for layer in generator.net.layers] == [
-        (64, 3),
-        *[(64, 64)] * 3,
-        (7, 64),
+        (128, 3),
+        *[(128, 128)] * 3,
+        (7, 128),
     ]
     generator, critic = make_players("recurrent", **sizes)
     assert generator.net.writer.hidden_size == critic.net.reader.hidden_size == 64

@@ -39,7 +39,7 @@ class MLPGenerator(nn.Module):
         self,
         code: int,
         outputs: int,
-        hidden: Sequence[int] = (64, 64, 64, 64),
+        hidden: Sequence[int] = (128, 128, 128, 128),
         activation: str = "relu",
         classes: int = 0,
     ) -> None:
@@ -90,7 +90,7 @@ class MLPCritic(nn.Module):
     def __init__(
         self,
         features: int,
-        hidden: Sequence[int] = (64, 64, 64, 64),
+        hidden: Sequence[int] = (128, 128, 128, 128),
         activation: str = "relu",
         classes: int = 0,
         pack: int = 1,
@@ -308,7 +308,7 @@ def make_players(
     code : Z, what the generator reads.
     shape : (C, Y, X) of the images; conv only.
     hidden : the layers between, in the order of the critic. mlp: their widths; "auto" is four of the power of two
-        next to 2 E within [64, 512]: depth does more than width to keep 25 modes apart. recurrent: the width of each
+        next to 2 E within [128, 512]: depth does more than width to keep 25 modes apart. recurrent: the width of each
         layer, all of them equal; "auto" is one layer of the power of two next to 2 E within [64, 256], not narrower
         than the code. Not read by conv, see `channels`.
     activation : between the layers of an mlp; see `regen.nets.mlp.ACTIVATIONS`.
@@ -330,7 +330,7 @@ def make_players(
         raise ValueError(f"norm=True needs convolutions. Use backbone='conv' instead of {backbone!r}.")
     read: dict[str, Any] = {"classes": classes, "pack": pack, "spectral_norm": spectral_norm}
     if backbone == "mlp":
-        widths = (power_of_two(2 * features, 64, 512),) * 4 if hidden == "auto" else listed(hidden)
+        widths = (power_of_two(2 * features, 128, 512),) * 4 if hidden == "auto" else listed(hidden)
         generator = MLPGenerator(code, outputs, widths, activation, classes)
         return generator, MLPCritic(features, widths, activation, **read)
     if backbone == "conv":
