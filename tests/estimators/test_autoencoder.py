@@ -207,9 +207,9 @@ def test_pretraining() -> None:
 def test_as_a_citizen_of_scikit_learn() -> None:
     """Before a classifier, searched over, cloned, in two processes."""
     y = load_digits().target[:400]
-    pipeline = make_pipeline(Autoencoder(8, max_epochs=15, random_state=0), LogisticRegression(max_iter=2000))
+    pipeline = make_pipeline(Autoencoder(8, max_epochs=10, random_state=0), LogisticRegression(max_iter=500))
     assert cross_val_score(pipeline, DIGITS, y, cv=2).mean() > 0.6
-    search = GridSearchCV(Autoencoder(max_epochs=8, random_state=0), {"code": [1, 16]}, cv=2, n_jobs=2)
+    search = GridSearchCV(Autoencoder(max_epochs=4, random_state=0), {"code": [1, 16]}, cv=2, n_jobs=2)
     assert search.fit(DIGITS).best_params_ == {"code": 16}
     copy = clone(Autoencoder(3, "conv", penalty={"l1": 0.5}))
     assert (copy.code, copy.backbone, copy.penalty) == (3, "conv", {"l1": 0.5})
