@@ -14,9 +14,9 @@ from regen.inspection._finding import Finding
 from regen.inspection._parts import Part, seen_through
 from regen.inspection._reading import MOST_ROWS, judged, part_of
 from regen.inspection._rhythm import SIGMOIDS
-from regen.inspection._subject import Loss, settled
+from regen.inspection._subject import Loss, Subject, settled
 from regen.inspection.clamping import DIRECTIONS, held
-from regen.inspection.gates import gates
+from regen.inspection.gates import gates_of
 
 __all__ = ["Ablation", "ablate"]
 
@@ -147,7 +147,7 @@ def ablate(
     check_parameters("ablate", {"of": Choice(("units", "gates")), "rows": Int(1)}, {"of": of, "rows": rows})
     chosen = part_of(model, part)
     subject = judged(model, X, y, part, loss, rows)
-    trials = list(_units(chosen) if of == "units" else _gates(model, X, chosen, part))
+    trials = list(_units(chosen) if of == "units" else _gates(subject, chosen))
     losses = []
     with settled(subject.net):
         whole = subject.loss()
@@ -173,12 +173,12 @@ def _units(part: Part) -> Iterator[Trial]:
                 yield Trial(layer, direction, unit, [unit], silence)
 
 
-def _gates(model: Any, X: Any, part: Part, name: str | None) -> Iterator[Trial]:
+def _gates(subject: Subject, part: Part) -> Iterator[Trial]:
     words = SIGMOIDS.get(type(part.net.cell), ())
     if not words:
         kind = type(part.net.cell).__name__
         raise ValueError(f"The cell {kind} has no gates. Use of='units'.")
-    found = gates(model, X, part=name)
+    found = gates_of(subject, part)
     for word in words:
         mean: NDArray[np.float64] = np.nanmean(found[word].values, axis=(2, 3), dtype=np.float64)
         for layer, d in np.ndindex(*mean.shape[:2]):

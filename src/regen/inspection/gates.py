@@ -23,7 +23,7 @@ from regen.inspection._subject import Subject, settled
 from regen.inspection._words import WORDS, told_units
 from regen.kernels import Result, choose
 
-__all__ = ["Gates", "gates", "parts"]
+__all__ = ["Gates", "gates", "gates_of", "parts"]
 
 AXES = ("layer", "direction", "sequence", "step", "unit")
 DIRECTIONS = ("forward", "backward")
@@ -123,8 +123,11 @@ def gates(model: Any, X: Any, y: Any = None, *, part: str | None = None) -> Gate
     ------
     ValueError : nothing in the model is recurrent, there is no such part, or it was not run.
     """
-    subject = watched(model, X, y, part)
-    chosen = part_of(model, part)
+    return gates_of(watched(model, X, y, part), part_of(model, part))
+
+
+def gates_of(subject: Subject, chosen: Part) -> Gates:
+    """The gates of one net of a model while it reads the rows of `subject`."""
     pieces = []
     with settled(subject.net), torch.no_grad():
         for piece in subject.pieces():
