@@ -65,6 +65,16 @@ def test_csv_text(tmp_path):
     ]
 
 
+def test_missing_text(tmp_path):
+    """An empty cell is a missing value in a column of text, too, and is written as one."""
+    (tmp_path / "a.csv").write_text('town,x\nRome,1\n,\nNA,3\n"",4\n')
+    table = read_table(tmp_path / "a.csv")
+    assert table["town"].to_pylist() == ["Rome", None, None, None]
+    assert table["x"].to_pylist() == [1, None, 3, 4]
+    write_table(tmp_path / "b.csv", table)
+    assert read_table(tmp_path / "b.csv").equals(table)
+
+
 @pytest.mark.parametrize(
     ("frame", "columns"),
     [

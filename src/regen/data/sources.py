@@ -32,7 +32,8 @@ def read_table(path: str | os.PathLike[str]) -> Any:
 
     A CSV file has a header line and is UTF-8; its values are apart by commas, or, when the header has none outside
     of quotes, by semicolons or tabs. Where they are not apart by commas, decimal commas are understood if more
-    columns are numbers so. Empty cells, ``NA`` and ``nan`` are missing values; ISO 8601 dates become dates.
+    columns are numbers so. Empty cells, ``NA`` and ``nan`` are missing values, of text as of numbers; ISO 8601 dates
+    become dates.
 
     Raises
     ------
@@ -154,7 +155,7 @@ def _read_csv(path: Path) -> Any:
 
 def _parsed(csv: Any, path: Path, delimiter: str, decimal: str) -> Any:
     arrow = require("pyarrow", extra="sources", purpose="Reading CSV files")
-    convert = csv.ConvertOptions(decimal_point=decimal)
+    convert = csv.ConvertOptions(decimal_point=decimal, strings_can_be_null=True)
     try:
         return csv.read_csv(
             path, parse_options=csv.ParseOptions(delimiter=delimiter), convert_options=convert
