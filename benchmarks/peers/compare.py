@@ -76,7 +76,7 @@ JOBS = {
                 ("torch", "pythae", "scikit-learn"),
                 {"TQDM_DISABLE": "1"},
             ),
-            Peer("pyod", "coding_with_pyod.py", "pyod", ("torch", "pyod", "scikit-learn")),
+            Peer("pyod", "coding_with_pyod.py", "pyod", ("torch", "pyod", "tqdm", "scikit-learn")),
             Peer("keras-torch", "coding_with_keras.py", "keras", WITH_KERAS, {"KERAS_BACKEND": "torch"}),
             Peer("keras-jax", "coding_with_keras.py", "keras", WITH_KERAS, {"KERAS_BACKEND": "jax"}),
         ),
