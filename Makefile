@@ -50,7 +50,7 @@ bench: installed-dev native           ## every speed in the README, into benchma
 bench-quality: installed-dev native           ## every accuracy in the README, into benchmarks/results/
 	@set -e; for script in $(quality); do echo "== $$script"; $(python) "$$script"; done
 
-bench-peers: installed-dev native           ## whole fits beside skorch, Darts, NeuralForecast and Keras, which it installs
+bench-peers: installed-dev native           ## whole fits beside skorch, Darts, NeuralForecast, Keras, pythae and PyOD, which it installs
 	$(python) benchmarks/peers/compare.py
 
 freeze: installed-dev           ## accept the public names and command-line flags as they are now
