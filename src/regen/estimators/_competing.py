@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_COMPARED", "learn"]
 
-LEAST_BATCHES = 50
+LEAST_BATCHES = 100
 """Batches of an epoch: where one pass over few rows gives less, an epoch is several passes. A game takes thousands of
 moves however few the rows are."""
 MOST_COMPARED = 1000

@@ -30,7 +30,7 @@ from regen.data.images import Images, Pixels
 from regen.data.windows import Rows
 from regen.estimators._sequences_in import Sequences, read_known_sequences, read_sequences
 
-__all__ = ["FORMS", "DataForm", "form_of"]
+__all__ = ["FORMS", "DataForm", "form_of", "ragged"]
 
 Given = TypeVar("Given")
 Index = NDArray[np.int64]
@@ -265,12 +265,12 @@ def form_of(X: Any, backbone: str | Cell, image_shape: Any) -> str:
     ValueError
         When X may be images as well as sequences, or is a table for a net of images.
     """
-    axes = 0 if _ragged(X) else len(getattr(X, "shape", None) or np.asarray(X).shape)
+    axes = 0 if ragged(X) else len(getattr(X, "shape", None) or np.asarray(X).shape)
     if isinstance(backbone, Cell) or backbone not in ("auto", "mlp", "conv"):
         return "sequences"
     if image_shape is not None or axes == 4 or (axes == 3 and backbone != "auto"):
         return "images"
-    if _ragged(X) and backbone == "auto":
+    if ragged(X) and backbone == "auto":
         return "sequences"
     if axes == 3:
         if np.asarray(X).dtype in (np.uint8, np.bool_):
@@ -287,7 +287,7 @@ def form_of(X: Any, backbone: str | Cell, image_shape: Any) -> str:
     return "table"
 
 
-def _ragged(X: Any) -> bool:
+def ragged(X: Any) -> bool:
     """Whether X is a list of arrays, or of lists of different lengths, as sequences come."""
     if not isinstance(X, list | tuple) or not X:
         return False

@@ -11,7 +11,7 @@ from torch import nn
 from regen._check import Choice, Constraint, Either, Int, Kind
 from regen.cells import NAMES, Cell
 from regen.estimators._coding import CODING
-from regen.estimators._forms import form_of
+from regen.estimators._forms import form_of, ragged
 from regen.estimators.adversary import COMPETING, AdversarialEstimator
 from regen.estimators.game import Game
 from regen.nets.adversarial import make_players
@@ -42,8 +42,8 @@ class GAN(AdversarialEstimator):
         "categorical". "auto" looks at each column; text is always categorical.
     game : a `regen.Game` (or a dict of its arguments): what the two compete for, with which penalties, and who moves
         when.
-    max_epochs : passes over the training rows, at most. Where one pass gives less than 50 batches, an epoch is as
-        many passes as give 50.
+    max_epochs : passes over the training rows, at most. Where one pass gives less than 100 batches, an epoch is as
+        many passes as give 100.
     learning_rate : size of the optimiser's steps; "auto" is 0.004. It falls, over 1 + step / 1000, unless the
         training plan has another schedule: what wanders around the end of a game comes to rest.
     random_state : seed of the first weights, of the codes, of the order of the rows and of what is held out.
@@ -129,7 +129,7 @@ class GAN(AdversarialEstimator):
         return self.output
 
     def _kind_of_data(self, X: Any) -> str:
-        if self.backbone != "auto" or len(np.shape(X)) < 3:
+        if self.backbone != "auto" or ragged(X) or len(np.shape(X)) < 3:
             return form_of(X, self.backbone, None)
         if len(np.shape(X)) > 3 or np.asarray(X).dtype in (np.uint8, np.bool_):
             raise ValueError(
