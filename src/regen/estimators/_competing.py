@@ -74,16 +74,17 @@ def _learn_labels(model: AdversarialEstimator, y: Any, n: int) -> NDArray[np.int
     model.classes_, places = np.unique(y, return_inverse=True)
     if len(model.classes_) == 1:
         raise ValueError(
-            f"y has only the label {model.classes_[0]!r}. Leave y out, or give rows of several labels."
+            f"y has only the label {model.classes_.tolist()[0]!r}. Leave y out, or give rows of several labels."
         )
     model.n_labels_ = len(model.classes_)
     return places.astype(np.int64)
 
 
 def _refuse_few(model: AdversarialEstimator, training: int, held_out: int) -> None:
-    if training < 2:
+    if training <= NEIGHBOURS:
         raise ValueError(
-            f"{type(model).__name__} learns how rows differ, and needs 2 at least. Got n_samples={training}."
+            f"{type(model).__name__} learns how rows differ, and needs {NEIGHBOURS + 1} at least. Got"
+            f" n_samples={training}."
         )
     if 0 < held_out <= NEIGHBOURS:
         raise ValueError(

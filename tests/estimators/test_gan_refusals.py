@@ -1,0 +1,223 @@
+"""Bad input to GAN and DCGAN gets one clear sentence, and a failed fit leaves the former state."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import regen
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The generated rows cover:UserWarning", "ignore:The discriminator has won:UserWarning"
+)
+X = np.random.default_rng(0).normal(size=(40, 3))
+IMAGES = np.random.default_rng(0).random((40, 6, 5))
+GAPS = np.where(np.eye(40, 3) > 0, np.nan, X)
+
+
+def gan(**options: Any) -> regen.GAN:
+    """A small one, that takes two steps."""
+    plan = {"batch_size": 8, "max_steps": 2}
+    return regen.GAN(**{"hidden": (4,), "random_state": 0, "training": plan} | options)
+
+
+def dcgan(**options: Any) -> regen.DCGAN:
+    """A small one, that takes two steps."""
+    plan = {"batch_size": 8, "max_steps": 2}
+    return regen.DCGAN(**{"channels": 2, "random_state": 0, "training": plan} | options)
+
+
+FITS: list[tuple[Any, tuple[Any, ...], str]] = [
+    (
+        gan,
+        (GAPS,),
+        "X has missing values, and GAN compares whole rows. Fill them first, as regen.DenoisingAutoencoder().impute"
+        " does, or leave those rows out.",
+    ),
+    (
+        dcgan,
+        (np.where(IMAGES > 0.99, np.nan, IMAGES),),
+        "X has missing values, and DCGAN compares whole rows.",
+    ),
+    (gan, (X[:1],), "GAN learns how rows differ, and needs 6 at least. Got n_samples=1."),
+    (gan, (X, np.zeros(40)), "y has only the label 0.0. Leave y out, or give rows of several labels."),
+    (gan, (X, X[:, 0]), "Unknown label type: continuous"),
+    (gan, (X, np.arange(39)), "Found input variables with inconsistent numbers of samples: [40, 39]"),
+    (
+        gan,
+        (IMAGES[:, None],),
+        "X of shape (40, 1, 6, 5) looks like images, which regen.DCGAN makes. GAN is for tables, points and sequences"
+        " (n, T, F); for images without convolutions take backbone='mlp'.",
+    ),
+    (gan, (IMAGES > 0.5,), "X of shape (40, 6, 5) looks like images, which regen.DCGAN makes."),
+    (
+        dcgan,
+        (X,),
+        "DCGAN makes images (n, Y, X) or (n, C, Y, X), or flat ones with image_shape=(Y, X). Got X of shape (40, 3).",
+    ),
+    (gan, (np.full((40, 2), np.inf),), "Column 0 of X has an infinite value in row 0."),
+]
+
+
+@pytest.mark.parametrize(("make", "data", "words"), FITS, ids=[words[:30] for *_, words in FITS])
+def test_what_cannot_be_learned_from(make: Any, data: tuple[Any, ...], words: str) -> None:
+    """In words, at fit."""
+    with pytest.raises(ValueError, match="^" + re.escape(words)):
+        make().fit(*data)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"code": 0},
+            "The 'code' parameter of GAN must be one of 'auto' or an int in [1, inf). Got 0 instead.",
+        ),
+        ({"backbone": "conv"}, "The 'backbone' parameter of GAN must be one of 'auto', 'mlp', 'recurrent', "),
+        ({"output": "reals"}, "The 'output' parameter of GAN must be one of 'auto', 'real', "),
+        (
+            {"hidden": 0},
+            "The 'hidden' parameter of GAN must be one of 'auto' or an int in [1, inf) or a tuple of",
+        ),
+    ],
+)
+def test_parameters_out_of_range(options: dict[str, Any], words: str) -> None:
+    """By fit, with what was given."""
+    with pytest.raises(ValueError, match="^" + re.escape(words)):
+        gan(**options).fit(X)
+
+
+def test_too_few_rows_to_tell_quality() -> None:
+    """A share that holds out five rows cannot tell one epoch from another."""
+    words = (
+        "validation=0.1 holds out 4 rows; quality needs 6 at least. Raise it, take validation=0, or give more"
+        " rows."
+    )
+    with pytest.raises(ValueError, match="^" + re.escape(words)):
+        regen.GAN(training={"validation": 0.1}).fit(X)
+
+
+def test_values_out_of_the_range_asked_for() -> None:
+    """Kinds that are asked for are checked, as everywhere."""
+    with pytest.raises(
+        ValueError, match=r"^Column 0 of X is 'unit', which allows no negative numbers|is 'unit'"
+    ):
+        gan(output="unit").fit(X)
+
+
+def test_constant_columns_stay_constant() -> None:
+    """Nothing can be learned from them, and nothing breaks: they come back as they were, beside those that vary."""
+    constant = np.c_[X[:, 0], np.full(40, 7.0)]
+    fitted = gan(output="real").fit(constant)
+    sample = fitted.sample(500, random_state=0)
+    assert np.isfinite(sample).all() and np.isfinite(fitted.score_samples(constant)).all()
+    alone = gan().fit(pd.DataFrame({"a": np.full(40, "x"), "b": X[:, 0]}))
+    assert set(alone.sample(20)["a"]) == {"x"}
+    still = dcgan().fit(np.where(np.arange(5) == 2, 0.0, IMAGES))
+    assert np.isfinite(still.sample(3)).all()
+
+
+def test_fewer_rows_than_a_batch() -> None:
+    """A batch then holds rows more than once; all of them are whole."""
+    few = regen.GAN(hidden=(4,), max_epochs=1, training={"batch_size": 64, "max_steps": 3}).fit(X[:7])
+    assert few.history_["step"].iloc[-1] == 3
+
+
+USES: list[tuple[str, Any, str]] = [
+    ("sample", lambda m: m.sample(0), "The 'n' parameter of GAN must be an int in [1, inf). Got 0 instead."),
+    (
+        "label",
+        lambda m: m.sample(2, label=1),
+        "This GAN was fitted without labels. Fit it with y, or leave label out.",
+    ),
+    (
+        "truncation",
+        lambda m: m.sample(2, truncation=0),
+        "The 'truncation' parameter of GAN must be a number in (0, inf).",
+    ),
+    (
+        "lengths",
+        lambda m: m.sample(2, lengths=[1, 2]),
+        "lengths are for sequences; this estimator was not fitted on any.",
+    ),
+    ("codes", lambda m: m.inverse_transform(np.zeros((2, 5))), "Z has 5 columns; the code has 3 units."),
+    (
+        "steps",
+        lambda m: m.interpolate(steps=1),
+        "The 'steps' parameter of GAN must be an int in [2, inf). Got 1 instead.",
+    ),
+    ("ends", lambda m: m.interpolate(np.zeros(2)), "Z has 2 columns; the code has 3 units."),
+    (
+        "search",
+        lambda m: m.invert(X, steps=0),
+        "The 'steps' parameter of GAN must be an int in [1, inf). Got 0 instead.",
+    ),
+    (
+        "columns",
+        lambda m: m.score_samples(X[:, :2]),
+        "X has 2 features, but GAN is expecting 3 features as input.",
+    ),
+    ("gaps", lambda m: m.score_samples(GAPS), "X has missing values, and GAN compares whole rows."),
+    ("few", lambda m: m.quality(X[:5]), "k=5 neighbours need k >= 1 and more than k samples of each kind."),
+]
+
+
+@pytest.mark.parametrize(("use", "words"), [each[1:] for each in USES], ids=[each[0] for each in USES])
+def test_what_cannot_be_asked(use: Any, words: str) -> None:
+    """Of a fitted GAN, in words."""
+    with pytest.raises(ValueError, match="^" + re.escape(words)):
+        use(gan().fit(X))
+
+
+LABELLED: list[tuple[str, Any, str]] = [
+    (
+        "none",
+        lambda m: m.inverse_transform(np.zeros((2, 3))),
+        "This GAN was fitted with labels. Give label, one of 'a', 'b', or one for each row.",
+    ),
+    ("unknown", lambda m: m.sample(2, label="c"), "There is no label 'c'; fit had 'a', 'b'."),
+    (
+        "count",
+        lambda m: m.sample(2, label=["a"] * 3),
+        "label must be one label or 2 of them. Got shape (3,).",
+    ),
+    ("scored", lambda m: m.score_samples(X, ["z"] * 40), "There is no label 'z'; fit had 'a', 'b'."),
+    (
+        "sought",
+        lambda m: m.invert(X),
+        "This GAN was fitted with labels. Give label, one of 'a', 'b', or one for each row.",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("use", "words"), [each[1:] for each in LABELLED], ids=[each[0] for each in LABELLED]
+)
+def test_labels_that_are_not_known(use: Any, words: str) -> None:
+    """Or that are missing where they are needed."""
+    with pytest.raises(ValueError, match="^" + re.escape(words)):
+        use(gan().fit(X, np.resize(["a", "b"], 40)))
+
+
+def test_a_failed_fit_leaves_the_former_state() -> None:
+    """Also when it fails late: the samples are the same bits."""
+    fitted = gan().fit(X)
+    before = fitted.sample(5, random_state=0)
+    with pytest.raises(ValueError, match="missing values"):
+        fitted.fit(GAPS)
+    assert np.array_equal(fitted.sample(5, random_state=0), before)
+    fitted.set_params(code=2)
+    with pytest.raises(
+        ValueError, match=r"^code=2 was set after fit, which had code='auto'\. Fit again, or set it"
+    ):
+        fitted.sample(2)
+
+
+def test_unknown_parameters() -> None:
+    """The closest one is named."""
+    with pytest.raises(TypeError, match=r"^GAN has no parameter 'games'\. Did you mean 'game'\?$"):
+        regen.GAN(games=None)
+    with pytest.raises(TypeError, match=r"^DCGAN has no parameter 'chanels'\. Did you mean 'channels'\?$"):
+        regen.DCGAN(chanels=3)
