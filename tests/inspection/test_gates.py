@@ -260,3 +260,11 @@ def test_an_unfitted_estimator() -> None:
     """scikit-learn's own refusal."""
     with pytest.raises(ValueError, match="not fitted yet"):
         gates(regen.Forecaster(), np.arange(100.0))
+
+
+def test_half_precision() -> None:
+    """Gates of nets in bfloat16 are told in float32, as numpy has no such numbers."""
+    net, x = nn.GRU(3, 5, batch_first=True), torch.randn(2, 4, 3)
+    wanted, found = gates(net, x)["reset"], gates(net.bfloat16(), x.bfloat16())["reset"]
+    assert found.values.dtype == np.float32
+    assert 0 < np.abs(found.values - wanted.values).max() < 0.02

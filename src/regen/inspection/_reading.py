@@ -129,7 +129,8 @@ def _read_by(net: nn.Module, x: Any) -> NDArray[Any] | None:
         x = x.transpose(0, 1) if x.ndim == 3 else x
     if not isinstance(x, Tensor) or x.ndim not in (2, 3) or not x.is_floating_point():
         return None
-    raw = (x if x.ndim == 3 else x[None]).detach().cpu().numpy()
+    x = x.float() if x.dtype is torch.bfloat16 else x
+    raw: NDArray[Any] = (x if x.ndim == 3 else x[None]).detach().cpu().numpy()
     if lengths is not None:
         raw[np.arange(raw.shape[1]) >= lengths.numpy()[:, None]] = np.nan
     return raw

@@ -60,8 +60,9 @@ def clamp(
     """Hold gates of a model within a ``with`` block; afterwards, also after an error, it is as it was.
 
     ``with clamp(model, forget=1.0, units=[7]): model.predict()`` asks what would be said if unit 7 never forgot. All
-    that the model does within the block is done with the gates held, also training it, and gradients, to other
-    weights. What is made of the model meanwhile, such as a stream, keeps them held. The saved model does not.
+    that the model does within the block is done with the gates held, also in other threads, and also training it:
+    gradients flow to all other weights. What is made of the model meanwhile, such as a stream, keeps them held; what
+    is saved of it does not.
 
     Any backend runs held cells: the gate's weights are replaced by 0 and its bias by what its activation turns into
     the wanted value, which leaves the equation as it is.

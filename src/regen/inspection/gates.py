@@ -5,6 +5,7 @@ Letters: `L` layers, `D` directions, `n` sequences, `S` recurrent steps, `H` uni
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -95,7 +96,7 @@ class Gates(Finding):
         """How long the memory of this net is, and what its `n` most telling units do."""
         return told_units(self._rhythm, n)
 
-    @property
+    @cached_property
     def _rhythm(self) -> Rhythm:
         values = {word: each.values for word, each in self.values.items()}
         return Rhythm(self.cell, values, self.weight, self.inputs, self.segment)
@@ -215,7 +216,7 @@ def _gathered(pieces: list[list[Run]], each: int, letter: str) -> NDArray[np.flo
             ) from None
         rows.append(torch.stack(layers) if each > 1 else layers[0][None])
     whole = torch.cat(rows, 1) if len(rows) > 1 else rows[0]
-    return whole.cpu().numpy()
+    return (whole.float() if whole.dtype is torch.bfloat16 else whole).cpu().numpy()
 
 
 def _ended(run: Run, letter: str) -> Tensor:
