@@ -119,7 +119,7 @@ def check_gates(model: Reader, X: Any, y: Tensor, marked: np.ndarray) -> list[in
     assert np.median(held) > 0.9, held
     units = found.units()
     half = np.asarray(units["half_life"])
-    assert np.median(half[memories]) > 15, half
+    assert half[memories].max() > 40, half  # the longest memory bridges most of a sequence
     return memories
 
 
