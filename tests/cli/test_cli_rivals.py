@@ -228,6 +228,29 @@ def test_truncation(here: Any) -> None:
     assert (np.load("a.npy") != expected).any()
 
 
+def test_ways_between_codes(here: Any) -> None:
+    """A row of the grid for each way; the same seed, the same ways; a label for all, or one of each way's own."""
+    words = ("-n", "5", "--ways", "3", "--random-state", "1")
+    said(here("interpolate", "dcgan-plain", *words, "-o", "ways.png"))
+    with Image.open("ways.png") as image:
+        assert image.size == (5 * 33 + 1, 3 * 33 + 1)
+    said(here("interpolate", "dcgan-plain", *words, "-o", "ways.npy"))
+    model, chance = package.load("dcgan-plain"), np.random.RandomState(1)
+    expected = [model.interpolate(steps=5, random_state=chance) for _ in range(3)]
+    np.testing.assert_array_equal(np.load("ways.npy"), np.concatenate(expected))
+    said(here("interpolate", "gan-labelled", *words, "--label", "3", "-o", "ways.csv"))
+    assert read_table("ways.csv").column_names == ["class", "a", "kind", "b"]
+    assert column("ways.csv", "class").tolist() == [3] * 15
+    said(here("interpolate", "gan-labelled", "--ways", "9", "--random-state", "1", "-o", "ways.csv"))
+    drawn = column("ways.csv", "class").reshape(9, 8)
+    assert (drawn == drawn[:, :1]).all()
+    assert len(np.unique(drawn)) > 1
+    assert len(said(here("interpolate", "gan-plain"))) == 1 + 8
+    assert told(here("interpolate", "gan-plain", "-n", "1")) == (
+        "The '--number' parameter of GAN must be an int in [2, inf). Got 1 instead."
+    )
+
+
 def test_pictures_out(here: Any) -> None:
     """A .png is a grid of all."""
     said(here("sample", "dcgan-plain", "-n", "6", "-o", "new.png"))
@@ -329,12 +352,12 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (
         ("encode", "gan-plain", "table.csv"),
         "regen encode is for an Autoencoder, a DenoisingAutoencoder, a VariationalAutoencoder or a DCGAN. 'gan-plain'"
-        " holds a GAN, which is for regen sample and score.",
+        " holds a GAN, which is for regen sample, interpolate and score.",
     ),
     (
         ("predict", "dcgan-plain", "table.csv"),
         "regen predict is for a Forecaster, a SequenceClassifier or a SequenceRegressor. 'dcgan-plain' holds a DCGAN,"
-        " which is for regen sample, score and encode.",
+        " which is for regen sample, interpolate, score and encode.",
     ),
 ]
 

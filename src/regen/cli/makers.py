@@ -1,4 +1,4 @@
-"""New rows and how real rows look, from the command line: sample and score."""
+"""New rows and how real rows look, from the command line: sample, interpolate and score."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from regen._check import Int, Number, Seed
-from regen.cli.rows import check_output, give_rows, read_rows_for
+from regen.cli.rows import check_output, give_rows, one_after_another, read_rows_for
 from regen.cli.runs import label_of
 from regen.cli.uses import (
     Data,
@@ -126,18 +126,60 @@ def sample(
         typer.echo(give_rows(model, rows, output))
         return
     names = [f"{text}-{k:04d}.png" for k, text in enumerate(map(_in_file_name, labels.tolist()), start=1)]
-    name = next(iter(label_of(run)), "label")
-    typer.echo(give_rows(model, rows, output, names, (name, labels)))
+    typer.echo(give_rows(model, rows, output, names, (_label_name(run), labels)))
+
+
+def interpolate(
+    run: RunPath,
+    n: Annotated[
+        str,
+        typer.Option(
+            "--number",
+            "-n",
+            metavar="INT",
+            help="Rows on each way, both ends included. [default: 8]",
+            show_default=False,
+        ),
+    ] = "8",
+    ways: Annotated[
+        str,
+        typer.Option(metavar="INT", help="Ways, each between other codes. [default: 1]", show_default=False),
+    ] = "1",
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Label of all rows, of a run that was fitted with labels. [default: one that is drawn for each way]",
+            show_default=False,
+        ),
+    ] = None,
+    random_state: SeedText = None,
+    output: Where = None,
+) -> None:
+    """Make rows on the way from one random code of a gan or dcgan to another; in a .png, a row of the grid each."""
+    model = loaded(run, "interpolate")
+    check_output(model, output)
+    steps, number = read_flag(model, "--number", Int(2), n), read_flag(model, "--ways", Int(1), ways)
+    chance = check_random_state(read_flag(model, "--random-state", Seed(), random_state))
+    texts = None if label is None else [label]
+    told = [_labels(model, 1, texts, chance) for _ in range(number)]
+    found = [
+        model.interpolate(steps=steps, label=None if each is None else each[0], random_state=chance)
+        for each in told
+    ]
+    labels = None if told[0] is None else (_label_name(run), np.repeat(np.concatenate(told), steps))
+    typer.echo(give_rows(model, one_after_another(found), output, labels=labels, columns=steps))
 
 
 MAKERS: dict[str, tuple[Callable[..., None], str]] = {
     "score": (score, "Tell how normal or how real rows look."),
     "sample": (sample, "Draw new rows."),
+    "interpolate": (interpolate, "Make rows on the way from one code to another."),
 }
 """Functions below `regen`, with their line in its help."""
 
 
-def _labels(model: Any, n: int, texts: list[str] | None, seed: int | None) -> NDArray[Any] | None:
+def _labels(model: Any, n: int, texts: list[str] | None, seed: Any) -> NDArray[Any] | None:
     """The labels of the rows to draw: `n` of each that is asked for, or (n,) as often as in the data.
 
     Without labels at fit there are none, and one that is asked for is refused.
@@ -149,6 +191,11 @@ def _labels(model: Any, n: int, texts: list[str] | None, seed: int | None) -> ND
         return np.repeat(np.array([known.get(text, text) for text in texts], dtype=object), n)
     drawn: NDArray[Any] = check_random_state(seed).choice(model.classes_, n, p=model.label_shares_)
     return drawn
+
+
+def _label_name(run: Path) -> str:
+    """The column of labels."""
+    return next(iter(label_of(run)), "label")
 
 
 def _in_file_name(label: Any) -> str:

@@ -17,7 +17,15 @@ from regen.data.pictures import PICTURES, read_images, write_grid, write_images
 from regen.data.sequences import TABLES, labels_of, read_sequences
 from regen.data.sources import read_table, write_table
 
-__all__ = ["Found", "check_output", "give_rows", "read_labelled", "read_rows", "read_rows_for"]
+__all__ = [
+    "Found",
+    "check_output",
+    "give_rows",
+    "one_after_another",
+    "read_labelled",
+    "read_rows",
+    "read_rows_for",
+]
 
 LEAVE_OUT = "Leave it out with --label."
 ENDINGS = (*TABLES, *ARRAYS, ".ts")
@@ -132,16 +140,18 @@ def give_rows(
     output: Path | None,
     names: Sequence[str] | None = None,
     labels: tuple[str, NDArray[Any]] | None = None,
+    columns: int | None = None,
 ) -> str:
     """Write rows that `model` gave, and say where; or the rows as text when there is no place.
 
-    names : of files for their pictures. labels : their column, and the label (n,) of each.
+    names : of files for their pictures. labels : their column, and the label (n,) of each. columns : of a grid of
+    pictures; None is about a square.
     """
     if output is None:
         return text_table(columns_of(_labelled(_table(model, rows), labels)))
     name = output.name.lower()
     if name.endswith(".png"):
-        write_grid(output, _pictures(model, rows))
+        write_grid(output, _pictures(model, rows), columns)
     elif name.endswith(TABLES):
         write_table(output, _labelled(_table(model, rows), labels))
     elif name.endswith(ARRAYS):
@@ -152,6 +162,17 @@ def give_rows(
     return f"Written to {output}." + (
         " Its labels are not: a .npz or .csv file has room for them." if lost else ""
     )
+
+
+def one_after_another(parts: Sequence[Any]) -> Any:
+    """Rows that a model gave in several parts, as one: arrays, lists of sequences, or tables."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    if isinstance(parts[0], list):
+        return [row for part in parts for row in part]
+    return nw.concat([nw.from_native(part, eager_only=True) for part in parts]).to_native()
 
 
 def _pictured(path: Path) -> bool:

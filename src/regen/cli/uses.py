@@ -44,8 +44,8 @@ USES: dict[type, tuple[str, ...]] = {
     Autoencoder: CODING,
     DenoisingAutoencoder: (*CODING, "denoise", "impute"),
     VariationalAutoencoder: (*CODING, "impute", "sample"),
-    GAN: ("sample", "score"),
-    DCGAN: ("sample", "score", "encode"),
+    GAN: ("sample", "interpolate", "score"),
+    DCGAN: ("sample", "interpolate", "score", "encode"),
 }
 """What each estimator can be asked for once it is a run."""
 
