@@ -3,6 +3,13 @@
 Every function takes a fitted estimator, a net of `regen.nn` or ``torch.nn``, or a torch module that holds some, with
 data. It returns plain values with named axes, which say in words what they mean (``print(found)``) and draw
 themselves (``found.plot()``; needs plotly).
+
+>>> import torch, regen
+>>> net, x = torch.nn.LSTM(3, 8, batch_first=True), torch.zeros(2, 5, 3)
+>>> regen.inspect.gates(net, x)["forget"]
+Labelled(layer: 1, direction: 1, sequence: 2, step: 5, unit: 8)
+>>> with regen.inspect.clamp(net, forget=1.0, units=[7]):
+...     said, _ = net(x)
 """
 
 import regen.figures  # noqa: F401  they draw what is found here
@@ -11,6 +18,7 @@ from regen.inspection import (
     clamp,
     codes,
     cost,
+    duel,
     gates,
     gradient_flow,
     parts,
@@ -23,6 +31,7 @@ __all__ = [
     "clamp",
     "codes",
     "cost",
+    "duel",
     "gates",
     "gradient_flow",
     "parts",

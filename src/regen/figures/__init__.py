@@ -10,6 +10,7 @@ are. Figures take the width that they are given, from a phone's 380 pixels up.
 
 from regen.figures.classes import confusion
 from regen.figures.codes import neighbours, places, repaired, units, walk
+from regen.figures.duel import competed, twins
 from regen.figures.export import write
 from regen.figures.images import code_map, image_rows
 from regen.figures.learning import learning_curves, loss_per_step
@@ -20,11 +21,13 @@ from regen.figures.sketch import sketch
 from regen.figures.still import still
 from regen.figures.style import template
 from regen.figures.through_time import ablation, cost, gradient_flow, moments, saliency
+from regen.figures.told import told
 from regen.figures.words import describe, numbers
 
 __all__ = [
     "ablation",
     "code_map",
+    "competed",
     "confusion",
     "cost",
     "describe",
@@ -45,6 +48,8 @@ __all__ = [
     "sketch",
     "still",
     "template",
+    "told",
+    "twins",
     "units",
     "walk",
     "write",

@@ -1,6 +1,6 @@
 """What a code holds: its units, a walk along one of them, the map of the rows, neighbours, and what is repaired."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -129,7 +129,7 @@ def neighbours(finding: Neighbours, *, feature: int = 0) -> Any:
         return restored(lines, unit=seen.names[feature])
     together = np.concatenate([finding.rows[:4, None], finding.nearest[:4]], axis=1)
     names = [f"row {row}" if rank == 0 else _ordinal(rank) for rank, row in _ranked(together)]
-    return _table(seen.take(together.ravel()), names)
+    return table_of_rows(seen.values[together.ravel()], seen.names, names)
 
 
 @drawn.register
@@ -224,23 +224,26 @@ def _sequences_along(seen: Shown, at: NDArray[Any], title: str) -> Any:
     return figure
 
 
-def _table(seen: Shown, names: list[str]) -> Any:
-    """Rows of a table as shades of their columns."""
-    limit = float(np.nanmax(np.abs(seen.values), initial=1e-9))
-    figure = new_figure(height=120 + 20 * len(seen), hovermode="closest")
+def table_of_rows(values: NDArray[Any], columns: Sequence[str], names: Sequence[str]) -> Any:
+    """Rows (m, E) of a table as shades of their columns, in standard deviations."""
+    limit = float(np.nanmax(np.abs(values), initial=1e-9))
+    figure = new_figure(height=120 + 20 * len(values), hovermode="closest")
     figure.add_heatmap(
-        z=np.clip(seen.values, -3, 3),
+        z=np.clip(values, -3, 3),
         zmin=-min(limit, 3),
         zmax=min(limit, 3),
         colorscale=TWO_SIDED,
         colorbar=colour_key("sd"),
-        customdata=np.broadcast_to(np.array(seen.names, dtype=object), seen.values.shape),
+        customdata=np.broadcast_to(np.array(columns, dtype=object), values.shape),
         hovertemplate="%{customdata}: %{z:.2f} standard deviations<extra></extra>",
         name="rows",
     )
-    columns = np.arange(len(seen.names))
+    places = np.arange(len(columns))
     figure.update_xaxes(
-        tickvals=columns, ticktext=[shown(name, LETTERS) for name in seen.names], tickangle=-45
+        title_text="column",
+        tickvals=places,
+        ticktext=[shown(name, LETTERS) for name in columns],
+        tickangle=-45,
     )
     at = np.arange(len(names))
     figure.update_yaxes(tickvals=at, ticktext=names, autorange="reversed", showgrid=False)

@@ -98,6 +98,9 @@ def _bars(bars: Sequence[Bars], panel: Panel) -> Iterator[str]:
     for each in bars:
         along, up = (panel.y, panel.x) if each.lying else (panel.x, panel.y)
         sizes = each.end - each.base
+        if len(np.unique(each.at)) == 1 < len(each.at):  # one after the other in a strip
+            yield f"{each.name}: {len(sizes)}, of {up.words(sizes.min())} to {up.words(sizes.max())} {up.title}"
+            continue
         names = [along.words(float(place)) for place in each.at]
         wide = min(max(map(len, names)), NAME)
         words = [up.words(float(size)) for size in sizes]

@@ -14,6 +14,7 @@ __all__ = [
     "BLUE",
     "COLOURS",
     "FONT",
+    "GREEN",
     "GREY",
     "HEIGHT",
     "INK",

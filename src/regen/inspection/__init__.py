@@ -9,6 +9,7 @@ from regen.inspection.ablation import Ablation, ablate
 from regen.inspection.clamping import clamp
 from regen.inspection.codes import CodeMap, Codes, Neighbours, Walk, codes
 from regen.inspection.costs import Cost, cost
+from regen.inspection.duel import Duel, Twins, duel
 from regen.inspection.gates import Gates, gates, parts
 from regen.inspection.gradients import GradientFlow, gradient_flow
 from regen.inspection.moments import Moments, similar_moments
@@ -20,6 +21,7 @@ __all__ = [
     "CodeMap",
     "Codes",
     "Cost",
+    "Duel",
     "Finding",
     "Gates",
     "GradientFlow",
@@ -28,12 +30,14 @@ __all__ = [
     "Neighbours",
     "Repair",
     "Saliency",
+    "Twins",
     "Walk",
     "ablate",
     "clamp",
     "codes",
     "cost",
     "drawn",
+    "duel",
     "gates",
     "gradient_flow",
     "parts",

@@ -11,6 +11,7 @@ from torch import Tensor
 from regen.data.columns import Columns
 from regen.data.images import Pixels
 from regen.data.windows import Rows
+from regen.estimators.adversary import AdversarialEstimator
 from regen.estimators.coder import CodingEstimator
 
 __all__ = ["Shown", "encoded_names", "padded_cells", "shown"]
@@ -43,7 +44,7 @@ class Shown:
         return Shown(self.kind, self.values[rows], self.names, self.limits)
 
 
-def shown(model: CodingEstimator, encoded: Tensor) -> Shown:
+def shown(model: CodingEstimator | AdversarialEstimator, encoded: Tensor) -> Shown:
     """Encoded rows (n, E) or (n, T, E) of a fitted model, NaN where there is nothing."""
     layout = model._form.layout
     values = encoded.double().numpy()
@@ -59,20 +60,26 @@ def shown(model: CodingEstimator, encoded: Tensor) -> Shown:
     numeric = [np.asarray(column, dtype=np.float64) for column in columns if column.dtype != object]
     there = np.isfinite(values).any(axis=2)
     steps = np.where(there[..., None], np.stack(numeric, axis=-1).reshape(n, T, -1), np.nan)
-    names = [name for name, column in zip(layout.names, columns, strict=True) if column.dtype != object]
+    named = _names(layout)
+    names = [name for name, column in zip(named, columns, strict=True) if column.dtype != object]
     return Shown("sequences", steps, tuple(names))
 
 
 def encoded_names(layout: Columns) -> tuple[str, ...]:
     """A name for each encoded number of a table: its column, of a category also the value."""
-    names = []
+    columns, names = _names(layout), list[str]()
     for block in layout.blocks:
         if block.kind == "categorical":
             (k,) = block.columns
-            names += [f"{layout.names[k]}={level}" for level in layout.levels[k] or ()]
+            names += [f"{columns[k]}={level}" for level in layout.levels[k] or ()]
         else:
-            names += [str(layout.names[k]) for k in block.columns]
+            names += [columns[k] for k in block.columns]
     return tuple(names)
+
+
+def _names(layout: Columns) -> list[str]:
+    """The names of the columns, or x0, x1, ... where they have none of their own."""
+    return [str(name) if layout.named else f"x{k}" for k, name in enumerate(layout.names)]
 
 
 def padded_cells(rows: Rows, index: Tensor | None = None) -> Tensor:

@@ -156,7 +156,6 @@ class Codes(Finding):
     repair: Repair | None
     seen: Shown
     model: CodingEstimator
-    rows: Any
 
     @property
     def order(self) -> NDArray[np.int64]:
@@ -244,6 +243,13 @@ class Codes(Finding):
         on_it = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
         decoded = shown(self.model, self._decoded((on_it @ axes + middle).astype(np.float32)))
         return CodeMap(places, by, names, kept, decoded, (low[0], high[0], low[1], high[1]))
+
+    def again(self, rows: Any = None) -> Shown:
+        """Rows as they are restored from their codes, to be drawn. rows : (m,) their numbers; None is all."""
+        seen, chosen = self.seen, slice(None) if rows is None else rows
+        steps = seen.values.shape[1] if seen.kind == "sequences" else None
+        restored = self.model._restored(torch.from_numpy(self.values.values[chosen]), steps)
+        return Shown(seen.kind, shown(self.model, restored).values, seen.names, seen.limits)
 
     def neighbours(self, rows: Any = None, *, n: int = 5) -> Neighbours:
         """For some rows, the n others whose codes are nearest. rows : (m,) their numbers; None takes eight evenly."""
@@ -343,7 +349,6 @@ def codes(model: Any, X: Any, *, random_state: int | None = 0) -> Codes:
         repair=repair(model, rows, random_state) if isinstance(model, DenoisingAutoencoder) else None,
         seen=shown(model, padded_cells(rows)),
         model=model,
-        rows=rows,
     )
 
 
