@@ -1,14 +1,17 @@
 """A page is one file that asks nothing of the network, shows data as it is, and appears whole or not at all."""
 
+import gzip
 import json
+from base64 import b64decode
 from html.parser import HTMLParser
 from pathlib import Path
-from re import findall
+from re import escape, findall
 
+import plotly.graph_objects as go
 import pytest
 
 from regen import figures
-from regen.report import Picture, Section, Table, page
+from regen.report import Link, Picture, Section, Table, page
 
 NASTY = '<script>alert("x")</script>'
 
@@ -72,8 +75,10 @@ def test_it_needs_nothing_from_elsewhere(written: Path) -> None:
     """No address leads outside the file, and plotly.js is in it once; a page that loads it from afar is caught."""
     html = written.read_text(encoding="utf-8")
     assert foreign(html) == []
-    assert html.count("* plotly.js v") == 1
-    assert html.count("Plotly.newPlot(") >= 2
+    packed = [each for each in seen(written).scripts if len(each) > 1_000_000]
+    assert len(packed) == 1 and "* plotly.js v" in gzip.decompress(b64decode(packed[0])).decode()
+    assert html.count('class="plot"') == 2
+    assert "default-src 'none'" in html and len(html) < 2_500_000
     assert foreign('<script src="https://cdn.plot.ly/plotly.js"></script>') == [
         "https://cdn.plot.ly/plotly.js"
     ]
@@ -87,20 +92,24 @@ def test_names_from_data_are_text(written: Path) -> None:
     reader = seen(written)
     assert "".join(reader.text).count(NASTY) >= 7
     assert "<script>alert" not in written.read_text(encoding="utf-8")
-    assert reader.tags.count("script") == len(reader.scripts) == 1 + 2
+    assert reader.tags.count("script") == len(reader.scripts) == 2 + 2
 
 
 def test_figures_keep_their_numbers(written: Path) -> None:
     """The costs of the second figure stand in its script."""
-    (script,) = [each for each in seen(written).scripts if "Plotly.newPlot" in each and "figure-2" in each]
-    assert "[2.0,1.0]" in script.replace(" ", "") or json.dumps("AAAAAAAAAEAAAAAAAADwPw==") in script
+    found = [json.loads(each) for each in seen(written).scripts if each.startswith('{"data"')]
+    first, second = found
+    assert second["data"][0]["y"] == {"dtype": "f8", "bdata": "AAAAAAAAAEAAAAAAAADwPw=="}
+    assert first["data"][0]["type"] == "heatmap"
+    assert first["layout"]["paper_bgcolor"] == "rgba(0,0,0,0)"
 
 
 def test_links_and_words(written: Path) -> None:
     """Three sections are linked from the top; words between backquotes are code; phones are told the width."""
     html = written.read_text(encoding="utf-8")
-    assert seen(written).addresses == ["data:,", "#part-1", "#part-2", "#part-3"]
-    assert all(f'<section id="part-{k}">' in html for k in (1, 2, 3))
+    addresses = [each for each in seen(written).addresses if not each.startswith("data:image")]
+    assert addresses == ["data:,", "#content", "#part-1", "#part-2", "#part-3"]
+    assert all(f'<section id="part-{k}" aria-labelledby="heading-{k}">' in html for k in (1, 2, 3))
     assert "<p>one <code>code</code></p>\n<p>two</p>" in html
     assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
 
@@ -109,7 +118,7 @@ def test_numbers_are_set_to_the_right(tmp_path: Path) -> None:
     """A column of numbers, signed or with a unit, is set to the right; one with a word among them is not."""
     table = Table(["a", "b", "c"], [["x", -1.5, "3 %"], ["y", 2, "none"]])
     html = page("t", [Section("s", (), [table])], tmp_path / "t.html").read_text(encoding="utf-8")
-    assert '<th>a</th><th class="number">b</th><th>c</th>' in html
+    assert '<th scope="col">a</th><th scope="col" class="number">b</th><th scope="col">c</th>' in html
     assert '<td class="number">-1.5</td><td>3 %</td>' in html
 
 
@@ -148,3 +157,46 @@ def test_no_folder_is_made(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         page("t", [], tmp_path / "not" / "t.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_can_be_read_without_eyes(written: Path) -> None:
+    """Landmarks, a way past the links, a sentence and a table for each figure, and headings that name their parts."""
+    html = written.read_text(encoding="utf-8")
+    reader = seen(written)
+    assert [tag for tag in reader.tags if tag in ("header", "nav", "main", "footer")] == [
+        *("header", "nav", "main", "footer"),
+    ]
+    assert '<a class="skip" href="#content">' in html and '<main id="content" tabindex="-1">' in html
+    assert html.count('role="img" aria-label="') == 2
+    assert 'aria-label="Lines: &lt;script&gt;' in html
+    assert html.count("<details><summary>The numbers</summary>") == 2
+    assert '<td class="number">2</td>' in html.partition("figure-2")[2].partition("<details>")[2]
+    assert html.startswith('<!doctype html>\n<html lang="en">')
+
+
+def test_figures_stand_there_without_javascript(written: Path) -> None:
+    """Every figure is drawn in the page, in light and in print; what needs JavaScript is hidden until it runs."""
+    html = written.read_text(encoding="utf-8")
+    assert html.count('<div class="still"><svg ') == 2
+    assert (
+        "@media print" in html and "prefers-color-scheme: dark" in html and ".live { display: none }" in html
+    )
+
+
+def test_a_foreign_figure_is_left_to_plotly(tmp_path: Path) -> None:
+    """A figure of a kind that is not read here has no drawing and no table, and is shown all the same."""
+    pie = Section("s", (), [Picture(go.Figure(go.Pie(values=[1, 2])))])
+    html = page("t", [pie], tmp_path / "t.html").read_text(encoding="utf-8")
+    assert 'aria-label="A figure that only JavaScript can draw."' in html
+    assert "<details>" not in html and '"type":"pie"' in html
+
+
+def test_links_lead_to_files_beside_the_page(tmp_path: Path) -> None:
+    """A link is written where it is asked for; one that leads elsewhere is refused."""
+    there = Section("s", "words", links=[Link("the <LSTM>", "lstm/report.html")])
+    html = page("t", [there], tmp_path / "t.html").read_text(encoding="utf-8")
+    assert '<ul class="links"><li><a href="lstm/report.html">the &lt;LSTM&gt;</a></li></ul>' in html
+    for address in ("https://x.org", "//x.org", "javascript:alert(1)", "/etc/passwd", "C:\\x", ""):
+        sentence = escape(f"A page links to files beside it. Got the address {address!r} instead.")
+        with pytest.raises(ValueError, match=f"^{sentence}$"):
+            page("t", [Section("s", (), links=[Link("x", address)])], tmp_path / "t.html")

@@ -4,7 +4,7 @@ Each system is one function that trains, saves its models, and returns its rows 
 page; `SYSTEMS` lists them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from time import monotonic
@@ -14,6 +14,7 @@ from regen.demo.codes import days, digits, drawn, repaired
 from regen.demo.memory import exercises, sunspots
 from regen.demo.outcome import HEADINGS, System
 from regen.report import Section, Table, page
+from regen.report.sheet import aligned
 
 __all__ = ["run"]
 
@@ -63,18 +64,5 @@ def run(output: str | PathLike[str], *, quick: bool = False) -> Path:
         ),
         foot="Data and their licences: `help(regen.datasets)`. This page needs no network connection.",
     )
-    print("\n".join([*_aligned([HEADINGS, *cells]), "", f"{seconds}; the page is {written}"]))
+    print("\n".join([*aligned([HEADINGS, *cells]), "", f"{seconds}; the page is {written}"]))
     return written
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    """Rows of text in columns, those of numbers set to the right; a rule under the first."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for k, row in enumerate(rows):
-        cells = [
-            cell.rjust(width) if any(other[c][:1].isdigit() for other in rows) else cell.ljust(width)
-            for c, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
-        if k == 0:
-            yield "  ".join("-" * width for width in widths)

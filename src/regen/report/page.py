@@ -1,0 +1,238 @@
+"""One page of results: a single HTML file that opens anywhere, offline, on a phone too, and on paper.
+
+Everything is inside: words, tables, figures, the style, and plotly.js once, packed, from the installed package. Every
+figure stands there as a drawing that needs no JavaScript; where there is some, plotly's takes its place when it comes
+into view, and answers to the mouse. The page forbids the browser to ask anything of the network.
+"""
+
+import gzip
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from os import PathLike
+from pathlib import Path
+from re import fullmatch, sub
+from typing import Any, final
+
+from regen import figures
+from regen._optional import require
+from regen.data.sources import atomic_write
+from regen.figures.style import HEIGHT
+from regen.report._look import DRAW, STYLE
+
+__all__ = ["Link", "Picture", "Section", "Table", "page"]
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
+"""What the page may fetch: nothing."""
+WIDE, NARROW = 760, 520
+"""Pixels across of a drawing that is alone in its row, and of one of two."""
+
+
+@final
+@dataclass(frozen=True)
+class Picture:
+    """A figure of a page.
+
+    figure : a plotly figure, such as those of `regen.figures`.
+    caption : what to read from it.
+    wide : alone in its row; else two stand side by side where the screen is wide enough.
+    """
+
+    figure: Any
+    caption: str = ""
+    wide: bool = True
+
+
+@final
+@dataclass(frozen=True)
+class Table:
+    """A table of a page; numbers are set to the right.
+
+    columns : their names. rows : as many values each, as text or numbers, in the form to be shown.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    caption: str = ""
+
+
+@final
+@dataclass(frozen=True)
+class Link:
+    """A way to another page. address : of it, seen from this one, such as ``lstm/report.html``."""
+
+    words: str
+    address: str
+
+
+@final
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
+
+    heading : a few words. text : a paragraph, or several, of plain words; `a` between backquotes is set as code.
+    content : figures and tables, in the order to be shown. links : to other pages, after the words.
+    """
+
+    heading: str
+    text: str | Sequence[str] = ()
+    content: Sequence[Picture | Table] = ()
+    links: Sequence[Link] = ()
+
+
+def page(
+    title: str,
+    sections: Iterable[Section],
+    path: str | PathLike[str],
+    *,
+    lead: str | Sequence[str] = (),
+    foot: str = "",
+) -> Path:
+    """Write a page, and return its path.
+
+    Parameters
+    ----------
+    title : of the page.
+    sections : its parts, in order; a list of links to them stands at its top when there are more than two.
+    path : of the HTML file, in a folder that is there; a file that exists is replaced at once, or stays whole when
+        writing fails.
+    lead, foot : words before the first section, and after the last one.
+
+    Raises
+    ------
+    ValueError
+        When the rows of a table have more or less values than it has columns, or a link leads out of the folder's
+        file system.
+    FileNotFoundError, PermissionError
+        When the folder is not there, or is read-only.
+    """
+    sections, numbers = list(sections), iter(range(1, 1_000_000))
+    body = [_section(k, section, numbers) for k, section in enumerate(sections, start=1)]
+    links = [
+        f'<li><a href="#part-{k}">{_words(part.heading)}</a></li>' for k, part in enumerate(sections, start=1)
+    ]
+    drawn = any(isinstance(each, Picture) for section in sections for each in section.content)
+    document = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+        f'<title>{escape(title)}</title>\n<link rel="icon" href="data:,">\n<style>{STYLE}</style>\n</head>\n<body>',
+        '<a class="skip" href="#content">Skip to the content</a>',
+        f"<header>\n<h1>{_words(title)}</h1>\n{_paragraphs(lead)}\n</header>",
+        f'<nav aria-label="Parts of this page"><ul>{"".join(links)}</ul></nav>' if len(links) > 2 else "",
+        '<main id="content" tabindex="-1">',
+        *body,
+        f"</main>\n<footer>{_words(foot)}</footer>",
+        *([_plotly()] if drawn else []),
+        "</body>\n</html>\n",
+    ]
+    path = Path(path)
+    with atomic_write(path) as file:
+        file.write("\n".join(document).encode())
+    return path
+
+
+def _plotly() -> str:
+    """Plotly.js, packed, and what unpacks and calls it; unpacked it is four times as long."""
+    offline = require("plotly.offline", extra="plot", purpose="Writing a page with figures")
+    packed = gzip.compress(offline.get_plotlyjs().encode(), 9, mtime=0)
+    return f'<script type="text/plain" id="plotly">{b64encode(packed).decode()}</script>\n<script>{DRAW}</script>'
+
+
+def _section(place: int, section: Section, numbers: Iterator[int]) -> str:
+    content = [
+        _figure(each, next(numbers)) if isinstance(each, Picture) else _table(each)
+        for each in section.content
+    ]
+    inside, links = "\n".join(content), "".join(f"<li>{_link(each)}</li>" for each in section.links)
+    return (
+        f'<section id="part-{place}" aria-labelledby="heading-{place}">\n'
+        f'<h2 id="heading-{place}">{_words(section.heading)}</h2>\n{_paragraphs(section.text)}\n'
+        + (f'<ul class="links">{links}</ul>\n' if links else "")
+        + f'<div class="content">\n{inside}\n</div>\n</section>'
+    )
+
+
+def _link(link: Link) -> str:
+    if not fullmatch(r"[^:/\\][^:\\]*", link.address):
+        raise ValueError(f"A page links to files beside it. Got the address {link.address!r} instead.")
+    return f'<a href="{escape(link.address)}">{_words(link.words)}</a>'
+
+
+def _figure(picture: Picture, number: int) -> str:
+    """A figure with its caption, and its numbers as tables."""
+    figure = require("plotly.graph_objects", extra="plot", purpose="Writing a page with figures").Figure(
+        picture.figure
+    )
+    clear = "rgba(0,0,0,0)"
+    figure.update_layout(paper_bgcolor=clear, plot_bgcolor=clear)
+    data = figure.to_json().replace("<", "\\u003c")  # so that no word in it ends the script
+    words, drawing, tables = _read(figure, WIDE if picture.wide else NARROW)
+    caption = f"<figcaption>{_words(picture.caption)}</figcaption>" if picture.caption else ""
+    wide = ' class="wide"' if picture.wide else ""
+    height = int(figure.layout.height or HEIGHT)
+    return (
+        f'<figure{wide}><div class="plot" id="figure-{number}" role="img" aria-label="{escape(words)}">'
+        f'<div class="still">{drawing}</div>'
+        f'<div class="live" style="height:{height}px"></div>'
+        f'<script type="application/json">{data}</script></div>{caption}{tables}</figure>'
+    )
+
+
+def _read(figure: Any, width: int) -> tuple[str, str, str]:
+    """What a figure says in words, its drawing, and its numbers; of a foreign kind plotly alone can draw it."""
+    try:
+        words, drawing, tables = (
+            figures.describe(figure),
+            figures.still(figure, width),
+            figures.numbers(figure),
+        )
+    except ValueError:
+        return "A figure that only JavaScript can draw.", "", ""
+    inside = "".join(_rows(Table(head, rows)) for head, rows in tables)
+    return words, drawing, f"<details><summary>The numbers</summary>{inside}</details>" if inside else ""
+
+
+def _table(table: Table) -> str:
+    return f'<div class="wide">{_rows(table)}</div>'
+
+
+def _rows(table: Table) -> str:
+    for row in table.rows:
+        if len(row) != len(table.columns):
+            raise ValueError(
+                f"A row of the table has {len(row)} values; the table has {len(table.columns)} columns."
+            )
+    right = [
+        bool(table.rows) and all(_numeric(row[k]) for row in table.rows) for k in range(len(table.columns))
+    ]
+    mark = [' class="number"' if each else "" for each in right]
+    head = "".join(
+        f'<th scope="col"{m}>{_words(name)}</th>' for m, name in zip(mark, table.columns, strict=True)
+    )
+    rows = [
+        "<tr>" + "".join(f"<td{m}>{_words(cell)}</td>" for m, cell in zip(mark, row, strict=True)) + "</tr>"
+        for row in table.rows
+    ]
+    caption = f"<caption>{_words(table.caption)}</caption>" if table.caption else ""
+    label = escape(table.caption or ", ".join(map(str, table.columns)))
+    inside = f"{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>{inside}</table></div>'
+    )
+
+
+def _numeric(cell: Any) -> bool:
+    """Whether a cell is a number, or text that begins as one does; or nothing."""
+    return str(cell) == "" or str(cell).lstrip("+-−")[:1].isdigit()
+
+
+def _paragraphs(text: str | Sequence[str]) -> str:
+    parts = [text] if isinstance(text, str) else text
+    return "\n".join(f"<p>{_words(part)}</p>" for part in parts if part)
+
+
+def _words(text: Any) -> str:
+    """Text as HTML that shows it as it is, but for backquotes."""
+    return sub(r"`([^`]+)`", r"<code>\1</code>", escape(str(text)))
