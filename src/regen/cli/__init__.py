@@ -1,4 +1,4 @@
-"""The command line: `regen fit`, `predict`, `backtest`, `encode` and its kin, `demo`, `doctor`."""
+"""The command line: `fit`; `predict`, `encode` and others that use a run; `inspect`, `explain`; `demo`, `doctor`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,7 @@ import typer
 from regen import __version__
 from regen.cli.coders import CODERS
 from regen.cli.fit import commands
+from regen.cli.looking import explain, inspect
 from regen.cli.makers import MAKERS
 from regen.cli.plain import PlainGroup
 from regen.cli.use import backtest, predict
@@ -35,6 +36,8 @@ app.command(short_help="Forecast what follows, or predict sequences.")(predict)
 app.command(short_help="Score forecasts along a series, beside a naive one.")(backtest)
 for _name, (_command, _short) in (CODERS | MAKERS).items():
     app.command(_name, short_help=_short)(_command)
+app.command(short_help="What a run has learned, on one page.")(inspect)
+app.command(short_help="What a run has learned, in the terminal.")(explain)
 for _name, _command in commands().items():
     fit.command(_name, short_help=SHORT[_name])(_command)
 

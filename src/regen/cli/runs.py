@@ -18,9 +18,11 @@ from regen.data.paths import make_folder
 from regen.data.sources import atomic_write
 from regen.persistence import save
 
-__all__ = ["Run", "claimed", "described", "label_of"]
+__all__ = ["REPORT", "Run", "claimed", "described", "label_of"]
 
 MODEL, HISTORY, DESCRIPTION = "model.safetensors", "history.csv", "run.json"
+REPORT = "report.html"
+"""Written when asked for; that of an earlier run in the same folder goes with it."""
 
 
 @final
@@ -38,6 +40,7 @@ class Run:
 
     def keep(self, model: Any, facts: dict[str, Any]) -> None:
         """Write the model, its history, and what made it; `facts` join the description."""
+        (self.folder / REPORT).unlink(missing_ok=True)
         save(model, self.folder / MODEL)
         _write(self.folder / HISTORY, _csv(columns_of(model.history_)))
         facts = {
