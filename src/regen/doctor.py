@@ -20,7 +20,9 @@ CORE = ("numpy", "torch", "scikit-learn", "narwhals", "safetensors", "tqdm", "ty
 OPTIONAL = {
     **dict.fromkeys(("pandas", "pyarrow", "duckdb"), "sources"),
     "plotly": "plot",
+    "kaleido": "pictures",
     "pillow": "images",
+    "umap-learn": "umap",
     **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
     "dash": "studio",
     "ray": "ray",

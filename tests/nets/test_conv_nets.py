@@ -80,6 +80,7 @@ def test_a_decoder_says_all_of_one_parameter_first() -> None:
     first, second = writer.layers
     h = second(torch.tanh(first(torch.tanh(writer.spread(z).view(3, 5, 2, 2)))))
     assert h.shape == (3, 4, 5, 7)
+    h = h + writer.bias.view(4, 5, 7)
     said = writer(z)
     torch.testing.assert_close(said[:, :70].view(3, 2, 5, 7), h[:, :2], rtol=0, atol=TOLERANCE)
     torch.testing.assert_close(said[:, 70:].view(3, 2, 5, 7), h[:, 2:], rtol=0, atol=TOLERANCE)

@@ -16,7 +16,7 @@ from regen.training.checkpoint import read_tree, write_tree
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"batch_size": 9}, "batch_size was 32 and is now 9"),
+        ({"batch_size": 9}, "batch_size was 'auto' and is now 9"),
         ({"optimizer": "sgd"}, "optimizer was 'adam' and is now 'sgd'"),
         ({"learning_rate": 0.5}, "learning_rate was 0.03 and is now 0.5"),
         ({"clip": None}, "clip was 1.0 and is now None"),

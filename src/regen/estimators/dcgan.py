@@ -115,7 +115,7 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstima
         with a linear classifier they tell apart what images show (Radford et al. 2016, section 5). They are the same
         for all labels.
 
-        X : images as in `fit`.
+        X : images (n, ...) as in `fit`.
         """
         self._ready()
         rows = self._encoded(self._form, self._form.read_known(self, X))
