@@ -118,7 +118,7 @@ def _compete(
     judge = None
     if len(held_out):
         every = max(1, round(model._game.quality_every / len(feed)))
-        judge = Judge(board, lambda: followed.sampler, every, model._game.early_stopping or "coverage")
+        judge = Judge(board, lambda: followed.sampler, every, model._game.early_stopping)
     players = [
         _player(model, "generator", followed, duel.generate, 1.0),
         _player(model, "discriminator", critic, duel.discriminate, model._game.discriminator_rate),
@@ -128,7 +128,7 @@ def _compete(
     data = (rows.values, held_out, *([] if labels is None else [labels]))
     with fitting_threads(model.net_, plan.batch_size, model._form.steps or 1):
         model._play(players, schedule, feed, judge, generator, *data)
-    model.net_ = Duellists(followed.sampler, critic)
+    model.net_ = Duellists(followed.sampler, critic).eval()
     model.turns_ = [tuple(turn) for turn in getattr(schedule, "log", ())]
     model.backend_ = str(critic.backend_)
     told = _some(rows, labels, _drawn(training, MOST_REMEMBERED, generator))

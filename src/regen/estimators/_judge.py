@@ -27,8 +27,13 @@ WON = 99.0
 """Mean score of held-out rows from which the discriminator is said to have won."""
 
 
-def shortfall(quality: Mapping[str, float], measure: str) -> float:
-    """How far from perfect, the less the better."""
+def shortfall(quality: Mapping[str, float], measure: str | None) -> float:
+    """How far from perfect, the less the better; None is the mean of coverage and density.
+
+    Coverage tells of rows that are missing, density of rows that lie beside the others; together they err less.
+    """
+    if measure is None:
+        return 1 - 0.5 * (quality["coverage"] + min(1.0, quality["density"]))
     value = quality[measure]
     if measure == "mmd":
         return value
@@ -44,10 +49,10 @@ class Judge:
     board : rows held out, and what generates as many.
     sampler : gives the net that samples.
     every : epochs.
-    measure : which of the measures says what is best.
+    measure : which of the measures says what is best; None as in `shortfall`.
     """
 
-    def __init__(self, board: Board, sampler: Callable[[], Any], every: int, measure: str) -> None:
+    def __init__(self, board: Board, sampler: Callable[[], Any], every: int, measure: str | None) -> None:
         self._board, self._sampler, self._every, self._measure = board, sampler, every, measure
         self._bandwidth = _median_distance(board.real)
         self._epochs = 0

@@ -327,7 +327,9 @@ class AdversarialEstimator(Estimator):
             most real.
         """
         batch = self._known(X, y)
-        (slope, offset), logits = self.calibration_[batch.y is None], self._logits(batch)
+        slope, offset = self.calibration_[batch.y is None]
+        with still(self.net_):
+            logits = self._logits(batch)
         return score(logits.double(), slope, offset).cpu().numpy()
 
     def quality(self, X: Any, y: Any = None, random_state: Any = None) -> dict[str, float]:
