@@ -1,6 +1,7 @@
 """New rows and how real rows look, from the command line: sample, interpolate and score."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
