@@ -221,7 +221,9 @@ def _gathered(pieces: list[list[Run]], each: int, letter: str) -> NDArray[np.flo
 
 def _ended(run: Run, letter: str) -> Tensor:
     """(n, S, size) a gate, or the "state", NaN where a sequence is over."""
-    value = run.result.output if letter == "state" else run.result.gates[letter]
+    value = (
+        run.result.output if letter == "state" else run.result.gates.pop(letter)
+    )  # its memory serves the next
     if run.lengths is None:
         return value
     over = torch.arange(value.shape[1], device=value.device) >= run.lengths.to(value.device)[:, None]
