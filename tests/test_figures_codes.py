@@ -130,3 +130,27 @@ def test_sequences_that_cannot_be_drawn(sequences: Any) -> None:
     """Two lengths, a single one, and more lines than colours are told."""
     with pytest.raises(ValueError, match=r"^sequences must be up to 3 arrays of one shape \(n, T\)\. Got \("):
         figures.restored(sequences)
+
+
+def test_points_over_points() -> None:
+    """Generated rows are drawn over real ones, in one scale; the title names both in their colours."""
+    real, made = np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([[5.0, 6.0]])
+    figure = figures.points(real, made, axes=("a<b", "c"))
+    assert [trace.name for trace in figure.data] == ["real", "generated"]
+    first, second = figure.data
+    assert (list(first.x), list(first.y)) == ([0, 2], [1, 3])
+    assert (list(second.x), list(second.y)) == ([5], [6])
+    assert first.marker.color != second.marker.color
+    assert f'color:{second.marker.color}">generated<' in figure.layout.title.text
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.scaleanchor) == ("a&lt;b", "x")
+    assert len(figures.still(figure)) > 500, "a still picture can be drawn of it"
+
+
+@pytest.mark.parametrize(("name", "shape"), [("real", (4, 3)), ("made", (4,)), ("made", (0, 2))])
+def test_points_that_cannot_be_drawn(name: str, shape: tuple[int, ...]) -> None:
+    """Rows of other than two numbers, and none, are told."""
+    rows = {"real": np.zeros((2, 2)), "made": np.zeros((2, 2))} | {name: np.zeros(shape)}
+    with pytest.raises(
+        ValueError, match=f"^{re.escape(f'{name} must have shape (n, 2). Got {shape} instead.')}$"
+    ):
+        figures.points(**rows)

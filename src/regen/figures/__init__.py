@@ -15,6 +15,7 @@ from regen.figures.export import write
 from regen.figures.images import code_map, image_rows
 from regen.figures.learning import learning_curves, loss_per_step
 from regen.figures.memory import gates, half_lives
+from regen.figures.points import points
 from regen.figures.restored import restored
 from regen.figures.series import forecast
 from regen.figures.sketch import sketch
@@ -42,6 +43,7 @@ __all__ = [
     "neighbours",
     "numbers",
     "places",
+    "points",
     "repaired",
     "restored",
     "saliency",

@@ -1,9 +1,9 @@
 """Rows of two numbers: real ones, and over them those that a network has made."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from typing import Any
 
 from regen.figures.style import BLUE, GREY, key, new_figure, shown
 
@@ -12,7 +12,9 @@ __all__ = ["points"]
 REAL = "#c3cad2"
 
 
-def points(real: ArrayLike, made: ArrayLike, *, axes: tuple[str, str] = ("first column", "second column")) -> Any:
+def points(
+    real: ArrayLike, made: ArrayLike, *, axes: tuple[str, str] = ("first column", "second column")
+) -> Any:
     """Generated rows of two numbers over real ones, as points of a plane in one scale.
 
     What to read: generated points should lie where real ones do, and leave none of their places empty. Points between
