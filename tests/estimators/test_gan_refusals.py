@@ -33,16 +33,16 @@ FITS: list[tuple[Any, tuple[Any, ...], str]] = [
     (
         gan,
         (GAPS,),
-        "X has missing values, and GAN compares whole rows. Fill them first, as regen.DenoisingAutoencoder().impute"
-        " does, or leave those rows out.",
+        "X has missing values (NaN), and GAN compares whole rows. Fill them first, as"
+        " regen.DenoisingAutoencoder().impute does, or leave those rows out.",
     ),
     (
         dcgan,
         (np.where(IMAGES > 0.99, np.nan, IMAGES),),
-        "X has missing values, and DCGAN compares whole rows.",
+        "X has missing values (NaN), and DCGAN compares whole rows.",
     ),
     (gan, (X[:1],), "GAN learns how rows differ, and needs 6 at least. Got n_samples=1."),
-    (gan, (X, np.zeros(40)), "y has only the label 0.0. Leave y out, or give rows of several labels."),
+    (gan, (X, np.zeros(40)), "y has one class only, 0.0. Leave y out, or give rows of several labels."),
     (gan, (X, X[:, 0]), "Unknown label type: continuous"),
     (gan, (X, np.arange(39)), "Found input variables with inconsistent numbers of samples: [40, 39]"),
     (
@@ -159,7 +159,7 @@ USES: list[tuple[str, Any, str]] = [
         lambda m: m.score_samples(X[:, :2]),
         "X has 2 features, but GAN is expecting 3 features as input.",
     ),
-    ("gaps", lambda m: m.score_samples(GAPS), "X has missing values, and GAN compares whole rows."),
+    ("gaps", lambda m: m.score_samples(GAPS), "X has missing values (NaN), and GAN compares whole rows."),
     ("few", lambda m: m.quality(X[:5]), "k=5 neighbours need k >= 1 and more than k samples of each kind."),
 ]
 

@@ -74,7 +74,7 @@ def _learn_labels(model: AdversarialEstimator, y: Any, n: int) -> NDArray[np.int
     model.classes_, places = np.unique(y, return_inverse=True)
     if len(model.classes_) == 1:
         raise ValueError(
-            f"y has only the label {model.classes_.tolist()[0]!r}. Leave y out, or give rows of several labels."
+            f"y has one class only, {model.classes_.tolist()[0]!r}. Leave y out, or give rows of several labels."
         )
     model.n_labels_ = len(model.classes_)
     return places.astype(np.int64)

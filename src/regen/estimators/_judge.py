@@ -28,12 +28,14 @@ WON = 99.0
 
 
 def shortfall(quality: Mapping[str, float], measure: str | None) -> float:
-    """How far from perfect, the less the better; None is the mean of coverage and density.
+    """How far from perfect, the less the better; None is the mean of density and recall.
 
-    Coverage tells of rows that are missing, density of rows that lie beside the others; together they err less.
+    Density tells of rows that lie beside the others, recall of others that are missing. On a ring of 8 clouds the
+    share of rows within 3 deviations rises from 0.80 to 0.89 as density (0.85 to 0.90) does, while coverage, which
+    also asks how each cloud is filled, falls from 0.66 to 0.47.
     """
     if measure is None:
-        return 1 - 0.5 * (quality["coverage"] + min(1.0, quality["density"]))
+        return 1 - 0.5 * (quality["recall"] + min(1.0, quality["density"]))
     value = quality[measure]
     if measure == "mmd":
         return value

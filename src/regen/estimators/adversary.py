@@ -125,7 +125,7 @@ class AdversarialEstimator(Estimator):
         rows = form.encode(given)
         if rows.values.isnan().any():
             raise ValueError(
-                f"X has missing values, and {type(self).__name__} compares whole rows. Fill them first, as"
+                f"X has missing values (NaN), and {type(self).__name__} compares whole rows. Fill them first, as"
                 " regen.DenoisingAutoencoder().impute does, or leave those rows out."
             )
         rows.values = form.layout.inputs(rows.values).to(self._device)

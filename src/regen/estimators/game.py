@@ -111,7 +111,7 @@ class Game:
     early_stopping : {"coverage", "density", "precision", "recall", "two_sample", "mmd"} or None, default=None
         Stop when this measure of rows generated against rows held out has not become better for as many
         measurements as the patience of the training plan says. None runs all epochs. Either way the generator that
-        was best is kept; if None by the mean of coverage and density, of which a share above 1 counts as 1.
+        was best is kept; if None by the mean of recall and density, which counts as 1 at most.
     quality_every : int, default=250
         Batches, at least, from one measurement of quality to the next, which comes at the end of an epoch.
     """
