@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from regen._check import Int, check_parameters
@@ -20,7 +20,14 @@ from regen.estimators._series import Scaled, check_length
 from regen.estimators._unfolding import StreamUnfolding, Unfolding, WindowUnfolding
 from regen.inspection._finding import Finding
 from regen.inspection._reading import MOST_ROWS, judged, net_of, series_of_model
-from regen.inspection._subject import CodingSubject, CriticSubject, Loss, ModuleSubject, SequenceSubject, settled
+from regen.inspection._subject import (
+    CodingSubject,
+    CriticSubject,
+    Loss,
+    ModuleSubject,
+    SequenceSubject,
+    settled,
+)
 from regen.inspection._words import steps_in_words
 from regen.nets import Recurrent
 from regen.objectives.supervised import OBJECTIVES, mean_per_step
@@ -60,12 +67,12 @@ class Cost(Finding):
         best, worst = int(cost.argmin()), int(cost.argmax())
         if self.of == "step":
             return [
-                f"The cost of a copy is {cost.mean():.3g} on average, lowest at step {steps[best]} ({cost[best]:.3g}) and"
-                f" highest at step {steps[worst]} ({cost[worst]:.3g})."
+                f"The cost of a copy is {cost.mean():.3g} on average, lowest at step {steps[best]}"
+                f" ({cost[best]:.3g}) and highest at step {steps[worst]} ({cost[worst]:.3g})."
             ]
         told = [
-            f"The cost is {cost[0]:.3g} when {steps_in_words(steps[0])} {_verb(steps[0])} read and {cost[-1]:.3g} when"
-            f" {steps_in_words(steps[-1])} are; it is lowest, {cost[best]:.3g}, at {steps_in_words(steps[best])}."
+            f"The cost is {cost[0]:.3g} when {steps_in_words(steps[0])} {_verb(steps[0])} read and {cost[-1]:.3g}"
+            f" when {steps_in_words(steps[-1])} are; it is lowest, {cost[best]:.3g}, at {steps_in_words(steps[best])}."
         ]
         if cost[0] > cost[best]:
             near = int(np.argmax(cost <= cost[best] + NEAR * (cost[0] - cost[best])))
@@ -85,8 +92,9 @@ def cost(model: Any, X: Any, y: Any = None, *, loss: Loss | None = None, rows: i
     model : a fitted estimator with a recurrent net, or a torch module that answers at every step, (B, T, K), or as
         its recurrent net lays it out.
     X : what the model reads, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), a module's input.
-    y : what should be answered: (n,) or (n, K) classes or targets of whole sequences; for a torch module also (B, T, K)
-        targets or (B, T) classes at every step, laid out as its answers. A Forecaster and an autoencoder take none.
+    y : what should be answered: (n,) or (n, K) classes or targets of whole sequences; for a torch module also
+        (B, T, K) targets or (B, T) classes at every step, laid out as its answers. A Forecaster and an autoencoder
+        take none.
     loss : for a torch module: ``loss(answers, y)`` gives the cost (B, T) or (B, T, K) of each answer. None is the
         cross-entropy for whole numbers y and the squared error for others.
     rows : sequences (the first) that are used, at most. Not for torch modules; of long windows of a series fewer are
@@ -112,7 +120,9 @@ def cost(model: Any, X: Any, y: Any = None, *, loss: Loss | None = None, rows: i
         if isinstance(subject, CodingSubject):
             return _told(_restored(subject), 1, subject.x.shape[1], "step")
         if isinstance(subject, CriticSubject):
-            raise ValueError(f"{type(model).__name__} judges whole sequences: its copies have no cost of their own.")
+            raise ValueError(
+                f"{type(model).__name__} judges whole sequences: its copies have no cost of their own."
+            )
         assert isinstance(subject, ModuleSubject)
         found, of = _said(subject)
         return _told(found, 1, len(found), of)
@@ -161,7 +171,7 @@ def _restored(subject: CodingSubject) -> NDArray[np.float64]:
         cost = model._heads.cost(outputs, reading.target, reading.observed, model._loss)
         seen = torch.ones_like(cost) if reading.observed is None else reading.observed.to(cost.dtype)
         total, count = total + cost.double().sum((0, 2)).cpu().numpy(), count + seen.sum((0, 2)).cpu().numpy()
-    return total / np.where(count > 0, count, np.nan)  # type: ignore[no-any-return]
+    return total / np.where(count > 0, count, np.nan)
 
 
 def _said(subject: ModuleSubject) -> tuple[NDArray[np.float64], str]:
