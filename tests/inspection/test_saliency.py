@@ -191,3 +191,13 @@ def test_refusals(forecaster: Any, classifier: Any) -> None:
     for model, X, options, words in cases:
         with pytest.raises(ValueError, match=re.escape(words)):
             saliency(model, X, **options)
+
+
+def test_lags_end_with_the_longest_sequence() -> None:
+    """Of sequences that are shorter than others of X only the lags are told that one of them has."""
+    X = [np.random.default_rng(k).normal(size=(length, 2)) for k, length in enumerate((4, 5, 9, 3, 6, 4))]
+    model = regen.SequenceRegressor("gru", hidden=3, max_epochs=1, random_state=0).fit(X, np.arange(6.0))
+    found = saliency(model, X, rows=2)
+    assert found.values.shape == (2, 5, 2)
+    assert np.isnan(found.values.values[0, 4]).all() and not np.isnan(found.values.values[1]).any()
+    assert "within the last" in str(found) and "of 5." in str(found)

@@ -234,9 +234,10 @@ def _by_rows(subject: Subject, values: Tensor, n: int) -> Tensor:
 
 
 def _by_lag(subject: Subject, values: Tensor) -> Labelled:
-    """The values (n, T, F) of each sequence from its last step back."""
+    """The values (n, T, F) of each sequence from its last step back, as far as the longest of them goes."""
     n, T, F = values.shape
     ends = torch.full((n,), T) if subject.lengths is None else subject.lengths.cpu()
+    T = int(ends.max())
     place = ends[:, None] - 1 - torch.arange(T)
     found = values.cpu().gather(1, place.clamp(min=0)[..., None].expand(n, T, F))
     found = found.masked_fill(place[..., None] < 0, torch.nan)
