@@ -110,7 +110,7 @@ def test_what_is_missing_is_told_beside_its_channel() -> None:
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
 def test_a_bias_is_said_at_code_zero(activation: str) -> None:
-    """At code 0 an untrained decoder says the values set for it, cell by cell; their mean over a channel is not it."""
+    """At code 0 an untrained decoder says the values set for it, cell by cell, not their mean over a channel."""
     torch.manual_seed(0)
     writer = ConvDecoder(3, (2, 6, 6), 2, (4, 5), activation).double()
     values = torch.randn(2 * 2 * 36, dtype=torch.float64)

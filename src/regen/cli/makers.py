@@ -168,7 +168,8 @@ def interpolate(
         model.interpolate(steps=steps, label=None if each is None else each[0], random_state=chance)
         for each in told
     ]
-    labels = None if told[0] is None else (_label_name(run), np.repeat(np.concatenate(told), steps))
+    drawn = [each for each in told if each is not None]
+    labels = (_label_name(run), np.repeat(np.concatenate(drawn), steps)) if drawn else None
     typer.echo(give_rows(model, one_after_another(found), output, labels=labels, columns=steps))
 
 
