@@ -72,7 +72,8 @@ class Cost(Finding):
             ]
         told = [
             f"The cost is {cost[0]:.3g} when {steps_in_words(steps[0])} {_verb(steps[0])} read and {cost[-1]:.3g}"
-            f" when {steps_in_words(steps[-1])} are; it is lowest, {cost[best]:.3g}, at {steps_in_words(steps[best])}."
+            f" when {steps_in_words(steps[-1])} are; it is lowest, {cost[best]:.3g}, at"
+            f" {steps_in_words(steps[best])}."
         ]
         if cost[0] > cost[best]:
             near = int(np.argmax(cost <= cost[best] + NEAR * (cost[0] - cost[best])))
@@ -164,14 +165,16 @@ def _had_it_ended(subject: SequenceSubject) -> NDArray[np.float64]:
 
 
 def _restored(subject: CodingSubject) -> NDArray[np.float64]:
-    model, total, count = subject.model, 0.0, 0.0
+    model, sums = subject.model, []
     for piece in subject.pieces():
         reading = piece.reading(piece.x)
         outputs = model._outputs_of(model._code_of(reading), reading)
         cost = model._heads.cost(outputs, reading.target, reading.observed, model._loss)
         seen = torch.ones_like(cost) if reading.observed is None else reading.observed.to(cost.dtype)
-        total, count = total + cost.double().sum((0, 2)).cpu().numpy(), count + seen.sum((0, 2)).cpu().numpy()
-    return total / np.where(count > 0, count, np.nan)
+        sums.append(torch.stack([each.double().sum((0, 2)) for each in (cost, seen)]))
+    total, count = torch.stack(sums).sum(0).cpu().numpy()
+    found: NDArray[np.float64] = total / np.where(count > 0, count, np.nan)
+    return found
 
 
 def _said(subject: ModuleSubject) -> tuple[NDArray[np.float64], str]:
