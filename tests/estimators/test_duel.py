@@ -262,3 +262,19 @@ def test_followed() -> None:
     plain.follow()
     assert not torch.equal(before, followed.sampler.weight)
     assert not any(weight.requires_grad for weight in followed.sampler.parameters())
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "elman"])
+def test_penalties_through_every_kernel(cell: str) -> None:
+    """Compiled or reference, a recurrent discriminator's penalised loss and its gradient are the same."""
+    found = []
+    for backend in ("reference", "auto"):
+        torch.manual_seed(1)
+        generator, critic = make_players(cell, features=E, outputs=E, code=Z, hidden=5, backend=backend)
+        rules = Game().rules({"penalty_weight": 0.7}, norm=False)
+        torch.manual_seed(3)
+        terms = Duel(generator, critic, lambda x: x, rules).discriminate(batch_of("gru"))
+        assert float(terms["penalty"].detach()) > 1e-6
+        found.append((terms["loss"].detach(), pulled(terms["loss"], critic)))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-9, atol=1e-12)
+    assert apart(found[0][1], found[1][1]) < 1e-8
