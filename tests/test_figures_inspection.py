@@ -10,7 +10,7 @@ import pytest
 import regen
 from regen import figures
 from regen.figures.style import columns_of
-from regen.inspection import Labelled, Moments
+from regen.inspection import Ablation, Labelled, Moments
 from regen.inspection.gradients import GradientFlow
 
 
@@ -163,6 +163,17 @@ def test_moments_and_ablation() -> None:
     np.testing.assert_allclose(bars.x, np.sort(100 * lost.lost / lost.loss)[::-1])
     named = f"unit {lost.names[np.argmax(lost.lost)]}"
     assert lost.plot().layout.yaxis.ticktext[0] == named
+
+
+def test_losses_that_shrink_have_room_for_their_numbers() -> None:
+    """Without something the loss may shrink: its bar goes to the left, and the axis goes further."""
+    names = np.array(["input", "forget"])
+    where = (np.zeros(2, int), np.array(["forward"] * 2))
+    figure = Ablation("gates", "net", 2.0, *where, names, np.array([2.2, 1.8])).plot()
+    np.testing.assert_allclose(figure.data[0].x, [10, -10])
+    low, high = figure.layout.xaxis.range
+    assert low < -12 and high > 10
+    assert list(figure.layout.yaxis.ticktext) == ["input gate", "forget gate"]
 
 
 @cache

@@ -183,6 +183,20 @@ def test_without_data_there_is_what_the_model_knows() -> None:
     assert len(creates.content) == 3 and "The discriminator scores real rows" in words(creates)
 
 
+def test_the_unit_that_moves_most_is_drawn_in_its_direction() -> None:
+    """Of a net that reads both ways, the lines are those of the direction that the unit is in."""
+    X, y = sequences()
+    model = regen.SequenceClassifier("lstm", hidden=3, bidirectional=True, **QUICK).fit(X, y)
+    gates = regen.inspect.gates(model, X)
+    units = pd.DataFrame(gates.units()).set_index("rank").loc[1]
+    (section,) = [each for each in found(model, Given(X, y)) if each.heading == "What it remembers"]
+    first = section.content[0]
+    assert isinstance(first, Picture) and first.caption.startswith(f"Unit {units['unit']}, which moves most")
+    values = np.asarray(gates["state"].at(layer=units["layer"], direction=units["direction"], sequence=39))
+    drawn = {trace.name: trace for trace in first.figure.data}
+    np.testing.assert_allclose(drawn["state"].y, values[:, units["unit"]], rtol=1e-5)
+
+
 def test_labels_are_not_invented() -> None:
     """A classifier without labels counts what it says."""
     model, given = fitted("classifier")

@@ -210,6 +210,8 @@ def test_images_sequences_and_gaps() -> None:
     assert found.repair.examples is not None
     np.testing.assert_allclose(found.repair.examples["true"].values, images[:10], atol=1e-6)
     assert found.traversal().seen.values.shape == (9, 8, 8)
+    hidden = np.isnan(found.repair.examples["spoilt"].values)
+    assert 0.2 < hidden.mean() < 0.4, "three of ten pixels are hidden, and drawn as missing"
 
     steps = [np.sin(np.arange(5 + k % 3) + k)[:, None] for k in range(12)]
     steps[0][1] = np.nan

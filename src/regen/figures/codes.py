@@ -181,6 +181,9 @@ def bars(names: list[str], sizes: NDArray[Any], colours: Any, title: str) -> Any
         tickvals=at, ticktext=[shown(name, LETTERS) for name in names], autorange="reversed", showgrid=False
     )
     figure.update_xaxes(title_text=shown(title), rangemode="tozero")
+    if np.nanmin(sizes, initial=0.0) < 0:  # room for numbers at both ends
+        low, high = float(np.nanmin(sizes)), max(float(np.nanmax(sizes)), 0.0)
+        figure.update_xaxes(range=[low - 0.3 * (high - low), high + 0.1 * (high - low)], rangemode=None)
     figure.update_layout(margin_r=56)
     return figure
 

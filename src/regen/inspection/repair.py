@@ -64,18 +64,21 @@ def repair(model: DenoisingAutoencoder, rows: Rows, random_state: int | None) ->
     chance = Generator(rows.values.device)
     chance.manual_seed(0 if random_state is None else random_state)
     layout = model._form.layout
-    sums, parts = torch.zeros(3, layout.inputs(rows.values[:1]).shape[-1], dtype=torch.float64), []
+    sums = torch.zeros(3, layout.inputs(rows.values[:1]).shape[-1], dtype=torch.float64)
+    parts: list[Tensor] = []
     with still(model.net_):
         for batch in RowFeed(rows, None, None, EVALUATION_BATCH, shuffle=False).epoch():
             reading = model._read(batch)
             worse, _ = model._worsened(reading, chance)
             said = model._heads.mean(model._outputs_of(model._code_of(worse), reading))
             sums += _squares(reading, worse.x, layout.inputs(said)).cpu()
-            parts.append((reading.target[:EXAMPLES].cpu(), worse.x[:EXAMPLES].cpu(), said[:EXAMPLES].cpu()))
+            if not parts:
+                true, spoilt = _seen(reading.target, reading.observed), _seen(worse.x, worse.observed)
+                parts = [each[:EXAMPLES].cpu() for each in (true, spoilt, said)]
     before, after = (sums[1:] / sums[0].clamp(min=1)).sqrt().numpy()
     if not isinstance(layout, Pixels):
         return Repair(before, after, encoded_names(layout), None, None)
-    return Repair(before, after, (), layout.shape, _pictures(layout, *parts[0]))
+    return Repair(before, after, (), layout.shape, _pictures(layout, *parts))
 
 
 def _squares(reading: Reading, worse: Tensor, restored: Tensor) -> Tensor:
@@ -83,6 +86,11 @@ def _squares(reading: Reading, worse: Tensor, restored: Tensor) -> Tensor:
     there = torch.ones_like(reading.x) if reading.observed is None else reading.observed.to(reading.x.dtype)
     each = torch.stack([there, (worse - reading.x).square() * there, (restored - reading.x).square() * there])
     return each.double().reshape(3, -1, each.shape[-1]).sum(1)
+
+
+def _seen(values: Tensor, observed: Tensor | None) -> Tensor:
+    """Values as they are, NaN where there are none."""
+    return values if observed is None else torch.where(observed, values, torch.nan)
 
 
 def _pictures(layout: Pixels, target: Tensor, worse: Tensor, said: Tensor) -> dict[str, Shown]:
@@ -96,6 +104,8 @@ def _pictures(layout: Pixels, target: Tensor, worse: Tensor, said: Tensor) -> di
         for name, each in (("true", target), ("spoilt", spoilt), ("restored", said))
     }
     low, high = (
-        (0.0, 1.0) if layout.kind in ("unit", "binary") else (greys["true"].min(), greys["true"].max())
+        (0.0, 1.0)
+        if layout.kind in ("unit", "binary")
+        else (np.nanmin(greys["true"]), np.nanmax(greys["true"]))
     )
     return {name: Shown("images", grey, (), (float(low), float(high))) for name, grey in greys.items()}

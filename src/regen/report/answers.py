@@ -65,6 +65,8 @@ def _forecasts(model: Forecaster, given: Given | None) -> Section:
 
 def _honest(model: Any, given: Given) -> str:
     """Whether the model had seen what it is held against."""
+    if given.seen:
+        return given.seen
     if not given.own:
         return "it was not trained on these data, as far as is known"
     if "validation.loss" in columns_of(model.history_):
@@ -128,7 +130,9 @@ def _numbers(model: SequenceRegressor, given: Given) -> Section:
 
 
 def _caution(given: Given) -> str:
-    return f"Mind that {SEEN}." if given.own else ""
+    """What to bear in mind about the data that the answers are held against."""
+    words = given.seen or (SEEN if given.own else "")
+    return f"Mind that {words}." if words else ""
 
 
 def remembers(model: Any, given: Given | None) -> Section | None:
@@ -170,8 +174,9 @@ def _part(model: Any, given: Given) -> tuple[Any, Any]:
 def _inside(gates: inspection.Gates) -> list[Picture | Table]:
     """The unit that moves most, all units' most telling gate, and their half-lives where they have some."""
     table = columns_of(gates.units())
-    first = int(table["unit"][np.argmin(table["rank"])])
-    place = {"layer": int(table["layer"][np.argmin(table["rank"])])}
+    most = int(np.argmin(table["rank"]))
+    first = int(table["unit"][most])
+    place: dict[str, Any] = {"layer": int(table["layer"][most]), "direction": str(table["direction"][most])}
     word = next((each for each in ("forget", "update") if each in gates.values), "state")
     content: list[Picture | Table] = [
         Picture(

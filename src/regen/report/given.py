@@ -1,6 +1,6 @@
 """The data that a model is looked at with, and where they come from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import narwhals as nw
@@ -16,7 +16,8 @@ class Given:
 
     X : as its `fit` takes them: a series, rows (n, F), images or sequences. y : (n,) labels or targets, where there
     are some. source : where they come from, in words. own : whether they are what the model was fitted on. time : the
-    column of dates of a series, where it was named.
+    column of dates of a series, where it was named. seen : what the model knew of what it is held against, in words,
+    where that is known better than by `own`.
     """
 
     X: Any
@@ -24,6 +25,7 @@ class Given:
     source: str = ""
     own: bool = True
     time: str | None = None
+    seen: str = ""
 
     def some(self, most: int) -> "Given":
         """At most so many rows, evenly over all of them, with their labels; not for series."""
@@ -32,7 +34,7 @@ class Given:
             return self
         rows = np.linspace(0, n - 1, most).round().astype(np.int64)
         y = None if self.y is None else np.asarray(self.y)[rows]
-        return Given(evenly(self.X, rows), y, self.source, self.own, self.time)
+        return replace(self, X=evenly(self.X, rows), y=y)
 
 
 def evenly(X: Any, rows: Any) -> Any:
