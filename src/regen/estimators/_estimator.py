@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
+from html import escape
 from typing import Any, ClassVar, TypeVar
 
 import torch
+from sklearn import get_config
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -216,6 +218,31 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         self.net_ = self._build().to(self._device)
         self.net_.load_state_dict(fitted["net_"])
         self.net_.eval()
+
+    # In a notebook.
+
+    def _repr_html_inner(self) -> str:
+        """Scikit-learn's diagram, and a line on the training where there was one."""
+        told = f"<p>{escape(self._told_of_training())}</p>" if "epochs_" in vars(self) else ""
+        return f"{estimator_html_repr(self)}{told}"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What a notebook shows; text alone where scikit-learn's ``display`` is set to that."""
+        diagram = get_config()["display"] == "diagram"
+        return {"text/plain": repr(self)} | ({"text/html": self._repr_html_inner()} if diagram else {})
+
+    def _told_of_training(self) -> str:
+        """How long it was, why it ended, and how far the loss came."""
+        losses = [name for name in self.epochs_ if name == "validation.loss"] or ["train.loss"]
+        known = [each for each in self.epochs_.get(losses[0], []) if each == each]
+        epochs = f"Trained for {self.n_epochs_} epoch{'' if self.n_epochs_ == 1 else 's'}. {self.stopped_}"
+        where = "on what was held out" if losses[0].startswith("validation") else "on the training data"
+        fell = (
+            f" The loss {where} was {known[0]:.3g} at first and {min(known):.3g} at its best."
+            if known
+            else ""
+        )
+        return f"{epochs}{fell}"
 
     def _settings(self) -> dict[str, Any]:
         """Parameters that shape the network or the data; limits and the training plan are the loop's to compare."""

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from functools import singledispatch
+from html import escape
 from typing import Any
 
 __all__ = ["Finding", "drawn"]
@@ -37,6 +38,10 @@ class Finding(ABC):
         options : those of the drawing function in `regen.figures`.
         """
         return drawn(self, **options)
+
+    def _repr_html_(self) -> str:
+        """The sentences, for a notebook; the figure is what ``plot`` returns."""
+        return "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences())
 
     def __str__(self) -> str:
         return "\n".join(self.sentences())
