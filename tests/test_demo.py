@@ -62,8 +62,9 @@ def test_the_page_tells_all(ran: tuple[Path, str]) -> None:
     html = ran[0].read_text(encoding="utf-8")
     assert ran[0].name == "index.html"
     assert str(ran[0]) in ran[1]
-    assert html.count("Plotly.newPlot(") >= 18
+    assert html.count('class="plot"') >= 18
     assert len(html.encode()) < 5_000_000
+    assert "a page of its own" in html
     for words in (
         "Forecasting: the sunspot cycle",
         "Telling sequences apart",
@@ -79,6 +80,22 @@ def test_the_page_tells_all(ran: tuple[Path, str]) -> None:
     assert re.search(r"The 80 % band held \d+ % of what came,\s+the 95 % band \d+ %", html)
     assert f"regen predict &#x27;{ran[0].parent / 'sunspots-lstm'}&#x27; --level 80,95" in html
     assert re.search(r"\d+ % of 168 sequences are told rightly", html)
+
+
+def test_every_model_has_its_page(ran: tuple[Path, str]) -> None:
+    """Each saved model has a page of what is found inside it, and the demo's page leads to each of them."""
+    folder, html = ran[0].parent, ran[0].read_text(encoding="utf-8")
+    models = sorted(each.parent.name for each in folder.glob("*/model.safetensors"))
+    assert sorted(re.findall(r'href="([^"]+)/report\.html"', html)) == models
+    for name in models:
+        path = folder / name / "report.html"
+        assert path.stat().st_size < 5_000_000
+        text = path.read_text(encoding="utf-8")
+        assert "<h1>Inside the " in text and "How to load it" in text
+        assert "nan%" not in text and ">nan<" not in text
+    assert "fitted to none of these years" in (folder / "sunspots-lstm/report.html").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_models_are_saved(ran: tuple[Path, str]) -> None:

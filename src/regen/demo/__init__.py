@@ -60,7 +60,8 @@ def run(output: str | PathLike[str], *, quick: bool = False) -> Path:
             " feedback: what they said before comes back to them with the next input, and so they remember. Those in"
             " the second half squeeze what they read through a few numbers, and so must find out what matters.",
             f"Real data, trained in {seconds} on the machine that wrote this page."
-            + (" This was a quick run of two epochs: the networks have hardly learned." if quick else ""),
+            + (" This was a quick run of two epochs: the networks have hardly learned." if quick else "")
+            + " Every network has a page of its own on what is found inside it, linked where it is told of.",
         ),
         foot="Data and their licences: `help(regen.datasets)`. This page needs no network connection.",
     )

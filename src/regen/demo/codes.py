@@ -1,6 +1,5 @@
 """Networks that compress and restore: digits to a few numbers and back, repaired and invented; days of demand."""
 
-from os.path import join
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -11,10 +10,9 @@ from sklearn.decomposition import PCA
 from sklearn.impute import KNNImputer, SimpleImputer
 
 from regen import datasets, figures
-from regen.demo.outcome import Outcome, Row, learned
+from regen.demo.outcome import Outcome, Row, kept, learned
 from regen.estimators import Autoencoder, DenoisingAutoencoder, VariationalAutoencoder
-from regen.persistence import save
-from regen.report import Picture, Section
+from regen.report import Given, Link, Picture, Section
 
 __all__ = ["days", "digits", "drawn", "repaired"]
 
@@ -62,11 +60,12 @@ def digits(folder: Path, max_epochs: int) -> Outcome:
     """Digits compressed from 64 numbers to 2 and to 8, and restored, beside PCA."""
     known, new, _ = _digits()
     rows: list[Row] = []
+    links: list[Link] = []
     shown = {"given": new[:10]}
     models = {}
     for code in (8, 2):
         model = Autoencoder(code, max_epochs=max_epochs, random_state=0, **SIZE).fit(known)
-        save(model, join(folder, f"digits-{code}", ""))
+        links.append(kept(model, folder, f"digits-{code}", f"autoencoder to {code}", _given(new)))
         restored, linear = model.reconstruct(new), _by_pca(known, new, code)
         name, other = f"autoencoder to {code}", f"PCA to {code}"
         rows.append(_row(name, "digits", restored, other, linear, new))
@@ -86,7 +85,7 @@ def digits(folder: Path, max_epochs: int) -> Outcome:
             wide=False,
         ),
     ]
-    return Outcome(rows[::-1], Section("Compressing: digits in two numbers", DIGITS, content))
+    return Outcome(rows[::-1], Section("Compressing: digits in two numbers", DIGITS, content, links))
 
 
 def repaired(folder: Path, max_epochs: int) -> Outcome:
@@ -96,7 +95,7 @@ def repaired(folder: Path, max_epochs: int) -> Outcome:
     plan = {"patience": None, "schedule": "cosine"}
     options: dict[str, Any] = {"hidden": 256, "max_epochs": max_epochs, "random_state": 0, **SIZE}
     model = DenoisingAutoencoder(1.0, code=128, training=plan, **options).fit(known)
-    save(model, join(folder, "digits-denoiser", ""))
+    links = [kept(model, folder, "digits-denoiser", "denoiser", _given(new))]
     clean = model.denoise(noisy)
     errors = {code: _error(_by_pca(known, noisy, code), new) for code in (4, 8, 12, 16, 24)}
     best = min(errors, key=errors.__getitem__)
@@ -110,7 +109,7 @@ def repaired(folder: Path, max_epochs: int) -> Outcome:
     content = [Picture(figures.image_rows(shown), caption, wide=False)]
     gaps, broken = _erased(known, chance.integers(0, 8, len(known))), _erased(new, np.arange(len(new)) % 4)
     model = DenoisingAutoencoder(0.0, code=256, training=plan, **options).fit(gaps)
-    save(model, join(folder, "digits-gaps", ""))
+    links.append(kept(model, folder, "digits-gaps", "denoiser of gaps", _given(broken)))
     filled, flat = model.impute(broken), (gaps.reshape(-1, 64), broken.reshape(-1, 64))
     others = {
         "mean of the pixel": SimpleImputer().fit(flat[0]).transform(flat[1]),
@@ -129,7 +128,8 @@ def repaired(folder: Path, max_epochs: int) -> Outcome:
     content.append(Picture(figures.image_rows(shown), caption, wide=False))
     command = f"`regen impute {quote(str(folder / 'digits-gaps'))} DATA -o FOLDER`"
     return Outcome(
-        rows, Section("Repairing: noisy and half-erased digits", [*REPAIRED, f"Saved: {command}."], content)
+        rows,
+        Section("Repairing: noisy and half-erased digits", [*REPAIRED, f"Saved: {command}."], content, links),
     )
 
 
@@ -138,7 +138,7 @@ def drawn(folder: Path, max_epochs: int) -> Outcome:
     known, new, _ = _digits()
     options: dict[str, Any] = {"likelihood": "bernoulli", "max_epochs": max_epochs, "random_state": 0, **SIZE}
     model = VariationalAutoencoder(CODE, **options).fit(known)
-    save(model, join(folder, "digits-vae", ""))
+    link = kept(model, folder, "digits-vae", "VAE", _given(new))
     rows = [_row("VAE to 2", "digits", model.reconstruct(new), "PCA to 2", _by_pca(known, new, CODE), new)]
     codes, labels = model.transform(new), datasets.digits()[1][_order()[KNOWN:]]
     right, top = 1.1 * np.abs(codes).max(axis=0)
@@ -163,7 +163,7 @@ def drawn(folder: Path, max_epochs: int) -> Outcome:
     ]
     command = f"`regen sample {quote(str(folder / 'digits-vae'))} -n 64 --means -o new.png`"
     return Outcome(
-        rows, Section("Inventing: a map of digits", [*DRAWN, f"More of them: {command}."], content)
+        rows, Section("Inventing: a map of digits", [*DRAWN, f"More of them: {command}."], content, [link])
     )
 
 
@@ -174,7 +174,10 @@ def days(folder: Path, max_epochs: int) -> Outcome:
     known, new = (np.lib.stride_tricks.sliding_window_view(y, DAY)[::2, :, None] for y in (past, later))
     options: dict[str, Any] = {"hidden": 32, "learning_rate": 5e-3, "training": {"patience": None}}
     model = Autoencoder(CODE, "lstm", max_epochs=min(max_epochs, 40), random_state=0, **options).fit(known)
-    save(model, join(folder, "demand-days", ""))
+    days_after = "`regen.datasets.demand()`, the four weeks for testing"
+    link = kept(
+        model, folder, "demand-days", "LSTM autoencoder", Given(new[::4], source=days_after, own=False)
+    )
     restored, linear = model.reconstruct(new), _by_pca(known, new, CODE)
     rows = [Row("LSTM to 2", "demand", _error(restored, new), "PCA to 2", _error(linear, new), " GW")]
     some = [k * 7 * DAY // 4 + 5 * k for k in range(5)]
@@ -202,7 +205,7 @@ def days(folder: Path, max_epochs: int) -> Outcome:
             wide=False,
         ),
     ]
-    return Outcome(rows, Section("Compressing sequences: a day of demand", DAYS, content))
+    return Outcome(rows, Section("Compressing sequences: a day of demand", DAYS, content, [link]))
 
 
 def _weekends(codes: NDArray[Any]) -> str:
@@ -219,6 +222,12 @@ def _weekends(codes: NDArray[Any]) -> str:
 def _order() -> NDArray[np.int64]:
     """The digits in the order in which they are divided into known and new ones."""
     return np.random.default_rng(0).permutation(1797)
+
+
+def _given(images: Images) -> Given:
+    """The digits for testing, with what they are."""
+    labels = datasets.digits()[1][_order()[KNOWN:]]
+    return Given(images, labels, source="`regen.datasets.digits()`, the 360 for testing", own=False)
 
 
 def _digits() -> tuple[Images, Images, np.random.Generator]:

@@ -1,7 +1,7 @@
 """Networks that remember: sunspots forecast, exercises told apart."""
 
 from collections.abc import Iterable, Mapping
-from os.path import join
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
 from regen import datasets, figures
-from regen.demo.outcome import Outcome, Row, learned
+from regen.demo.outcome import Outcome, Row, kept, learned
 from regen.estimators import Forecaster, SequenceClassifier
 from regen.estimators.backtest import Backtest
-from regen.persistence import save
-from regen.report import Picture, Section
+from regen.report import Given, Picture, Section
 
 __all__ = ["exercises", "sunspots", "wrong"]
 
 CYCLE, WINDOW, LEVELS = 11, 33, (80, 95)
+UNSEEN = "the weights were fitted to none of these years, which come after 1946"
 SUNSPOTS = (
     "The spots on the sun come and go in a cycle of about 11 years, never twice to the same height. Two networks"
     " learned from the years 1700 to 1946. From every later year they were then asked for the 11 years that follow.",
@@ -57,16 +57,17 @@ def sunspots(folder: Path, max_epochs: int) -> Outcome:
     """Elman RNN and LSTM on the yearly sunspots: learn from the first 80 %, forecast from every later year."""
     y = datasets.sunspots("pandas")
     known = round(0.8 * len(y))
-    models, tests, rows = {}, {}, []
+    models, tests, rows, links = {}, {}, [], []
     for name, cell in (("Elman RNN", "elman"), ("LSTM", "lstm")):
         # Cycles differ in height, so each window is scaled by its own mean and size.
         model = Forecaster(cell, WINDOW, CYCLE, normalize="mean", max_epochs=max_epochs, random_state=0)
         model.fit(y[:known])
         test = model.backtest(y, start=known, stride=1, level=LEVELS)
         rows.append(Row(name, "sunspots", test.scores["mae"], "a season ago", test.scores["naive_mae"]))
-        save(model.update(y[known:]), join(folder, f"sunspots-{cell}", ""))
+        given = Given(y, source="`regen.datasets.sunspots()`, the years to 1946 to learn from", seen=UNSEEN)
+        links.append(kept(model.update(y[known:]), folder, f"sunspots-{cell}", name, given))
         models[name], tests[name] = model, test
-    return Outcome(rows, _sunspots_section(folder, y, models, tests))
+    return Outcome(rows, replace(_sunspots_section(folder, y, models, tests), links=links))
 
 
 def _sunspots_section(
@@ -102,7 +103,10 @@ def exercises(folder: Path, max_epochs: int) -> Outcome:
     """LSTM classifier on seven exercises that people did with a smartwatch, tested on other people."""
     X, y, X_new, y_new = datasets.exercises()
     model = SequenceClassifier("lstm", max_epochs=max_epochs, random_state=0).fit(X, y)
-    save(model, join(folder, "exercises-lstm", ""))
+    given = Given(
+        X_new, y_new, source="`regen.datasets.exercises()`, the three people for testing", own=False
+    )
+    link = kept(model, folder, "exercises-lstm", "LSTM classifier", given)
     told = model.predict(X_new)
     labels, counts = np.unique(y, return_counts=True)
     nearest = KNeighborsClassifier(n_neighbors=1).fit(_stretched(X, X), y).predict(_stretched(X_new, X))
@@ -120,7 +124,7 @@ def exercises(folder: Path, max_epochs: int) -> Outcome:
         Picture(figures.learning_curves(model.history_, unit="nats"), learned("LSTM", model), wide=False),
         Picture(steps, EXERCISES_STEPS),
     ]
-    return Outcome(rows, Section("Telling sequences apart: seven exercises", EXERCISES, content))
+    return Outcome(rows, Section("Telling sequences apart: seven exercises", EXERCISES, content, [link]))
 
 
 def wrong(y: NDArray[Any], told: NDArray[Any]) -> float:

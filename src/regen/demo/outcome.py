@@ -1,13 +1,15 @@
-"""What a system of the demo gives back: rows of the table, and a section of the page."""
+"""What a system of the demo gives back: rows of the table, a section of the page, and a model with its own page."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os.path import join
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
-from regen.report import Section
+from regen.persistence import save
+from regen.report import Given, Link, Section, found, write
 
-__all__ = ["HEADINGS", "Outcome", "Row", "System", "learned"]
+__all__ = ["HEADINGS", "Outcome", "Row", "System", "kept", "learned"]
 
 HEADINGS = ("network", "data", "error", "baseline", "its error", "difference")
 
@@ -46,3 +48,11 @@ System = Callable[[Path, int], Outcome]
 def learned(name: str, model: Any) -> str:
     """The caption of learning curves."""
     return f"{name}: loss of each pass over the training data, {model.n_epochs_} in all. {model.stopped_}"
+
+
+def kept(model: Any, folder: Path, name: str, words: str, given: Given) -> Link:
+    """Save a model in a folder of its own, with the page of what is found inside it, and return the way there."""
+    run = join(folder, name)
+    save(model, join(run, ""))
+    write(model, found(model, given, run=run), join(run, "report.html"), title=f"Inside the {words}")
+    return Link(f"Inside the {words}", f"{name}/report.html")

@@ -9,6 +9,7 @@ import gzip
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -133,8 +134,9 @@ def page(
     return path
 
 
+@cache
 def _plotly() -> str:
-    """Plotly.js, packed, and what unpacks and calls it; unpacked it is four times as long."""
+    """Plotly.js, packed, and what unpacks and calls it; unpacked it is more than twice as long. Packed only once."""
     offline = require("plotly.offline", extra="plot", purpose="Writing a page with figures")
     packed = gzip.compress(offline.get_plotlyjs().encode(), 9, mtime=0)
     return f'<script type="text/plain" id="plotly">{b64encode(packed).decode()}</script>\n<script>{DRAW}</script>'
