@@ -13,6 +13,10 @@ runs of 5 epochs: 3.29 with SiLU, 3.39 with ELU, 3.77 with ReLU, 4.19 with tanh,
 image is held out, and the test images are read once, at the end. Products in bfloat16 gave the same 3.30, in 9.8
 seconds an epoch instead of 15.6, on one thread of a processor that computes in it (--precision bfloat16); on one that
 does not they take six times as long as in float32. What is restored in the end is computed in float32.
+
+Without decay of the weights (--decay 0) 40 epochs end at 1.69 on training images and 3.25 on test images: what is
+left to gain is between the two. On 12,000 training images and 5,000 others of them, a decay of 0.1 by AdamW brought
+the error of the others from 6.10 to 5.68; noise on the pixels of 0.3 or 0.6 deviations did not (6.30, 6.85).
 """
 
 import argparse
@@ -47,7 +51,7 @@ def error(restored: np.ndarray, given: np.ndarray) -> float:
     return float((difference**2).sum(1).mean())
 
 
-def autoencoder(seed: int, epochs: int, precision: str, rest: dict) -> regen.Autoencoder:
+def autoencoder(seed: int, epochs: int, precision: str, decay: float, rest: dict) -> regen.Autoencoder:
     return regen.Autoencoder(
         code=CODE,
         backbone="mlp",
@@ -62,6 +66,8 @@ def autoencoder(seed: int, epochs: int, precision: str, rest: dict) -> regen.Aut
             "loss": "mse",
             "batch_size": 128,
             "schedule": "onecycle",
+            "optimizer": "adamw",
+            "weight_decay": decay,
             "validation": 0.0,
             "precision": precision,
             **rest,
@@ -73,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--decay", type=float, default=0.1, help="of the weights, by AdamW")
     parser.add_argument("--precision", default="float32", choices=("bfloat16", "float32"))
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--checkpoint", help="file that an interrupted run goes on from; for one seed")
@@ -91,10 +98,11 @@ def main() -> None:
     rest = {"verbose": given.verbose, "checkpoint": given.checkpoint}
     for seed in range(given.seeds):
         wall, cpu = time.perf_counter(), time.process_time()
-        model = autoencoder(seed, given.epochs, given.precision, rest).fit(train)
+        model = autoencoder(seed, given.epochs, given.precision, given.decay, rest).fit(train)
         row = {
             "seed": seed,
             "epochs": given.epochs,
+            "decay": given.decay,
             "precision": given.precision,
             "fit_wall_s": time.perf_counter() - wall,
             "fit_cpu_s": time.process_time() - cpu,
