@@ -127,10 +127,8 @@ def repaired(folder: Path, max_epochs: int) -> Outcome:
     )
     content.append(Picture(figures.image_rows(shown), caption, wide=False))
     command = f"`regen impute {quote(str(folder / 'digits-gaps'))} DATA -o FOLDER`"
-    return Outcome(
-        rows,
-        Section("Repairing: noisy and half-erased digits", [*REPAIRED, f"Saved: {command}."], content, links),
-    )
+    words = [*REPAIRED, f"Saved: {command}."]
+    return Outcome(rows, Section("Repairing: noisy and half-erased digits", words, content, links))
 
 
 def drawn(folder: Path, max_epochs: int) -> Outcome:
