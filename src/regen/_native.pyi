@@ -1,11 +1,6 @@
-"""The compiled kernels (csrc/module.cpp). An array is a tensor or an address, 0 if absent; nothing is checked here."""
+"""The compiled kernels (csrc/module.cpp). Pointers are addresses as int, 0 where absent; nothing is checked here."""
 
-from typing import TypeAlias, final
-
-from torch import Tensor
-
-Array: TypeAlias = Tensor | int
-Arrays: TypeAlias = tuple[Tensor | int | None, ...]
+from typing import final
 
 def isas() -> list[str]:
     """Instruction sets that are compiled in and run on this processor, best first."""
@@ -43,28 +38,28 @@ class Layer:
     def saved(self, B: int, T: int, zoneout: bool, low: bool, /) -> int:
         """Floats that `forward` keeps for `backward`."""
 
-    def stepper(self, B: int, weights: Arrays, /) -> Stepper:
+    def stepper(self, B: int, weights: tuple[int, ...], /) -> Stepper:
         """The cell with its weights packed, for B rows, one step at a time."""
 
     def forward(
         self,
         B: int,
         T: int,
-        x: Array,
+        x: int,
         x_stride_b: int,
         x_stride_t: int,
-        weights: Arrays,
-        state: Arrays,
-        lengths: Array,
+        weights: tuple[int, ...],
+        state: tuple[int, ...],
+        lengths: int,
         reverse: bool,
-        keep: Array,
-        zoneout_masks: Arrays,
+        keep: int,
+        zoneout_masks: tuple[int, ...],
         zoneout: tuple[float, ...],
-        out: Array,
-        last: Arrays,
-        saved: Array,
+        out: int,
+        last: tuple[int, ...],
+        saved: int,
         low: bool,
-        gates: Arrays,
+        gates: tuple[int, ...],
         threads: int,
         /,
     ) -> None:
@@ -74,24 +69,24 @@ class Layer:
         self,
         B: int,
         T: int,
-        x: Array,
+        x: int,
         x_stride_b: int,
         x_stride_t: int,
-        weights: Arrays,
-        state: Arrays,
-        lengths: Array,
+        weights: tuple[int, ...],
+        state: tuple[int, ...],
+        lengths: int,
         reverse: bool,
-        keep: Array,
-        zoneout_masks: Arrays,
+        keep: int,
+        zoneout_masks: tuple[int, ...],
         zoneout: tuple[float, ...],
-        out: Array,
-        saved: Array,
+        out: int,
+        saved: int,
         low: bool,
-        dout: Array,
-        dlast: Arrays,
-        dx: Array,
-        dweights: Arrays,
-        dstate: Arrays,
+        dout: int,
+        dlast: tuple[int, ...],
+        dx: int,
+        dweights: tuple[int, ...],
+        dstate: tuple[int, ...],
         threads: int,
         /,
     ) -> None:
