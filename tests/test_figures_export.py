@@ -10,10 +10,7 @@ import pytest
 from regen import figures
 from regen.figures import export
 
-SENTENCE = (
-    "Writing a {} file needs {}, and neither is here. Run: pip install 'regen[pictures]', or write a .svg or .html"
-    " file."
-)
+SENTENCE = "Writing a {} file needs {}. Run: pip install 'regen[pictures]', or write a .svg or .html file."
 
 
 @pytest.fixture
@@ -45,7 +42,11 @@ def test_html_opens_offline(figure: Any, bare: None, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "needs"), [(".png", "kaleido, or Chromium or Chrome on the path"), (".pdf", "kaleido")]
+    ("ending", "needs"),
+    [
+        (".png", "kaleido, or Chromium or Chrome on the path, and neither is here"),
+        (".pdf", "kaleido, which is not here"),
+    ],
 )
 def test_pictures_say_what_they_need(
     figure: Any, bare: None, tmp_path: Path, ending: str, needs: str
@@ -75,6 +76,40 @@ def test_a_picture_stays_when_drawing_fails(
     ):
         figures.write(figure, path)
     assert path.read_bytes() == b"before"
+
+
+def test_kaleido_draws_where_it_works(figure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for the format and size; the file is what it gave."""
+    asked: list[Any] = []
+
+    def drawn(self: Any, format: str, **size: Any) -> bytes:
+        asked.append((format, size))
+        return b"picture"
+
+    monkeypatch.setattr(export, "installed", lambda package: package == "kaleido")
+    monkeypatch.setattr(type(figure), "to_image", drawn)
+    assert figures.write(figure, tmp_path / "a.pdf", width=300, scale=3).read_bytes() == b"picture"
+    assert asked == [("pdf", {"width": 300, "height": 320, "scale": 3.0})]
+
+
+def test_where_kaleido_fails_the_next_one_draws(
+    figure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kaleido whose browser does not start is passed over; where nobody else can, its words are told."""
+
+    def broken(self: Any, *_: Any, **__: Any) -> bytes:
+        raise RuntimeError("The browser closed.\nMore lines.")
+
+    monkeypatch.setattr(export, "installed", lambda package: package == "kaleido")
+    monkeypatch.setattr(export, "browser", lambda: None)
+    monkeypatch.setattr(type(figure), "to_image", broken)
+    assert figures.write(figure, tmp_path / "a.svg").read_text(encoding="utf-8") == figures.still(figure, 800)
+    sentence = (
+        "The .png file could not be drawn. Write a .svg or .html file. Kaleido is here, and failed: The browser"
+        " closed."
+    )
+    with pytest.raises(OSError, match=f"^{re.escape(sentence)}$"):
+        figures.write(figure, tmp_path / "a.png")
 
 
 @pytest.mark.skipif(export.browser() is None, reason="there is no Chromium or Chrome on the path")

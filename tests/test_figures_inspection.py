@@ -100,6 +100,10 @@ def test_costs_and_flow() -> None:
     (line,) = found.plot(unit="sd").data
     np.testing.assert_allclose(line.y, found.cost)
     np.testing.assert_array_equal(line.x, found.steps)
+    assert found.plot().layout.xaxis.title.text == "steps read"
+    X = np.random.default_rng(0).normal(size=(20, 6, 2))
+    coder = regen.Autoencoder(2, "gru", hidden=4, max_epochs=1, random_state=0).fit(X)
+    assert regen.inspect.cost(coder, X).plot().layout.xaxis.title.text == "step"
     flow = regen.inspect.gradient_flow(forecaster(), series())
     drawn = traces(flow.plot())
     assert set(drawn) == {"input", "state", "context", f"change of the {flow.answers_with}"}

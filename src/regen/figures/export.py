@@ -35,8 +35,8 @@ def write(figure: Any, path: str | PathLike[str], *, width: int = 800, scale: fl
     """Write a figure, and return the path.
 
     By the ending of the path: ``.html`` is a page that opens offline and answers to the mouse; ``.svg`` and ``.png``
-    are drawn by kaleido where it is installed, else by a Chromium or Chrome on the path; ``.pdf`` by kaleido. Where
-    there is neither, regen draws the ``.svg`` itself (`regen.figures.still`), with plainer labels.
+    are drawn by kaleido where it works, else by a Chromium or Chrome on the path; ``.pdf`` by kaleido.
+    Where there is neither, regen draws the ``.svg`` itself (`regen.figures.still`), with plainer labels.
 
     Parameters
     ----------
@@ -52,29 +52,44 @@ def write(figure: Any, path: str | PathLike[str], *, width: int = 800, scale: fl
         When the ending is none of these.
     ImportError
         When nothing here can draw such a file; says what can.
+    OSError
+        When what is here failed to draw it, or the file cannot be written.
     """
     path = Path(path)
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise ValueError(f"{str(path)!r} does not end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.")
-    height = int(figure.layout.height or HEIGHT)
+    size = (width, int(figure.layout.height or HEIGHT), float(scale))
     if ending == ".html":
         data = figure.to_html(include_plotlyjs=True, full_html=True).encode()
-    elif installed("kaleido"):
-        data = figure.to_image(ending[1:], width=width, height=height, scale=scale)
-    elif ending != ".pdf" and (program := browser()) is not None:
-        data = _by_browser(program, figure, ending[1:], (width, height, 1.0 if ending == ".svg" else scale))
-    elif ending == ".svg":
-        data = still(figure, width).encode()
     else:
-        raise ImportError(
-            f"Writing a {ending} file needs "
-            + ("kaleido" if ending == ".pdf" else "kaleido, or Chromium or Chrome on the path")
-            + ", and neither is here. Run: pip install 'regen[pictures]', or write a .svg or .html file."
-        )
+        data = _picture(figure, ending, size)
     with atomic_write(path) as file:
         file.write(data)
     return path
+
+
+def _picture(figure: Any, ending: str, size: tuple[int, int, float]) -> bytes:
+    """The first of those who can: kaleido, a browser, regen itself."""
+    width, height, scale = size
+    failed = ""
+    if installed("kaleido"):
+        try:
+            return bytes(figure.to_image(ending[1:], width=width, height=height, scale=scale))
+        except Exception as error:  # whatever its browser died of
+            failed = f" Kaleido is here, and failed: {str(error).strip('()').partition(chr(10))[0][:120]}"
+    if ending != ".pdf" and (program := browser()) is not None:
+        return _by_browser(program, figure, ending[1:], (width, height, 1.0 if ending == ".svg" else scale))
+    if ending == ".svg":
+        return still(figure, width).encode()
+    if failed:
+        raise OSError(f"The {ending} file could not be drawn. Write a .svg or .html file.{failed}")
+    raise ImportError(
+        f"Writing a {ending} file needs "
+        + ("kaleido" if ending == ".pdf" else "kaleido, or Chromium or Chrome on the path")
+        + (", which is not here." if ending == ".pdf" else ", and neither is here.")
+        + " Run: pip install 'regen[pictures]', or write a .svg or .html file."
+    )
 
 
 def browser() -> str | None:

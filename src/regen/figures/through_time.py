@@ -40,13 +40,16 @@ Values = NDArray[np.float64]
 
 @drawn.register
 def cost(finding: Cost, *, unit: str = "") -> Any:
-    """The cost of every unfolded copy; see `loss_per_step`.
+    """The cost of every unfolded copy; see `loss_per_step`. Of an autoencoder, that of restoring each step.
 
     Parameters
     ----------
     unit : of the cost, for the axis.
     """
-    return loss_per_step(finding.cost, segment=finding.segment, unit=unit)
+    figure = loss_per_step(finding.cost, segment=finding.segment, unit=unit)
+    if finding.of == "step":
+        figure.update_xaxes(title_text="step")
+    return figure
 
 
 @drawn.register

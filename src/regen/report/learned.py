@@ -100,6 +100,10 @@ def _lasting(seconds: float) -> str:
 
 def _curves(columns: Mapping[str, Any]) -> str:
     losses = [name for name in columns if name.endswith(".loss") and not name.startswith("schedule.")]
+    if len([name for name in losses if name != "validation.loss"]) > 1:
+        words = "The losses of both players; each rises when the other gets better."
+        more = " Held out: how far from perfect the rows were that it made, beside rows held out."
+        return words + (more if "validation.loss" in losses else "")
     if "validation.loss" not in losses:
         return "Loss of each pass over the training data; nothing was held out."
     told, seen = columns["validation.loss"], next(columns[n] for n in losses if n != "validation.loss")

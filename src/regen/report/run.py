@@ -56,8 +56,6 @@ def write(model: Any, sections: list[Section], path: str | PathLike[str], title:
     path : of the HTML file. title : of the page; the estimator's name when empty.
     """
     name = type(model).__name__
-    lead = (
-        "What this network has learned, found by looking inside. Every picture can be read as a table, too."
-    )
+    lead = "What this network has learned, found by looking inside. Every chart can be read as a table, too."
     foot = "Written by regen. This page needs no network connection."
     return page(title or name, sections, path, lead=lead, foot=foot)
