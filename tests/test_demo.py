@@ -1,9 +1,11 @@
 """The demo trains every system, prints one table, and writes one page and the models."""
 
 import re
+import warnings
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pytest
 import regen
 from regen import demo
 from regen.demo.codes import _erased, _weekends
+from regen.demo.duel import _clumped, _games, _grid, told_apart
 from regen.demo.memory import wrong
 from regen.demo.outcome import HEADINGS, Row
 
@@ -43,6 +46,10 @@ def test_one_table_is_printed(ran: tuple[Path, str]) -> None:
         ["denoiser", "half a digit", "nearest 5 digits"],
         ["VAE to 2", "digits", "PCA to 2"],
         ["LSTM to 2", "demand", "PCA to 2"],
+        ["GAN", "25 clumps", "one Gaussian"],
+        ["GAN", "25 clumps", "10 Gaussians"],
+        ["DCGAN", "new digits", "one Gaussian"],
+        ["DCGAN", "new digits", "10 Gaussians"],
     ]
     for row in cells:
         assert len(row) == 6
@@ -74,6 +81,8 @@ def test_the_page_tells_all(ran: tuple[Path, str]) -> None:
         "Inventing: a map of digits",
         "Compressing sequences: a day of demand",
         "Of 28 whole days",
+        "Competing: points in 25 clumps",
+        "Competing: digits out of noise",
         "quick run",
     ):
         assert words in html
@@ -109,10 +118,63 @@ def test_the_models_are_saved(ran: tuple[Path, str]) -> None:
     classifier = regen.load(folder / "exercises-lstm")
     assert set(classifier.predict(X[:5])) <= set(classifier.classes_)
     names = sorted(each.name for each in folder.iterdir())
-    codes = ["demand-days", "digits-2", "digits-8", "digits-denoiser", "digits-gaps", "digits-vae"]
-    assert names == [*codes, "exercises-lstm", "index.html", "sunspots-elman", "sunspots-lstm"]
+    codes = ["digits-2", "digits-8", "digits-dcgan", "digits-denoiser", "digits-gaps", "digits-vae"]
+    assert names == [
+        "clumps-gan",
+        "demand-days",
+        *codes,
+        "exercises-lstm",
+        "index.html",
+        "sunspots-elman",
+        "sunspots-lstm",
+    ]
     assert regen.load(folder / "digits-vae").sample(3, random_state=0, means=True).shape == (3, 8, 8)
     assert regen.load(folder / "demand-days").transform(np.zeros((2, 48, 1))).shape == (2, 2)
+
+
+def test_the_games_can_be_sampled(ran: tuple[Path, str]) -> None:
+    """Both load without the checkpoint that they were trained through, and make rows of their form."""
+    folder = ran[0].parent
+    for name, shape in (("clumps-gan", (5, 2)), ("digits-dcgan", (5, 8, 8))):
+        model = regen.load(folder / name)
+        assert not model.training, "no path of a folder that is gone"
+        assert model.sample(5, random_state=0).shape == shape
+
+
+def test_being_told_apart() -> None:
+    """0 % where two kinds of rows mix evenly, near 100 % where they are far apart, whatever their shape."""
+    chance = np.random.default_rng(0)
+    first, second = chance.standard_normal((2, 400, 2, 2))
+    assert told_apart(first, second) < 15
+    assert told_apart(first, second + 99) == 100
+
+
+def test_a_game_at_several_moments() -> None:
+    """Each moment goes on where the one before stopped: the last is the game that was never stopped."""
+    X = _grid(200, np.random.default_rng(0))
+    options = {"hidden": 8, "random_state": 0}
+
+    def build(**more: Any) -> Any:
+        return regen.GAN(**options, **more)
+
+    games = dict(_games(build, X, 3, {"batch_size": 32}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it has hardly learned
+        whole = build(max_epochs=3, training={"batch_size": 32}).fit(X)
+    assert len(games) == 3
+    np.testing.assert_array_equal(
+        games[max(games)].sample(9, random_state=1), whole.sample(9, random_state=1)
+    )
+    assert (games[min(games)].sample(9, random_state=1) != whole.sample(9, random_state=1)).any()
+
+
+def test_points_in_clumps_are_counted() -> None:
+    """Points on two of the middles, and one between all."""
+    made = np.array([[0.0, 0.0], [2.0, 4.1], [1.0, 1.0], [2.1, 4.0]], dtype=np.float32)
+    assert _clumped(7, made).startswith("After 7 batches: 75 % of the generated points lie in a clump")
+    assert _clumped(7, made).endswith("and 2 of the 25 clumps have some.")
+    grid = _grid(2500, np.random.default_rng(0))
+    assert "99 % of the generated" in _clumped(1, grid) and "25 of the 25" in _clumped(1, grid)
 
 
 def test_a_row_tells_who_is_better() -> None:

@@ -11,6 +11,7 @@ from time import monotonic
 
 from regen.data.paths import make_folder
 from regen.demo.codes import days, digits, drawn, repaired
+from regen.demo.duel import clumps, forged
 from regen.demo.memory import exercises, sunspots
 from regen.demo.outcome import HEADINGS, System
 from regen.report import Section, Table, page
@@ -18,12 +19,13 @@ from regen.report.sheet import aligned
 
 __all__ = ["run"]
 
-SYSTEMS: Sequence[System] = (sunspots, exercises, digits, repaired, drawn, days)
+SYSTEMS: Sequence[System] = (sunspots, exercises, digits, repaired, drawn, days, clumps, forged)
 ERRORS = (
     "All errors are on data that the network was not trained on. On sunspots: the mean distance between forecast and"
     " truth, in sunspots, 1 to 11 years ahead. On exercises: the share of sequences told wrongly. On digits: the root"
     " mean square distance from the true pixels, in percent of the way from white to black. On demand: the same"
-    " distance from the true demand, in gigawatts."
+    " distance from the true demand, in gigawatts. On clumps and new digits: how well a row's nearest neighbour tells"
+    " whether the row is real or was made, 0 % by a guess and 100 % always."
 )
 
 
@@ -52,14 +54,15 @@ def run(output: str | PathLike[str], *, quick: bool = False) -> Path:
     seconds = f"{monotonic() - began:.0f} seconds"
     results = Section("Results", ERRORS, [Table(HEADINGS, cells)])
     written = page(
-        "regen demo: networks that remember, compress and restore",
+        "regen demo: networks that remember, compress and compete",
         [results, *(outcome.section for outcome in outcomes)],
         folder / "index.html",
         lead=(
             "A feed-forward network answers each question afresh. The networks in the first half of this page have"
             " feedback: what they said before comes back to them with the next input, and so they remember. Those in"
-            " the second half squeeze what they read through a few numbers, and so must find out what matters.",
-            f"Real data, trained in {seconds} on the machine that wrote this page."
+            " the second half squeeze what they read through a few numbers, and so must find out what matters; the"
+            " last ones come in pairs that compete.",
+            f"Real data but for the clumps of points, trained in {seconds} on the machine that wrote this page."
             + (" This was a quick run of two epochs: the networks have hardly learned." if quick else "")
             + " Every network has a page of its own on what is found inside it, linked where it is told of.",
         ),
