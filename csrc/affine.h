@@ -33,9 +33,9 @@ public:
         const Share share(f.vectors(), member, members);
         for (long c = share.first; c < share.last; ++c) {
             const long unit = c / f.G * W, n = std::min<long>(W, f.N - unit), row = c % f.G * f.N + unit;
-            const long panel = c / V, stride = width(panel) * W, place = c % V * W;
-            if (f.X) pack_column(f.w + row * f.X, f.X, n, w.panel(panel) + place, stride);
-            pack_column(f.u + row * f.K, f.K, n, u.panel(panel) + place, stride);
+            const long panel = c / V, v = c % V;
+            if (f.X) pack_column(f.w + row * f.X, f.X, n, w.column(panel, v), w.step(panel));
+            pack_column(f.u + row * f.K, f.K, n, u.column(panel, v), u.step(panel));
             store(bias + c * W, (f.b ? take(f.b + row, n) : vec{}) + (f.c ? take(f.c + row, n) : vec{}));
         }
     }
@@ -46,7 +46,7 @@ public:
 
     // The sums of one panel for R rows of x and a, width(panel) * W floats each, 0 in the lanes of units past N.
     void operator()(long panel, int R, const float* const* x, const float* const* a, float* sums) const {
-        const Term terms[] = {{a, u.panel(panel), f.K}, {x, w.panel(panel), f.X}};
+        const Term terms[] = {{a, u.panel(panel), f.K, u.apart(panel)}, {x, w.panel(panel), f.X, w.apart(panel)}};
         tiles[width(panel)][R](terms, f.X ? 2 : 1, bias + panel * V * W, 0, sums, width(panel) * W);
     }
 
@@ -72,8 +72,8 @@ public:
     }
 
     // d: for each row of a tile the derivatives of this map's sums, from `offset` on.
-    Term through_u(const float* const* d, long offset, long part) const { return {d, u.panel(part), u.K, offset}; }
-    Term through_w(const float* const* d, long offset, long part) const { return {d, w.panel(part), w.K, offset}; }
+    Term through_u(const float* const* d, long offset, long part) const { return term(u, d, offset, part); }
+    Term through_w(const float* const* d, long offset, long part) const { return term(w, d, offset, part); }
     int width(long part) const { return u.width(part); }
 
 private:
@@ -83,29 +83,23 @@ private:
     Packed u{nullptr, f.vectors() * W, blocks(f.K), V}, w{nullptr, f.vectors() * W, x_blocks, V};
     Floats memory{u.floats() + w.floats()};
 
+    static Term term(const Packed& m, const float* const* d, long offset, long part) {
+        return {d, m.panel(part), m.K, m.apart(part), offset};
+    }
+
     void lay(Packed& to, const float* from, long columns, int member, int members) const {
         const Share share(f.vectors(), member, members);
-        for (long part = 0; part < to.panels(); ++part) {
-            const int vectors = to.width(part);
-            for (long row = share.first * W; row < share.last * W; ++row)
-                for (int v = 0; v < vectors; ++v) {
+        for (long part = 0; part < to.panels(); ++part)
+            for (int v = 0; v < to.width(part); ++v) {
+                const long column = (part * V + v) * W;
+                float* rows = to.column(part, v);
+                for (long row = share.first * W; row < share.last * W; ++row) {
                     const long block = row / W / f.G, gate = row / W % f.G, unit = block * W + row % W;
-                    const long column = (part * V + v) * W;
                     const float* weight = from + (gate * f.N + unit) * columns + column;
-                    store(to.panel(part) + (row * vectors + v) * W,
-                          unit < f.N ? take(weight, columns - column) : vec{});
+                    store(rows + row * to.step(part), unit < f.N ? take(weight, columns - column) : vec{});
                 }
-        }
+            }
     }
-};
-
-// Pairs of what was heard and what the sums did to the cost: (n, stride) and (n, d_stride). Read.
-struct Heard {
-    long n;
-    const float* records;
-    long stride;
-    const float* d;
-    long d_stride;
 };
 
 // What the weights did to the cost. What a map hears lies side by side, with a 1 for the biases: a, x, 1 or x, 1, a.
@@ -124,14 +118,10 @@ public:
 
     // sums += records^T d, for the member's share of what is heard. fresh: nothing has been added yet.
     void add(const Heard& pairs, bool fresh, int member, int members) {
-        constexpr int R = rows_beside(V);
-        const Share share((to - from + R - 1) / R, member, members);
-        for (long v = 0; v < f.vectors(); v += V) {
-            const long width = std::min<long>(V, f.vectors() - v);
-            for (long top = from + share.first * R; top < std::min(from + share.last * R, to); top += R)
-                gathers[width][std::min<long>(R, to - top)](pairs.records + top, pairs.stride, pairs.d + v * W,
-                                                            pairs.d_stride, pairs.n, row(top) + v * W, columns, fresh);
-        }
+        for (long v = 0; v < f.vectors(); v += V)
+            gather_share({pairs.n, pairs.records + from, pairs.stride, pairs.d + v * W, pairs.d_stride}, to - from,
+                         static_cast<int>(std::min<long>(V, f.vectors() - v)), row(from) + v * W, columns, fresh, member,
+                         members);
     }
 
     // From the order of the products to that of the caller.

@@ -8,7 +8,7 @@ namespace regen::REGEN_ISA {
 template <Squash f>
 struct Diagonal {
     static constexpr int G = 1, A = 1, E = 1, D = 1;   // derivatives: of the sum, and one more of u
-    static constexpr bool dense = false, apart = false, context = false, past = true;
+    static constexpr bool dense = false, apart = false, context = false, past = true, told = true;
     static constexpr int x_gates[] = {0}, h_gates[] = {0}, x_first = 0, h_first = 0;
 
     // h_past: as it is heard. extra: u.

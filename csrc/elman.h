@@ -20,7 +20,7 @@ REGEN_INLINE vec through(vec value, vec d) {
 template <Squash f>
 struct Elman {
     static constexpr int G = 1, A = 1, E = 0, D = 1;
-    static constexpr bool dense = true, apart = false, context = false, past = false;
+    static constexpr bool dense = true, apart = false, context = false, past = false, told = true;
     static constexpr int x_gates[] = {0}, h_gates[] = {0}, x_first = 0, h_first = 0;
 
     REGEN_INLINE static void forward(const vec* z, const vec*, vec, vec, const vec*, vec* act, vec& h, vec&) {

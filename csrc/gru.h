@@ -9,7 +9,7 @@ namespace regen::REGEN_ISA {
 // reset="after": the reset gate acts on what one product has heard.
 struct GruAfter {
     static constexpr int G = 3, A = 4, E = 0, D = 4;   // A: r z n, U_n h + b_hn.  D: W_n x, r, z, U_n h
-    static constexpr bool dense = true, apart = true, context = false, past = true;
+    static constexpr bool dense = true, apart = true, context = false, past = true, told = false;
     // Derivatives 0 1 2 belong to the input's gates n r z, and 1 2 3 to the past's r z n.
     static constexpr int x_gates[] = {2, 0, 1}, h_gates[] = {0, 1, 2}, x_first = 0, h_first = 1;
 

@@ -25,7 +25,7 @@ protected:
 struct Table {
     const char* isa;
     int lanes;                                   // floats in one vector
-    long (*saved)(const Problem&);               // floats that forward keeps for backward: B, T, H, kind and low are read
+    long (*saved)(const Problem&);               // floats that forward keeps for backward; B, T, H, kind, low and zoneout are read
     void (*forward)(const Problem&);
     void (*backward)(const Problem&);
     std::unique_ptr<Stepper> (*stepper)(const Problem&); // B, kind, sizes and weights are read

@@ -17,6 +17,7 @@ struct Lstm {
     static constexpr bool apart = false;      // what it hears is added to the input's share
     static constexpr bool context = true;     // a second state, c
     static constexpr bool past = false;       // forward looks at h_{t-1} outside of the product
+    static constexpr bool told = false;       // the one gate is the output, where no zoneout mixes it with the past
     static constexpr int x_gates[] = {0, 1, 2, 3}, h_gates[] = {0, 1, 2, 3}, x_first = 0, h_first = 0;
 
     // z: the four sums before their activations. extra: w_ci w_cf w_co, or w_co.

@@ -1,4 +1,5 @@
-// The Python module regen._native. Arrays come as addresses; whoever calls has checked them (kernels/native.py).
+// The Python module regen._native. Arrays come as tensors, or as addresses; whoever calls has checked them
+// (kernels/native.py).
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
@@ -82,17 +83,31 @@ Kind kind(const std::string& name) {
 
 using Address = std::uintptr_t;
 
+// Where an array lies: None is nowhere, a number is an address, and a tensor tells its own.
+Address address(nb::handle array) {
+    static PyObject* const data_ptr = PyUnicode_InternFromString("data_ptr");
+    if (array.is_none()) return 0;
+    if (PyLong_Check(array.ptr())) return nb::cast<Address>(array);
+    PyObject* arguments[] = {array.ptr()};
+    const nb::object told = nb::steal(PyObject_VectorcallMethod(data_ptr, arguments, 1, nullptr));
+    if (!told.is_valid()) throw nb::python_error();
+    return nb::cast<Address>(told);
+}
+
 template <class Pointer>
 Pointer at(Address address) { return reinterpret_cast<Pointer>(address); }
+template <class Pointer>
+Pointer at(nb::handle array) { return at<Pointer>(address(array)); }
 
-// Copy a tuple of addresses, or of numbers, into a fixed array; what is not named stays 0.
-template <class From, class To, std::size_t n>
+// Copy a tuple of arrays, or of numbers, into a fixed array; what is not named stays 0.
+template <class To, std::size_t n>
 void fill(const nb::tuple& given, To (&array)[n]) {
     const std::size_t size = given.size();
     if (size > n) throw std::invalid_argument("too many arrays for a cell");
     for (std::size_t k = 0; k < size; ++k) {
-        const From value = nb::cast<From>(given[k]);
-        if constexpr (std::is_same_v<From, Address>) array[k] = at<To>(value); else array[k] = static_cast<To>(value);
+        const nb::handle value = given[k];
+        if constexpr (std::is_pointer_v<To>) array[k] = at<To>(value);
+        else array[k] = static_cast<To>(nb::cast<double>(value));
     }
 }
 
@@ -104,41 +119,41 @@ public:
         problem.I = I, problem.H = H, problem.P = P;
     }
 
-    long saved(long B, long T, bool, bool low) const {
+    long saved(long B, long T, bool zoned, bool low) const {
         Problem p = problem;
-        p.B = B, p.T = T, p.low = low;
+        p.B = B, p.T = T, p.low = low, p.zoneout[0] = zoned;
         return chosen.load()->saved(p);
     }
 
     std::unique_ptr<Stepper> stepper(long B, nb::tuple weights) const {
         Problem p = problem;
         p.B = B;
-        fill<Address>(weights, p.weights);
+        fill(weights, p.weights);
         return chosen.load()->stepper(p);
     }
 
-    void forward(long B, long T, Address x, long x_stride_b, long x_stride_t, nb::tuple weights, nb::tuple state,
-                 Address lengths, bool reverse, Address keep, nb::tuple zoneout_masks, nb::tuple zoneout, Address out,
-                 nb::tuple last, Address saved, bool low, nb::tuple gates, int threads) const {
+    void forward(long B, long T, nb::handle x, long x_stride_b, long x_stride_t, nb::tuple weights, nb::tuple state,
+                 nb::handle lengths, bool reverse, nb::handle keep, nb::tuple zoneout_masks, nb::tuple zoneout,
+                 nb::handle out, nb::tuple last, nb::handle saved, bool low, nb::tuple gates, int threads) const {
         Problem p = shared(B, T, x, x_stride_b, x_stride_t, weights, state, lengths, reverse, keep, zoneout_masks,
                            zoneout, out, saved, low, threads);
-        fill<Address>(last, p.last);
-        fill<Address>(gates, p.gates);
+        fill(last, p.last);
+        fill(gates, p.gates);
         const nb::gil_scoped_release released;
         chosen.load()->forward(p);
     }
 
-    void backward(long B, long T, Address x, long x_stride_b, long x_stride_t, nb::tuple weights, nb::tuple state,
-                  Address lengths, bool reverse, Address keep, nb::tuple zoneout_masks, nb::tuple zoneout, Address out,
-                  Address saved, bool low, Address dout, nb::tuple dlast, Address dx, nb::tuple dweights,
-                  nb::tuple dstate, int threads) const {
+    void backward(long B, long T, nb::handle x, long x_stride_b, long x_stride_t, nb::tuple weights, nb::tuple state,
+                  nb::handle lengths, bool reverse, nb::handle keep, nb::tuple zoneout_masks, nb::tuple zoneout,
+                  nb::handle out, nb::handle saved, bool low, nb::handle dout, nb::tuple dlast, nb::handle dx,
+                  nb::tuple dweights, nb::tuple dstate, int threads) const {
         Problem p = shared(B, T, x, x_stride_b, x_stride_t, weights, state, lengths, reverse, keep, zoneout_masks,
                            zoneout, out, saved, low, threads);
         p.dout = at<const float*>(dout);
         p.dx = at<float*>(dx);
-        fill<Address>(dlast, p.dlast);
-        fill<Address>(dweights, p.dweights);
-        fill<Address>(dstate, p.dstate);
+        fill(dlast, p.dlast);
+        fill(dweights, p.dweights);
+        fill(dstate, p.dstate);
         const nb::gil_scoped_release released;
         chosen.load()->backward(p);
     }
@@ -146,17 +161,18 @@ public:
 private:
     Problem problem;
 
-    Problem shared(long B, long T, Address x, long x_stride_b, long x_stride_t, const nb::tuple& weights,
-                   const nb::tuple& state, Address lengths, bool reverse, Address keep, const nb::tuple& zoneout_masks,
-                   const nb::tuple& zoneout, Address out, Address saved, bool low, int threads) const {
+    Problem shared(long B, long T, nb::handle x, long x_stride_b, long x_stride_t, const nb::tuple& weights,
+                   const nb::tuple& state, nb::handle lengths, bool reverse, nb::handle keep,
+                   const nb::tuple& zoneout_masks, const nb::tuple& zoneout, nb::handle out, nb::handle saved, bool low,
+                   int threads) const {
         Problem p = problem;
         p.B = B, p.T = T, p.x = at<const float*>(x), p.x_stride_b = x_stride_b, p.x_stride_t = x_stride_t;
         p.lengths = at<const std::int64_t*>(lengths), p.reverse = reverse, p.keep = at<const float*>(keep);
         p.out = at<float*>(out), p.saved = at<float*>(saved), p.low = low, p.threads = threads;
-        fill<Address>(weights, p.weights);
-        fill<Address>(state, p.state);
-        fill<Address>(zoneout_masks, p.zoneout_masks);
-        fill<double>(zoneout, p.zoneout);
+        fill(weights, p.weights);
+        fill(state, p.state);
+        fill(zoneout_masks, p.zoneout_masks);
+        fill(zoneout, p.zoneout);
         return p;
     }
 };

@@ -5,8 +5,9 @@
 
 namespace regen::REGEN_ISA {
 
-// Columns in panels of V vectors (the last may have fewer), each panel K rows deep:
-//     data[first column of the panel * W * K + (k * V + v) * W + lane].
+// Columns in panels of V vectors (the last may have fewer), each panel K rows deep. Of a panel's vectors `beside` lie
+// side by side, and the next ones after all rows of these:
+//     data[first column of the panel * W * K + (v / beside * K + k) * beside * W + v % beside * W + lane].
 struct Packed {
     float* data = nullptr;   // scratch, 64-byte aligned, blocks * W * K floats
     long K = 0, blocks = 0;  // rows; columns in vectors of W
@@ -16,6 +17,12 @@ struct Packed {
     long panels() const { return (blocks + V - 1) / V; }
     int width(long panel) const { return static_cast<int>(std::min<long>(V, blocks - panel * V)); }
     float* panel(long number) const { return data + number * V * W * K; }
+    long step(long panel) const { return beside(width(panel)) * W; }      // floats from row to row
+    long apart(long panel) const { return K * step(panel); }              // and from part to part
+    float* column(long number, int v) const {                             // the first row of a panel's vector
+        const int side = beside(width(number));
+        return panel(number) + v / side * apart(number) + v % side * W;
+    }
 };
 
 typedef float four __attribute__((vector_size(16), aligned(4), may_alias));

@@ -45,6 +45,11 @@ REGEN_INLINE void put(float* p, vec v, long n) {
     std::memcpy(p, &v, sizeof(float) * n);
 }
 
+// Ask for the cache lines of n floats from p on, which are read or written soon; p may lie outside of every array.
+REGEN_INLINE void soon(const float* p, int n = W) {
+    for (int k = 0; k < n; k += 16) __builtin_prefetch(p + k);
+}
+
 // Whole vectors for n floats.
 constexpr long blocks(long n) { return (n + W - 1) / W; }
 

@@ -32,10 +32,10 @@ struct Sums {
         const float *b_x = p.weights[bias_index], *b_h = Cell::dense ? p.weights[bias_index + 1] : nullptr;
         for (long c = share.first * V; c < std::min(share.last * V, wx.blocks); ++c) {
             const long unit = c / G * W, gate = c % G, n = std::min<long>(W, p.H - unit), row = gate * p.H + unit;
-            const long panel = c / V, width = wx.width(panel), place = c % V * W;
-            pack_column(p.weights[0] + row * p.I, p.I, n, wx.panel(panel) + place, width * W);
+            const long panel = c / V, v = c % V;
+            pack_column(p.weights[0] + row * p.I, p.I, n, wx.column(panel, v), wx.step(panel));
             if constexpr (Cell::dense)
-                pack_column(p.weights[1] + row * p.H, p.H, n, wh.panel(panel) + place, width * W);
+                pack_column(p.weights[1] + row * p.H, p.H, n, wh.column(panel, v), wh.step(panel));
             vec x = b_x ? take(b_x + row, n) : vec{}, h = b_h ? take(b_h + row, n) : vec{};
             if constexpr (!Cell::apart) x += h;
             store(bias_x + c * W, x);
@@ -56,7 +56,8 @@ struct Sums {
     void operator()(long panel, int R, const float* const* x, const float* const* heard, float* zx, float* zh) const {
         const int width = wx.width(panel);
         const long at = panel * V * W, stride = width * W;
-        const Term terms[] = {{x, wx.panel(panel), p.I}, {heard, wh.panel(panel), wh.K}};
+        const Term terms[] = {{x, wx.panel(panel), p.I, wx.apart(panel)},
+                              {heard, wh.panel(panel), wh.K, wh.apart(panel)}};
         if constexpr (Cell::apart) {
             tiles[width][R](terms, 1, bias_x + at, 0, zx, stride);
             tiles[width][R](terms + 1, 1, bias_h + at, 0, zh, stride);

@@ -33,7 +33,7 @@ private:
     // Whole cache lines, an odd number of them: neighbours in a column fall into different sets of the cache.
     static long odd(long floats) { return ((floats + 15) / 16 | 1) * 16; }
     static long size(const Problem& p, const Plan& plan, long vectors) {
-        constexpr long cached = 1 << 18;         // floats that stay near a core
+        constexpr long cached = many ? 1 << 18 : 1 << 17;   // floats that stay near a core
         const long pairs = std::max(96L, cached / (vectors * W));
         return std::max(1L, std::min(plan.steps, pairs / std::max(1L, p.B)));
     }
@@ -171,7 +171,11 @@ private:
                 const long unit = block * W, b = at.b[i], t = at.t[i];
                 vec act[Cell::A], past{}, d[G], d_second, d_past, kept{}, to_o = load(at.carried[i] + unit);
                 if (Cell::alike) recall(at.act[i], block, act), past = take(at.past[i] + unit, p.P - unit);
-                if (p.dout) to_o += take(p.dout + (b * p.T + t) * p.P + unit, p.P - unit);
+                if (p.dout) {
+                    const float* from = p.dout + (b * p.T + t) * p.P + unit;
+                    to_o += take(from, p.P - unit);
+                    soon(from + (p.reverse ? p.P : -p.P));
+                }
                 if (zones.any) {
                     const vec z = zones(0, b, t, unit, p.P - unit);
                     kept = z * to_o;

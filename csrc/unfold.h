@@ -5,17 +5,20 @@
 
 namespace regen::REGEN_ISA {
 
-// What the forward pass leaves for the backward pass: contexts (B, T, Hp), then gates (B, T, Hp / W, A, W).
+// What the forward pass leaves for the backward pass: contexts (B, T, Hp), then gates (B, T, Hp / W, A, W), which are
+// left out when they are computed again and when the output tells them.
 template <class Cell>
 struct Saved {
     const Problem& p;
     const long Hp = blocks(p.H) * W;
+    const bool told = is_told(p), again = p.low && !told, gates = !p.low && !told;
     float* c(long b, long t) const { return p.saved + (b * p.T + t) * Hp; }
     float* act(long b, long t) const {
         return p.saved + (Cell::context ? p.B * p.T * Hp : 0) + (b * p.T + t) * Hp * Cell::A;
     }
+    static bool is_told(const Problem& p) { return Cell::told && !Zones(p, 1).any; }
     static long floats(const Problem& p) {
-        return p.B * p.T * blocks(p.H) * W * ((Cell::context ? 1 : 0) + (p.low ? 0 : Cell::A));
+        return p.B * p.T * blocks(p.H) * W * ((Cell::context ? 1 : 0) + (p.low || is_told(p) ? 0 : Cell::A));
     }
 };
 
@@ -61,7 +64,8 @@ private:
     const Saved<Cell> saved;
     const long Hp = blocks(p.H) * W;
     const bool masked = Cell::dense && p.keep;
-    const bool keep_gates = p.saved && !p.low;
+    const bool keep_gates = p.saved && saved.gates;
+    const long next = p.reverse ? -1 : 1;    // from a step to the one after it, in memory
     Floats zeros, contexts, heard;   // (Hp,), (B, Hp) at the start, (2, B, Hp) masked outputs of the last two steps
     std::vector<Places> places;      // each member's
 
@@ -145,6 +149,7 @@ private:
             }
         }
         put(at.h[i] + unit, h, n);
+        if constexpr (Cell::G == 1) soon(at.h[i] + unit + next * p.H);   // with more gates there is time enough
         if constexpr (Cell::context) store(at.c[i] + unit, c);
         if (at.act[i])
             for (int a = 0; a < Cell::A; ++a) store(at.act[i] + (block * Cell::A + a) * W, act[a]);

@@ -31,12 +31,13 @@ private:
     Chunk chunk;
     const long Hp = blocks(p.H) * W;
     const bool masked = Cell::dense && p.keep;
+    const long next = p.reverse ? 1 : -1;    // from the step at work to the one that comes after it, in memory
     Floats zeros, contexts;   // (Hp,); (B, Hp) before the first step
     Floats dh, dc;            // (B, Hp) what the states did to the cost, carried from step to step
     Gradients<Cell> gradients;
 
     void work(int member, Team& team) {
-        if (p.low) sums.pack(Share(sums.panels(), member, team.size));
+        if (saved.again) sums.pack(Share(sums.panels(), member, team.size));
         else sums.pack_extra(Share(sums.unit_blocks, member, team.size));
         back.pack(member, team.size);
         if (!plan.steps) gradients.clear(member, team.size);
@@ -62,7 +63,7 @@ private:
                 }
                 for (long i = 0; i < noted.count(plan.active[s]); ++i)
                     note(at, how.units ? noted[i] : i, base + noted[i]);
-                if (how.units && masked && p.low) team.meet();
+                if (how.units && masked && saved.again) team.meet();
                 for (long part = parts.first; part < parts.last; ++part) step(at, d, n, part, mine);
                 if (how.units) team.meet();
                 if (Cell::dense)
@@ -98,7 +99,7 @@ private:
         at.x[n] = p.x + b * p.x_stride_b + t * p.x_stride_t;
         at.h_past[n] = s ? p.out + (b * p.T + past) * p.H : p.state[0] ? p.state[0] + b * p.H : zeros;
         if constexpr (Cell::context) at.c_past[n] = s ? saved.c(b, past) : contexts + i * Hp;
-        at.act[n] = p.low ? nullptr : saved.act(b, t);
+        at.act[n] = saved.gates ? saved.act(b, t) : p.out + (b * p.T + t) * p.H;
     }
 
     // Copy what was heard and read at this step beside the other pairs of the chunk.
@@ -106,6 +107,7 @@ private:
         float* heard = chunk.heard(pair);
         if constexpr (Cell::dense) {
             std::copy_n(at.h_past[i], p.H, heard);
+            soon(at.h_past[i] + next * p.H, p.H);
             if (masked)
                 for (long u = 0; u < p.H; ++u) heard[u] *= p.keep[at.b[i] * p.H + u];
         }
@@ -116,11 +118,11 @@ private:
     // What one step did to the cost, for the units of one part.
     void step(Places& at, const std::vector<float*>& d, long n, long part, Rows mine) {
         const long begin = part * V, end = std::min(begin + V, sums.unit_blocks);
-        if (!p.low) {
+        if (!saved.again) {
             for (long i = 0; i < n; ++i)
                 for (long block = begin; block < end; ++block) {
                     vec act[Cell::A];
-                    for (int a = 0; a < Cell::A; ++a) act[a] = load(at.act[i] + (block * Cell::A + a) * W);
+                    recall(at, i, block, act);
                     derive(at, i, block, act, dh + mine[i] * Hp, dc + mine[i] * Hp, d[i]);
                 }
             return;
@@ -141,7 +143,18 @@ private:
         }
     }
 
-    // The gates of one row and W units, computed again.
+    // The gates of one row and W units, as they were kept.
+    void recall(const Places& at, long i, long block, vec* act) const {
+        if (saved.told) {
+            act[0] = take(at.act[i] + block * W, p.H - block * W);
+            return;
+        }
+        const float* kept = at.act[i] + block * Cell::A * W;
+        for (int a = 0; a < Cell::A; ++a) act[a] = load(kept + a * W);
+        soon(kept + next * Hp * Cell::A, Cell::A * W);
+    }
+
+    // The same, computed again.
     void again(const Places& at, long i, long block, const float* zx, const float* zh, vec* act) const {
         vec x[Cell::G], u[Cell::G], extra[Cell::E + 1], h, c{}, c_past{};
         for (int g = 0; g < Cell::G; ++g) x[g] = load(zx + g * W);
@@ -160,9 +173,16 @@ private:
         vec extra[Cell::E + 1], c_past{}, to_c{}, past, d[Cell::D + Cell::E], h_past{}, kept_h{}, kept_c{};
         for (int e = 0; e < Cell::E; ++e) extra[e] = load(sums.extra + (block * Cell::E + e) * W);
         vec to_h = load(dh_row + unit);
-        if (p.dout) to_h += take(p.dout + (b * p.T + t) * p.H + unit, n);
+        if (p.dout) {
+            const float* from = p.dout + (b * p.T + t) * p.H + unit;
+            to_h += take(from, n);
+            soon(from + next * p.H);
+        }
         if constexpr (Cell::past) h_past = take(at.h_past[i] + unit, n);
-        if constexpr (Cell::context) c_past = load(at.c_past[i] + unit), to_c = load(dc_row + unit);
+        if constexpr (Cell::context) {
+            c_past = load(at.c_past[i] + unit), to_c = load(dc_row + unit);
+            soon(at.c_past[i] + unit + next * Hp);
+        }
         if (zones.any) {
             const vec z = zones(0, b, t, unit, n);
             kept_h = z * to_h;

@@ -30,7 +30,7 @@ private:
     // Whole cache lines, an odd number of them: neighbours in a column fall into different sets of the cache.
     static long odd(long floats) { return ((floats + 15) / 16 | 1) * 16; }
     static long size(const Problem& p, const Plan& plan, int D) {
-        constexpr long cached = 1 << 18;     // floats that stay near a core
+        constexpr long cached = many ? 1 << 18 : 1 << 17;   // floats that stay near a core
         const long pairs = std::max(96L, cached / (blocks(p.H) * D * W));
         return std::max(1L, std::min(plan.steps, pairs / std::max(1L, p.B)));
     }
@@ -69,30 +69,25 @@ struct Back {
 
 private:
     static Term term(const Packed& w, const float* const* d, long part, int first, long from, long to) {
-        const float* panel = w.panel(part) + from * G * W * w.width(part) * W;
-        const long offset = (from * D + first) * W;
-        if (D == G) return {d, panel, (to - from) * G * W, offset};
-        return {d, panel, G * W, offset, to - from, D * W};
+        const float* panel = w.panel(part) + from * G * W * w.step(part);
+        const long offset = (from * D + first) * W, apart = w.apart(part);
+        if (D == G) return {d, panel, (to - from) * G * W, apart, offset};
+        return {d, panel, G * W, apart, offset, to - from, D * W};
     }
 
     // from: (G * H, columns). Rows in the order (unit block, gate, unit), 0 for units past H.
     void lay(Packed& to, const float* from, long columns, const int* gates, int member, int members) const {
-        for (long part = 0; part < to.panels(); ++part) {
-            const int width = to.width(part);
-            const Share share(unit_blocks, member, members);
-            for (long block = share.first; block < share.last; ++block)
-                for (int g = 0; g < G; ++g)
-                    for (long u = 0; u < W; ++u) {
-                        float* row = to.panel(part) + ((block * G + g) * W + u) * width * W;
-                        const long unit = block * W + u;
-                        for (int v = 0; v < width; ++v) {
-                            const long column = (part * V + v) * W;
-                            store(row + v * W, unit < p.H ? take(from + (gates[g] * p.H + unit) * columns + column,
-                                                                 columns - column)
-                                                          : vec{});
-                        }
-                    }
-        }
+        const Share share(unit_blocks, member, members);
+        for (long part = 0; part < to.panels(); ++part)
+            for (int v = 0; v < to.width(part); ++v) {
+                const long column = (part * V + v) * W;
+                float* row = to.column(part, v) + share.first * G * W * to.step(part);
+                for (long block = share.first; block < share.last; ++block)
+                    for (int g = 0; g < G; ++g)
+                        for (long u = block * W; u < block * W + W; ++u, row += to.step(part))
+                            store(row, u < p.H ? take(from + (gates[g] * p.H + u) * columns + column, columns - column)
+                                               : vec{});
+            }
     }
 };
 
@@ -130,11 +125,10 @@ struct Gradients {
             if (wanted_x) product(chunk, pairs, chunk.x_first, p.I, wx, Cell::x_first, fresh, member, members);
         }
         const Share share(unit_blocks * (D + E), member, members);
-        for (long v = share.first; v < share.last; ++v) {
-            vec sum{};
-            for (long k = 0; k < pairs; ++k) sum += load(chunk.d(k) + v * W);
-            store(sums + v * W, fresh ? sum : load(sums + v * W) + sum);
-        }
+        constexpr float one = 1;
+        for (long v = share.first; v < share.last; v += most_vectors)
+            gathers[std::min<long>(most_vectors, share.last - v)][1](&one, 0, chunk.d(0) + v * W, chunk.d_stride, pairs,
+                                                                     sums + v * W, 0, fresh);
     }
 
     // From the order of the products to that of the caller.
@@ -166,16 +160,11 @@ private:
                  int member, int members) {
         constexpr int V = D == 1 ? most_vectors : G;     // neighbouring vectors of d
         constexpr long blocks_beside = V / G;
-        const int R = rows_beside(V);
-        const Share share((rows + R - 1) / R, member, members);
-        for (long block = 0; block < unit_blocks; block += blocks_beside) {
-            const int width = static_cast<int>(std::min(blocks_beside, unit_blocks - block)) * G;
-            const float* d = chunk.d(0) + (block * D + d_first) * W;
-            for (long top = share.first * R; top < std::min(share.last * R, rows); top += R)
-                gathers[width][std::min<long>(R, rows - top)](chunk.heard(0) + first + top, chunk.heard_stride, d,
-                                                              chunk.d_stride, pairs, target + top * columns + block * G * W,
-                                                              columns, fresh);
-        }
+        for (long block = 0; block < unit_blocks; block += blocks_beside)
+            gather_share({pairs, chunk.heard(0) + first, chunk.heard_stride, chunk.d(0) + (block * D + d_first) * W,
+                          chunk.d_stride},
+                         rows, static_cast<int>(std::min(blocks_beside, unit_blocks - block)) * G,
+                         target + block * G * W, columns, fresh, member, members);
     }
 };
 

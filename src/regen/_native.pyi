@@ -1,6 +1,11 @@
-"""The compiled kernels (csrc/module.cpp). Pointers are addresses as int, 0 where absent; nothing is checked here."""
+"""The compiled kernels (csrc/module.cpp). An array is a tensor or an address, or 0 if absent; nothing is checked."""
 
-from typing import final
+from typing import TypeAlias, final
+
+from torch import Tensor
+
+Array: TypeAlias = Tensor | int
+Arrays: TypeAlias = tuple[Tensor | int | None, ...]
 
 def isas() -> list[str]:
     """Instruction sets that are compiled in and run on this processor, best first."""
@@ -38,28 +43,28 @@ class Layer:
     def saved(self, B: int, T: int, zoneout: bool, low: bool, /) -> int:
         """Floats that `forward` keeps for `backward`."""
 
-    def stepper(self, B: int, weights: tuple[int, ...], /) -> Stepper:
+    def stepper(self, B: int, weights: Arrays, /) -> Stepper:
         """The cell with its weights packed, for B rows, one step at a time."""
 
     def forward(
         self,
         B: int,
         T: int,
-        x: int,
+        x: Array,
         x_stride_b: int,
         x_stride_t: int,
-        weights: tuple[int, ...],
-        state: tuple[int, ...],
-        lengths: int,
+        weights: Arrays,
+        state: Arrays,
+        lengths: Array,
         reverse: bool,
-        keep: int,
-        zoneout_masks: tuple[int, ...],
+        keep: Array,
+        zoneout_masks: Arrays,
         zoneout: tuple[float, ...],
-        out: int,
-        last: tuple[int, ...],
-        saved: int,
+        out: Array,
+        last: Arrays,
+        saved: Array,
         low: bool,
-        gates: tuple[int, ...],
+        gates: Arrays,
         threads: int,
         /,
     ) -> None:
@@ -69,24 +74,24 @@ class Layer:
         self,
         B: int,
         T: int,
-        x: int,
+        x: Array,
         x_stride_b: int,
         x_stride_t: int,
-        weights: tuple[int, ...],
-        state: tuple[int, ...],
-        lengths: int,
+        weights: Arrays,
+        state: Arrays,
+        lengths: Array,
         reverse: bool,
-        keep: int,
-        zoneout_masks: tuple[int, ...],
+        keep: Array,
+        zoneout_masks: Arrays,
         zoneout: tuple[float, ...],
-        out: int,
-        saved: int,
+        out: Array,
+        saved: Array,
         low: bool,
-        dout: int,
-        dlast: tuple[int, ...],
-        dx: int,
-        dweights: tuple[int, ...],
-        dstate: tuple[int, ...],
+        dout: Array,
+        dlast: Arrays,
+        dx: Array,
+        dweights: Arrays,
+        dstate: Arrays,
         threads: int,
         /,
     ) -> None:

@@ -253,7 +253,7 @@ def test_changes_before_the_backward_pass_are_noticed() -> None:
             output.sum().backward()
 
 
-def kept(memory: str, cell: Cell) -> int:
+def kept(memory: str, cell: Cell, **options: Any) -> int:
     """Numbers that autograd keeps between the passes, the inputs and outputs left out."""
     seen: list[Tensor] = []
 
@@ -261,7 +261,7 @@ def kept(memory: str, cell: Cell) -> int:
         seen.append(t)
         return t
 
-    given = inputs(cell, memory=memory)
+    given = inputs(cell, memory=memory, **options)
     own = {t.data_ptr() for t in leaves(given)}
     with torch.autograd.graph.saved_tensors_hooks(see, lambda t: t):
         output = native.run(**given).output
@@ -272,6 +272,16 @@ def kept(memory: str, cell: Cell) -> int:
 def test_low_memory_keeps_less(cell: Cell) -> None:
     """At most half of what is kept otherwise."""
     assert 0 <= kept("low", cell) <= kept("normal", cell) / 2
+
+
+@pytest.mark.parametrize("cell", [Elman(), Elman("relu"), Diagonal()], ids=str)
+def test_an_output_that_tells_its_gate_is_all_that_is_kept(cell: Cell) -> None:
+    """Unless zoneout mixes it with the past."""
+    assert kept("normal", cell) == kept("low", cell) == 0
+    assert kept("normal", cell, zoneout=[0.0]) == 0
+    for zoneout, own in ((0.5, 0), (torch.full((B, T, H), 0.5), B * T * H)):
+        assert kept("normal", cell, zoneout=[zoneout]) >= own + B * T * H
+        assert kept("low", cell, zoneout=[zoneout]) == own
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
@@ -337,6 +347,21 @@ def test_negated_views() -> None:
     x = torch.complex(torch.zeros_like(given["x"]), -given["x"]).conj().imag
     assert x.is_neg()
     assert torch.equal(native.run(**given | {"x": x}).output, native.run(**given).output)
+
+
+def test_what_a_transform_left_behind() -> None:
+    """A tensor of torch.func that has outlived its transform is read as the one within it."""
+    given, left = inputs(GRU()), []
+
+    def cost(x: Tensor) -> Tensor:
+        left.append(2 * x)
+        return left[0].sum()
+
+    torch.func.grad(cost)(given["x"])
+    wanted = native.run(**given | {"x": 2 * given["x"]}).output
+    assert torch.equal(native.run(**given | {"x": left[0]}).output, wanted)
+    given["params"]["weight_hh"].requires_grad_()
+    assert torch.equal(native.run(**given | {"x": left[0]}).output, wanted)
 
 
 def test_stacked_states() -> None:

@@ -91,7 +91,9 @@ class Board:
         They are 0, and all scores 50, where a logit is not finite.
         """
         told = self._logits(self._rows), self._logits(self._rows._replace(x=fake))
-        place = calibrate(*told) if bool(torch.cat(told).isfinite().all()) else (0.0, 0.0)
+        if not bool(torch.cat(told).isfinite().all()):
+            return {"score_real": 50.0, "score": 50.0}, (0.0, 0.0)
+        place = calibrate(*told)
         real, made = (float(score(each, *place).mean()) for each in told)
         return {"score_real": real, "score": made}, place
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from regen.cells import Cell, Parameters, State
-from regen.kernels._unfold import Ask, Form, Slots, form, plain, rows
+from regen.kernels._unfold import ALONE, Ask, Form, Slots, form, plain, rows
 
 
 def fitted(
@@ -22,27 +22,27 @@ def fitted(
     form = formed(cell, params, shape[2])
     slots = weights(form, cell, params)
     x = rows(tensor("x", x, shape, as_is=True))
+    states = len(form.sizes)
     if state:
-        if len(state) != len(form.sizes):
+        if len(state) != states:
             raise ValueError(f"state has {len(state)} tensors; {cell} has {', '.join(cell.states)}.")
         state = [
             tensor(f"state {name}", s, (shape[0], size))
             for name, s, size in zip(cell.states, state, form.sizes, strict=True)
         ]
-    if len(ask.zones) != len(form.sizes) or len(ask.masks) != len(form.sizes):
+    if len(ask.zones) != states or len(ask.masks) != states:
         raise ValueError(f"zoneout has {len(ask.zones)} entries; {cell} has {', '.join(cell.states)}.")
-    if ask.lengths is not None or ask.keep is not None or any(mask is not None for mask in ask.masks):
+    if ask.lengths is not None or ask.keep is not None or ask.masks != ALONE[:states]:
         ask = _noise(ask, form, shape[0], shape[1])
     return form, ask, x, slots, tuple(state)
 
 
 def formed(cell: Cell, params: Parameters, I: int) -> Form:  # noqa: E741
     """The cell with the sizes that its parameters tell."""
-    rows, G = params["weight_ih"].shape[0] if params["weight_ih"].ndim else 0, len(cell.gates)
+    shape, G = params["weight_ih"].shape, len(cell.gates)
+    rows = shape[0] if shape else 0
     if rows == 0 or rows % G:
-        raise ValueError(
-            f"weight_ih has shape {tuple(params['weight_ih'].shape)}; {cell} expects ({G}*H, I)."
-        )
+        raise ValueError(f"weight_ih has shape {tuple(shape)}; {cell} expects ({G}*H, I).")
     return form(cell, I, rows // G)
 
 
@@ -87,6 +87,7 @@ def valid(lengths: Tensor | None, T: int) -> None:
 
 def tensor(name: str, t: Tensor, shape: tuple[int, ...], as_is: bool = False) -> Tensor:
     """`t` contiguous unless it may stay `as_is`, refused unless dense float32 on the CPU and of `shape`."""
+    t = _unwrapped(t)
     if t.shape != shape or t.dtype is not torch.float32 or not t.is_cpu or t.layout is not torch.strided:
         layout = "" if t.layout is torch.strided else f"{t.layout}, "
         raise ValueError(
@@ -94,6 +95,10 @@ def tensor(name: str, t: Tensor, shape: tuple[int, ...], as_is: bool = False) ->
             f"the native kernels expect torch.float32 on cpu with shape {tuple(shape)}."
         )
     return t if as_is else plain(t)
+
+
+# The tensor within one that a torch.func transform made and that has outlived it, which has no memory of its own.
+_unwrapped = torch._C._functorch.unwrap_if_dead
 
 
 def _lengths(lengths: Tensor, B: int) -> Tensor:

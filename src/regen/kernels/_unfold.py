@@ -1,10 +1,9 @@
-"""The compiled kernels on torch tensors: memory for the results, addresses, and gradients in eager mode.
+"""The compiled kernels on torch tensors: memory for the results, and gradients in eager mode.
 
 What arrives here has passed the checks of `native.run`: addresses are taken of float32 tensors on the CPU, whose
 sizes are those of the cell.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,7 +16,7 @@ from regen.kernels import _compiled, reference
 Slots: TypeAlias = tuple[Tensor | None, ...]
 """One place for each of the cell's parameters, in the order of ``cell.shapes``; None is a bias left out."""
 
-_ALONE = (None, None)  # of a cell's states, at most two
+ALONE = (None, None)  # of a cell's states, at most two
 _TOLD: dict[type[Cell], tuple[str, ...]] = {
     LSTM: ("i", "f", "g", "o", "c"),
     GRU: ("r", "z", "n"),
@@ -51,6 +50,7 @@ class Told(NamedTuple):
     last: tuple[Tensor, ...]
     gates: tuple[Tensor, ...]
     saved: Tensor | None
+    """What `backward` reads beside the output, if there is any."""
 
 
 def kind(cell: Cell) -> str:
@@ -93,8 +93,8 @@ def form(cell: Cell, I: int, H: int) -> Form:  # noqa: E741
 
 def kept(form: Form, ask: Ask, B: int, T: int) -> int:
     """How many numbers `forward` keeps for `backward`."""
-    zoned = ask.masks != _ALONE[: len(ask.masks)] or any(ask.zones)
-    return int(form.layer.saved(B, T, zoned, ask.low))
+    zoned = any(ask.zones) or ask.masks != ALONE[: len(ask.masks)]
+    return form.layer.saved(B, T, zoned, ask.low)  # type: ignore[no-any-return]
 
 
 def forward(form: Form, ask: Ask, x: Tensor, weights: Slots, state: tuple[Tensor, ...], save: bool) -> Told:
@@ -103,15 +103,17 @@ def forward(form: Form, ask: Ask, x: Tensor, weights: Slots, state: tuple[Tensor
     x : (B, T, I), last dimension contiguous. state : (B, size) each, or () for zeros.
     """
     layer, _, sizes, H = form
+    cell, lengths, reverse, keep, masks, zones, gated, low, stacked = ask
     B, T, _ = x.shape
     empty = x.new_empty
     output = empty((B, T, sizes[0]))
-    last = tuple([empty((1, B, size) if ask.stacked else (B, size)) for size in sizes])
-    gates = tuple([empty((B, T, H)) for _ in told_gates(ask.cell)]) if ask.gates else ()
-    saved = empty((kept(form, ask, B, T),)) if save else None
+    last = tuple([empty((1, B, size) if stacked else (B, size)) for size in sizes])
+    gates = tuple([empty((B, T, H)) for _ in told_gates(cell)]) if gated else ()
+    count = kept(form, ask, B, T) if save else 0
+    saved = empty((count,)) if count else None
     layer.forward(
-        B, T, x.data_ptr(), x.stride(0), x.stride(1), _at(weights), _at(state or _ALONE[: len(sizes)]), *_noise(ask),
-        output.data_ptr(), _at(last), 0 if saved is None else saved.data_ptr(), ask.low, _at(gates),
+        B, T, x, x.stride(0), x.stride(1), weights, state, 0 if lengths is None else lengths, reverse,
+        0 if keep is None else keep, masks, zones, output, last, 0 if saved is None else saved, low, gates,
         torch.get_num_threads(),
     )  # fmt: skip
     return Told(output, last, gates, saved)
@@ -131,25 +133,23 @@ def backward(
 
     grads : (B, T, P) to the output and (B, size) to each last state; None is zeros.
     """
+    _, lengths, reverse, keep, masks, zones, _, low, _ = ask
     B, T, _ = x.shape
-    n, states = len(weights), len(form.sizes)
-    leaves = (x, *weights, *(state or _ALONE[:states]))
-    wanted = wanted if state else (*wanted, *[False] * states)
+    n = len(weights)
     # Everything but x is contiguous, and so is what is like it.
     found = [
-        torch.empty_like(t) if t is not None and want else None
-        for t, want in zip((None, *leaves[1:]), wanted, strict=True)
+        torch.empty_like(t) if want and t is not None else None
+        for t, want in zip((*weights, *state), wanted[1:], strict=True)
     ]
-    if wanted[0]:
-        found[0] = x.new_empty(x.shape)
+    dx = x.new_empty(x.shape) if wanted[0] else None
     dense = [None if grad is None else plain(grad) for grad in grads]
-    to, heard = _at(found), _at(dense)
     form.layer.backward(
-        B, T, x.data_ptr(), x.stride(0), x.stride(1), _at(weights), _at(leaves[n + 1 :]), *_noise(ask),
-        told.output.data_ptr(), told.saved.data_ptr(), ask.low, heard[0], heard[1:],  # type: ignore[union-attr]
-        to[0], to[1 : n + 1], to[n + 1 :], torch.get_num_threads(),
+        B, T, x, x.stride(0), x.stride(1), weights, state, 0 if lengths is None else lengths, reverse,
+        0 if keep is None else keep, masks, zones, told.output, 0 if told.saved is None else told.saved, low,
+        0 if dense[0] is None else dense[0], tuple(dense[1:]), 0 if dx is None else dx, tuple(found[:n]),
+        tuple(found[n:]), torch.get_num_threads(),
     )  # fmt: skip
-    return found[: n + 1 + len(state)]
+    return [dx, *found]
 
 
 def through_reference(
@@ -233,16 +233,5 @@ class Unfold(torch.autograd.Function):
         return None, None, *backward(form, ask, x, rest[:n], rest[n:], told, grads[: 1 + states], wanted)
 
 
-def _at(tensors: Sequence[Tensor | None]) -> tuple[int, ...]:
-    return tuple([0 if t is None else t.data_ptr() for t in tensors])
-
-
-def _noise(ask: Ask) -> tuple[int, bool, int, tuple[int, ...], tuple[float, ...]]:
-    _, lengths, reverse, keep, masks, zones, *_ = ask
-    return (
-        0 if lengths is None else lengths.data_ptr(),
-        reverse,
-        0 if keep is None else keep.data_ptr(),
-        _at(masks),
-        zones,
-    )
+# `Unfold.apply` without its look for torch.func, which `native.run` has been through already.
+apply: Any = super(torch.autograd.Function, Unfold).apply

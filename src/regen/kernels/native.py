@@ -43,9 +43,9 @@ def unable(cell: Cell, x: Tensor, keep: object = None, zoneout: object = None) -
         noise = (keep, *zoneout) if isinstance(zoneout, Sequence) else (keep,)
         if any(isinstance(mask, Tensor) and mask.requires_grad for mask in noise):
             return "the native kernels give no gradient to keep and zoneout"
-    if not torch.compiler.is_compiling() and torch._C._is_tracing():
-        return "torch.jit.trace is under way"
-    return untraced()
+    if torch.compiler.is_compiling():
+        return _exported()
+    return "torch.jit.trace is under way" if torch._C._is_tracing() else _transformed()
 
 
 def run(
@@ -81,11 +81,31 @@ def run(
         raise ValueError(f"backend='native' cannot run this: {reason}. Use backend='auto' or 'reference'.")
     if memory not in _MEMORY:
         raise ValueError(f"memory must be 'normal' or 'low'. Got {memory!r} instead.")
+    return unfold(cell, params, x, state, lengths, reverse, keep, zoneout, gates, memory == "low", stacked)
+
+
+def unfold(
+    cell: Cell,
+    params: Parameters,
+    x: Tensor,
+    state: State | None,
+    lengths: Tensor | None,
+    reverse: bool,
+    keep: Tensor | None,
+    zoneout: Sequence[Tensor | float] | None,
+    gates: bool,
+    low: bool,
+    stacked: bool,
+) -> Result:
+    """As `run`, where `unable` has been asked already; shapes, types and places are checked here.
+
+    x : (B, T, I). state, lengths, keep, zoneout : (B, size) each, (B,), (B, P), numbers or (B, T, size).
+    """
     if x.shape[:1] == (0,):
         result = reference.run(cell, params, x, state, reverse=reverse, gates=gates)
         return result._replace(state=tuple(s[None] for s in result.state)) if stacked else result
     masks, numbers = _zones(cell, zoneout)
-    ask = Ask(cell, lengths, reverse, keep, masks, numbers, gates, memory == "low", stacked)
+    ask = Ask(cell, lengths, reverse, keep, masks, numbers, gates, low, stacked)
     start = () if state is None else state
     if _described(x, params):  # the operator checks what it is given when it is run
         slots = tuple([params.get(name) for name in _unfold.names(cell)])
@@ -95,7 +115,7 @@ def run(
         if lengths is not None:
             _fit.valid(ask.lengths, x.shape[1])
         if _learns(x, params, start):
-            flat = _unfold.Unfold.apply(form, ask, x, *slots, *start)  # type: ignore[no-untyped-call]
+            flat = _unfold.apply(form, ask, x, *slots, *start)
         else:
             output, last, told, _ = _unfold.forward(form, ask, x, slots, start, False)
             flat = (output, *last, *told)
@@ -110,8 +130,7 @@ def stepper(cell: Cell, params: Parameters, batch: int) -> Any:
     params : as `run` takes them; what they are now is what is kept.
     """
     form = _fit.formed(cell, params, params["weight_ih"].shape[-1])
-    weights = _fit.weights(form, cell, params)
-    return form.layer.stepper(batch, tuple(0 if w is None else w.data_ptr() for w in weights))
+    return form.layer.stepper(batch, _fit.weights(form, cell, params))
 
 
 def told(cell: Cell) -> str:
@@ -124,8 +143,14 @@ def told(cell: Cell) -> str:
 
 def untraced() -> str:
     """What is under way that needs every operation of the cell to be seen; nothing when there is no such thing."""
-    if torch.compiler.is_compiling():
-        return "an export to ONNX is under way" if torch.onnx.is_in_onnx_export() else ""
+    return _exported() if torch.compiler.is_compiling() else _transformed()
+
+
+def _exported() -> str:
+    return "an export to ONNX is under way" if torch.onnx.is_in_onnx_export() else ""
+
+
+def _transformed() -> str:
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return "a torch.func transform is under way"
     return (
@@ -137,7 +162,12 @@ def _learns(x: Tensor, params: Mapping[str, Tensor], state: State) -> bool:
     """Whether a backward pass may come."""
     if not torch.is_grad_enabled():
         return False
-    return x.requires_grad or any(t.requires_grad for t in (*params.values(), *state))
+    if x.requires_grad:
+        return True
+    for t in params.values():  # no generator: the first one answers, at every call
+        if t.requires_grad:
+            return True
+    return any(s.requires_grad for s in state)
 
 
 def _zones(

@@ -58,14 +58,14 @@ def check_input(owner: str, input_size: int, dtype: torch.dtype, x: Any, packed:
     if not isinstance(x, Tensor):
         kind = type(x).__name__
         raise ValueError(f"x must be a torch tensor. Got {kind} instead: torch.as_tensor(x, dtype={dtype}).")
-    given = tuple(x.shape)
-    if not packed and x.ndim not in (2, 3):
+    given = x.shape
+    if not packed and len(given) not in (2, 3):
         raise ValueError(
-            f"x has shape {given}; {owner} reads sequences of 2 dimensions, or a batch of them with 3."
+            f"x has shape {tuple(given)}; {owner} reads sequences of 2 dimensions, or a batch of them with 3."
         )
-    if x.shape[-1] != input_size:
+    if given[-1] != input_size:
         raise ValueError(
-            f"x has shape {given}, {x.shape[-1]} features; this {owner} has input_size={input_size}. "
+            f"x has shape {tuple(given)}, {given[-1]} features; this {owner} has input_size={input_size}. "
             "Put the features in the last dimension."
         )
     if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):

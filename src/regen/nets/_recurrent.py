@@ -180,7 +180,8 @@ class Recurrent(nn.Module, ABC):
         return Stream(self.cell, self._layers(), batch, self._zones(), self.backend)
 
     def _dtype(self) -> torch.dtype:
-        return self.weight_ih_l0.dtype
+        first = self._parameters.get("weight_ih_l0")  # read directly, as in `_layers`
+        return (self.weight_ih_l0 if first is None else first).dtype
 
     def _state(self, hx: Hidden | None, x: Tensor, B: int, batched: bool) -> State | None:
         if hx is None:
@@ -242,7 +243,6 @@ class Recurrent(nn.Module, ABC):
         D = 1 + self.bidirectional
         layers = self._layers()
         compiled, alone = run is native.run, len(layers) == 1
-        only: dict[str, Any] = {"memory": self.memory, "stacked": alone} if compiled else {}
         done: list[Result] = []
         for k, params in enumerate(layers):
             if k and k % D == 0:
@@ -250,12 +250,16 @@ class Recurrent(nn.Module, ABC):
             before = None if state is None else tuple([s[k] for s in state])
             keep = self._keep(x) if self.recurrent_dropout and self.training else None
             zoneout = self._zone_masks(x) if self.zoneout else None
-            done.append(
-                run(
-                    self.cell, params, x, before, lengths=lengths, reverse=k % D == 1, keep=keep,
-                    zoneout=zoneout, gates=gates, **only,
+            reverse, cell, low = k % D == 1, self.cell, self.memory == "low"
+            if compiled:
+                done.append(
+                    native.unfold(cell, params, x, before, lengths, reverse, keep, zoneout, gates, low, alone)
                 )
-            )  # fmt: skip
+            else:
+                noise: dict[str, Any] = {"lengths": lengths, "keep": keep, "zoneout": zoneout}
+                done.append(run(cell, params, x, before, reverse=reverse, gates=gates, **noise))
+        if compiled and alone and not gates:
+            return done[0]
         if compiled and alone:
             last = done[0].state
         else:
