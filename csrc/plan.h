@@ -59,12 +59,17 @@ struct Split {
 
 constexpr double worth = 4e6;        // multiply-adds that a further thread must have to do
 constexpr double worth_meeting = 6e4;  // the same, for every time that threads wait for each other in a step
+// Weights that outgrow the cache of one core are read from afar at every step: with few rows to a thread that costs more
+// than meeting, and each reads its own part of them only, where they share the units.
+constexpr double outgrown = 1 << 19;
+constexpr long few = 32;
 
 // columns: of the weights of one step. meetings: how often in a step those who share units wait for each other.
 inline Split split(const Problem& p, const Plan& plan, long columns, int meetings = 1) {
     const double one = static_cast<double>(columns) * (p.I + p.H), all = one * plan.work;
     const long most = std::max<long>(1, std::min<long>(p.threads, static_cast<long>(all / worth)));
-    if (p.B >= 2 * most || most == 1) return {static_cast<int>(std::min(most, std::max(1L, p.B))), false};
+    const bool by_rows = p.B >= (one < outgrown ? 2 : few) * most;
+    if (by_rows || most == 1) return {static_cast<int>(std::min(most, std::max(1L, p.B))), false};
     if (one * p.B >= worth_meeting * meetings * most) return {static_cast<int>(most), true};
     return {static_cast<int>(std::min(most, p.B)), false};
 }
