@@ -170,6 +170,32 @@ def test_a_model_is_left_as_it_was() -> None:
     assert np.array_equal(gates(net, x, part="second")["update"].values, before)
 
 
+@pytest.mark.parametrize("cell", ["diagonal", "lstm"])
+def test_what_was_told_stays(cell: str) -> None:
+    """What is put together late is what went on when the model read: neither weights nor lengths of later."""
+    net, x, lengths = recurrent(cell, 2, 3, num_layers=2), torch.randn(2, 5, 2), torch.tensor([5, 3])
+
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, x: Tensor) -> Tensor:
+            output, _, told = self.net(x, lengths=lengths, return_gates=True)  # it goes on getting its own
+            assert bool(told) == (cell == "lstm")
+            return output[:, -1]
+
+    early, late = gates(Reader(), x), gates(Reader(), x)
+    seen, lived = early["state"].values.copy(), early.units()["half_life"].to_numpy()
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.zero_()
+    lengths.fill_(1)
+    np.testing.assert_array_equal(late["state"].values, seen)
+    np.testing.assert_array_equal(late.units()["half_life"].to_numpy(), lived)
+    assert np.isnan(seen[:, :, 1, 3:]).all() and not np.isnan(seen[:, :, 1, :3]).any()
+
+
 def test_a_net_that_is_called_step_by_step() -> None:
     """Calls that go on from each other are steps of the same sequences, equal to reading them at once."""
 

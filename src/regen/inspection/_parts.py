@@ -5,7 +5,7 @@ of ours, to look inside or to hold a gate, is done to the twin, and the twin ans
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
@@ -101,10 +101,9 @@ def instead(owner: nn.Module, **methods: Any) -> Iterator[None]:
 @contextmanager
 def seen_through(part: Part, **methods: Any) -> Iterator[None]:
     """Within, `part` does these in the place of its own methods, and its twin, if it has one, answers for it."""
-    with ExitStack() as stack:
-        if part.net is not part.module:
-            stack.enter_context(instead(part.module, forward=part.net.forward))
-        stack.enter_context(instead(part.net, **methods))
+    net = part.net
+    answering = nullcontext() if net is part.module else instead(part.module, forward=net.forward)
+    with answering, instead(net, **methods):
         yield
 
 

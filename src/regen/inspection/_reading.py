@@ -109,23 +109,24 @@ def _rows_of(model: Any, net: nn.Module, X: Any, y: Any, part: str | None, loss:
         return _coded(model, X, part)
     if isinstance(model, AdversarialEstimator):
         return _judged_real(model, X, y)
-    like = parts_of(net)[0].weight
+    first = parts_of(net)[0]
+    like = first.weight
     args = numbers(X, like)
     args = args if isinstance(args, tuple) and not isinstance(args, PackedSequence) else (args,)
     target = None if y is None else torch.as_tensor(y, device=like.device)
     if target is not None and target.is_floating_point():
         target = target.to(like.dtype)
-    raw = _read_by(net, args[0])
+    raw = _read_by(first, args[0])
     names = () if raw is None else _names(raw.shape[2])
     return ModuleSubject(net=net, x=args[0], others=args[1:], y=target, cost=loss, raw=raw, features=names)
 
 
-def _read_by(net: nn.Module, x: Any) -> NDArray[Any] | None:
+def _read_by(part: Part, x: Any) -> NDArray[Any] | None:
     """(B, T, F) what a module is given, NaN past a sequence's end, where it is given such; None elsewhere."""
     lengths = None
     if isinstance(x, PackedSequence):
         x, lengths = pad_packed_sequence(x, batch_first=True)
-    elif isinstance(x, Tensor) and not parts_of(net)[0].module.batch_first:
+    elif isinstance(x, Tensor) and not part.module.batch_first:
         x = x.transpose(0, 1) if x.ndim == 3 else x
     if not isinstance(x, Tensor) or x.ndim not in (2, 3) or not x.is_floating_point():
         return None

@@ -21,7 +21,7 @@ from regen.estimators._board import _beside
 from regen.estimators._duel import Duellists
 from regen.estimators._unfolding import EVALUATION_BATCH
 from regen.estimators.coder import CodingEstimator, Reading
-from regen.inspection._parts import parts_of, seen_through
+from regen.inspection._parts import Part, seen_through
 from regen.nets import Recurrent
 from regen.nets.forecast import WindowNet
 
@@ -250,16 +250,18 @@ def settled(net: nn.Module) -> Iterator[None]:
     On a GPU, nets of ``torch.nn`` are run by their twins: there cuDNN has no gradient in evaluation.
     """
     modes = {module: module.training for module in net.modules()}
-    net.eval()
+    if any(modes.values()):
+        net.eval()
     try:
         with ExitStack() as stack:
-            for part in parts_of(net):
-                if part.weight.is_cuda:
+            for module in modes:
+                if isinstance(module, nn.RNNBase) and (part := Part("", module)).weight.is_cuda:
                     stack.enter_context(seen_through(part))
             yield
     finally:
         for module, mode in modes.items():
-            module.training = mode
+            if module.training is not mode:  # torch looks at every attribute that is set
+                module.training = mode
 
 
 def numbers(given: Any, like: Tensor) -> Any:

@@ -3,7 +3,7 @@
 Letters: `L` layers, `D` directions, `n` sequences, `S` recurrent steps, `H` units.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, final
@@ -161,12 +161,11 @@ def listening(part: Part, runs: list[Run]) -> Callable[..., Callable[..., Result
 
     def choice(*_: object) -> Callable[..., Result]:
         def run(cell: Cell, params: Parameters, x: Tensor, state: State | None, **asked: Any) -> Result:
-            asked["gates"] = True
-            noise = (asked["lengths"], asked["keep"], asked["zoneout"])
-            kernel, told = choose(backend, cell, x, *noise, gates=True)
-            result = kernel(cell, params, x, state, **asked)
-            runs.append(Run(params, result, asked["lengths"], told))
-            return result
+            wanted, lengths = asked["gates"], asked["lengths"]
+            kernel, told = choose(backend, cell, x, lengths, asked["keep"], asked["zoneout"], gates=True)
+            result = kernel(cell, params, x, state, **(asked | {"gates": True}))
+            runs.append(Run(params, result, None if lengths is None else lengths.clone(), told))
+            return result if wanted else result._replace(gates={})  # which the net would pile up for nobody
 
         return run
 
@@ -176,11 +175,10 @@ def listening(part: Part, runs: list[Run]) -> Callable[..., Callable[..., Result
 def _found(part: Part, subject: Subject, pieces: list[list[Run]]) -> Gates:
     net, first = part.net, pieces[0]
     L, D = net.num_layers, 1 + net.bidirectional
-    letters = dict.fromkeys([*first[0].result.gates, "state"])
-    words = WORDS.get(type(net.cell).__name__, {})
-    found = {words.get(letter, letter): _gathered(pieces, L * D, letter) for letter in letters}
-    found = {word: value.reshape(L, D, *value.shape[1:]) for word, value in found.items()}
-    n, S = found["state"].shape[2:4]
+    n, S = (
+        sum(_rows_read(runs, L * D) for runs in pieces),
+        sum(run.result.output.shape[1] for run in first[:: L * D]),
+    )
     sequences = _sequences(subject, n)
     labels = {"layer": range(L), "direction": DIRECTIONS[:D], "sequence": sequences, "step": range(S)}
     weight = None
@@ -191,7 +189,7 @@ def _found(part: Part, subject: Subject, pieces: list[list[Run]]) -> Gates:
         part=part.name,
         cell=net.cell,
         kernel=first[0].kernel,
-        values={w: Labelled(v, AXES, labels | {"unit": range(v.shape[-1])}) for w, v in found.items()},
+        values=Told(net.cell, pieces, (L, D), labels),
         weight=weight,
         inputs=_inputs(subject, sequences, S),
         times=_times(subject, n, S),
@@ -199,21 +197,54 @@ def _found(part: Part, subject: Subject, pieces: list[list[Run]]) -> Gates:
     )
 
 
+def _rows_read(runs: list[Run], each: int) -> int:
+    """How many sequences a net read, in one call or in several that follow each other in time."""
+    sizes = [run.result.output.shape[0] for run in runs[::each]]
+    if min(sizes) < max(sizes):
+        raise ValueError(
+            f"The net was run on batches of {', '.join(map(str, sizes))} rows in turn, which are no steps of the same"
+            " sequences. Inspect it alone, with what it reads."
+        )
+    return sizes[0]
+
+
+@final
+class Told(Mapping[str, Labelled]):
+    """What a net told, by word: an array where it is one already, put together from its pieces when asked for."""
+
+    def __init__(
+        self, cell: Cell, pieces: list[list[Run]], layers: tuple[int, int], labels: dict[str, Sequence[Any]]
+    ) -> None:
+        words = WORDS.get(type(cell).__name__, {})
+        letters = dict.fromkeys([*pieces[0][0].result.gates, "state"])
+        self._letters = {words.get(letter, letter): letter for letter in letters}
+        self._pieces, self._layers, self._labels = pieces, layers, labels
+        self._known: dict[str, Labelled] = {}
+
+    def __getitem__(self, word: str) -> Labelled:
+        if word not in self._known:
+            L, D = self._layers
+            value = _gathered(self._pieces, L * D, self._letters[word])
+            value = value.reshape(L, D, *value.shape[1:])
+            self._known[word] = Labelled(value, AXES, self._labels | {"unit": range(value.shape[-1])})
+        return self._known[word]
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._letters
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._letters)
+
+    def __len__(self) -> int:
+        return len(self._letters)
+
+
 def _gathered(pieces: list[list[Run]], each: int, letter: str) -> NDArray[np.float32]:
     """(L*D, n, S, size) one gate of all pieces: calls of a net follow each other in time, pieces are rows."""
     rows = []
     for runs in pieces:
         calls = [[_ended(run, letter) for run in runs[k : k + each]] for k in range(0, len(runs), each)]
-        try:
-            layers = [
-                torch.cat(steps, 1) if len(steps) > 1 else steps[0] for steps in zip(*calls, strict=True)
-            ]
-        except RuntimeError:
-            sizes = ", ".join(str(call[0].shape[0]) for call in calls)
-            raise ValueError(
-                f"The net was run on batches of {sizes} rows in turn, which are no steps of the same sequences."
-                " Inspect it alone, with what it reads."
-            ) from None
+        layers = [torch.cat(steps, 1) if len(steps) > 1 else steps[0] for steps in zip(*calls, strict=True)]
         rows.append(torch.stack(layers) if each > 1 else layers[0][None])
     whole = torch.cat(rows, 1) if len(rows) > 1 else rows[0]
     return (whole.float() if whole.dtype is torch.bfloat16 else whole).cpu().numpy()
