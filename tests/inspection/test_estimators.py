@@ -150,8 +150,21 @@ def test_both_players_of_a_gan(pack: int) -> None:
     assert (flow.norms["state"].values > 0).all() and lost.loss > 0
     chances = 1 / (1 + np.exp(-logits(model, X, y)))
     assert lost.loss == pytest.approx(-np.log(chances).mean(), rel=1e-4)
-    with pytest.raises(ValueError, match=re.escape("This GAN was fitted with labels. Give label, one of")):
-        gates(model, X)
+    told = saliency(model, X, y)
+    np.testing.assert_allclose(told.answers, logits(model, X, y), rtol=1e-4, atol=1e-6)
+    assert told.gap.max() < 0.01 and np.abs(saliency(model, X, 1 - y).answers - told.answers).max() > 1e-3
+    near, state = similar_moments(model, X, (1, 3), y=y, n=3), found["state"].values[0, 0]
+    away = np.linalg.norm(state[near.sequences, near.steps] - state[1, 3], axis=-1)
+    np.testing.assert_allclose(near.distances, away, rtol=1e-5)
+    for look in (gates, saliency, ablate, gradient_flow):
+        with pytest.raises(
+            ValueError, match=re.escape("This GAN was fitted with labels. Give y, one for each row.")
+        ):
+            look(model, X)
+    with pytest.raises(
+        ValueError, match=re.escape("This GAN was fitted with labels. Give y, one for each row.")
+    ):
+        similar_moments(model, X, (1, 3))
     with pytest.raises(ValueError, match=re.escape("'generator.net.writer' was not run by the model.")):
         gates(model, X, y, part="generator.net.writer")
     codes, labels = np.zeros((2, 3)), torch.tensor([0, 1])
@@ -165,6 +178,21 @@ def logits(model: Any, X: Any, y: Any) -> Any:
     """What the discriminator says of rows and labels, as its own estimator asks it."""
     x, lengths = model._encoded(model._form, model._form.read_known(model, X)).gather(torch.arange(len(X)))
     return model._logits(RowBatch(x, lengths, torch.from_numpy(y))).double().numpy()
+
+
+@pytest.mark.parametrize("look", [gates, saliency, ablate, gradient_flow])
+@pytest.mark.filterwarnings("ignore")
+def test_labels_that_nobody_reads(look: Any) -> None:
+    """They are refused in the words of who looks; the answers of classifiers are read from elsewhere."""
+    X, y = np.zeros((8, 5, 1)), np.array([0, 1] * 4)
+    X += np.arange(5)[:, None] * (1 + y[:, None, None])
+    model = GAN(code=3, backbone="gru", training={"batch_size": 8}, **FEW).fit(X)
+    with pytest.raises(ValueError, match=re.escape("This GAN was fitted without labels. Leave out y.")):
+        look(model, X, y)
+    told = regen.SequenceClassifier("gru", **FEW).fit(X, y)
+    for reads_none in (gates, saliency):
+        with pytest.raises(ValueError, match=re.escape("SequenceClassifier reads no labels. Leave out y.")):
+            reads_none(told, X, y)
 
 
 def test_the_door() -> None:

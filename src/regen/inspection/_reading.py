@@ -35,7 +35,7 @@ from regen.inspection._subject import (
 )
 from regen.objectives.supervised import OBJECTIVES
 
-__all__ = ["MOST_ROWS", "judged", "net_of", "part_of", "series_of_model", "slid", "watched"]
+__all__ = ["MOST_ROWS", "check_labels", "judged", "net_of", "part_of", "series_of_model", "slid", "watched"]
 
 MOST_ROWS = 256
 """Windows of a series that a model is judged by, evenly spread over it."""
@@ -69,11 +69,16 @@ def part_of(model: Any, name: str | None) -> Part:
 def watched(model: Any, X: Any, y: Any = None, part: str | None = None) -> Subject:
     """A model with all of X, to see what goes on inside; a series is cut into windows that tile it from its end."""
     net = net_of(model)
-    if y is not None and not isinstance(model, AdversarialEstimator):
-        raise ValueError(f"{type(model).__name__} reads no labels. Leave out y.")
+    check_labels(model, y)
     if isinstance(model, Forecaster):
         return _tiles(model, series_of_model(model, X))
     return _rows_of(model, net, X, y, part, None)
+
+
+def check_labels(model: Any, y: Any) -> None:
+    """Refuse labels for a model that reads none; a GAN says itself whether it does."""
+    if y is not None and not isinstance(model, AdversarialEstimator):
+        raise ValueError(f"{type(model).__name__} reads no labels. Leave out y.")
 
 
 def judged(
@@ -263,6 +268,9 @@ def _coded(model: CodingEstimator, X: Any, part: str | None) -> CodingSubject:
 
 def _judged_real(model: AdversarialEstimator, X: Any, y: Any) -> CriticSubject:
     parts_of(model.net_)  # refused here where nothing is recurrent
+    if (y is None) == bool(model.n_labels_):
+        words = "with labels. Give y, one for each row." if y is None else "without labels. Leave out y."
+        raise ValueError(f"This {type(model).__name__} was fitted {words}")
     given = model._form.read_known(model, X)
     n = len(given)
     x, lengths = model._encoded(model._form, given).gather(torch.arange(n))

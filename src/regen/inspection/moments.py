@@ -73,7 +73,14 @@ class Moments(Finding):
 
 
 def similar_moments(
-    model: Any, X: Any, t: Any, *, n: int = 10, of: str = "state", part: str | None = None
+    model: Any,
+    X: Any,
+    t: Any,
+    *,
+    y: Any = None,
+    n: int = 10,
+    of: str = "state",
+    part: str | None = None,
 ) -> Moments:
     """The steps at which the state of a model was closest to its state at step t (as LSTMVis matches states).
 
@@ -88,6 +95,7 @@ def similar_moments(
         The state of a Forecaster at a step is that after the window which ends there.
     t : the moment. Of a series: the number of a step (negative: from the end) or its date; else (sequence, step) in
         recurrent steps, or the step alone of a single sequence.
+    y : (n,) labels, which a GAN that was fitted with some reads; others take none.
     n : how many moments, at most.
     of : "state" (what the cell says) or "context" (c_t of an LSTM), of all layers and directions side by side.
     part : which recurrent net, of several; see `parts`. None is the first.
@@ -100,10 +108,10 @@ def similar_moments(
     check_parameters("similar_moments", table, {"n": n, "of": of})
     series = isinstance(model, Forecaster)
     found: tuple[NDArray[Any], NDArray[Any] | None, int]
-    if isinstance(model, Forecaster) and model.bptt == "full":
+    if isinstance(model, Forecaster) and model.bptt == "full" and y is None:
         found = _after_windows(model, X, part, of)
     else:
-        told = gates(model, X, part=part)
+        told = gates(model, X, y, part=part)
         values = told[of].values
         found = values.transpose(2, 3, 0, 1, 4).reshape(*values.shape[2:4], -1), told.times, 0
     states, times, first = found

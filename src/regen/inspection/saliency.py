@@ -18,7 +18,7 @@ from regen.estimators import Forecaster, SequenceClassifier
 from regen.inspection._finding import Finding
 from regen.inspection._labelled import Labelled
 from regen.inspection._parts import parts_of
-from regen.inspection._reading import judged
+from regen.inspection._reading import check_labels, judged, net_of
 from regen.inspection._subject import ModuleSubject, Subject, settled
 from regen.inspection._words import steps_in_words
 
@@ -91,6 +91,7 @@ class Saliency(Finding):
 def saliency(
     model: Any,
     X: Any,
+    y: Any = None,
     *,
     of: Any = None,
     method: str = "integrated",
@@ -109,9 +110,11 @@ def saliency(
     model : a fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that holds
         some and reads one tensor.
     X : what the model reads, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), a module's input.
+    y : (n,) labels, which a GAN that was fitted with some reads; others take none.
     of : which answer. A Forecaster: the step of the horizon from 0, None is the mean of all; over the columns it is
-        the mean. A SequenceClassifier: the logit of this class, None is that of the class it says. Others: the number
-        of the output from 0, None is the mean of all.
+        the mean. A SequenceClassifier: the logit of this class, None is that of the class it says. A GAN answers
+        with one number, the logit that a sequence is real. Others: the number of the output from 0, None is the mean
+        of all.
     method : "integrated" or "gradient".
     baseline : b, what stands for nothing, as a number or (T, F), as the network reads it: standardised, so that 0 is
         the mean of the data of fit.
@@ -123,7 +126,9 @@ def saliency(
     """
     table = {"method": Choice(("integrated", "gradient")), "rows": Int(1)}
     check_parameters("saliency", table, {"method": method, "rows": rows})
-    subject = judged(model, X, rows=rows)
+    net_of(model)
+    check_labels(model, y)
+    subject = judged(model, X, y, rows=rows)
     parts_of(subject.net)
     x = subject.x
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim not in (2, 3):
