@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from regen.data import pictures
-from regen.data.pictures import read_images, write_grid, write_images
+from regen.data.pictures import read_images, read_labelled_images, write_grid, write_images
 
 RNG = np.random.default_rng(0)
 
@@ -59,6 +59,46 @@ def test_what_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(images[1, 0], grey)
     np.testing.assert_allclose(images[[0, 2], 0].mean(axis=(1, 2)), [77, 200], atol=1)
     np.testing.assert_array_equal(read_images(str(tmp_path / "b.PNG"))[0], images[1:2])
+
+
+def test_labels_are_folders(tmp_path: Path) -> None:
+    """Every picture has the label of its own folder, in the order of labels and names; hidden folders are left."""
+    images = {"b": noise(2, 1, 4, 5), "a": noise(3, 1, 4, 5), ".c": noise(1, 1, 4, 5)}
+    for label, some in images.items():
+        write_images(tmp_path / label, some)
+    found, names, labels = read_labelled_images(tmp_path)
+    np.testing.assert_array_equal(found, np.concatenate([images["a"], images["b"]]))
+    assert names == ["a/0001.png", "a/0002.png", "a/0003.png", "b/0001.png", "b/0002.png"]
+    assert labels == ["a", "a", "a", "b", "b"]
+    assert read_labelled_images(tmp_path, 3)[0].shape == (5, 3, 4, 5)
+
+
+def test_folders_that_are_no_labels(tmp_path: Path) -> None:
+    """One, none, an empty one, pictures beside them, and one of another size: each told with its name."""
+
+    def told() -> str:
+        with pytest.raises(ValueError) as refusal:
+            read_labelled_images(tmp_path)
+        return str(refusal.value).replace(str(tmp_path), "x")
+
+    start = "Labels that are folders need a folder with two or more in it, one for each label. 'x' has"
+    end = ". Put the pictures of each label in a folder of its own."
+    assert told() == f"{start} none{end}"
+    write_images(tmp_path / "a", noise(1, 4, 5))
+    assert told() == f"{start} only 'a'{end}"
+    (tmp_path / "b").mkdir()
+    assert told() == "The folder 'x/b' has no pictures: no file in it ends in .png or .jpg or .jpeg."
+    draw(tmp_path / "b" / "k.png", noise(5, 4))
+    assert told() == (
+        "The pictures of 'x' differ in size: 'a/0001.png' has 5 x 4 pixels, 'b/k.png' 4 x 5. Bring them to one size."
+    )
+    (tmp_path / "b" / "k.png").write_bytes(b"no picture")
+    assert told().startswith("'x/b/k.png' is not a whole PNG or JPEG picture")
+    draw(tmp_path / "l.png", noise(4, 5))
+    assert told() == (
+        "The folder 'x' has folders, one for each label, and 'l.png' beside them. Move it into the folder of its"
+        " label, or take it away."
+    )
 
 
 def test_grey_and_colour_together_are_colour(tmp_path: Path) -> None:

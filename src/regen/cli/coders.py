@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from regen._check import Int, Seed
-from regen.cli.rows import check_output, codes_table, give_rows, read_codes, read_rows_for
+from regen.cli.rows import check_output, give_rows, read_codes, read_rows_for
 from regen.cli.runs import label_of
 from regen.cli.uses import (
     Data,
@@ -16,11 +16,10 @@ from regen.cli.uses import (
     TablePath,
     Where,
     check_table,
-    give_table,
+    give_codes,
     loaded,
     read_flag,
 )
-from regen.data.arrays import ARRAYS, write_array
 
 __all__ = ["CODERS"]
 
@@ -30,12 +29,7 @@ def encode(run: RunPath, data: Data, output: TablePath = None) -> None:
     model = loaded(run, "encode")
     check_table(output)
     found = read_rows_for(model, data, label_of(run))
-    codes = model.transform(found.X)
-    if output is not None and output.name.lower().endswith(ARRAYS):
-        write_array(output, codes, "Z")
-        typer.echo(f"Written to {output}.")
-    else:
-        give_table(codes_table(model, codes, found.names), output)
+    give_codes(model.get_feature_names_out(), model.transform(found.X), found.names, output)
 
 
 def decode(

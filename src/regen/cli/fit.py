@@ -11,10 +11,11 @@ import typer
 
 from regen.cli.flags import chosen, flags_of, parameter_help
 from regen.cli.plain import Interrupted
-from regen.cli.rows import read_labelled, read_rows
+from regen.cli.rows import read_labelled, read_rows, refuse_label
 from regen.cli.runs import Run, claimed
 from regen.data.sequences import read_sequences
 from regen.data.sources import read_table
+from regen.estimators._estimator import Estimator
 from regen.estimators.adversary import AdversarialEstimator
 from regen.estimators.autoencoder import Autoencoder
 from regen.estimators.coder import CodingEstimator
@@ -35,7 +36,10 @@ ROWS = "CSV, Parquet, NPY or NPZ file of rows, or a folder of PNG and JPEG pictu
 RIVALS = (
     "CSV, Parquet, NPY or NPZ file of rows; with --backbone recurrent of sequences, or a .ts file of them."
 )
-IMAGES = "Folder of PNG and JPEG pictures of one size, or an NPY or NPZ file of images."
+IMAGES = (
+    "Folder of PNG and JPEG pictures of one size, with --label folder one with a folder of them for each label, or"
+    " an NPY or NPZ file of images."
+)
 OUTPUT = "Folder of the run. [default: runs/ and the name of DATA]"
 
 
@@ -49,10 +53,10 @@ def commands() -> dict[str, Callable[..., None]]:
     label = _option("label", str, "--label", "NAME", "Column of labels or targets in a wide table.")
     leave = _option("label", list[str], "--label", "NAME", "Column to leave out. Can be given several times.")
     kinds = (
-        "Column of labels in a table, so that rows of one label can be drawn. Those of .npz (y) and .ts files are"
-        " read by themselves; none leaves them alone."
+        "Column of labels in a table, so that rows of one label can be drawn; folder takes the names of the folders"
+        " that pictures are in. Those of .npz (y) and .ts files are read by themselves; none leaves them alone."
     )
-    kind = _option("label", str, "--label", "NAME|none", kinds)
+    kind = _option("label", str, "--label", "NAME|folder|none", kinds)
     return {
         "forecaster": _command(Forecaster, SERIES, [time, target], _fit_series),
         "classifier": _command(SequenceClassifier, SEQUENCES, [label], _fit_sequences),
@@ -65,7 +69,7 @@ def commands() -> dict[str, Callable[..., None]]:
     }
 
 
-def _command(kind: type, data: str, own: list[inspect.Parameter], fit: Fit) -> Callable[..., None]:
+def _command(kind: type[Estimator], data: str, own: list[inspect.Parameter], fit: Fit) -> Callable[..., None]:
     """A function whose signature is the flags of `kind`, for typer to read."""
     flags = flags_of(kind)
 
@@ -117,6 +121,8 @@ def _fit_series(model: Any, data: Path, own: Mapping[str, Any]) -> None:
 
 
 def _fit_sequences(model: Any, data: Path, own: Mapping[str, Any]) -> None:
+    if own["label"] is not None:
+        refuse_label(data, own["label"])
     table = read_sequences(data, label=own["label"])
     if table.y is None:
         raise ValueError(f"{str(data)!r} holds no labels to learn. Name their column with --label.")
@@ -125,7 +131,10 @@ def _fit_sequences(model: Any, data: Path, own: Mapping[str, Any]) -> None:
 
 def _fit_rows(model: Any, data: Path, own: Mapping[str, Any]) -> None:
     sequences = model.backbone not in ("auto", "mlp", "conv")
-    model.fit(read_rows(data, own["label"] or [], sequences=sequences, flat=model.image_shape is not None).X)
+    labels = own["label"] or []
+    for label in labels:
+        refuse_label(data, label)
+    model.fit(read_rows(data, labels, sequences=sequences, flat=model.image_shape is not None).X)
 
 
 def _fit_rivals(model: Any, data: Path, own: Mapping[str, Any]) -> None:

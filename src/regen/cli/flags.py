@@ -25,6 +25,7 @@ from regen._check import (
     Text,
     check_parameters,
 )
+from regen.estimators._estimator import Estimator
 from regen.estimators.game import Game
 from regen.training.plan import Training
 
@@ -122,11 +123,15 @@ class Flag:
         return value
 
 
-def flags_of(kind: type) -> tuple[Flag, ...]:
-    """A flag for each parameter of an estimator; last, in place of those of `PLANS`, one for each of their fields."""
-    own = _flags(kind, kind.constraints)  # type: ignore[attr-defined]
+def flags_of(kind: type[Estimator]) -> tuple[Flag, ...]:
+    """A flag for each parameter of an estimator; last, in place of those of `PLANS`, one for each of their fields.
+
+    Where an estimator has a loss of its own there is none for that of the training plan.
+    """
+    own = _flags(kind, kind.constraints)
     plans = [PLANS[flag.name] for flag in own if flag.name in PLANS]
     fields = [flag for plan in plans for flag in _flags(plan, plan.constraints)]  # type: ignore[attr-defined]
+    fields = [flag for flag in fields if not (flag.name == "loss" and kind.own_loss)]
     return (*(flag for flag in own if flag.name not in PLANS), *fields)
 
 

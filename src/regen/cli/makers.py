@@ -1,4 +1,4 @@
-"""New rows and how real rows look, from the command line: sample, interpolate and score."""
+"""New rows and how real rows look, from the command line: sample, interpolate, invert and score."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from regen._check import Int, Number, Seed
+from regen.cli.flags import parameter_help
 from regen.cli.rows import check_output, give_rows, one_after_another, read_rows_for
 from regen.cli.runs import label_of
 from regen.cli.uses import (
@@ -19,6 +20,7 @@ from regen.cli.uses import (
     TablePath,
     Where,
     check_table,
+    give_codes,
     give_table,
     loaded,
     read_flag,
@@ -31,6 +33,7 @@ from regen.estimators.vae import VariationalAutoencoder
 __all__ = ["MAKERS"]
 
 GANS = (GAN, DCGAN)
+INVERT = parameter_help(GAN.invert)
 
 
 def score(
@@ -173,10 +176,39 @@ def interpolate(
     typer.echo(give_rows(model, one_after_another(found), output, labels=labels, columns=steps))
 
 
+def invert(
+    run: RunPath,
+    data: Data,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Label of all rows, of a run that was fitted with labels. [default: those that the data have]",
+            show_default=False,
+        ),
+    ] = None,
+    steps: Annotated[
+        str, typer.Option(metavar="INT", help=f"{INVERT['steps']} [default: 300]", show_default=False)
+    ] = "300",
+    random_state: SeedText = None,
+    output: TablePath = None,
+) -> None:
+    """Find codes of which a gan or dcgan makes rows as near to these as a search finds, a row of numbers each."""
+    model = loaded(run, "invert")
+    check_table(output)
+    number = read_flag(model, "--steps", Int(1), steps)
+    seed = read_flag(model, "--random-state", Seed(), random_state)
+    found = read_rows_for(model, data, label_of(run), labelled=model.n_labels_ > 0 and label is None)
+    labels = found.y if label is None else _labels(model, len(found.X), [label], seed)
+    codes = model.invert(found.X, labels, steps=number, random_state=seed)
+    give_codes((f"code{k}" for k in range(codes.shape[1])), codes, found.names, output)
+
+
 MAKERS: dict[str, tuple[Callable[..., None], str]] = {
     "score": (score, "Tell how normal or how real rows look."),
     "sample": (sample, "Draw new rows."),
     "interpolate": (interpolate, "Make rows on the way from one code to another."),
+    "invert": (invert, "Find the codes that make rows."),
 }
 """Functions below `regen`, with their line in its help."""
 

@@ -1,7 +1,7 @@
 """Rows in files: tables, arrays, sequences and folders of pictures, read for an estimator and written by one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -13,7 +13,14 @@ from regen._check import closest
 from regen.cli.tables import columns_of, text_table
 from regen.data.arrays import ARRAYS, read_array, read_labels, write_array
 from regen.data.paths import missing
-from regen.data.pictures import PICTURES, read_images, write_grid, write_images
+from regen.data.pictures import (
+    PICTURES,
+    folders_only,
+    read_images,
+    read_labelled_images,
+    write_grid,
+    write_images,
+)
 from regen.data.sequences import TABLES, labels_of, read_sequences
 from regen.data.sources import read_table, write_table
 
@@ -25,10 +32,13 @@ __all__ = [
     "read_labelled",
     "read_rows",
     "read_rows_for",
+    "refuse_label",
 ]
 
 LEAVE_OUT = "Leave it out with --label."
 ENDINGS = (*TABLES, *ARRAYS, ".ts")
+FOLDER = "folder"
+"""What --label says where the labels of pictures are the names of their folders."""
 
 
 @final
@@ -54,8 +64,7 @@ def read_rows(
     an image. labelled : whether the one of `labels`, or what else the file has of them, is to be read as y.
     """
     if _pictured(path):
-        images, names = read_images(path)
-        return Found(images, names)
+        return _read_pictures(path, labelled and FOLDER in labels)
     if sequences and not path.name.lower().endswith(".npy"):
         if len(labels) > 1:
             raise ValueError("A file of sequences has one label at most. Give --label once.")
@@ -77,11 +86,17 @@ def read_rows(
 def read_labelled(path: Path, label: str | None, *, sequences: bool, flat: bool) -> Found:
     """Rows to fit on with their labels, if any: the column `label` of a table, or what the file has of them.
 
-    label : "none" leaves the labels of a file alone. sequences, flat : as in `read_rows`.
+    label : "none" leaves the labels of a file alone, "folder" takes those of pictures from their folders' names.
+    sequences, flat : as in `read_rows`.
     """
     name = None if label is None or label.lower() == "none" else label
-    if name is not None and not path.name.lower().endswith(TABLES):
-        _refuse_label(path, name)
+    if name is not None and not (name == FOLDER and path.is_dir()):
+        refuse_label(path, name, beside=True)
+    if label is None and path.is_dir() and folders_only(path):
+        raise ValueError(
+            f"The folder {str(path)!r} has no pictures of its own, but folders. Say --label {FOLDER} to take their"
+            " names as labels of the pictures in them."
+        )
     labels = [] if name is None else [name]
     labelled = label is None or name is not None
     return read_rows(path, labels, sequences=sequences, flat=flat, labelled=labelled)
@@ -95,14 +110,30 @@ def read_rows_for(model: Any, path: Path, labels: Sequence[str], *, labelled: bo
             raise ValueError(
                 f"{str(path)!r} holds pictures. The {type(model).__name__} was fitted on {kind_of(model)}."
             )
-        images, names = read_images(path, int(layout["shape"][0]))
+        by_folder = FOLDER in labels and path.is_dir() and folders_only(path)
+        found = _read_pictures(path, by_folder, int(layout["shape"][0]))
         white = layout["kind"] in ("unit", "binary") and layout["scale"].max() == 1
-        return Found((images / 255).astype(np.float32) if white else images, names)
+        return replace(found, X=(found.X / 255).astype(np.float32)) if white else found
     if path.name.lower().endswith(TABLES):
         known = read_table(path).column_names
         labels = [label for label in labels if label in known]
     form = {"sequences": kind == "sequences", "flat": kind == "images"}
     return read_rows(path, labels, **form, labelled=labelled)
+
+
+def refuse_label(path: Path, label: str, *, beside: bool = False) -> None:
+    """Refuse a label that is to name a column where there are none; `beside`: of what may have labels elsewhere."""
+    if path.name.lower().endswith(TABLES) or not path.exists():
+        return
+    has, advice = "has no columns", "Leave --label out"
+    if beside and (path.is_dir() or path.name.lower().endswith(PICTURES)):
+        has = "holds pictures"
+        advice += f", or put those of each label in a folder of its own and say --label {FOLDER}"
+    elif beside and path.name.lower().endswith(".npy"):
+        advice += ", or save X and labels y as a .npz file"
+    elif beside:
+        has, advice = f"{has}: its own labels are read", f"{advice}, or say --label none for none"
+    raise ValueError(f"--label {label} is for a column of a table. {str(path)!r} {has}. {advice}.")
 
 
 def kind_of(model: Any) -> str:
@@ -181,6 +212,14 @@ def _pictured(path: Path) -> bool:
     return path.is_dir() or path.name.lower().endswith(PICTURES)
 
 
+def _read_pictures(path: Path, by_folder: bool, channels: int | None = None) -> Found:
+    """Pictures, and where labels are the names of their folders, those."""
+    if not by_folder:
+        return Found(*read_images(path, channels))
+    images, names, labels = read_labelled_images(path, channels)
+    return Found(images, names, np.array(labels))
+
+
 def _refuse_ending(path: Path) -> None:
     if not path.exists():
         raise missing(path)
@@ -188,16 +227,6 @@ def _refuse_ending(path: Path) -> None:
         f"{str(path)!r} is nothing that regen reads: a folder of .png and .jpg pictures, or a file that ends in"
         f" {', '.join(ENDINGS)}."
     )
-
-
-def _refuse_label(path: Path, label: str) -> None:
-    if path.is_dir() or path.name.lower().endswith(PICTURES):
-        has = "holds pictures, which have no labels. Leave --label out, or save images X and labels y as a .npz file"
-    elif path.name.lower().endswith(".npy"):
-        has = "has no columns. Leave --label out, or save X and labels y as a .npz file"
-    else:
-        has = "has no columns: its own labels are read. Leave --label out, or say --label none for none"
-    raise ValueError(f"--label {label} is for a column of a table. {str(path)!r} {has}.")
 
 
 def _without(table: Any, path: Path, labels: Sequence[str]) -> Any:
@@ -271,12 +300,6 @@ def _block(rows: Any, output: Path) -> NDArray[Any]:
 def _pictures(model: Any, rows: NDArray[Any]) -> NDArray[Any]:
     """(n, C, Y, X)."""
     return rows.reshape(len(rows), *(int(size) for size in model.form_["layout"]["shape"]))
-
-
-def codes_table(model: Any, codes: NDArray[Any], names: Sequence[str] | None) -> Mapping[str, Any]:
-    """Codes (n, Z) under the names that scikit-learn gives their columns; those of pictures beside their files."""
-    columns = {str(name): codes[:, k] for k, name in enumerate(model.get_feature_names_out())}
-    return columns if names is None else {"file": np.array(names)} | columns
 
 
 def read_codes(model: Any, path: Path) -> NDArray[Any]:

@@ -1,12 +1,13 @@
 """What each run can be asked for, and what the commands that ask it share: their options and their refusals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from regen._check import Constraint, check_parameters
 from regen.cli.tables import text_table
@@ -29,6 +30,7 @@ __all__ = [
     "TablePath",
     "Where",
     "check_table",
+    "give_codes",
     "give_table",
     "loaded",
     "read_flag",
@@ -44,8 +46,8 @@ USES: dict[type, tuple[str, ...]] = {
     Autoencoder: CODING,
     DenoisingAutoencoder: (*CODING, "denoise", "impute"),
     VariationalAutoencoder: (*CODING, "impute", "sample"),
-    GAN: ("sample", "interpolate", "score"),
-    DCGAN: ("sample", "interpolate", "score", "encode"),
+    GAN: ("sample", "interpolate", "score", "invert"),
+    DCGAN: ("sample", "interpolate", "score", "invert", "encode"),
 }
 """What each estimator can be asked for once it is a run."""
 
@@ -118,6 +120,18 @@ def give_table(columns: Any, output: Path | None) -> None:
     else:
         write_table(output, columns)
     typer.echo(f"Written to {output}.")
+
+
+def give_codes(
+    columns: Iterable[str], codes: NDArray[Any], files: Sequence[str] | None, output: Path | None
+) -> None:
+    """Show codes (n, Z) under the names of their columns, or write them; those of pictures beside their files."""
+    if output is not None and output.name.lower().endswith(ARRAYS):
+        write_array(output, codes, "Z")
+        typer.echo(f"Written to {output}.")
+        return
+    table = {} if files is None else {"file": np.array(files)}
+    give_table(table | {str(name): codes[:, k] for k, name in enumerate(columns)}, output)
 
 
 def _listed(words: Iterable[str], joint: str) -> str:

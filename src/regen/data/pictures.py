@@ -18,7 +18,7 @@ from regen._optional import require
 from regen.data.paths import make_folder, missing
 from regen.data.sources import atomic_write
 
-__all__ = ["PICTURES", "read_images", "write_grid", "write_images"]
+__all__ = ["PICTURES", "folders_only", "read_images", "read_labelled_images", "write_grid", "write_images"]
 
 Bytes = NDArray[np.uint8]
 
@@ -70,22 +70,54 @@ def read_images(path: str | PathLike[str], channels: int | None = None) -> tuple
     path = Path(path)
     if not path.exists():
         raise missing(path, "file or folder" if path.suffix else "folder")
-    files = sorted(_pictures(path)) if path.is_dir() else [path]
-    if not files:
+    folder, names = (path, _pictures(path)) if path.is_dir() else (path.parent, [path.name])
+    return _together(folder, names, channels), names
+
+
+def read_labelled_images(
+    path: str | PathLike[str], channels: int | None = None
+) -> tuple[Bytes, list[str], list[str]]:
+    """Read the pictures of a folder that has a folder for each label, in the order of the labels, then of the names.
+
+    path : of the outer folder. Folders whose names begin with a dot are left alone. channels : as in `read_images`.
+
+    Returns
+    -------
+    images (n, C, Y, X) uint8, the n names of the files below the outer folder (``cat/1.png``), and the n labels,
+    which are the names of their folders.
+
+    Raises
+    ------
+    ValueError
+        When it is no folder, has less than two folders, or pictures beside them, and as `read_images`: no folder may
+        be without pictures, which are all of one size.
+    FileNotFoundError, PermissionError, ImportError
+        As `read_images`.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise missing(path, "folder")
+    loose, labels = _inside(path) if path.is_dir() else ([], [])
+    if loose and labels:
         raise ValueError(
-            f"The folder {str(path)!r} has no pictures: no file in it ends in {' or '.join(PICTURES)}."
+            f"The folder {str(path)!r} has folders, one for each label, and {loose[0]!r} beside them. Move it into"
+            " the folder of its label, or take it away."
         )
-    images: list[Bytes] = []
-    for file in files:
-        images.append(_read(file))
-        if images[-1].shape[:2] != images[0].shape[:2]:
-            (one, other) = (f"{image.shape[1]} x {image.shape[0]}" for image in (images[0], images[-1]))
-            raise ValueError(
-                f"The pictures of {str(path)!r} differ in size: {files[0].name!r} has {one} pixels, {file.name!r}"
-                f" {other}. Bring them to one size."
-            )
-    stacked = np.stack(_alike(files, images, channels))
-    return np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)), [file.name for file in files]
+    if len(labels) < 2:
+        found = f"only {labels[0]!r}" if labels else "none"
+        raise ValueError(
+            f"Labels that are folders need a folder with two or more in it, one for each label. {str(path)!r} has"
+            f" {found}. Put the pictures of each label in a folder of its own."
+        )
+    each = [(label, f"{label}/{name}") for label in labels for name in _pictures(path / label)]
+    names = [name for _, name in each]
+    return _together(path, names, channels), names, [label for label, _ in each]
+
+
+def folders_only(path: Path) -> bool:
+    """Whether a folder has folders in it, and no pictures of its own."""
+    loose, folders = _inside(path)
+    return bool(folders) and not loose
 
 
 def write_grid(
@@ -154,16 +186,38 @@ def write_images(
         _write(folder / f"{name}.png", image)
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _pictures(folder: Path) -> list[str]:
+    """Names of the pictures in a folder, sorted."""
+    names, _ = _inside(folder)
+    if not names:
+        raise ValueError(
+            f"The folder {str(folder)!r} has no pictures: no file in it ends in {' or '.join(PICTURES)}."
+        )
+    return names
+
+
+def _inside(folder: Path) -> tuple[list[str], list[str]]:
+    """Names of the pictures and of the folders in a folder, sorted; those that begin with a dot are hidden."""
     try:
-        files = list(folder.iterdir())
+        seen = sorted(path for path in folder.iterdir() if path.name[0] != ".")
     except PermissionError:
         raise PermissionError(f"The folder {str(folder)!r} cannot be read: permission denied.") from None
-    return [
-        file
-        for file in files
-        if file.name.lower().endswith(PICTURES) and file.is_file() and file.name[0] != "."
-    ]
+    pictures = [path.name for path in seen if path.name.lower().endswith(PICTURES) and path.is_file()]
+    return pictures, [path.name for path in seen if path.is_dir()]
+
+
+def _together(folder: Path, names: Sequence[str], channels: int | None) -> Bytes:
+    """(n, C, Y, X) the pictures of a folder that have these names."""
+    images: list[Bytes] = []
+    for name in names:
+        images.append(_read(folder / name))
+        if images[-1].shape[:2] != images[0].shape[:2]:
+            (one, other) = (f"{image.shape[1]} x {image.shape[0]}" for image in (images[0], images[-1]))
+            raise ValueError(
+                f"The pictures of {str(folder)!r} differ in size: {names[0]!r} has {one} pixels, {name!r}"
+                f" {other}. Bring them to one size."
+            )
+    return np.ascontiguousarray(np.stack(_alike(names, images, channels)).transpose(0, 3, 1, 2))
 
 
 def _read(path: Path) -> Bytes:
@@ -220,15 +274,15 @@ def _bands(image: Any) -> Bytes:
     return bands
 
 
-def _alike(files: Sequence[Path], images: Sequence[Bytes], channels: int | None) -> list[Bytes]:
+def _alike(names: Sequence[str], images: Sequence[Bytes], channels: int | None) -> list[Bytes]:
     """Images (Y, X, C) with as many channels each: `channels`, or as many as the richest needs."""
     needed = [_colours(image) + _lets_through(image) for image in images]
     through = any(need in (2, 4) for need in needed)
     wanted = channels or max(_colours(image) for image in images) + through
-    for file, need in zip(files, needed, strict=True):
+    for name, need in zip(names, needed, strict=True):
         if need > wanted or (need == 2 and wanted == 3):
             raise ValueError(
-                f"{file.name!r} has {need} channels, and images of {wanted} are asked for: grey is 1, colour 3, and"
+                f"{name!r} has {need} channels, and images of {wanted} are asked for: grey is 1, colour 3, and"
                 " opacity one more."
             )
     return [_widened(image, wanted) for image in images]

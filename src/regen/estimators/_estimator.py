@@ -83,6 +83,8 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     """What ``learning_rate="auto"`` is."""
     usual_training: ClassVar[Mapping[str, Any]] = {"schedule": "constant", "batch_size": 32}
     """What "auto" is in those fields of the training plan."""
+    own_loss: ClassVar[str] = ""
+    """What says the loss in place of the training plan, in words; nothing where the plan does."""
     net_: nn.Module
     max_epochs: int
     learning_rate: float | str
@@ -129,7 +131,13 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     def _check(self) -> None:
         """Refuse parameters out of their range, and a device that this machine lacks."""
         check_parameters(type(self).__name__, self.constraints, self.get_params(deep=False))
-        self._plan.check()
+        plan = self._plan
+        plan.check()
+        if self.own_loss and plan.loss != "auto":
+            raise ValueError(
+                f"The 'loss' of the training of {type(self).__name__} must be 'auto'. Got {plan.loss!r} instead;"
+                f" {self.own_loss}."
+            )
         _ = self._device
 
     @contextmanager

@@ -48,6 +48,7 @@ class AdversarialEstimator(Estimator):
     A subclass says what nets play, and how its data are read.
     """
 
+    own_loss: ClassVar[str] = "what the players compete for is said by the objective of game="
     usual_game: ClassVar[Mapping[str, float]]
     """What "auto" is in `Game`: penalty_weight, ema_half_life, beta1 and beta2."""
     net_: Duellists
@@ -159,11 +160,6 @@ class AdversarialEstimator(Estimator):
         super()._check()
         game, plan = self._game, self._plan
         game.check()
-        if plan.loss != "auto":
-            raise ValueError(
-                f"The 'loss' of the training of {type(self).__name__} must be 'auto'. Got {plan.loss!r} instead; what"
-                " the players compete for is said by the objective of game=."
-            )
         if plan.batch_size % game.pack:
             raise ValueError(
                 f"pack={game.pack} reads {game.pack} rows at once, so that batch_size must be a multiple of it. Got"
@@ -305,7 +301,7 @@ class AdversarialEstimator(Estimator):
         ----------
         X : rows (n, ...) as in `fit`.
         y : (n,) their labels, for a conditional estimator.
-        steps : of the search.
+        steps : how many the search takes, from each of its starts.
         random_state : seed of its starts.
         """
         batch = self._known(X, y)

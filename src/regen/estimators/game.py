@@ -104,10 +104,10 @@ class Game:
     discriminator_rate : float, default=1.0
         Learning rate of the discriminator, in learning rates of the generator (Heusel et al. 2017).
     turns : {"alternate", "scores"} or dict, default="alternate"
-        Who moves when. "alternate" moves both on every batch, and ``{"discriminator": 5, "generator": 1}`` so many
-        times each. "scores" lets the generator move until its smoothed score passes a threshold, then the
-        discriminator until it tells real from generated again; see `regen.training.turns`, whose ``low``, ``high``,
-        ``cap``, ``smoothing`` and ``warmup`` a dict may give: ``{"high": 40}``.
+        Who moves when: "alternate" moves both on every batch, or as often each as numbers for "discriminator" and
+        "generator" say; "scores" moves the generator until its smoothed score passes a threshold, then the
+        discriminator until it tells real from generated again, and numbers for "low", "high", "cap", "smoothing" and
+        "warmup" say when. See `regen.training.turns`; the numbers are a dict such as ``{"high": 40}``.
     early_stopping : {"coverage", "density", "precision", "recall", "two_sample", "mmd"} or None, default=None
         Stop when this measure of rows generated against rows held out has not become better for as many
         measurements as the patience of the training plan says. None runs all epochs. Either way the generator that

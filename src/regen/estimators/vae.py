@@ -124,6 +124,7 @@ class VariationalAutoencoder(CodingEstimator):
     (10,)
     """
 
+    own_loss: ClassVar[str] = "what a cell costs is said by likelihood="
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **CODING,
         "likelihood": Choice(("auto", *OF_NUMBERS)),
@@ -255,11 +256,6 @@ class VariationalAutoencoder(CodingEstimator):
 
     def _check(self) -> None:
         super()._check()
-        if self._plan.loss != "auto":
-            raise ValueError(
-                "The 'loss' of the training of VariationalAutoencoder must be 'auto'. Got"
-                f" {self._plan.loss!r} instead; what a cell costs is said by likelihood=."
-            )
         if self.likelihood == "categorical" and (self.backbone == "conv" or self.image_shape is not None):
             raise ValueError(
                 "likelihood='categorical' is for columns that name, not for pixels. Take 'auto'."
