@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from regen.objectives import Quality, memorisation, mmd, prdc, quality, two_sample_accuracy
+from regen.objectives.quality import median_distance
 
 
 def draw(rows: int, columns: int, seed: int, shift: float = 0.0) -> Tensor:
@@ -210,14 +211,20 @@ def test_mmd_is_unbiased() -> None:
 def test_mmd_of_many_rows_takes_some_for_the_median() -> None:
     """2,500 rows: the median of an even choice of them is near that of all; rows that are all the same have 1."""
     rows = draw(2500, 2, 0)
-    assert quality._median_distance(rows.double()) == pytest.approx(
-        float(torch.pdist(rows).median()), rel=0.05
-    )
+    assert median_distance(rows) == pytest.approx(float(torch.pdist(rows).median()), rel=0.05)
     assert mmd(torch.ones(5, 2), torch.ones(4, 2)) == pytest.approx(0)
     with pytest.raises(
         ValueError, match=r"^At least two samples of each kind are compared\. Got 1 real and 3"
     ):
         mmd(rows[:1], rows[:3])
+
+
+def test_the_median_distance_is_of_rows_that_differ() -> None:
+    """Rows that are repeated say nothing of how far rows are apart, and rows far from 0 lose no digits."""
+    rows = torch.tensor([[0.0, 0.0]] * 9 + [[3.0, 4.0]])
+    assert float(torch.pdist(rows).median()) == 0, "the twin that counts the same rows"
+    assert median_distance(rows) == 5
+    assert median_distance(rows + 2.0**20) == pytest.approx(5, rel=1e-9)
 
 
 # Memorisation.

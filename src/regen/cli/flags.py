@@ -28,6 +28,7 @@ from regen._check import (
 from regen.estimators._estimator import Estimator
 from regen.estimators.game import Game
 from regen.training.plan import Training
+from regen.training.words import Words
 
 __all__ = ["Flag", "chosen", "flags_of", "parameter_help"]
 
@@ -52,7 +53,7 @@ WRITTEN: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 """Parameters that are more than one value: how they are written on a command line, and what reads that."""
 
 
-PLANS: Mapping[str, type] = {"game": Game, "training": Training}
+PLANS: Mapping[str, type[Words]] = {"game": Game, "training": Training}
 """Arguments that hold words of their own, each of which is a flag in place of the whole."""
 LONGEST = 66
 """Letters of what may follow a flag that fit in a line of help; more go into the text."""
@@ -130,7 +131,7 @@ def flags_of(kind: type[Estimator]) -> tuple[Flag, ...]:
     """
     own = _flags(kind, kind.constraints)
     plans = [PLANS[flag.name] for flag in own if flag.name in PLANS]
-    fields = [flag for plan in plans for flag in _flags(plan, plan.constraints)]  # type: ignore[attr-defined]
+    fields = [flag for plan in plans for flag in _flags(plan, plan.constraints)]
     fields = [flag for flag in fields if not (flag.name == "loss" and kind.own_loss)]
     return (*(flag for flag in own if flag.name not in PLANS), *fields)
 

@@ -5,15 +5,11 @@ Letters: `k` rows that are compared, `D` numbers of a row.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
-import torch
-from torch import Tensor
-
 from regen.estimators._board import NEIGHBOURS, Board
-from regen.objectives.quality import Memorisation
+from regen.objectives.quality import Memorisation, median_distance
 
 __all__ = ["Judge", "shortfall", "verdicts"]
 
@@ -56,7 +52,7 @@ class Judge:
 
     def __init__(self, board: Board, sampler: Callable[[], Any], every: int, measure: str | None) -> None:
         self._board, self._sampler, self._every, self._measure = board, sampler, every, measure
-        self._bandwidth = _median_distance(board.real)
+        self._bandwidth = median_distance(board.real)
         self._epochs = 0
 
     def __call__(self) -> dict[str, float]:
@@ -106,9 +102,3 @@ def verdicts(quality: Mapping[str, float], copies: Memorisation | None, held_out
             " from. Raise penalty_weight, lower discriminator_rate, or let scores say who moves (turns='scores')."
         )
     return found
-
-
-def _median_distance(rows: Tensor) -> float:
-    """Median distance between some rows (k, D); 1 if most are the same."""
-    found = float(torch.pdist(rows[:1000].double()).median())
-    return found if found > 0 and math.isfinite(found) else 1.0

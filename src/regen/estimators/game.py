@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 from regen._check import (
@@ -15,12 +15,11 @@ from regen._check import (
     Int,
     Nothing,
     Number,
-    check_parameters,
-    closest,
 )
 from regen.objectives.adversarial import LOSSES, Adversarial, adversarial
 from regen.training.schedule import Schedule, alternate
 from regen.training.turns import turns
+from regen.training.words import Words
 
 __all__ = ["CENTRED", "MEASURES", "Game", "Rules"]
 
@@ -67,7 +66,7 @@ class Rules:
 
 @final
 @dataclass(kw_only=True)
-class Game:
+class Game(Words):
     """What generator and discriminator compete for, and who moves when.
 
     It is a plain value with scikit-learn's ``get_params`` and ``set_params``, as `regen.Training` is: ``clone``
@@ -157,48 +156,11 @@ class Game:
         "quality_every": Int(1),
     }
 
-    def __new__(cls, *_: Any, **given: Any) -> Game:
-        """Name the closest field when one is misspelt."""
-        for name in given:
-            if name not in cls.constraints:
-                raise TypeError(_unknown(name))
-        return super().__new__(cls)
-
-    @classmethod
-    def of(cls, value: Game | Mapping[str, Any] | None) -> Game:
-        """The game that `value` stands for: None is the defaults, a mapping gives some of the fields.
-
-        Raises
-        ------
-        ValueError
-            When `value` is none of these, or a key is no field (the closest one is named).
-        """
-        if value is None:
-            return cls()
-        if isinstance(value, Game):
-            return value
-        if not isinstance(value, Mapping):
-            raise ValueError(f"game must be a Game, a dict of its fields or None. Got {value!r} instead.")
-        return cls().set_params(**value)
-
     def check(self) -> None:
         """Refuse the first field that is out of its range, with a ValueError that names it."""
-        check_parameters("Game", self.constraints, self.get_params())
+        super().check()
         adversarial(self.objective, self.label_smoothing)
         _ = self.schedule()
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Every field by name; `deep` is there for scikit-learn and changes nothing."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def set_params(self, **params: Any) -> Game:
-        """Set fields by name and return self; ValueError for an unknown one."""
-        for name in params:
-            if name not in self.constraints:
-                raise ValueError(_unknown(name))
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
 
     @property
     def penalised(self) -> str:
@@ -243,7 +205,3 @@ class Game:
         if self.by_scores:
             return turns(**numbers)
         return alternate(**{name: numbers.get(name, 1) for name in PLAYERS})
-
-
-def _unknown(name: str) -> str:
-    return f"Game has no parameter {name!r}.{closest(str(name), Game.constraints)}"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from os import PathLike
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 from regen._check import (
     Bool,
@@ -17,9 +16,8 @@ from regen._check import (
     Nothing,
     Number,
     Text,
-    check_parameters,
-    closest,
 )
+from regen.training.words import Words
 
 __all__ = ["Training", "validation_share"]
 
@@ -29,7 +27,7 @@ AUTO_SHARE = 0.2
 
 @final
 @dataclass(kw_only=True)
-class Training:
+class Training(Words):
     """How to train, apart from ``max_epochs`` and ``learning_rate``, which belong to the estimator.
 
     It is a plain value with scikit-learn's ``get_params`` and ``set_params``, so that ``clone`` copies it and
@@ -116,54 +114,7 @@ class Training:
         "verbose": Bool(),
     }
 
-    def __new__(cls, *_: Any, **given: Any) -> Training:
-        """Name the closest field when one is misspelt."""
-        for name in given:
-            if name not in cls.constraints:
-                raise TypeError(_unknown(name))
-        return super().__new__(cls)
-
-    @classmethod
-    def of(cls, value: Training | Mapping[str, Any] | None) -> Training:
-        """The plan that `value` stands for: None is the defaults, a mapping gives some of the fields.
-
-        Raises
-        ------
-        ValueError
-            When `value` is none of these, or a key is no field (the closest one is named).
-        """
-        if value is None:
-            return cls()
-        if isinstance(value, Training):
-            return value
-        if not isinstance(value, Mapping):
-            raise ValueError(
-                f"training must be a Training, a dict of its fields or None. Got {value!r} instead."
-            )
-        return cls().set_params(**value)
-
-    def check(self) -> None:
-        """Refuse the first field that is out of its range, with a ValueError that names it."""
-        check_parameters("Training", self.constraints, self.get_params())
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Every field by name; `deep` is there for scikit-learn and changes nothing."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def set_params(self, **params: Any) -> Training:
-        """Set fields by name and return self; ValueError for an unknown one."""
-        for name in params:
-            if name not in self.constraints:
-                raise ValueError(_unknown(name))
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
-
 
 def validation_share(validation: float | str) -> float:
     """The share of the data that `Training.validation` asks to hold out."""
     return AUTO_SHARE if validation == "auto" else float(validation)
-
-
-def _unknown(name: str) -> str:
-    return f"Training has no parameter {name!r}.{closest(str(name), Training.constraints)}"
