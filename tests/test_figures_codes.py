@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from regen import figures
+from regen.figures._png import pixels_at
 
 
 def traces(figure: Any) -> dict[str, Any]:
@@ -40,6 +41,30 @@ def test_missing_pixels_are_blue() -> None:
     assert np.asarray(trace.z).dtype == np.uint8, "bytes keep the page small"
 
 
+def test_images_in_colours() -> None:
+    """Red, green and blue are in their places, what is missing is clear, and so are the lines between images."""
+    images = np.zeros((2, 3, 2, 2))
+    images[0, 0], images[1, 2] = 4, 8
+    images[1, 1, 0, 0] = np.nan
+    (trace,) = figures.image_rows({"a": images, "b": images}, limits=(0, 8)).data
+    found = pixels_at(trace.source)
+    assert (trace.type, found.shape) == ("image", (5, 5, 4))
+    assert found[0, 0].tolist() == [128, 0, 0, 255] and found[1, 3].tolist() == [0, 0, 255, 255]
+    assert found[0, 3, 3] == 0 and not found[2].any() and not found[:, 2].any()
+    np.testing.assert_array_equal(found[:2], found[3:])
+
+
+def test_large_images_are_averaged() -> None:
+    """Ten images of 200 pixels are drawn with a third of them; each is the mean of nine, the edges are left out."""
+    images = np.random.default_rng(0).random((10, 200, 7))
+    images = np.repeat(images, 29, axis=2)[:, :, :200]
+    z = np.asarray(figures.image_rows(images, columns=10).data[0].z)
+    assert z.shape == (66, 10 * 67 - 1)
+    np.testing.assert_array_equal(
+        z[0, :66], np.rint(250 * images[0, :3, :198].reshape(3, 66, 3).mean((0, 2)))
+    )
+
+
 def test_images_alone_make_a_square() -> None:
     """Five images stand in two rows of three; limits say what is white and black."""
     images = np.full((5, 2, 2), 8.0)
@@ -53,11 +78,15 @@ def test_images_alone_make_a_square() -> None:
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        (np.zeros((4, 4)), "Each row must have images of one shape (n, Y, X). Got (4, 4)."),
-        (np.zeros((0, 4, 4)), "Each row must have images of one shape (n, Y, X). Got (0, 4, 4)."),
+        (np.zeros((4, 4)), "Each row must have images of one shape (n, Y, X) or (n, 3, Y, X). Got (4, 4)."),
+        (
+            np.zeros((0, 4, 4)),
+            "Each row must have images of one shape (n, Y, X) or (n, 3, Y, X). Got (0, 4, 4).",
+        ),
         (
             {"a": np.zeros((2, 4, 4)), "b": np.zeros((2, 4, 5))},
-            "Each row must have images of one shape (n, Y, X). Got (2, 4, 5) in 'b' and (2, 4, 4) before it.",
+            "Each row must have images of one shape (n, Y, X) or (n, 3, Y, X). Got (2, 4, 5) in 'b' and (2, 4, 4)"
+            " before it.",
         ),
     ],
 )
@@ -84,6 +113,19 @@ def test_a_map_of_codes() -> None:
     assert (x[:2].mean(), x[4:].mean()) == (-1, 3)
     assert (y[:4].mean(), y[4:].mean()) == (-2, 2)
     assert list(figure.layout.xaxis.range) == [-2, 4]
+
+
+def test_a_map_over_colours() -> None:
+    """Images in colours lie where grey ones would, faintly, and do not make the plane square."""
+    decoded = np.zeros((2, 3, 3, 4, 2))
+    decoded[0, 0, 1] = 1  # green, of the lowest first number and the highest second one
+    figure = figures.code_map(np.zeros((1, 2)), decoded=decoded, extent=(-1, 3, -2, 2))
+    under, found = traces(figure)["decoded"], pixels_at(traces(figure)["decoded"].source)
+    assert found.shape == (8, 6, 4) and (found[..., 3] == found[0, 0, 3]).all() and 0 < found[0, 0, 3] < 128
+    x, y = under.x0 + under.dx * np.arange(6), under.y0 + under.dy * np.arange(8)
+    green = np.argwhere(found[..., 1] == 255)
+    assert (x[green[:, 1]].mean(), y[green[:, 0]].mean(), len(green)) == (-1, 2, 8)
+    assert figure.layout.yaxis.scaleanchor is False
 
 
 def test_a_map_without_labels() -> None:

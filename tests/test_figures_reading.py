@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from regen import figures
 from regen.figures._axes import Axis
 from regen.figures._panels import Bars, Cells, Line, panels, plain, spots
+from regen.figures._png import address, pixels_at
 from regen.figures.sketch import sketch
-from regen.figures.still import _png, still
+from regen.figures.still import still
 from regen.figures.style import axis, headed, key, stacked
 from regen.figures.words import describe, numbers
 
@@ -161,7 +162,23 @@ def test_cells_are_read_and_painted() -> None:
 def test_a_png_file_holds_its_pixels(R: int, K: int, seed: int) -> None:
     """Written and read again, the pixels are the same."""
     some = np.random.default_rng(seed).integers(0, 256, (R, K, 4)).astype(np.uint8)
-    np.testing.assert_array_equal(pixels(_png(some)), some)
+    url = address(some)
+    np.testing.assert_array_equal(pixels(b64decode(url.removeprefix("data:image/png;base64,"))), some)
+    np.testing.assert_array_equal(pixels_at(url), some)
+
+
+def test_images_in_colours_are_read() -> None:
+    """The drawing holds the pixels as they are, the first row on top; in letters dark ones are full."""
+    images = np.zeros((1, 3, 2, 2))
+    images[0, 0, 0, 0], images[0, :, 1, :] = 1, 1  # red, black, and two of white below
+    figure = figures.image_rows(images)
+    (image,) = (each for each in drawn(figure).iter(f"{SVG}image"))
+    assert image.get("class") == "coloured"
+    found = pixels(b64decode(image.get("href", "").partition(",")[2]))
+    assert found[:, :, :3].tolist() == [[[255, 0, 0], [0, 0, 0]], [[255] * 3] * 2]
+    ((cells,),) = (panel.marks for panel in panels(figure))
+    np.testing.assert_allclose(cells.z, [[1 - 0.2126, 1], [0, 0]], atol=1e-12)
+    assert sketch(figure) == ["▓█"] and describe(figure) == "Pictures: images." and numbers(figure) == []
 
 
 def test_bars_are_read() -> None:
@@ -224,7 +241,7 @@ def test_what_goes_beyond_the_axis_is_cut() -> None:
 def test_other_kinds_are_refused() -> None:
     """A trace that no figure here has is told by its name."""
     sentence = (
-        "Only scatter, bar and heatmap traces can be read. Got a 'pie' trace."
+        "Only scatter, bar, heatmap and image traces can be read. Got a 'pie' trace."
         " Draw the figure with plotly itself."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):

@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen.figures._axes import DAY, Axis
+from regen.figures._png import pixels_at
 from regen.figures.style import BLUE, COLOURS, INK
 
 __all__ = ["Bars", "Cells", "Line", "Panel", "panels", "plain", "reach", "spots"]
 
 Values = NDArray[np.float64]
+LIGHT = np.array([0.2126, 0.7152, 0.0722])
+"""Shares of red, green and blue in how light a colour is (ITU-R BT.709)."""
 MARGIN = 0.05
 """Share of an axis that is left free beyond the highest value."""
 
@@ -62,7 +65,8 @@ class Bars:
 class Cells:
     """Cells (R, K), the first row at the lowest place, in colours between `limits` by the stops of `scale`.
 
-    key : what the colours measure; `keyed` where a key stands beside the panel. pictured : pixels of images.
+    key : what the colours measure; `keyed` where a key stands beside the panel. pictured : pixels of images; `pixels`
+    (R, K, 4) where those have colours of their own, and z is how dark they are.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Cells:
     keyed: bool = False
     pictured: bool = False
     texts: Any = None
+    pixels: NDArray[np.uint8] | None = None
 
     @property
     def places(self) -> tuple[Values, Values]:
@@ -112,10 +117,10 @@ def panels(figure: Any) -> list[Panel]:
     """
     groups: dict[tuple[str, str], list[Any]] = {}
     for trace in figure.data:
-        if trace.type not in ("scatter", "bar", "heatmap"):
+        if trace.type not in ("scatter", "bar", "heatmap", "image"):
             raise ValueError(
-                f"Only scatter, bar and heatmap traces can be read. Got a {trace.type!r} trace. Draw the figure with"
-                " plotly itself."
+                f"Only scatter, bar, heatmap and image traces can be read. Got a {trace.type!r} trace. Draw the"
+                " figure with plotly itself."
             )
         groups.setdefault((trace.xaxis or "x", trace.yaxis or "y"), []).append(trace)
     return [_panel(figure, ids, traces) for ids, traces in groups.items()]
@@ -146,7 +151,8 @@ def _unescaped(words: str) -> str:
 
 def _panel(figure: Any, ids: tuple[str, str], traces: Sequence[Any]) -> Panel:
     axes = [figure.layout[name[0] + "axis" + name[1:]] for name in ids]
-    kinds = [_kind(axis, [trace[name[0]] for trace in traces]) for axis, name in zip(axes, ids, strict=True)]
+    drawn = [trace for trace in traces if trace.type != "image"]  # which has no list of places
+    kinds = [_kind(axis, [trace[name[0]] for trace in drawn]) for axis, name in zip(axes, ids, strict=True)]
     ways = iter(figure.layout.colorway or COLOURS)
     marks = [_mark(trace, kinds, next(ways, BLUE)) for trace in traces]
     read = [_axis(axis, kind, marks, k) for k, (axis, kind) in enumerate(zip(axes, kinds, strict=True))]
@@ -172,6 +178,8 @@ def _is_date(values: Any) -> bool:
 def _mark(trace: Any, kinds: Sequence[str], usual: str) -> Mark:
     if trace.type == "heatmap":
         return _cells(trace, kinds)
+    if trace.type == "image":
+        return _coloured(trace)
     x, y = _places(trace.x, kinds[0]), _places(trace.y, kinds[1])
     x, y = (x if len(x) else np.arange(float(len(y)))), (y if len(y) else np.arange(float(len(x))))
     texts = None if trace.text is None else _texts(trace.text, len(x))
@@ -243,6 +251,20 @@ def _cells(trace: Any, kinds: Sequence[str]) -> Cells:
         keyed=trace.showscale is not False,
         pictured=trace.hoverinfo == "skip",
         texts=_cell_texts(trace, z.shape),
+    )
+
+
+def _coloured(trace: Any) -> Cells:
+    """Pixels with colours of their own, z how dark each is, 0 where it is clear."""
+    pixels = pixels_at(trace.source)
+    light = pixels[..., :3] @ LIGHT / 255
+    R, K = light.shape
+    left, right = _edges(None, trace.x0, trace.dx, K, "linear")
+    bottom, top = _edges(None, trace.y0, trace.dy, R, "linear")
+    dark = np.where(pixels[..., 3] > 0, 1 - light, 0.0)
+    scale = ((0.0, "#ffffff"), (1.0, INK))
+    return Cells(
+        plain(trace.name), dark, left, right, bottom, top, (0.0, 1.0), scale, pictured=True, pixels=pixels
     )
 
 

@@ -191,7 +191,7 @@ def bars(names: list[str], sizes: NDArray[Any], colours: Any, title: str) -> Any
 def _pictures_along(seen: Shown, at: NDArray[Any], title: str) -> Any:
     """Images side by side, each over its place on the line."""
     figure = image_rows(seen.values, limits=seen.limits, columns=len(seen))
-    X = seen.values.shape[2]
+    X = seen.values.shape[-1]
     figure.update_xaxes(
         visible=True,
         tickvals=(X + 1) * np.arange(len(at)) + X / 2 - 0.5,

@@ -4,9 +4,6 @@ It needs no other program and no library. What it draws is what the figures here
 kind is refused. Plotly's own drawing is finer where labels crowd.
 """
 
-import struct
-import zlib
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 
 from regen.figures._axes import DAY, Axis
 from regen.figures._panels import Bars, Cells, Line, Panel, panels, plain, reach, spots
+from regen.figures._png import address
 from regen.figures.style import FONT, GREY, HEIGHT, INK, RULE
 from regen.figures.words import describe
 
@@ -52,7 +50,7 @@ def still(figure: Any, width: int = 640) -> str:
 
     Parameters
     ----------
-    figure : of plotly, made of scatter, bar and heatmap traces.
+    figure : of plotly, made of scatter, bar, heatmap and image traces.
     width : of the drawing in pixels; its height is that of the figure. The drawing may be shown at any size.
 
     Raises
@@ -234,9 +232,10 @@ def _bars(bars: Bars, panel: Panel, box: Box) -> Iterator[str]:
 def _cells(cells: Cells, panel: Panel, box: Box) -> Iterator[str]:
     left, right = box.x(panel.x, np.array([cells.left, cells.right]))
     bottom, top = box.y(panel.y, np.array([cells.bottom, cells.top]))
-    pixels = _painted(cells.z, cells.limits, cells.scale)
+    coloured = cells.pixels is not None
+    pixels = cells.pixels if cells.pixels is not None else _painted(cells.z, cells.limits, cells.scale)
     pixels = pixels[:: 1 if bottom < top else -1, :: 1 if left < right else -1]
-    yield _image(pixels, (min(left, right), min(top, bottom), abs(right - left), abs(bottom - top)))
+    yield _image(pixels, (min(left, right), min(top, bottom), abs(right - left), abs(bottom - top)), coloured)
     if cells.texts is not None:
         across, up = cells.places
         for r, row in enumerate(cells.texts):
@@ -266,25 +265,15 @@ def _painted(
     return np.stack([*colours, 255.0 * there], axis=-1).round().astype(np.uint8)
 
 
-def _image(pixels: NDArray[np.uint8], place: tuple[float, float, float, float]) -> str:
+def _image(
+    pixels: NDArray[np.uint8], place: tuple[float, float, float, float], coloured: bool = False
+) -> str:
     left, top, width, height = place
+    kind = ' class="coloured"' if coloured else ""
     return (
-        f'<image x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none"'
-        f' style="image-rendering:pixelated" href="data:image/png;base64,{b64encode(_png(pixels)).decode()}"/>'
+        f'<image{kind} x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"'
+        f' preserveAspectRatio="none" style="image-rendering:pixelated" href="{address(pixels)}"/>'
     )
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    """(R, K, 4) red, green, blue and opacity as a PNG file (RFC 2083)."""
-    R, K, _ = pixels.shape
-    rows = np.concatenate([np.zeros((R, 1), np.uint8), pixels.reshape(R, 4 * K)], axis=1)
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = struct.pack(">IIBBBBB", K, R, 8, 6, 0, 0, 0)
-    body = zlib.compress(rows.tobytes(), 9)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
 def _shapes(figure: Any, panel: Panel, box: Box, found: Sequence[Panel]) -> Iterator[str]:

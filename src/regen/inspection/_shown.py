@@ -1,4 +1,4 @@
-"""Rows as a picture can show them: images of grey, sequences in their own units, or the columns of a table."""
+"""Rows as a picture can show them: images, grey or in colours, sequences in their own units, columns of a table."""
 
 from dataclasses import dataclass
 from typing import Any, final
@@ -14,7 +14,7 @@ from regen.data.windows import Rows
 from regen.estimators.adversary import AdversarialEstimator
 from regen.estimators.coder import CodingEstimator
 
-__all__ = ["Shown", "encoded_names", "padded_cells", "shown"]
+__all__ = ["Shown", "encoded_names", "limits_of", "padded_cells", "pictured", "shown"]
 
 
 @final
@@ -25,10 +25,10 @@ class Shown:
     Attributes
     ----------
     kind : "images", "sequences" or "table".
-    values : (n, Y, X) brightness, the mean of the channels; (n, T, F) in the units of the data, NaN past an end; or
+    values : images as `pictured` makes them; (n, T, F) in the units of the data, NaN past an end; or
         (n, E) as the encoder reads them: columns in standard deviations from their mean, categories as shares of 1.
     names : of the F features or the E numbers; none of images.
-    limits : of brightness, drawn as white and as black.
+    limits : of grey images, the values drawn as white and as black; of colours, those of no light and of full light.
     """
 
     kind: str
@@ -49,10 +49,7 @@ def shown(model: CodingEstimator | AdversarialEstimator, encoded: Tensor) -> Sho
     layout = model._form.layout
     values = encoded.double().numpy()
     if isinstance(layout, Pixels):
-        grey = values.reshape(len(values), *layout.shape).mean(axis=1)
-        bounded = layout.kind in ("unit", "binary") or not np.isfinite(grey).any()
-        limits = (0.0, 1.0) if bounded else (float(np.nanmin(grey)), float(np.nanmax(grey)))
-        return Shown("images", grey, (), limits)
+        return Shown("images", pictured(values, layout.shape), (), limits_of(layout, values))
     if model.form_["kind"] == "table":
         return Shown("table", layout.inputs(encoded.double()).numpy(), encoded_names(layout))
     n, T, _ = values.shape
@@ -63,6 +60,27 @@ def shown(model: CodingEstimator | AdversarialEstimator, encoded: Tensor) -> Sho
     named = _names(layout)
     names = [name for name, column in zip(named, columns, strict=True) if column.dtype != object]
     return Shown("sequences", steps, tuple(names))
+
+
+def pictured(values: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArray[np.float64]:
+    """Pixels (n, ...) of images of that shape (C, Y, X), as they can be drawn.
+
+    Three channels are colours, (n, 3, Y, X), and a fourth is left out, for it is opacity; of two the second is. Of
+    others the brightness is drawn, (n, Y, X), their mean.
+    """
+    whole = values.reshape(-1, *shape)
+    C = shape[0]
+    if C in (3, 4):
+        return whole[:, :3]
+    return whole[:, 0] if C == 2 else whole.mean(axis=1)
+
+
+def limits_of(layout: Pixels, values: NDArray[np.float64]) -> tuple[float, float]:
+    """The ends of what images hold: 0 and 1 where they are bounded so, else the least and the most of these."""
+    drawn = pictured(values, layout.shape)
+    if layout.kind in ("unit", "binary") or not np.isfinite(drawn).any():
+        return 0.0, 1.0
+    return float(np.nanmin(drawn)), float(np.nanmax(drawn))
 
 
 def encoded_names(layout: Columns) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from regen.estimators._unfolding import EVALUATION_BATCH, still
 from regen.estimators.coder import Reading
 from regen.estimators.denoising import DenoisingAutoencoder
 from regen.inspection._finding import Finding
-from regen.inspection._shown import Shown, encoded_names
+from regen.inspection._shown import Shown, encoded_names, limits_of, pictured
 
 __all__ = ["Repair", "repair"]
 
@@ -99,13 +99,7 @@ def _pictures(layout: Pixels, target: Tensor, worse: Tensor, said: Tensor) -> di
     middle, spread = (torch.from_numpy(np.repeat(each, cells)) for each in (layout.middle, layout.spread))
     spoilt = worse.double() if layout.kind == "real" else worse.double() * spread + middle
     spoilt = torch.expm1(spoilt) if layout.kind == "counts" else spoilt
-    greys = {
-        name: each.double().reshape(len(each), *layout.shape).mean(1).numpy()
-        for name, each in (("true", target), ("spoilt", spoilt), ("restored", said))
-    }
-    low, high = (
-        (0.0, 1.0)
-        if layout.kind in ("unit", "binary")
-        else (np.nanmin(greys["true"]), np.nanmax(greys["true"]))
-    )
-    return {name: Shown("images", grey, (), (float(low), float(high))) for name, grey in greys.items()}
+    seen = {"true": target, "spoilt": spoilt, "restored": said}
+    values = {name: pictured(each.double().numpy(), layout.shape) for name, each in seen.items()}
+    limits = limits_of(layout, target.double().numpy())
+    return {name: Shown("images", each, (), limits) for name, each in values.items()}

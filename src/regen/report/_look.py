@@ -8,6 +8,7 @@ STYLE = """
 @media screen and (prefers-color-scheme: dark) {
   :root { --ink: #e4e6e9; --soft: #a4abb3; --rule: #33383e; --paper: #121417; --tint: #1b1e22; --blue: #6cb6f0 }
   .plot { filter: invert(0.93) hue-rotate(180deg) }
+  .plot .imagelayer image, .plot .coloured { filter: invert(1) hue-rotate(180deg) }
 }
 * { box-sizing: border-box }
 html { scroll-behavior: smooth }

@@ -9,6 +9,7 @@ from regen.estimators.adversary import AdversarialEstimator
 from regen.estimators.coder import CodingEstimator
 from regen.estimators.vae import VariationalAutoencoder
 from regen.figures.style import columns_of
+from regen.inspection._shown import pictured as as_drawn
 from regen.report.card import shown_value
 from regen.report.given import Given
 from regen.report.page import Picture, Section, Table
@@ -145,11 +146,10 @@ def pictured(model: Any, rows: Any, caption: str = "Rows that were drawn.") -> P
     kind = model.form_["kind"]
     if kind == "images":
         C, Y, X = (int(size) for size in model.form_["layout"]["shape"])
-        grey = np.asarray(rows, dtype=np.float64).reshape(-1, C, Y, X).mean(axis=1)
-        limits = (
-            (0.0, float(max(grey.max(), 1e-9))) if grey.min() >= 0 else (float(grey.min()), float(grey.max()))
-        )
-        return Picture(figures.image_rows(grey, limits=limits), caption, wide=False)
+        seen = as_drawn(np.asarray(rows, dtype=np.float64), (C, Y, X))
+        least, most = float(seen.min()), float(seen.max())
+        limits = (0.0, max(most, 1e-9)) if least >= 0 else (least, most)
+        return Picture(figures.image_rows(seen, limits=limits), caption, wide=False)
     if kind == "sequences":
         lines = [np.asarray(row, dtype=np.float64).reshape(len(row), -1)[:, 0] for row in list(rows)[:5]]
         longest = max(map(len, lines))
