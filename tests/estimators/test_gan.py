@@ -222,7 +222,7 @@ def test_history_tells_quality_and_the_best_is_kept() -> None:
         assert history.loc[measured, f"validation.{name}"].notna().all()
     for name in ("discriminator.score_real", "discriminator.penalty", "generator.loss"):
         assert history[name].notna().all()
-    both = (history["validation.recall"] + history["validation.density"].clip(upper=1)) / 2
+    both = (history["validation.precision"] + history["validation.coverage"]) / 2
     np.testing.assert_allclose(history.loc[measured, "validation.loss"], 1 - both[measured])
 
 

@@ -24,14 +24,15 @@ WON = 99.0
 
 
 def shortfall(quality: Mapping[str, float], measure: str | None) -> float:
-    """How far from perfect, the less the better; None is the mean of density and recall.
+    """How far from perfect, the less the better; None is the mean of precision and coverage.
 
-    Density tells of rows that lie beside the others, recall of others that are missing. On a ring of 8 clouds the
-    share of rows within 3 deviations rises from 0.80 to 0.89 as density (0.85 to 0.90) does, while coverage, which
-    also asks how each cloud is filled, falls from 0.66 to 0.47.
+    Precision tells of rows that lie beside the others, coverage of others that are missing. On a grid of 25 clouds
+    the share of generated rows within 3 deviations rises from 0.88 to 0.96 over training, as precision does (0.90 to
+    0.97) while recall falls from 0.90 to 0.78: by recall a generator would be kept that has learned for a quarter of
+    the time.
     """
     if measure is None:
-        return 1 - 0.5 * (quality["recall"] + min(1.0, quality["density"]))
+        return 1 - 0.5 * (quality["precision"] + quality["coverage"])
     value = quality[measure]
     if measure == "mmd":
         return value

@@ -110,7 +110,7 @@ class Game(Words):
     early_stopping : {"coverage", "density", "precision", "recall", "two_sample", "mmd"} or None, default=None
         Stop when this measure of rows generated against rows held out has not become better for as many
         measurements as the patience of the training plan says. None runs all epochs. Either way the generator that
-        was best is kept; if None by the mean of recall and density, which counts as 1 at most.
+        was best is kept; if None by the mean of precision and coverage.
     quality_every : int, default=250
         Batches, at least, from one measurement of quality to the next, which comes at the end of an epoch.
     """
