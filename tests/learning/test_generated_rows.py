@@ -32,7 +32,7 @@ def people(n: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
     gain = np.where(lucky, np.exp(chance.normal(7 + 0.3 * school, 1, n)), 0).round(2)
     place = 0.6 * school + 0.9 * (work == 4) + 0.6 * (work == 6) - 0.5 * (work == 3) - 0.4 * woman
     place = place + 0.05 * (age - 38) - 0.001 * (age - 38) ** 2 + 0.06 * (hours - 40) + 0.0002 * gain
-    rich = chance.random(n) < 1 / (1 + np.exp(-1.5 * (place + 0.1 * children - 4.2)))
+    rich = chance.random(n) < 1 / (1 + np.exp(-1.5 * (place + 0.1 * children - 2.0)))
     names = np.array(["clerk", "craft", "sales", "service", "manager", "farm", "tech"])
     grades = np.array(["none", "school", "college", "bachelor", "master", "doctor"])
     columns = {"age": age, "school": pd.Categorical(grades[school]), "work": names[work], "woman": woman}
