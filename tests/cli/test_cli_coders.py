@@ -305,3 +305,15 @@ def test_a_real_process(kept: Path, tmp_path: Path) -> None:
     assert "Next: regen encode runs/pictures pictures" in shell("fit", "vae", "pictures", *QUICK)
     assert shell("sample", "runs/pictures", "-n", "4", "-o", "new.png") == "Written to new.png.\n"
     assert size_of(tmp_path / "new.png") == (67, 67)
+
+
+def test_a_column_without_a_value(here: Any) -> None:
+    """A column of the CSV that is empty in all rows is restored, and filled with what the model expects there."""
+    Path("empty.csv").write_text("a,b,c,kind\n" + "0.5,,0.25,x\n" * 3)
+    said(here("reconstruct", "vae-table", "empty.csv", "-o", "again.csv"))
+    said(here("impute", "vae-table", "empty.csv", "-o", "filled.csv"))
+    for name in ("again.csv", "filled.csv"):
+        assert np.isfinite(read_table(name)["b"].to_numpy()).all()
+    filled = read_table("filled.csv")
+    assert filled["a"].to_pylist() == [0.5] * 3
+    assert filled["kind"].to_pylist() == ["x"] * 3

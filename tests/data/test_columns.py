@@ -311,6 +311,17 @@ def test_columns_in_another_order():
     assert_same(filled[list(table.columns)], columns.fill(cells, np.nan_to_num(encoded)))
 
 
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_a_column_without_a_value(make):
+    """What is empty in all rows has no type of its own: it is restored and filled as what it was at fit."""
+    _, columns, encoded = fitted(make({"a": [1.5, 2.5, 4.0], "b": ["x", "y", "x"]}))
+    cells = read_cells(make({"a": [None, None, None], "b": [None, None, None]}))
+    for table in (columns.fill(cells, encoded), columns.decode(encoded, rounded=True, like=cells)):
+        a, b = (list(table[name]) for name in ("a", "b"))
+        assert [float(str(each)) for each in a] == pytest.approx([1.5, 2.5, 4.0], rel=1e-6)
+        assert [str(each) for each in b] == ["x", "y", "x"]
+
+
 def test_a_table_of_another_library():
     """Fitted on one library, asked in another: the answer is of the kind that was asked in."""
     _, columns, encoded = fitted(whole("pandas"))

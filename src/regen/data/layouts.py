@@ -100,7 +100,7 @@ class Layout:
             old = table[str(self.labels[k])]
             other = self._column(old.implementation, k, column, exact=True)
             known = nw.new_series("known", ~missing[:, k], backend=old.implementation)
-            new.append(old.zip_with(known, other).cast(old.dtype).alias(old.name))
+            new.append(_cast(old.zip_with(known, other), old.dtype).alias(old.name))
         return table.with_columns(*new).to_native() if new else native
 
     def _filled_frame(
@@ -148,7 +148,7 @@ class Layout:
         built = nw.new_series(name, cells.tolist() if self.stored[k] == "text" else cells, backend=backend)
         if self.categories[k] is not None and self.dtypes[k] == "Enum":
             return built.cast(nw.Enum(self.categories[k] or ()))
-        return built.cast(getattr(nw, self.dtypes[k], nw.Float64))
+        return _cast(built, getattr(nw, self.dtypes[k], nw.Float64))
 
     def _kept(self, k: int, exact: bool) -> bool:
         """Whether column k gets its own type back."""
@@ -196,6 +196,11 @@ def layout_of(native: Any, stored: tuple[str, ...]) -> Layout:
     )
     ordered = tuple(name == "Enum" for name in names)
     return Layout(table.implementation.value, tuple(table.columns), names, ranked, ordered, stored)
+
+
+def _cast(column: nw.Series[Any], dtype: Any) -> nw.Series[Any]:
+    """A column as `dtype`; of unknown type, as one is where all cells are empty, it keeps its own."""
+    return column if dtype == nw.Unknown else column.cast(dtype)
 
 
 def _integer(name: str) -> tuple[int, bool]:
