@@ -185,6 +185,8 @@ def _mark(trace: Any, kinds: Sequence[str], usual: str) -> Mark:
     texts = None if trace.text is None else _texts(trace.text, len(x))
     if trace.type == "bar":
         return _bars(trace, x, y, texts, usual)
+    if trace.connectgaps:
+        x, y = x[np.isfinite(y)], y[np.isfinite(y)]
     mode = trace.mode or "lines"
     filled = trace.fill is not None and trace.fill != "none"
     colour = trace.line.color or trace.marker.color

@@ -28,6 +28,9 @@ def learning_curves(history: Any, *, unit: str = "") -> Any:
     """
     columns = columns_of(history)
     names = [name for name in columns if name.endswith(".loss") and not name.startswith("schedule.")]
+    names.sort(
+        key=lambda name: (name.startswith("validation."), name == "discriminator.loss")
+    )  # colours of a game
     if not names or not len(columns["epoch"]):
         raise ValueError("history has no epochs. Fit the model first, and give its history_.")
     epoch = columns["epoch"]
@@ -35,6 +38,9 @@ def learning_curves(history: Any, *, unit: str = "") -> Any:
     judged = columns[ends[0]]
     lines = {_curve_name(name, names): (epoch, columns[name]) for name in names}
     figure = labelled(lines, log=_spans_decades([columns[name] for name in names]))
+    figure.for_each_trace(
+        lambda trace: trace.update(connectgaps=True), {"name": "held out"}
+    )  # measured now and then
     if np.isfinite(judged).any():
         best = int(np.nanargmin(np.where(np.isfinite(judged), judged, np.nan)))
         words = "lowest" if ends[0].startswith("validation.") else "lowest (nothing held out)"
@@ -45,6 +51,7 @@ def learning_curves(history: Any, *, unit: str = "") -> Any:
             mode="markers",
             name=words,
             hoverinfo="skip",
+            cliponaxis=False,
             marker={"size": 10, "color": "#ffffff", "line": {"color": INK, "width": 2}},
         )
         late = epoch[best] > (epoch[0] + epoch[-1]) / 2
@@ -54,7 +61,7 @@ def learning_curves(history: Any, *, unit: str = "") -> Any:
             yref="paper",
             yanchor="bottom",
             xanchor="right" if late else "left",
-            text=f"{words}: {judged[best]:.3g} at epoch {epoch[best]:g}",
+            text=f"lowest: {judged[best]:.3g} at epoch {epoch[best]:g}",
             showarrow=False,
             font={"color": INK},
         )

@@ -12,7 +12,7 @@ __all__ = ["restored"]
 WIDTHS = (1.6, 2.4, 1.6)
 
 
-def restored(sequences: Mapping[str, Any], *, unit: str = "", steps: str = "step") -> Any:
+def restored(sequences: Mapping[str, Any], *, unit: str = "", steps: str = "steps") -> Any:
     """Sequences as they were, and what each method restored from its code, end to end with a gap between them.
 
     What to read: the coloured lines should cover the dark one. Where they leave it, the code had no room for what

@@ -181,10 +181,11 @@ def labelled(lines: Mapping[str, tuple[Values, Values]], *, log: bool = False, m
 
 
 def decades(low: float, high: float) -> dict[str, Any]:
-    """A logarithmic axis from 10**low to 10**high, with ticks at 1, 2, 5 of each decade, or at 1 where many are."""
+    """A logarithmic axis from 10**low to 10**high: ticks at 1, 2, 5 of each decade; fewer of many, more of a part."""
     every = max(1, round((high - low) / 5))
     powers = 10.0 ** np.arange(np.floor(low), np.ceil(high) + 1, every)
-    ticks = np.outer(powers, [1.0, 2.0, 5.0] if high - low < 3 else [1.0]).ravel()
+    within = np.arange(1.0, 10.0) if high - low < 0.8 else [1.0, 2.0, 5.0] if high - low < 3 else [1.0]
+    ticks = np.outer(powers, within).ravel()
     ticks = ticks[(ticks >= 10**low) & (ticks <= 10**high)]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 

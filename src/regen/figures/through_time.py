@@ -61,7 +61,7 @@ def gradient_flow(finding: GradientFlow) -> Any:
     loses the same share at every step: what lies far to the left is hardly learned from. Below, the answer no longer
     depends on inputs older than where the line crosses 1 %.
     """
-    figure = stacked([170, 120], gap=62, room=120)
+    figure = stacked([170, 120], gap=76, room=120)
     one = finding.rate.values.size == 1
     lines = {
         f"{word}{place}" if one else place: np.where(values > 0, values, np.nan)
@@ -191,11 +191,13 @@ def ablation(finding: Ablation) -> Any:
 
 
 def _named(finding: Ablation, k: int) -> str:
-    """``unit 7``, with its layer and direction where there are several."""
-    name = f"unit {finding.names[k]}" if finding.of == "units" else f"{finding.names[k]} gate"
+    """``unit 7`` or ``input gate``; where there are several layers or directions, ``unit 7, forward``."""
     layer = f", {finding.layers[k]}" if len(np.unique(finding.layers)) > 1 else ""
     way = f", {finding.directions[k]}" if len(np.unique(finding.directions)) > 1 else ""
-    return f"{name}{layer}{way}"
+    gate = (
+        f"{finding.names[k]}" if layer or way else f"{finding.names[k]} gate"
+    )  # there is room for 16 letters
+    return (f"unit {finding.names[k]}" if finding.of == "units" else gate) + layer + way
 
 
 def _lines(norms: Labelled) -> Mapping[str, Values]:

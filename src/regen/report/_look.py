@@ -52,6 +52,9 @@ footer { color: var(--soft); font-size: .88em; padding-top: 3em; padding-bottom:
 @media (max-width: 600px) {
   body { font-size: 16px } table { font-size: .78em } th, td { padding-right: .6em } th { white-space: normal }
 }
+@media screen and (max-width: 600px) {  /* at the size that it was drawn for, its words can be read */
+  .still { overflow-x: auto } .still svg { width: auto }
+}
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto } }
 @media print {
   body { font-size: 10.5pt } main, header, footer { max-width: none; padding: 0 }
