@@ -18,6 +18,8 @@ __all__ = ["compresses", "creates"]
 
 ROWS, POINTS, SHOWN = 2000, 400, 10
 """Rows that are looked at, points of a map, and rows that are drawn."""
+MADE = 500
+"""Rows of two numbers that are drawn as points."""
 LABELS = 12
 """Labels that can be told apart in a map, at most."""
 
@@ -127,9 +129,9 @@ def _made(model: AdversarialEstimator, given: Given | None) -> Section:
     """How the two competed, and what came of it."""
     X, y = (None, None) if given is None else (given.X, given.y if model.n_labels_ else None)
     found = inspection.duel(model, X, y)
-    made = pictured(model, model.sample(64, random_state=0), "Rows that the generator made.")
     content: list[Picture | Table] = [
-        made,
+        _plane(model, X)
+        or pictured(model, model.sample(64, random_state=0), "Rows that the generator made."),
         Picture(found.plot(), "The game, epoch by epoch.", wide=False),
         Picture(found.plot(of="scores"), "How real rows look to the discriminator in the end.", wide=False),
     ]
@@ -139,6 +141,25 @@ def _made(model: AdversarialEstimator, given: Given | None) -> Section:
             Picture(found.twins.plot(), f"Generated rows, and the nearest of the data. {words}", wide=False)
         )
     return Section("What it creates", found.sentences(), content)
+
+
+def _plane(model: Any, X: Any) -> Picture | None:
+    """Generated rows of two numbers over the real ones; None where rows are anything else."""
+    if X is None or model.form_["kind"] != "table" or np.ndim(X) != 2 or np.shape(X)[1] != 2:
+        return None
+    columns = columns_of(X) or {f"x{k}": np.asarray(X)[:, k] for k in range(2)}
+    if any(column.dtype.kind not in "biuf" for column in columns.values()):
+        return None
+    real = np.stack(list(columns.values()), axis=1).astype(np.float64)
+    real = real[np.linspace(0, len(real) - 1, min(len(real), MADE)).round().astype(int)]
+    made = model.sample(min(len(real), MADE), random_state=0)
+    made = np.stack(list((columns_of(made) or {"0": made[:, 0], "1": made[:, 1]}).values()), axis=1)
+    first, second = columns
+    return Picture(
+        figures.points(real, made, axes=(first, second)),
+        "Rows that the generator made, over as many of the data.",
+        wide=False,
+    )
 
 
 def pictured(model: Any, rows: Any, caption: str = "Rows that were drawn.") -> Picture | Table:
