@@ -266,3 +266,23 @@ def test_history_tells_hidden_from_visible(imputer):
 def test_the_wide_code_is_not_warned_of():
     """A code wider than the row is usual here: rows are not merely copied."""
     quick(code=50, max_epochs=1).fit(related())
+
+
+@pytest.mark.parametrize(
+    "kind", [regen.DenoisingAutoencoder, regen.Autoencoder, regen.VariationalAutoencoder]
+)
+def test_a_pixel_that_no_image_has(kind):
+    """The other pixels are learned all the same, and where it is asked for a number comes out."""
+    X = load_digits().images[:200].copy()
+    X[:, 2, 3] = np.nan
+    model = kind(code=4, backbone="conv", hidden=(8, 8), max_epochs=3, random_state=0)
+    model.fit(X)
+    assert np.isfinite(model.history_.filter(like="loss").dropna(axis=1).to_numpy()).all()
+    assert model.stopped_ == "Reached max_epochs=3."
+    restored = model.reconstruct(X)
+    assert np.isfinite(restored).all()
+    if kind is not regen.Autoencoder:
+        filled = model.impute(X)
+        assert np.isfinite(filled).all()
+        observed = ~np.isnan(X)
+        assert filled[observed].tobytes() == X[observed].tobytes()

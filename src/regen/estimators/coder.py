@@ -155,12 +155,12 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return f"torch: dense or convolutional layers on {self._device.type}"
 
     def _begin(self, rows: Rows, training: Tensor) -> None:
-        """Let the decoder start from what is usual in every column."""
+        """Let the decoder start from what is usual in every column; from 0 for a pixel that no image has."""
         known = torch.zeros(len(rows), dtype=torch.bool).index_fill(0, training, True)
         known = known if rows.lengths is None else known.repeat_interleave(rows.lengths)
         values = rows.values[known.to(rows.values.device)]
         bias = self._heads.bias(values.reshape(-1, values.shape[-1]))
-        self.net_.decoder.set_bias(bias)
+        self.net_.decoder.set_bias(bias.nan_to_num(0.0))
 
     def _improve(self, rows: Rows, training: Tensor, held_out: Tensor, generator: Generator) -> None:
         """Train, judged on the rows held out, whose chance is the same in every epoch."""
