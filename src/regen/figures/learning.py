@@ -42,32 +42,38 @@ def learning_curves(history: Any, *, unit: str = "") -> Any:
         lambda trace: trace.update(connectgaps=True), {"name": "held out"}
     )  # measured now and then
     if np.isfinite(judged).any():
-        best = int(np.nanargmin(np.where(np.isfinite(judged), judged, np.nan)))
-        words = "lowest" if ends[0].startswith("validation.") else "lowest (nothing held out)"
-        figure.add_vline(x=float(epoch[best]), line={"color": GREY, "width": 1, "dash": "dot"})
-        figure.add_scatter(
-            x=[epoch[best]],
-            y=[judged[best]],
-            mode="markers",
-            name=words,
-            hoverinfo="skip",
-            cliponaxis=False,
-            marker={"size": 10, "color": "#ffffff", "line": {"color": INK, "width": 2}},
-        )
-        late = epoch[best] > (epoch[0] + epoch[-1]) / 2
-        figure.add_annotation(
-            x=epoch[best],
-            y=1,
-            yref="paper",
-            yanchor="bottom",
-            xanchor="right" if late else "left",
-            text=f"lowest: {judged[best]:.3g} at epoch {epoch[best]:g}",
-            showarrow=False,
-            font={"color": INK},
+        _mark_lowest(
+            figure, epoch, judged, "" if ends[0].startswith("validation.") else " (nothing held out)"
         )
     figure.update_xaxes(title_text="epoch (one pass over the training data)")
     figure.update_yaxes(title_text=shown(f"loss ({unit})" if unit else "loss"))
     return figure
+
+
+def _mark_lowest(figure: Any, epoch: Values, judged: Values, about: str) -> None:
+    """A ring and a word at the lowest of the losses, beside a line that says its epoch."""
+    best = int(np.nanargmin(np.where(np.isfinite(judged), judged, np.nan)))
+    x, y = epoch[best], judged[best]
+    figure.add_vline(x=float(x), line={"color": GREY, "width": 1, "dash": "dot"})
+    figure.add_scatter(
+        x=[x],
+        y=[y],
+        mode="markers",
+        name=f"lowest{about}",
+        hoverinfo="skip",
+        cliponaxis=False,
+        marker={"size": 10, "color": "#ffffff", "line": {"color": INK, "width": 2}},
+    )
+    figure.add_annotation(
+        x=x,
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        xanchor="right" if x > (epoch[0] + epoch[-1]) / 2 else "left",
+        text=f"lowest: {y:.3g} at epoch {x:g}",
+        showarrow=False,
+        font={"color": INK},
+    )
 
 
 def loss_per_step(costs: Any, *, segment: int = 1, unit: str = "") -> Any:
