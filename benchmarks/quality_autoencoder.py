@@ -16,7 +16,8 @@ does not they take six times as long as in float32. What is restored in the end 
 
 Without decay of the weights (--decay 0) 40 epochs end at 1.69 on training images and 3.25 on test images: what is
 left to gain is between the two. On 12,000 training images and 5,000 others of them, a decay of 0.1 by AdamW brought
-the error of the others from 6.10 to 5.68; noise on the pixels of 0.3 or 0.6 deviations did not (6.30, 6.85).
+the error of the others from 6.10 to 5.68; noise on the pixels of 0.3 or 0.6 deviations did not (6.30, 6.85). With it
+three seeds end at 2.71, 2.71 and 2.73.
 """
 
 import argparse
