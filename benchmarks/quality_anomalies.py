@@ -8,9 +8,9 @@ what the split alone changes shows.
 
 The autoencoder is linear and narrow, and restores by absolute error, so that what is rare does not fit through even
 where it is trained on: of normal rows and of all rows 81.7 and 79.5, with a code of 2 in place of 3 82.1 and 78.9. A
-deeper one is higher in the first setting and lower in the second (code 2, squared error, 100 epochs: 84.8, 75.0). Both
-train for 10 epochs, since in 100 the nets learn rare rows too (the variational one: 78.8 in the second instead of
-82.0). These choices were made with the tables in sight.
+deeper one is higher in the first setting and lower in the second (code 2, squared error, 100 epochs: 84.8, 75.0).
+Both train for 10 epochs, since in 100 the nets learn rare rows too (the variational one: 78.8 in the second instead
+of 82.0). These choices were made with the tables in sight.
 
     REGEN_DATA=... python benchmarks/quality_anomalies.py [--seeds 3] [--only cardio,glass]
 """
