@@ -23,6 +23,8 @@ pytestmark = [
 ]
 
 SIZES = [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")]
+PATIENCE = 180_000
+"""Milliseconds to wait for anything: a browser that was never started here takes minutes on a busy machine."""
 DRAWN = "document.querySelectorAll('.plot.drawn .live .main-svg').length > 0"
 
 
@@ -41,7 +43,9 @@ def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
+        opened = playwright.chromium.launch(
+            executable_path=browser(), args=["--no-sandbox"], timeout=PATIENCE
+        )
         yield opened
         opened.close()
 
@@ -57,7 +61,7 @@ def visit(chromium: Any, paper: Path) -> Iterator[Any]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE)
         page.troubles, page.asked = [], []
         page.on("console", lambda told: told.type in ("error", "warning") and page.troubles.append(told.text))
         page.on("pageerror", lambda error: page.troubles.append(str(error)))
