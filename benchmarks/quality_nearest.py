@@ -7,7 +7,8 @@ of the 60,000 training digits, as many samples of each label are made, and a 10,
 nearest sample, by the distance of its pixels. What is told is how good and how different samples of a label are, with
 no net to judge them. Published, at 50,000 samples: DCGAN 2.98 % after some 94,000 steps of nets 64 wide at batches of
 128; a GAN of dense layers 6.28 %; real digits 3.1 %. Ours has nets of --channels and as many steps as the rows say;
-real digits, as many and 50,000, are told by the same code.
+real digits, as many and 50,000, are told by the same code: 5.37 and 3.34 %. With 10,000 samples 32 channels leave
+11.88 % after 1,500 steps and 6.97 % after 3,000, 8 minutes of processor time.
 """
 
 import argparse
