@@ -15,8 +15,8 @@ dcgan  `regen.DCGAN` with --channels, as it comes otherwise; batches of 64. The 
        after 100,000 steps DCGAN 78.9 modes and KL 4.50, PacDCGAN2 1,000 and 0.06; R3GAN's losses 1,000 and 0.078.
 
 Measured, seed 0, on one thread: dcgan with 16 channels 367 modes and KL 2.77 after 1,000 steps, 950 and 0.88 after
-3,000, 999 and 0.24 after 6,000, 1,000 and 0.125 after 8,000, 1,000 and 0.094 after 10,000, 11 minutes of processor time.
-tiny goes up and down, between 6 and 61 modes until 14,000 steps, 14 minutes; 500,000 would take some 9 hours.
+3,000, 999 and 0.24 after 6,000, 1,000 and 0.125 after 8,000, 1,000 and 0.094 after 10,000, 11 minutes of processor
+time. tiny goes up and down, between 6 and 61 modes until 14,000 steps, 14 minutes; 500,000 would take 9 hours.
 
 A row is written whenever --every steps are done, with the time spent; a checkpoint lies under build/bench, and a run
 that was cut off goes on from it, as one with more --steps does.
