@@ -303,7 +303,7 @@ def _pictures(model: Any, rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def read_codes(model: Any, path: Path) -> NDArray[Any]:
-    """Codes (n, Z) from a file: the columns of a table that `codes_table` names, or all of them, or an array."""
+    """Codes (n, Z) from a file: the columns of a table that `transform` names, or all of them, or an array."""
     if path.name.lower().endswith(ARRAYS):
         return read_array(path, "Z")
     table = read_table(path)

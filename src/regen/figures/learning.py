@@ -28,9 +28,8 @@ def learning_curves(history: Any, *, unit: str = "") -> Any:
     """
     columns = columns_of(history)
     names = [name for name in columns if name.endswith(".loss") and not name.startswith("schedule.")]
-    names.sort(
-        key=lambda name: (name.startswith("validation."), name == "discriminator.loss")
-    )  # colours of a game
+    # What is held out comes last, and a game's players in the order that they have elsewhere: so their colours agree.
+    names.sort(key=lambda name: (name.startswith("validation."), name == "discriminator.loss"))
     if not names or not len(columns["epoch"]):
         raise ValueError("history has no epochs. Fit the model first, and give its history_.")
     epoch = columns["epoch"]
@@ -38,9 +37,7 @@ def learning_curves(history: Any, *, unit: str = "") -> Any:
     judged = columns[ends[0]]
     lines = {_curve_name(name, names): (epoch, columns[name]) for name in names}
     figure = labelled(lines, log=_spans_decades([columns[name] for name in names]))
-    figure.for_each_trace(
-        lambda trace: trace.update(connectgaps=True), {"name": "held out"}
-    )  # measured now and then
+    figure.update_traces(connectgaps=True, selector={"name": "held out"})  # measured now and then
     if np.isfinite(judged).any():
         _mark_lowest(
             figure, epoch, judged, "" if ends[0].startswith("validation.") else " (nothing held out)"
