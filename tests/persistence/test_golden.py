@@ -1,7 +1,9 @@
-"""Models saved by the first version of the format load for ever, and answer what they answered then."""
+"""Models of every kind, saved by the first version of the format, load and predict what they predicted then."""
 
+import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,62 +14,114 @@ import regen
 from regen.persistence.container import read, write
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-FILES = ("forecaster-format-1.safetensors", "classifier-format-1.safetensors")
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
-@pytest.fixture
-def answers() -> dict[str, Any]:
-    """What the golden models said when they were saved."""
-    return json.loads((GOLDEN / "answers-format-1.json").read_text())
+def golden_models() -> ModuleType:
+    """``tests/golden/make.py``, which knows what is compared of each model."""
+    spec = importlib.util.spec_from_file_location("golden_make", GOLDEN / "make.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_the_forecaster(answers: dict[str, Any]) -> None:
-    """Forecasts, intervals and dates of a dated series with gaps, from an LSTM with full peepholes."""
-    model = regen.load(GOLDEN / FILES[0])
-    said = model.predict(4, level=80)
-    np.testing.assert_allclose(said["spots"], answers["forecast"], **CLOSE)
-    np.testing.assert_allclose(said["spots-hi-80"], answers["high"], **CLOSE)
-    assert [str(date.date()) for date in said.index] == answers["dates"]
+MODELS = golden_models().PREDICTIONS
+EXPECTED = json.loads((GOLDEN / "predictions-format-1.json").read_text())
+
+
+def golden_file(name: str) -> Path:
+    """The file of a golden model."""
+    return GOLDEN / f"{name}-format-1.safetensors"
+
+
+def assert_alike(actual: Any, expected: Any, where: str) -> None:
+    """Nested dicts and lists hold the same text and close numbers."""
+    if isinstance(expected, dict):
+        assert set(actual) == set(expected), where
+        for key, value in expected.items():
+            assert_alike(actual[key], value, f"{where}.{key}")
+    elif np.asarray(expected).dtype.kind in "USO":
+        assert list(actual) == list(expected), where
+    else:
+        np.testing.assert_allclose(actual, expected, **CLOSE, err_msg=where)
+
+
+def predictions(name: str, model: Any) -> dict[str, Any]:
+    """What a model predicts, after the round trip through JSON that the expected values took."""
+    return json.loads(json.dumps(MODELS[name][1](model)))
+
+
+def test_every_kind_has_a_golden_model() -> None:
+    """No estimator without a file, no file without an entry."""
+    kinds = {type(regen.load(golden_file(name))).__name__ for name in MODELS}
+    assert kinds == {
+        "Forecaster",
+        "SequenceClassifier",
+        "SequenceRegressor",
+        "Autoencoder",
+        "GAN",
+        "DCGAN",
+    } | {
+        "DenoisingAutoencoder",
+        "VariationalAutoencoder",
+    }
+    assert {path.name for path in GOLDEN.glob("*.safetensors")} == {golden_file(name).name for name in MODELS}
+    assert set(EXPECTED) == set(MODELS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_predictions(name: str) -> None:
+    """A loaded model predicts what it predicted when it was saved."""
+    assert_alike(predictions(name, regen.load(golden_file(name))), EXPECTED[name], name)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_scaled_net_is_caught(name: str) -> None:
+    """A reader that scales the weights by 1 % would not pass."""
+    model = regen.load(golden_file(name))
+    with torch.no_grad():
+        for weight in model.net_.parameters():
+            weight.mul_(1.01)
+    with pytest.raises(AssertionError):
+        assert_alike(predictions(name, model), EXPECTED[name], name)
+
+
+def test_parameters() -> None:
+    """Options of a cell and a training plan come back."""
+    model = regen.load(golden_file("forecaster"))
     assert (model.cell.peephole, model.training.clip, model.training.max_time) == ("full", None, "5m")
+    assert regen.load(golden_file("classifier")).classes_.tolist() == ["fast", "slow"]
 
 
-def test_the_classifier(answers: dict[str, Any]) -> None:
-    """Probabilities of sequences of different lengths, and labels that are text."""
-    model = regen.load(GOLDEN / FILES[1])
-    x = [np.array(sequence) for sequence in answers["sequences"]]
-    np.testing.assert_allclose(model.predict_proba(x), answers["probabilities"], **CLOSE)
-    assert model.classes_.tolist() == ["fast", "slow"]
-
-
-def test_swapped_gates_are_caught(answers: dict[str, Any]) -> None:
+def test_swapped_gates_are_caught() -> None:
     """A reader that takes the input gate for the forget gate would not pass."""
-    model = regen.load(GOLDEN / FILES[0])
+    model = regen.load(golden_file("forecaster"))
     with torch.no_grad():
         weight = model.net_.reader.weight_ih_l0
         weight[:4] = weight[[2, 3, 0, 1]]
-    assert not np.allclose(model.predict(4), answers["forecast"], **CLOSE)
+    assert not np.allclose(model.predict(4), EXPECTED["forecaster"]["forecast"], **CLOSE)
 
 
-def test_a_lost_peephole_is_caught(answers: dict[str, Any]) -> None:
+def test_a_lost_peephole_is_caught() -> None:
     """A reader that drops the smallest weights would not pass."""
-    model = regen.load(GOLDEN / FILES[0])
+    model = regen.load(golden_file("forecaster"))
     with torch.no_grad():
         model.net_.reader.weight_co_l0.zero_()
-    assert not np.allclose(model.predict(4), answers["forecast"], **CLOSE)
+    assert not np.allclose(model.predict(4), EXPECTED["forecaster"]["forecast"], **CLOSE)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_bytes(name: str, tmp_path: Path) -> None:
     """The same document and tensors are written to the same bytes, today and then."""
-    document, tensors = read(GOLDEN / name)
+    document, tensors = read(golden_file(name))
     write(tmp_path / name, document, tensors)
-    assert (tmp_path / name).read_bytes() == (GOLDEN / name).read_bytes()
+    assert (tmp_path / name).read_bytes() == golden_file(name).read_bytes()
 
 
 def test_parameters_that_came_later_keep_their_default(tmp_path: Path) -> None:
     """A file that lacks a parameter, as it will once parameters are added, takes its default."""
-    document, tensors = read(GOLDEN / FILES[0])
+    document, tensors = read(golden_file("forecaster"))
     del document["params"]["dropout"], document["params"]["training"]["training"]["clip"]
     write(tmp_path / "m", document, tensors)
     model = regen.load(tmp_path / "m")
