@@ -107,7 +107,7 @@ def codes(model: Any, X: Any, *names: str) -> dict[str, str]:
         "s": model.score_samples(X),
     }
     calls: dict[str, Callable[[], Any]] = {
-        "impute": lambda: model.impute(X),
+        "impute": lambda: model.impute(X, random_state=1),
         "draws": lambda: model.impute(X, n_draws=2, random_state=1),
         "sample": lambda: model.sample(5, random_state=1),
         "likelihood": lambda: model.log_likelihood(X, samples=50, random_state=1),
