@@ -35,8 +35,8 @@ from torch import Tensor, nn
 
 import regen
 from regen._check import Constraint
-from regen.estimators._forms import form_of
-from regen.estimators.adversary import COMPETING, AdversarialEstimator
+from regen.estimators._modalities import form_of
+from regen.estimators.adversarial._base import COMPETING, AdversarialEstimator
 from regen.nets.mlp import start_weight
 
 HERE = Path(__file__).parent

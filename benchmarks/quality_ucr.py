@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import regen
-from regen.data.sequences import read_sequences
+from regen.data.io.sequence_files import read_sequences
 
 SETS = (
     "ArrowHead",

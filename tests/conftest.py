@@ -8,7 +8,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook(
-    ["regen.cells", "regen.kernels", "regen.objectives", "regen.nets", "regen.data.windows"],
+    ["regen.cells", "regen.kernels", "regen.losses", "regen.nets", "regen.data.batching"],
     "beartype.beartype",
 )
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)

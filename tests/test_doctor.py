@@ -18,7 +18,8 @@ import torch
 import regen
 from regen import doctor
 from regen.doctor import Finding, Section, examine, report
-from regen.kernels import BACKENDS, _compiled
+from regen.kernels import BACKENDS
+from regen.kernels.native import _extension
 
 
 def found(title: str) -> dict[str, Finding]:
@@ -75,11 +76,11 @@ def test_backends() -> None:
 def test_native(monkeypatch: pytest.MonkeyPatch) -> None:
     """The instruction set in use and those that this processor runs."""
     built = SimpleNamespace(isa=lambda: "avx2", isas=lambda: ["avx512", "avx2", "baseline"])
-    monkeypatch.setattr(_compiled, "native", built)
+    monkeypatch.setattr(_extension, "native", built)
     words = "compiled kernels, float32 on the CPU; in use: avx2, of avx512, avx2, baseline"
     assert found("backends")["native"] == Finding("native", True, words)
-    monkeypatch.setattr(_compiled, "native", None)
-    monkeypatch.setattr(_compiled, "why_missing", "not built")
+    monkeypatch.setattr(_extension, "native", None)
+    monkeypatch.setattr(_extension, "why_missing", "not built")
     assert found("backends")["native"] == Finding("native", False, "not built")
 
 
@@ -89,12 +90,12 @@ def test_why_native_is_missing(tmp_path: Path) -> None:
         "not built: this installation has no compiled part. "
         "Install a C++ compiler (g++ or clang++) and Python's headers, and reinstall regen"
     )
-    assert _compiled._reason(tmp_path, "No module named 'regen._native'") == words
+    assert _extension._reason(tmp_path, "No module named 'regen._native'") == words
     (tmp_path / "_native.another-python.so").touch()
-    assert _compiled._reason(tmp_path, "No module named 'regen._native'") == words
+    assert _extension._reason(tmp_path, "No module named 'regen._native'") == words
     name = f"_native{EXTENSION_SUFFIXES[0]}"
     (tmp_path / name).touch()
-    assert _compiled._reason(tmp_path, "file too short") == f"{name} does not load: file too short"
+    assert _extension._reason(tmp_path, "file too short") == f"{name} does not load: file too short"
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -105,7 +106,7 @@ def test_without_native_the_package_still_imports(broken: bool, tmp_path: Path) 
     if broken:
         (tmp_path / "regen" / f"_native{EXTENSION_SUFFIXES[0]}").write_bytes(b"")
     start = "import sys; sys.path.insert(0, sys.argv[1]); from regen.kernels import _compiled; "
-    start += "print(_compiled.why_missing)"
+    start += "print(_extension.why_missing)"
     done = subprocess.run(
         [sys.executable, "-c", start, str(tmp_path)], capture_output=True, text=True, check=True
     )

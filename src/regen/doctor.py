@@ -12,7 +12,8 @@ from typing import final
 import torch
 
 from regen import __version__
-from regen.kernels import BACKENDS, _compiled
+from regen.kernels import BACKENDS
+from regen.kernels.native import _extension
 
 __all__ = ["Finding", "Section", "examine", "report"]
 
@@ -102,9 +103,9 @@ def _backends() -> tuple[Finding, ...]:
 
 
 def _native() -> Finding:
-    native = _compiled.native
+    native = _extension.native
     if native is None:
-        return Finding("native", False, _compiled.why_missing)
+        return Finding("native", False, _extension.why_missing)
     words = "compiled kernels, float32 on the CPU; in use"
     return Finding("native", True, f"{words}: {native.isa()}, of {', '.join(native.isas())}")
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 import regen as package
 from regen.cli import app
-from regen.data.pictures import write_images
-from regen.data.sources import read_table
+from regen.data.io.image_files import write_images
+from regen.data.io.tables import read_table
 
 Command = Callable[..., Result]
 

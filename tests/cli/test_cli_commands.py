@@ -115,7 +115,7 @@ def test_a_read_only_folder(regen: Any, sales: str, monkeypatch: pytest.MonkeyPa
     def late(*_: Any, **__: Any) -> None:
         raise AssertionError("training began")
 
-    monkeypatch.setattr("regen.data.paths.TemporaryFile", denied)
+    monkeypatch.setattr("regen.data.io.paths.TemporaryFile", denied)
     monkeypatch.setattr(package.Forecaster, "fit", late)
     assert told(regen("fit", "forecaster", sales, *SERIES, "-o", "runs/deep/a")) == (
         "The output folder 'runs/deep/a' cannot be written: Permission denied. Choose another with --output."

@@ -9,7 +9,7 @@ import regen as package
 from regen._check import Bool, Choice, Duration, Either, Int, Nothing, Number, Seed, Text
 from regen.cli.flags import Flag, chosen, flags_of, metavar, parameter_help
 from regen.cli.tables import columns_of, text_table
-from regen.training.plan import Training
+from regen.training.options import Training
 
 KINDS = [package.Forecaster, package.SequenceClassifier, package.SequenceRegressor]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import regen as package
-from regen.data.pictures import read_images, write_images
-from regen.data.sources import read_table, write_table
+from regen.data.io.image_files import read_images, write_images
+from regen.data.io.tables import read_table, write_table
 
 # One epoch teaches nothing, which is said each time.
 pytestmark = pytest.mark.filterwarnings("ignore:The generated rows cover", "ignore:The discriminator has won")

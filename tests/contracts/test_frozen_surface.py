@@ -93,7 +93,7 @@ def test_a_changed_surface_is_caught() -> None:
 def test_estimators_share_their_last_arguments() -> None:
     """Every estimator ends with the same arguments, in the same order, with the same defaults."""
     kinds = estimators()
-    if find_spec("regen.estimators.forecaster") is not None:
+    if find_spec("regen.estimators.forecasting.forecaster") is not None:
         assert "Forecaster" in kinds
     assert disagreements({name: inspect.signature(kind) for name, kind in kinds.items()}) == []
 

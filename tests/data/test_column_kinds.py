@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from regen.data.cells import read_cells
-from regen.data.columns import Block, Columns
+from regen.data.table_encoding import Block, Columns
+from regen.data.table_input import read_cells
 
 
 def fitted(table, *arguments) -> tuple:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 import regen
-from regen.data.corrupt import corrupt
+from regen.data.corruption import corrupt
 from regen.inspection.codes import _principal, codes
 
 OPTIONS: dict[str, Any] = {

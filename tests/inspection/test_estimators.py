@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import regen
-from regen.data.windows import RowBatch
+from regen.data.batching import RowBatch
 from regen.estimators import GAN
 from regen.inspect import ablate, cost, gates, gradient_flow, parts, saliency, similar_moments
 from regen.inspection import Finding

@@ -11,7 +11,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from regen.cells import GRU, LSTM, Diagonal, Elman
 from regen.inspect import gradient_flow
-from regen.inspection import _reach, _trace
+from regen.inspection import _memory_span as _reach
+from regen.inspection import _trace
 from regen.nets import recurrent
 
 U = [0.95, 0.8, 0.5]

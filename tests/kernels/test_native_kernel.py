@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
-from regen.kernels import _compiled, native, reference
+from regen.kernels import native, reference
+from regen.kernels.native import _extension
 
-if _compiled.native is None:
-    pytest.skip(f"no compiled kernels: {_compiled.why_missing}", allow_module_level=True)
+if _extension.native is None:
+    pytest.skip(f"no compiled kernels: {_extension.why_missing}", allow_module_level=True)
 
 CELLS = [
     *(Elman(), Diagonal(), Jordan(), Jordan("tanh", 3)),

@@ -11,11 +11,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.library import opcheck
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
-from regen.kernels import _compiled, _operators
+from regen.kernels.native import _extension, _operators
 from regen.nets.recurrent import recurrent
 
-if _compiled.native is None:
-    pytest.skip(f"no compiled kernels: {_compiled.why_missing}", allow_module_level=True)
+if _extension.native is None:
+    pytest.skip(f"no compiled kernels: {_extension.why_missing}", allow_module_level=True)
 
 CELLS = [Elman("relu"), Diagonal(), Jordan("tanh", 3), LSTM(), LSTM("full"), GRU(), GRU("before")]
 B, T, I, H = 3, 4, 2, 5  # noqa: E741

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regen.data.windows import Rows, StreamFeed, WindowFeed, Windows
+from regen.data.batching import Rows, StreamFeed, WindowFeed, Windows
 
 sizes = {
     "window": st.integers(1, 6),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from regen.kernels._compiled import native
 
 pytestmark = pytest.mark.skipif(native is None, reason="regen has no compiled part here")

@@ -8,9 +8,10 @@ import torch
 
 from regen import nn
 from regen.cells import named
-from regen.kernels import _compiled, native
+from regen.kernels import native
+from regen.kernels.native import _extension
 
-pytestmark = pytest.mark.skipif(_compiled.native is None, reason=_compiled.why_missing)
+pytestmark = pytest.mark.skipif(_extension.native is None, reason=_extension.why_missing)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from regen.cells import LSTM, NAMES
 from regen.nets.adversarial import MLPCritic, MLPGenerator, RecurrentCritic, RecurrentGenerator, make_players
-from regen.nets.beside import beside_rows
+from regen.nets.conditioning import beside_rows
 
 TOLERANCE = 1e-12
 """Measured: 2e-15 (float64). The twins below differ by more than 1e-3."""

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from regen.cells import LSTM, NAMES
-from regen.nets.coder import Coder, make_coder
-from regen.nets.recurrent_coder import RecurrentDecoder, RecurrentEncoder
+from regen.nets.autoencoder import Coder, make_coder
+from regen.nets.recurrent_autoencoder import RecurrentDecoder, RecurrentEncoder
 
 TOLERANCE = 1e-10
 """Measured: 4e-16 (float64). The twins below differ by more than 1e-3."""

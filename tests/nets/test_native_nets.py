@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
-from regen.kernels import _compiled
+from regen.kernels.native import _extension
 from regen.nets.recurrent import Recurrent, recurrent
 
-if _compiled.native is None:
-    pytest.skip(f"no compiled kernels: {_compiled.why_missing}", allow_module_level=True)
+if _extension.native is None:
+    pytest.skip(f"no compiled kernels: {_extension.why_missing}", allow_module_level=True)
 
 CELLS = [Elman("relu"), Diagonal(), Jordan("tanh", 3), LSTM(), LSTM("full"), GRU(), GRU("before")]
 T, B, I, H = 6, 5, 3, 7  # noqa: E741

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 import regen.nn as ours
 from regen.cells import GRU, LSTM, Elman
-from regen.nets._entry import check_input
+from regen.nets._validation import check_input
 from regen.nets.recurrent import recurrent
 
 X = torch.zeros(2, 5, 3)

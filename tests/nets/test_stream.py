@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
-from regen.kernels import _compiled
+from regen.kernels.native import _extension
 from regen.nets.recurrent import recurrent
 from regen.nets.stream import Stream
 
@@ -63,7 +63,7 @@ def test_a_stream_reads_as_the_net(cell: Cell, dtype: torch.dtype, backend: str)
 def test_what_runs_is_told() -> None:
     """The compiled step where there is one."""
     net = recurrent("lstm", I, H)
-    assert net.stream().backend_.startswith("native: " if _compiled.native is not None else "reference: ")
+    assert net.stream().backend_.startswith("native: " if _extension.native is not None else "reference: ")
     assert recurrent("lstm", I, H, backend="reference").stream().backend_ == "reference: asked for"
     assert recurrent("lstm", I, H, zoneout=0.1).stream().backend_.startswith("reference: ")
 
@@ -118,7 +118,7 @@ def test_zoneout_by_its_expectation() -> None:
     x = torch.randn(2, T, I)
     stream = net.stream(2)
     torch.testing.assert_close(read(stream, x), net.eval()(x)[0])
-    if _compiled.native is not None:
+    if _extension.native is not None:
         net.backend = "native"
         with pytest.raises(
             ValueError, match=r"^backend='native' cannot stream zoneout. Use backend='auto'.$"

@@ -17,9 +17,9 @@ from sklearn.exceptions import NotFittedError
 
 import regen
 from regen import cells
-from regen.estimators._estimator import Estimator
+from regen.estimators._base import Estimator
 from regen.persistence import KINDS
-from regen.training.plan import Training
+from regen.training.options import Training
 
 Y = np.sin(np.arange(40) / 2)
 TWO = np.stack([Y, np.cos(np.arange(40) / 3)], axis=1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from regen import cells
 from regen.persistence.values import Packer, Unpacker
-from regen.training.plan import Training
+from regen.training.options import Training
 
 
 def through(value: Any) -> Any:

@@ -119,7 +119,7 @@ def test_max_time_ends_within_an_epoch(toy: Any) -> None:
 def test_max_time_in_words(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock is monotonic, and the sentence gives seconds."""
     one, now = toy(), [0.0]
-    monkeypatch.setattr("regen.training.limits.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("regen.training.stopping.time.monotonic", lambda: now[0])
 
     def validate() -> dict[str, float]:
         now[0] += 50

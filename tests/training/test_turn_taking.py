@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regen.training import History, Player, Schedule, Training, Turn, train, turns
-from regen.training.turns import LOG
+from regen.training import History, Player, Schedule, Training, Turn, train
+from regen.training import turn_taking as turns
+from regen.training.turn_taking import LOG
 
 G, D = "generator", "discriminator"
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from regen._check import check_parameters
-from regen.cells import _initial
+from regen.cells import _initialization
 
 Parameters: TypeAlias = Mapping[str, Tensor]
 State: TypeAlias = tuple[Tensor, ...]
@@ -92,14 +92,14 @@ class Cell(ABC):
         max_lag : the longest lag to be remembered, in steps, at least 3; "chrono" needs it.
         """
         given = {"init": init, "forget_bias": forget_bias, "max_lag": max_lag}
-        check_parameters(type(self).__name__, _initial.STARTS, given)
+        check_parameters(type(self).__name__, _initialization.STARTS, given)
         with torch.no_grad():
             if init == "torch":
                 H = params["weight_ih"].shape[0] // len(self.gates)
-                _initial.uniform(params.values(), H, generator)
+                _initialization.uniform(params.values(), H, generator)
                 return
             for name, parameter in params.items():
-                _initial.fill(name, parameter, len(self.gates), init, generator)
+                _initialization.fill(name, parameter, len(self.gates), init, generator)
             if init == "chrono":
                 self._remember(params, max_lag, generator)
             else:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regen._check import Choice, check_parameters
-from regen.cells import _initial
+from regen.cells import _initialization
 from regen.cells._cell import Cell, Parameters, State, Step, gate_bias, known_lag, recur
 
 
@@ -80,4 +80,6 @@ class GRU(Cell):
         return h, (h,), {"r": r, "z": z, "n": n}
 
     def _remember(self, params: Parameters, max_lag: int | None, generator: torch.Generator | None) -> None:
-        _initial.lags(gate_bias(params, 1, params["weight_ih"].shape[0] // 3), known_lag(max_lag), generator)
+        _initialization.lags(
+            gate_bias(params, 1, params["weight_ih"].shape[0] // 3), known_lag(max_lag), generator
+        )

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from regen import __version__
-from regen.cli.coders import CODERS
+from regen.cli.autoencoders import CODERS
+from regen.cli.errors import PlainGroup
 from regen.cli.fit import commands
-from regen.cli.looking import explain, inspect
-from regen.cli.makers import MAKERS
-from regen.cli.plain import PlainGroup
-from regen.cli.use import backtest, predict
+from regen.cli.generate import MAKERS
+from regen.cli.inspect import explain, inspect
+from regen.cli.predict import backtest, predict
 from regen.demo import run as run_demo
 from regen.doctor import examine, report
 

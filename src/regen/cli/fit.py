@@ -9,22 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
+from regen.cli.errors import Interrupted
 from regen.cli.flags import chosen, flags_of, parameter_help
-from regen.cli.plain import Interrupted
-from regen.cli.rows import read_labelled, read_rows, refuse_label
+from regen.cli.io import read_labelled, read_rows, refuse_label
 from regen.cli.runs import Run, claimed
-from regen.data.sequences import read_sequences
-from regen.data.sources import read_table
-from regen.estimators._estimator import Estimator
-from regen.estimators.adversary import AdversarialEstimator
-from regen.estimators.autoencoder import Autoencoder
-from regen.estimators.coder import CodingEstimator
-from regen.estimators.dcgan import DCGAN
-from regen.estimators.denoising import DenoisingAutoencoder
-from regen.estimators.forecaster import Forecaster
-from regen.estimators.gan import GAN
-from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
-from regen.estimators.vae import VariationalAutoencoder
+from regen.data.io.sequence_files import read_sequences
+from regen.data.io.tables import read_table
+from regen.estimators._base import Estimator
+from regen.estimators.adversarial._base import AdversarialEstimator
+from regen.estimators.adversarial.dcgan import DCGAN
+from regen.estimators.adversarial.gan import GAN
+from regen.estimators.autoencoders._base import CodingEstimator
+from regen.estimators.autoencoders.autoencoder import Autoencoder
+from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
+from regen.estimators.autoencoders.vae import VariationalAutoencoder
+from regen.estimators.forecasting.forecaster import Forecaster
+from regen.estimators.sequences.estimators import SequenceClassifier, SequenceRegressor
 
 __all__ = ["commands"]
 

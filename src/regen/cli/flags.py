@@ -25,10 +25,10 @@ from regen._check import (
     Text,
     check_parameters,
 )
-from regen.estimators._estimator import Estimator
-from regen.estimators.game import Game
-from regen.training.plan import Training
-from regen.training.words import Words
+from regen.estimators._base import Estimator
+from regen.estimators.adversarial.game import Game
+from regen.training.options import Training
+from regen.training.params import Words
 
 __all__ = ["Flag", "chosen", "flags_of", "parameter_help"]
 

@@ -9,13 +9,13 @@ from os import PathLike
 from pathlib import Path
 from time import monotonic
 
-from regen.data.paths import make_folder
-from regen.demo.codes import days, digits, drawn, repaired
-from regen.demo.duel import clumps, forged
-from regen.demo.memory import exercises, sunspots
-from regen.demo.outcome import HEADINGS, System
+from regen.data.io.paths import make_folder
+from regen.demo.adversarial import clumps, forged
+from regen.demo.autoencoders import days, digits, drawn, repaired
+from regen.demo.recurrent import exercises, sunspots
+from regen.demo.result import HEADINGS, System
 from regen.report import Section, Table, page
-from regen.report.sheet import aligned
+from regen.report.text import aligned
 
 __all__ = ["run"]
 

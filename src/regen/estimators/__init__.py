@@ -1,15 +1,16 @@
 """The recipes: the only place where nets, objectives, data and the training loop meet."""
 
-from regen.estimators.autoencoder import Autoencoder
-from regen.estimators.backtest import Backtest
-from regen.estimators.dcgan import DCGAN
-from regen.estimators.denoising import DenoisingAutoencoder
-from regen.estimators.forecaster import Forecaster
-from regen.estimators.game import Game
-from regen.estimators.gan import GAN
-from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
-from regen.estimators.streams import ForecastStream, SequenceStream
-from regen.estimators.vae import VariationalAutoencoder
+from regen.estimators.adversarial.dcgan import DCGAN
+from regen.estimators.adversarial.game import Game
+from regen.estimators.adversarial.gan import GAN
+from regen.estimators.autoencoders.autoencoder import Autoencoder
+from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
+from regen.estimators.autoencoders.vae import VariationalAutoencoder
+from regen.estimators.forecasting.backtest import Backtest
+from regen.estimators.forecasting.forecaster import Forecaster
+from regen.estimators.forecasting.online import ForecastStream
+from regen.estimators.sequences.estimators import SequenceClassifier, SequenceRegressor
+from regen.estimators.sequences.online import SequenceStream
 
 __all__ = [
     "DCGAN",

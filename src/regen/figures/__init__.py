@@ -8,22 +8,22 @@ Nothing else changes: plotly is imported when the first figure is drawn, and its
 are. Figures take the width that they are given, from a phone's 380 pixels up.
 """
 
+from regen.figures.bptt import ablation, cost, gradient_flow, moments, saliency
 from regen.figures.classes import confusion
-from regen.figures.codes import neighbours, places, repaired, units, walk
-from regen.figures.duel import competed, twins
 from regen.figures.export import write
 from regen.figures.images import code_map, image_rows
+from regen.figures.latent import neighbours, places, repaired, units, walk
 from regen.figures.learning import learning_curves, loss_per_step
-from regen.figures.memory import gates, half_lives
 from regen.figures.points import points
+from regen.figures.predicted import told
+from regen.figures.recurrent import gates, half_lives
+from regen.figures.render.svg import still
+from regen.figures.render.text import sketch
+from regen.figures.render.words import describe, numbers
 from regen.figures.restored import restored
 from regen.figures.series import forecast
-from regen.figures.sketch import sketch
-from regen.figures.still import still
 from regen.figures.style import template
-from regen.figures.through_time import ablation, cost, gradient_flow, moments, saliency
-from regen.figures.told import told
-from regen.figures.words import describe, numbers
+from regen.figures.training_game import competed, twins
 
 __all__ = [
     "ablation",

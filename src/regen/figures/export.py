@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from regen._optional import installed, require
-from regen.data.sources import atomic_write
-from regen.figures.still import still
+from regen.data.io.tables import atomic_write
+from regen.figures.render.svg import still
 from regen.figures.style import HEIGHT
 
 __all__ = ["browser", "write"]
@@ -36,7 +36,7 @@ def write(figure: Any, path: str | PathLike[str], *, width: int = 800, scale: fl
 
     By the ending of the path: ``.html`` is a page that opens offline and answers to the mouse; ``.svg`` and ``.png``
     are drawn by kaleido where it works, else by a Chromium or Chrome on the path; ``.pdf`` by kaleido.
-    Where there is neither, regen draws the ``.svg`` itself (`regen.figures.still`), with plainer labels.
+    Where there is neither, regen draws the ``.svg`` itself (`regen.figures.render.svg`), with plainer labels.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from regen.data.frames import Series, read_series
+from regen.data.series import Series, read_series
 from regen.figures.style import BLUE, INK, VERMILLION, columns_of, key, new_figure, shown
 
 __all__ = ["forecast"]

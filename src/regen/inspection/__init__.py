@@ -8,13 +8,13 @@ from regen.inspection._labelled import Labelled
 from regen.inspection.ablation import Ablation, ablate
 from regen.inspection.clamping import clamp
 from regen.inspection.codes import CodeMap, Codes, Neighbours, Walk, codes
-from regen.inspection.costs import Cost, cost
-from regen.inspection.duel import Duel, Twins, duel
 from regen.inspection.gates import Gates, gates, parts
 from regen.inspection.gradients import GradientFlow, gradient_flow
+from regen.inspection.imputation import Repair
+from regen.inspection.losses import Cost, cost
 from regen.inspection.moments import Moments, similar_moments
-from regen.inspection.repair import Repair
 from regen.inspection.saliency import Saliency, saliency
+from regen.inspection.training_game import Duel, Twins, duel
 
 __all__ = [
     "Ablation",

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from regen.data.windows import RowBatch
-from regen.estimators._board import _beside
-from regen.estimators._duel import Duellists
-from regen.estimators._unfolding import EVALUATION_BATCH
-from regen.estimators.coder import CodingEstimator, Reading
+from regen.data.batching import RowBatch
+from regen.estimators._evaluation import EVALUATION_BATCH
+from regen.estimators.adversarial.evaluation import _beside
+from regen.estimators.adversarial.game_losses import Duellists
+from regen.estimators.autoencoders._base import CodingEstimator
+from regen.estimators.autoencoders._reading import Reading
 from regen.inspection._parts import Part, seen_through
 from regen.nets import Recurrent
 from regen.nets.forecast import WindowNet

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from regen._check import Choice, Int, check_parameters
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
-from regen.data.frames import frame
+from regen.data.series import frame
+from regen.inspection._batches import MOST_ROWS, judged, part_of
 from regen.inspection._finding import Finding
 from regen.inspection._parts import Part, seen_through
-from regen.inspection._reading import MOST_ROWS, judged, part_of
-from regen.inspection._rhythm import SIGMOIDS
+from regen.inspection._periodicity import SIGMOIDS
 from regen.inspection._subject import Loss, Subject, settled
 from regen.inspection.clamping import DIRECTIONS, held
 from regen.inspection.gates import gates_of

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from regen._check import Choice, Int, check_parameters
 from regen._optional import require
-from regen.data.frames import frame
-from regen.estimators.coder import CodingEstimator
-from regen.estimators.denoising import DenoisingAutoencoder
-from regen.estimators.vae import VariationalAutoencoder
+from regen.data.series import frame
+from regen.estimators.autoencoders._base import CodingEstimator
+from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
+from regen.estimators.autoencoders.vae import VariationalAutoencoder
+from regen.inspection._decoded import Shown, padded_cells, shown
 from regen.inspection._finding import Finding
 from regen.inspection._labelled import Labelled
-from regen.inspection._shown import Shown, padded_cells, shown
-from regen.inspection.repair import Repair, repair
-from regen.objectives.elbo import active_units, gaussian_kl, posterior
+from regen.inspection.imputation import Repair, repair
+from regen.losses.elbo import active_units, gaussian_kl, posterior
 
 __all__ = ["CodeMap", "Codes", "Neighbours", "Walk", "codes"]
 

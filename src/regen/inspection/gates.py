@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen.cells import Cell, Diagonal, Parameters, State
-from regen.data.frames import frame
+from regen.data.series import frame
+from regen.inspection._batches import net_of, part_of, watched
 from regen.inspection._finding import Finding
 from regen.inspection._labelled import Labelled
 from regen.inspection._parts import Part, not_run, parts_of, seen_through
-from regen.inspection._reading import net_of, part_of, watched
-from regen.inspection._rhythm import Rhythm
+from regen.inspection._periodicity import Rhythm
+from regen.inspection._sentences import WORDS, told_units
 from regen.inspection._subject import Subject, settled
-from regen.inspection._words import WORDS, told_units
 from regen.kernels import Result, choose
 
 __all__ = ["Gates", "gates", "gates_of", "parts"]

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen._check import Int, Number, check_parameters
+from regen.inspection._batches import judged, part_of
 from regen.inspection._finding import Finding
 from regen.inspection._labelled import Labelled
+from regen.inspection._memory_span import changes
 from regen.inspection._parts import Part, not_run, seen_through
-from regen.inspection._reach import changes
-from regen.inspection._reading import judged, part_of
+from regen.inspection._sentences import steps_in_words
 from regen.inspection._subject import Loss, Subject, settled
 from regen.inspection._trace import Trace, spectral_radius, tracing
-from regen.inspection._words import steps_in_words
 from regen.inspection.clamping import DIRECTIONS
 
 __all__ = ["GradientFlow", "gradient_flow"]

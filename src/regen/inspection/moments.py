@@ -12,11 +12,11 @@ from torch import Tensor
 from regen._check import Choice, Int, check_parameters
 from regen.cells import Cell, Parameters, State
 from regen.data.calendar import date_text
-from regen.data.frames import frame
+from regen.data.series import frame
 from regen.estimators import Forecaster
+from regen.inspection._batches import part_of, slid
 from regen.inspection._finding import Finding
 from regen.inspection._parts import Part, seen_through
-from regen.inspection._reading import part_of, slid
 from regen.inspection._subject import settled
 from regen.inspection.gates import gates
 from regen.kernels import Result, choose

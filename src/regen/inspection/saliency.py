@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from regen._check import Choice, Int, check_parameters
-from regen.data.frames import frame
+from regen.data.series import frame
 from regen.estimators import Forecaster, SequenceClassifier
+from regen.inspection._batches import check_labels, judged, net_of
 from regen.inspection._finding import Finding
 from regen.inspection._labelled import Labelled
 from regen.inspection._parts import parts_of
-from regen.inspection._reading import check_labels, judged, net_of
+from regen.inspection._sentences import steps_in_words
 from regen.inspection._subject import ModuleSubject, Subject, settled
-from regen.inspection._words import steps_in_words
 
 __all__ = ["Saliency", "saliency"]
 

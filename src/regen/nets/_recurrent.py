@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from regen.cells import Cell, Gates, Init, State
-from regen.kernels import Result, Run, choose, fused, native
-from regen.nets import _entry
+from regen.kernels import Result, Run, choose, native, torch_fused
+from regen.nets import _validation
 from regen.nets.stream import Stream
 
 Sequences: TypeAlias = Tensor | PackedSequence
@@ -84,7 +84,7 @@ class Recurrent(nn.Module, ABC):
         self.dropout, self.recurrent_dropout, self.zoneout = dropout, recurrent_dropout, zoneout
         self.init, self.backend, self.memory = init, backend, memory
         self.backend_ = "none yet: call the net first"
-        _entry.check_arguments(type(self).__name__, cell, vars(self))
+        _validation.check_arguments(type(self).__name__, cell, vars(self))
         self._names: list[dict[str, str]] = []
         self.output_size = cell.state_sizes(hidden_size)[0]
         D = 1 + bidirectional
@@ -107,7 +107,7 @@ class Recurrent(nn.Module, ABC):
 
     def flatten_parameters(self) -> None:
         """Lay the weights out in one block, as cuDNN wants them; nothing to do on other devices."""
-        fused.flatten(self.cell, self._layers(), self.input_size, self.hidden_size, self.bidirectional)
+        torch_fused.flatten(self.cell, self._layers(), self.input_size, self.hidden_size, self.bidirectional)
 
     def forward(
         self,
@@ -141,15 +141,15 @@ class Recurrent(nn.Module, ABC):
         """
         if isinstance(x, PackedSequence):
             return self._reply(*self._packed(x, hx, lengths, return_gates), return_gates)
-        _entry.check_input(type(self).__name__, self.input_size, self._dtype(), x)
+        _validation.check_input(type(self).__name__, self.input_size, self._dtype(), x)
         batched = x.ndim == 3
         if not batched:
             x = x.unsqueeze(0)
         elif not self.batch_first:
             x = x.transpose(0, 1)
         state = self._state(hx, x, x.shape[0], batched)
-        _entry.check_steps(type(self).__name__, x.shape[1])
-        valid = _entry.read_lengths(lengths, x, batched)
+        _validation.check_steps(type(self).__name__, x.shape[1])
+        valid = _validation.read_lengths(lengths, x, batched)
         output, state, gates = self._unfold(x, state, valid, return_gates)
         if not batched:
             output, state = output.squeeze(0), tuple(s.squeeze(1) for s in state)
@@ -187,7 +187,7 @@ class Recurrent(nn.Module, ABC):
         if hx is None:
             return None
         shapes = self._shapes(B)
-        return _entry.read_state(type(self).__name__, self.cell.states, shapes, hx, x, batched)
+        return _validation.read_state(type(self).__name__, self.cell.states, shapes, hx, x, batched)
 
     def _shapes(self, B: int) -> list[tuple[int, ...]]:
         layers = self.num_layers * (1 + self.bidirectional)
@@ -202,23 +202,23 @@ class Recurrent(nn.Module, ABC):
     ) -> tuple[PackedSequence, State, Gates]:
         if lengths is not None:
             raise ValueError("x is a PackedSequence, which has its own lengths. Leave out lengths.")
-        _entry.check_input(type(self).__name__, self.input_size, self._dtype(), x.data, packed=True)
+        _validation.check_input(type(self).__name__, self.input_size, self._dtype(), x.data, packed=True)
         state = self._state(hx, x.data, int(x.batch_sizes[0]), batched=True)
         run = self._choose(x.data, None, return_gates)
-        if run is fused.run:
+        if run is torch_fused.run:
             output, last = self._stack(x, state, int(x.batch_sizes[0]))
             assert isinstance(output, PackedSequence)
             return output, last, {}
         rows, valid = pad_packed_sequence(x, batch_first=True)
         padded, last, gates = self._layer_by_layer(run, rows, state, valid, return_gates)
-        return fused.repack(padded, x), last, gates
+        return torch_fused.repack(padded, x), last, gates
 
     def _unfold(self, x: Tensor, state: State | None, lengths: Tensor | None, gates: bool) -> Result:
         run = self._choose(x, lengths, gates)
-        if run is not fused.run:
+        if run is not torch_fused.run:
             return self._layer_by_layer(run, x, state, lengths, gates)
-        output, last = self._stack(fused.pack(x, lengths), state, x.shape[0])
-        return Result(fused.unpack(output, x.shape[1]), last, {})
+        output, last = self._stack(torch_fused.pack(x, lengths), state, x.shape[0])
+        return Result(torch_fused.unpack(output, x.shape[1]), last, {})
 
     def _choose(self, x: Tensor, lengths: Tensor | None, gates: bool) -> Run:
         keep = self.recurrent_dropout if self.recurrent_dropout and self.training else None
@@ -233,7 +233,7 @@ class Recurrent(nn.Module, ABC):
         if state is None:
             data = x.data if isinstance(x, PackedSequence) else x
             state = tuple(data.new_zeros(shape) for shape in self._shapes(B))
-        return fused.stack(
+        return torch_fused.stack(
             self.cell, self._layers(), x, state, bidirectional=self.bidirectional, dropout=dropout
         )
 
@@ -301,7 +301,7 @@ class Recurrent(nn.Module, ABC):
 
     def extra_repr(self) -> str:
         """The arguments that are not at their default."""
-        return _entry.described(self.cell, vars(self))
+        return _validation.described(self.cell, vars(self))
 
 
 def _piled(tensors: Sequence[Tensor]) -> Tensor:

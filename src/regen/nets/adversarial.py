@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from regen.cells import Cell
-from regen.nets.beside import beside_label, beside_rows, longest
-from regen.nets.coder import Hidden, backbone_named, check_shape, listed, power_of_two, recurrent_hidden
+from regen.nets.autoencoder import Hidden, backbone_named, check_shape, listed, power_of_two, recurrent_hidden
+from regen.nets.conditioning import beside_label, beside_rows, longest
 from regen.nets.dcgan import DCGANCritic, DCGANGenerator
+from regen.nets.input_gradients import squared_slopes
 from regen.nets.mlp import MLPEncoder, start_weight
-from regen.nets.recurrent_coder import RecurrentDecoder, RecurrentEncoder
-from regen.nets.slopes import squared_slopes
+from regen.nets.recurrent_autoencoder import RecurrentDecoder, RecurrentEncoder
 
 __all__ = ["MLPCritic", "MLPGenerator", "RecurrentCritic", "RecurrentGenerator", "make_players"]
 
@@ -83,7 +83,7 @@ class MLPCritic(nn.Module):
     hidden : widths of the layers between, in the order in which they are passed.
     activation : a name of `regen.nets.mlp.ACTIVATIONS`.
     classes : how many labels there are, read as ones and zeros beside the row; 0: none.
-    pack : m rows that are read together, side by side; see `regen.nets.beside.beside_rows`.
+    pack : m rows that are read together, side by side; see `regen.nets.conditioning.beside_rows`.
     spectral_norm : divide every weight by its largest singular value (Miyato et al. 2018).
     """
 
@@ -116,7 +116,7 @@ class MLPCritic(nn.Module):
         """Logits as of `forward`, and the squared slope of each by its rows, sooner than autograd tells it.
 
         None for nets that it cannot do: others than ReLU's, those of bounded weights, and products in bfloat16. See
-        `regen.nets.slopes`.
+        `regen.nets.input_gradients`.
 
         x, label : as in `forward`.
         """
@@ -151,8 +151,8 @@ class MLPCritic(nn.Module):
 class RecurrentGenerator(nn.Module):
     """Code in, sequence out: the code gives the first state and is read again at every step.
 
-    As `regen.nets.recurrent_coder.RecurrentDecoder`, but with a readout of full size from the start: noise should
-    be seen in what is said.
+    As `regen.nets.recurrent_autoencoder.RecurrentDecoder`, but with a readout of full size from the start: noise
+    should be seen in what is said.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ class RecurrentCritic(nn.Module):
     features : E.
     hidden, layers : the recurrent net.
     classes : how many labels there are, read as ones and zeros beside every step; 0: none.
-    pack : m sequences that are read together; see `regen.nets.beside.beside_rows`.
+    pack : m sequences that are read together; see `regen.nets.conditioning.beside_rows`.
     spectral_norm : divide every weight matrix by its largest singular value (Miyato et al. 2018).
     options : for the recurrent net, such as ``backend=``.
     """

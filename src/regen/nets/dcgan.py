@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from regen.nets.beside import beside_label, beside_rows, one_hot, refuse_label
+from regen.nets.conditioning import beside_label, beside_rows, one_hot, refuse_label
 from regen.nets.conv import sizes
 from regen.nets.mlp import start_weight
 
@@ -130,7 +130,7 @@ class DCGANCritic(nn.Module):
     channels : of the first convolution; each next one has twice as many, up to 8 times.
     norm : batch norm behind every convolution but the first, as published; False: nowhere, and another start.
     classes : how many labels there are; 0: it reads none.
-    pack : m images that are read together, as channels of one; see `regen.nets.beside.beside_rows`.
+    pack : m images that are read together, as channels of one; see `regen.nets.conditioning.beside_rows`.
     spectral_norm : divide every weight by its largest singular value (Miyato et al. 2018).
     """
 

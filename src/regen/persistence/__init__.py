@@ -18,19 +18,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from regen._check import check_parameters
 from regen._version import __version__
-from regen.data.paths import missing
-from regen.estimators._estimator import Estimator
-from regen.estimators.autoencoder import Autoencoder
-from regen.estimators.dcgan import DCGAN
-from regen.estimators.denoising import DenoisingAutoencoder
-from regen.estimators.forecaster import Forecaster
-from regen.estimators.gan import GAN
-from regen.estimators.sequences import SequenceClassifier, SequenceRegressor
-from regen.estimators.vae import VariationalAutoencoder
+from regen.data.io.paths import missing
+from regen.estimators._base import Estimator
+from regen.estimators.adversarial.dcgan import DCGAN
+from regen.estimators.adversarial.gan import GAN
+from regen.estimators.autoencoders.autoencoder import Autoencoder
+from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
+from regen.estimators.autoencoders.vae import VariationalAutoencoder
+from regen.estimators.forecasting.forecaster import Forecaster
+from regen.estimators.sequences.estimators import SequenceClassifier, SequenceRegressor
 from regen.persistence.container import DAMAGE, damaged, read, write
 from regen.persistence.values import Packer, Unpacker
 from regen.training.device import resolve_device
-from regen.training.plan import Training
+from regen.training.options import Training
 
 __all__ = ["load", "save"]
 

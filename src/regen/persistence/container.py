@@ -10,7 +10,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from regen.data.sources import atomic_write
+from regen.data.io.tables import atomic_write
 
 __all__ = ["read", "write"]
 

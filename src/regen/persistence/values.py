@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen import cells
-from regen.estimators.game import Game
-from regen.training.plan import Training
+from regen.estimators.adversarial.game import Game
+from regen.training.options import Training
 
 __all__ = ["Packer", "Unpacker"]
 

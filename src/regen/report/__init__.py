@@ -4,9 +4,9 @@
 `page` makes a page of any others.
 """
 
-from regen.report.given import Given
+from regen.report.data import Given
 from regen.report.page import Link, Picture, Section, Table, page
 from regen.report.run import found, write
-from regen.report.sheet import sheet
+from regen.report.text import sheet
 
 __all__ = ["Given", "Link", "Picture", "Section", "Table", "found", "page", "sheet", "write"]

@@ -7,7 +7,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from regen.report.given import Given
+from regen.report.data import Given
 from regen.report.page import Table
 
 __all__ = ["card", "shown_value"]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from regen import figures
-from regen.estimators._estimator import Estimator
+from regen.estimators._base import Estimator
 from regen.figures.style import columns_of
 from regen.report.card import card
-from regen.report.given import Given
+from regen.report.data import Given
 from regen.report.page import Picture, Section, Table
 
 __all__ = ["loading", "trained", "trained_on"]

@@ -18,7 +18,7 @@ from typing import Any, final
 
 from regen import figures
 from regen._optional import require
-from regen.data.sources import atomic_write
+from regen.data.io.tables import atomic_write
 from regen.figures.style import HEIGHT
 from regen.report._look import DRAW, STYLE
 

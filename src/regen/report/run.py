@@ -5,11 +5,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from regen.report.answers import predicts, remembers
-from regen.report.coded import compresses, creates
-from regen.report.given import Given
+from regen.report.data import Given
+from regen.report.latent import compresses, creates
 from regen.report.learned import loading, trained, trained_on
 from regen.report.page import Section, page
+from regen.report.predictions import predicts, remembers
 
 __all__ = ["found", "write"]
 

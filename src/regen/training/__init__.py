@@ -1,13 +1,13 @@
 """How networks are trained: players, schedules of turns, and one loop that moves them."""
 
+from regen.training.batches import Feed
 from regen.training.device import autocast, resolve_device
-from regen.training.feed import Feed
 from regen.training.history import History
 from regen.training.loop import train
-from regen.training.plan import Training
+from regen.training.options import Training
 from regen.training.player import Memory, Player, make_optimizer
 from regen.training.schedule import Schedule, alternate, solo
-from regen.training.turns import Turn, turns
+from regen.training.turn_taking import Turn, turns
 
 __all__ = [
     "Feed",

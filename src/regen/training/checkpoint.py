@@ -26,11 +26,11 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from regen.training.plan import Training
+from regen.training.lr_schedules import LAID_OUT
+from regen.training.options import Training
 from regen.training.player import Player
-from regen.training.rates import LAID_OUT
+from regen.training.pytree import pack, unpack
 from regen.training.schedule import Schedule
-from regen.training.tree import pack, unpack
 
 __all__ = ["Checkpoint", "identity", "read_tree", "write_tree"]
 

@@ -14,18 +14,18 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from regen.training.chance import Chance
+from regen.training.batches import Feed
 from regen.training.checkpoint import Checkpoint, identity
 from regen.training.device import autocast
-from regen.training.feed import Feed
-from regen.training.guard import Guard
+from regen.training.divergence import Guard
 from regen.training.history import History, Means
-from regen.training.limits import Best, Limits
-from regen.training.plan import Training
+from regen.training.options import Training
 from regen.training.player import Player
+from regen.training.player_state import Seat
+from regen.training.pytree import clone
+from regen.training.rng import Chance
 from regen.training.schedule import Schedule
-from regen.training.seat import Seat
-from regen.training.tree import clone
+from regen.training.stopping import Best, Limits
 
 __all__ = ["train"]
 

@@ -1,0 +1,95 @@
+"""`regen inspect` and `regen explain`: what a run has learned, as a page and as text."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from regen.cli.io import read_rows_for
+from regen.cli.run_options import RunPath
+from regen.cli.runs import REPORT, described, label_of
+from regen.data.io.sequence_files import TABLES, read_sequences
+from regen.data.io.tables import read_table
+from regen.estimators.adversarial._base import AdversarialEstimator
+from regen.estimators.forecasting.forecaster import Forecaster
+from regen.estimators.sequences.estimators import SequenceClassifier, SequenceRegressor
+from regen.persistence import load
+from regen.report import Given, Section, found, sheet, write
+
+__all__ = ["explain", "inspect"]
+
+DATA = "Data to look at it with; those that it was fitted on when left out, if they are still there."
+PAGE = "HTML file to write. [default: report.html in the folder of the run, or beside the saved model]"
+
+Data = Annotated[Path | None, typer.Argument(metavar="DATA", help=DATA, show_default=False)]
+Page = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help=PAGE, show_default=False)]
+
+
+def inspect(run: RunPath, data: Data = None, output: Page = None) -> None:
+    """Look inside a run and write all that is found on one page, which opens offline."""
+    place = output or _beside(run)
+    if place.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{str(place)!r} does not end in .html.")
+    model, sections = _found(run, data)
+    write(model, sections, place, title=f"{type(model).__name__}: {run.resolve().stem}")
+    typer.echo(f"Written to {place}.")
+
+
+def explain(run: RunPath, data: Data = None) -> None:
+    """Look inside a run and say what is found, in sentences and small charts of letters."""
+    _, sections = _found(run, data)
+    typer.echo(sheet(sections))
+
+
+def _beside(run: Path) -> Path:
+    return run / REPORT if run.is_dir() else run.with_suffix(".html")
+
+
+def _found(run: Path, data: Path | None) -> tuple[Any, list[Section]]:
+    """The model of a run, and what is found in it."""
+    model, facts = load(run), described(run)
+    place, absent = _data_of(run, facts, data)
+    given = None if place is None else _read(model, run, facts, place, own=data is None)
+    return model, found(model, given, facts=facts, run=str(run), absent=absent)
+
+
+def _data_of(run: Path, facts: Mapping[str, Any], data: Path | None) -> tuple[Path | None, str]:
+    """Where the data lie, or why there are none.
+
+    The path in ``run.json`` is as it was typed: it is looked for from here, then from every folder above the run.
+    """
+    if data is not None:
+        return data, ""
+    again = f"Say where they are: `regen inspect {shlex.quote(str(run))} DATA`."
+    if "data" not in facts:
+        return None, f"The run does not say what it was fitted on. {again}"
+    named = Path(str(facts["data"]))
+    for folder in (Path(), *run.resolve().parents):
+        if (folder / named).exists():
+            return folder / named, ""
+    return None, f"The data that it was fitted on, `{named}`, are no longer there. {again}"
+
+
+def _read(model: Any, run: Path, facts: Mapping[str, Any], path: Path, own: bool) -> Given:
+    """Data from a file or folder, in the form that the model was fitted on."""
+    source = f"`{path}`{_changed(run, path) if own else ''}"
+    if isinstance(model, Forecaster):
+        return Given(read_table(path), None, source, own, facts.get("time"))
+    labels = label_of(run)
+    if isinstance(model, SequenceClassifier | SequenceRegressor):
+        label = labels[0] if labels else None
+        if label is not None and path.name.lower().endswith(TABLES):
+            label = label if label in read_table(path).column_names else None
+        table = read_sequences(path, label=label)
+        return Given(table.X, table.y, source, own)
+    labelled = isinstance(model, AdversarialEstimator) or len(labels) == 1
+    rows = read_rows_for(model, path, labels, labelled=labelled)
+    return Given(rows.X, rows.y, source, own)
+
+
+def _changed(run: Path, path: Path) -> str:
+    """Whether the data are newer than the run, in words."""
+    written = (run / "run.json").stat().st_mtime
+    return ", which has changed since" if path.stat().st_mtime > written else ""

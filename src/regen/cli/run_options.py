@@ -1,0 +1,144 @@
+"""What each run can be asked for, and what the commands that ask it share: their options and their refusals."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from regen._check import Constraint, check_parameters
+from regen.cli.tables import text_table
+from regen.data.io.arrays import ARRAYS, write_array
+from regen.data.io.sequence_files import TABLES
+from regen.data.io.tables import write_table
+from regen.estimators.adversarial.dcgan import DCGAN
+from regen.estimators.adversarial.gan import GAN
+from regen.estimators.autoencoders.autoencoder import Autoencoder
+from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
+from regen.estimators.autoencoders.vae import VariationalAutoencoder
+from regen.estimators.forecasting.forecaster import Forecaster
+from regen.estimators.sequences.estimators import SequenceClassifier, SequenceRegressor
+from regen.persistence import load
+
+__all__ = [
+    "Data",
+    "RunPath",
+    "SeedText",
+    "TablePath",
+    "Where",
+    "check_table",
+    "give_codes",
+    "give_table",
+    "loaded",
+    "read_flag",
+    "refuse_flags",
+    "refuse_other",
+]
+
+CODING = ("encode", "decode", "reconstruct", "score")
+USES: dict[type, tuple[str, ...]] = {
+    Forecaster: ("predict", "backtest"),
+    SequenceClassifier: ("predict",),
+    SequenceRegressor: ("predict",),
+    Autoencoder: CODING,
+    DenoisingAutoencoder: (*CODING, "denoise", "impute"),
+    VariationalAutoencoder: (*CODING, "impute", "sample"),
+    GAN: ("sample", "interpolate", "score", "invert"),
+    DCGAN: ("sample", "interpolate", "score", "invert", "encode"),
+}
+"""What each estimator can be asked for once it is a run."""
+
+ROWS = "CSV, Parquet, NPY or NPZ file, or a folder of PNG and JPEG pictures, like those fitted."
+WHERE = (
+    "File or folder to write: .csv, .parquet, .npy, .npz; of images also .png, a grid of all, or a folder."
+)
+TABLE = "CSV, Parquet, NPY or NPZ file to write instead of the terminal."
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or a saved model.")]
+Data = Annotated[Path, typer.Argument(metavar="DATA", help=ROWS, show_default=False)]
+Where = Annotated[Path | None, typer.Option("--output", "-o", help=WHERE, show_default=False)]
+TablePath = Annotated[Path | None, typer.Option("--output", "-o", help=TABLE, show_default=False)]
+SeedText = Annotated[
+    str | None, typer.Option(metavar="INT", help="Seed of what is drawn. [default: none]", show_default=False)
+]
+
+
+def loaded(run: Path, use: str) -> Any:
+    """The model of a run, which must be one for `use`."""
+    model = load(run)
+    refuse_other(model, run, use)
+    return model
+
+
+def refuse_other(model: Any, run: Path, use: str) -> None:
+    """Refuse a run that is not for `use`, and say what it is for."""
+    uses = USES.get(type(model), ())
+    if use not in uses:
+        can = _listed([_article(kind.__name__) for kind, those in USES.items() if use in those], "or")
+        raise ValueError(
+            f"regen {use} is for {can}. {str(run)!r} holds {_article(type(model).__name__)}, which is for regen"
+            f" {_listed(uses, 'and')}."
+        )
+
+
+def refuse_flags(model: Any, run: Path, kinds: tuple[type, ...], **flags: Any) -> None:
+    """Refuse `flags` that are given, but are of other `kinds` of runs."""
+    for name, value in flags.items():
+        if value and not isinstance(model, kinds):
+            can = _listed([_article(kind.__name__) for kind in kinds], "or")
+            raise ValueError(f"--{name} is for {can}. {str(run)!r} holds {_article(type(model).__name__)}.")
+
+
+def read_flag(model: Any, flag: str, constraint: Constraint, text: str | None) -> Any:
+    """What `text` says, refused in the words of the Python interface; None says nothing."""
+    if text is None:
+        return None
+    value: Any = text
+    with suppress(ValueError):
+        value = constraint.parse(text)
+    check_parameters(type(model).__name__, {flag: constraint}, {flag: value})
+    return value
+
+
+def check_table(output: Path | None) -> None:
+    """Refuse, before any work, a place in which a table cannot be written."""
+    if output is not None and not output.name.lower().endswith((*TABLES, *ARRAYS)):
+        raise ValueError(f"{str(output)!r} does not end in .csv, .csv.gz, .parquet, .npy or .npz.")
+
+
+def give_table(columns: Any, output: Path | None) -> None:
+    """Show a dict of arrays (n,), or write it; an array has the columns of numbers alone."""
+    if output is None:
+        typer.echo(text_table({name: values.tolist() for name, values in columns.items()}))
+        return
+    if output.name.lower().endswith(ARRAYS):
+        numbers = [values for values in columns.values() if values.dtype.kind != "U"]
+        write_array(output, np.stack(numbers, axis=1))
+    else:
+        write_table(output, columns)
+    typer.echo(f"Written to {output}.")
+
+
+def give_codes(
+    columns: Iterable[str], codes: NDArray[Any], files: Sequence[str] | None, output: Path | None
+) -> None:
+    """Show codes (n, Z) under the names of their columns, or write them; those of pictures beside their files."""
+    if output is not None and output.name.lower().endswith(ARRAYS):
+        write_array(output, codes, "Z")
+        typer.echo(f"Written to {output}.")
+        return
+    table = {} if files is None else {"file": np.array(files)}
+    give_table(table | {str(name): codes[:, k] for k, name in enumerate(columns)}, output)
+
+
+def _listed(words: Iterable[str], joint: str) -> str:
+    """``a, b or c``."""
+    words = list(words)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joint} {words[-1]}"
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"

@@ -1,0 +1,329 @@
+"""Images as numbers and back: what a net reads and restores of (n, Y, X), (n, C, Y, X) or flat images.
+
+Letters: `n` images, `C` channels, `Y` rows, `X` columns, `E` = C*Y*X encoded numbers of an image, in that order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regen._check import Choice, check_parameters
+from regen.data.image_input import Images, shaped
+from regen.data.table_encoding import Block
+
+__all__ = ["Images", "Pixels"]
+
+Values: TypeAlias = NDArray[Any]
+
+KINDS = ("real", "nonnegative", "unit", "binary", "counts")
+_OUTPUT = Choice(("auto", *KINDS))
+_PART = 1 << 22
+"""Numbers measured at a time."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """How images become numbers that a net reads and restores, and back: the protocol of `Columns`.
+
+    All pixels of an image are of one kind, and all of a channel share one center and one scale, so that a pixel
+    that is always dark stays so.
+
+    ============= ============================================ ==========================================
+    kind          of images, when ``output="auto"``            encoded
+    ============= ============================================ ==========================================
+    binary        bool, or nothing but 0 and 1                 0 or 1
+    unit          uint8, or floats in [0, 1]                   uint8 / 255, floats as they are
+    real          all others                                   (x - center) / scale, mean and deviation
+    nonnegative   only when asked for                          x / scale
+    counts        only when asked for                          x
+    ============= ============================================ ==========================================
+
+    Attributes
+    ----------
+    shape : (C, Y, X).
+    form : how the images came at fit, and how `decode` gives them back: ``"nyx"``, ``"ncyx"`` or ``"flat"``.
+    dtype : of the images at fit.
+    kind : one of those above.
+    center, scale : (C,) of each channel: x = center + scale * encoded.
+    middle, spread : (C,) mean and deviation of what the encoder reads, before they are taken off.
+    """
+
+    shape: tuple[int, int, int]
+    form: str
+    dtype: np.dtype[Any]
+    kind: str
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    middle: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+    @staticmethod
+    def shaped(X: Any, image_shape: Any = None) -> Images:
+        """Images to fit on: `shaped` of X, (n, Y, X), (n, C, Y, X), or flat (n, C*Y*X) with `image_shape`."""
+        return shaped(X, image_shape)
+
+    @classmethod
+    def fit(cls, images: Images, output: str = "auto", rows: NDArray[np.integer] | None = None) -> Pixels:
+        """Learn what the pixels are, and from the images number `rows` (k,), or from all, what is usual in them.
+
+        output : ``"auto"`` or the kind that the pixels are taken for.
+
+        Raises
+        ------
+        ValueError
+            When the values cannot be of the kind asked for, or a channel has only missing pixels.
+        """
+        check_parameters("Pixels", {"output": _OUTPUT}, {"output": output})
+        low, high = _extent(images.values)
+        kind = _kind(images, low, high) if output == "auto" else output
+        _refuse_range(kind, images, low, high)
+        chosen = images if rows is None else Images(images.values[rows], images.size, images.dtype)
+        channels = _channels(chosen)
+        _refuse_unknown(channels)
+        center, scale = np.zeros(len(channels[0])), np.ones(len(channels[0]))
+        if kind in ("real", "nonnegative"):
+            mean, scale = _moments(channels)
+            center = mean if kind == "real" else center
+        elif kind == "unit":
+            scale = scale * _full(images.dtype, high)
+        plain = cls(images.size, images.form, images.dtype, kind, center, scale, center, scale)
+        told = plain._told(plain.encode(chosen).reshape(channels.shape))
+        return cls(images.size, images.form, images.dtype, kind, center, scale, *_moments(told))
+
+    def known(self, X: Any) -> Images:
+        """New images, checked against those fitted: (n, Y, X), (n, C, Y, X) or flat (n, C*Y*X), the shape as at fit.
+
+        Floats beyond [0, 1] are let through, for a noisy image has them. Of another range, they are refused.
+        """
+        pixels = math.prod(self.shape)
+        if np.ndim(X) == 2 and np.shape(X)[1] != pixels:
+            raise ValueError(f"The rows of X have {np.shape(X)[1]} pixels. The images fitted had {pixels}.")
+        images = shaped(X, self.shape if np.ndim(X) == 2 or np.shape(X)[1:] == self.shape else None)
+        if images.size != self.shape:
+            raise ValueError(
+                f"X has images of {images.size} channels, rows and columns. Those fitted had {self.shape}."
+            )
+        self._refuse_other_range(images)
+        return images
+
+    def encode(self, images: Images) -> NDArray[np.float32]:
+        """(n, E) what the net restores; NaN where a pixel is missing."""
+        channels = _channels(images)
+        encoded = np.empty(channels.shape, dtype=np.float32)
+        if self.kind == "counts" and images.dtype != np.bool_ and np.nanmin(channels, initial=0) < 0:
+            raise ValueError("X has negative pixels. Counts are 0 or more.")
+        if self.center.any():  # the difference in the precision of X, then rounded once
+            np.subtract(channels, self.center[:, None], out=encoded, casting="same_kind")
+        else:
+            encoded[...] = channels
+        if (self.scale != 1).any():
+            encoded /= self.scale[:, None].astype(np.float32)
+        return encoded.reshape(len(images), math.prod(self.shape))
+
+    def inputs(self, encoded: Tensor) -> Tensor:
+        """What the encoder reads: (..., E) encoded numbers, each channel with mean 0 and deviation 1.
+
+        Counts are read as log(1 + x). NaN stays NaN.
+        """
+        values = encoded.log1p() if self.kind == "counts" else encoded
+        if self.kind == "real":
+            return values
+        if len(self.middle) == 1:
+            return (values - float(self.middle[0])) / float(self.spread[0])
+        cells = math.prod(self.shape[1:])
+        middle, spread = (encoded.new_tensor(np.repeat(each, cells)) for each in (self.middle, self.spread))
+        return (values - middle) / spread
+
+    @property
+    def usual(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What `inputs` takes off and divides by, (E,) each: of counts in their logarithm."""
+        cells = math.prod(self.shape[1:])
+        middle, spread = (np.repeat(each, cells).astype(np.float32) for each in (self.middle, self.spread))
+        return middle, spread
+
+    def decode(self, values: NDArray[Any], *, rounded: bool = False) -> Values:
+        """Images as at fit, in form and dtype, from encoded numbers.
+
+        Parameters
+        ----------
+        values : (n, E).
+        rounded : binary pixels as the nearer of the two values, in the dtype at fit; else their mean, as floats.
+            Integers are rounded in any case, counts alone stay means.
+        """
+        C, Y, X = self.shape
+        channels = np.asarray(values).reshape(len(values), C, Y * X)
+        form = {"flat": (C * Y * X,), "nyx": (Y, X), "ncyx": self.shape}[self.form]
+        return self._valued(channels, rounded).reshape(len(values), *form)
+
+    def fill(self, images: Images, values: NDArray[Any]) -> Values:
+        """The array of `images` with its missing pixels, and no others, taken from `values`.
+
+        In the form and dtype given: masked pixels of integers are filled by integers.
+
+        values : (n, E) encoded numbers.
+        """
+        array = np.ascontiguousarray(images.values)
+        if array.dtype.kind != "f":
+            return array.copy()
+        channels = np.asarray(values).reshape(len(images), self.shape[0], -1)
+        said = self._valued(channels, rounded=True).reshape(array.shape)
+        whole = images.dtype.kind != "f"
+        return np.where(np.isnan(array), np.rint(said) if whole else said, array).astype(images.dtype)
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """One block of all E cells."""
+        E = math.prod(self.shape)
+        return (Block(self.kind, 0, E, tuple(range(E))),)
+
+    @property
+    def log_scale(self) -> NDArray[np.float64]:
+        """(E,) log of what a density of encoded numbers is divided by to be one of pixels.
+
+        The log of `scale` for real and nonnegative pixels; 0 for all others: that of unit pixels is over [0, 1].
+        """
+        if self.kind not in ("real", "nonnegative"):
+            return np.zeros(math.prod(self.shape))
+        return np.log(np.repeat(self.scale, math.prod(self.shape[1:])))
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as numbers, texts, lists and arrays."""
+        arrays = {name: getattr(self, name) for name in ("center", "scale", "middle", "spread")}
+        return {
+            "shape": list(self.shape),
+            "form": self.form,
+            "dtype": self.dtype.str,
+            "kind": self.kind,
+            **arrays,
+        }
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Pixels:
+        """The pixels whose `state` this is."""
+        C, Y, X = (int(size) for size in state["shape"])
+        arrays = [np.asarray(state[name]) for name in ("center", "scale", "middle", "spread")]
+        return cls((C, Y, X), state["form"], np.dtype(state["dtype"]), state["kind"], *arrays)
+
+    def _told(self, encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What `inputs` centres and scales."""
+        return np.log1p(encoded) if self.kind == "counts" else encoded
+
+    def _valued(self, channels: NDArray[Any], rounded: bool) -> Values:
+        """Pixels (n, C, Y*X) from encoded numbers of that shape."""
+        floats = self.dtype if self.dtype.kind == "f" else np.dtype(np.float32)
+        if self.kind == "binary" and rounded:
+            return (channels >= 0.5).astype(self.dtype)
+        if self.kind in ("binary", "counts") or (self.kind == "unit" and self.dtype.kind == "f"):
+            return channels.astype(floats)
+        x = channels * self.scale[:, None] + self.center[:, None]
+        if self.dtype.kind == "f":
+            return x.astype(self.dtype)
+        if self.dtype.kind == "b":
+            return x.astype(floats)
+        limits = np.iinfo(self.dtype)
+        # In float64, the largest int64 is one too many.
+        high = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
+        return np.clip(np.rint(x), limits.min, high).astype(self.dtype)
+
+    def _refuse_other_range(self, images: Images) -> None:
+        """Refuse 0 to 255 where 0 to 1 was fitted, and the other way round."""
+        if self.kind != "unit":
+            return
+        full = int(self.scale.max())
+        high = _extent(images.values)[1]
+        if full == 1 and images.dtype.kind in "ui" and high > 1:
+            raise ValueError(
+                f"X has {images.dtype} pixels up to {high:g}. Those fitted were from 0 to 1. Divide by"
+                f" {_full(images.dtype, high)}."
+            )
+        if full > 1 and images.dtype.kind == "f" and 0 < high <= 1:
+            raise ValueError(
+                f"X has floats up to {high:g}. The images fitted were {self.dtype}, 0 to {full}. Multiply by {full}."
+            )
+
+
+def _channels(images: Images) -> Values:
+    """(n, C, Y*X), a view where it can be."""
+    C, Y, X = images.size
+    return images.values.reshape(len(images), C, Y * X)
+
+
+def _extent(values: Values) -> tuple[float, float]:
+    """The lowest and the highest pixel; NaN when all are missing."""
+    return float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
+
+
+def _kind(images: Images, low: float, high: float) -> str:
+    """What the pixels are, by their dtype and range."""
+    if images.dtype.kind == "b" or ((low, high) == (0, 1) and _two_valued(images.values)):
+        return "binary"
+    floats = images.dtype.kind == "f"
+    return "unit" if images.dtype == np.uint8 or (floats and low >= 0 and high <= 1) else "real"
+
+
+def _two_valued(values: Values) -> bool:
+    """Whether every pixel is 0, 1 or missing."""
+    return bool(((values == 0) | (values == 1) | (values != values)).all())
+
+
+def _full(dtype: np.dtype[Any], high: float) -> int:
+    """What 1 stands for: white in images of integers."""
+    if dtype == np.uint8 or (dtype.kind in "ui" and 1 < high <= 255):
+        return 255
+    return 65535 if dtype.kind in "ui" and high > 255 else 1
+
+
+def _refuse_range(kind: str, images: Images, low: float, high: float) -> None:
+    """Refuse values that cannot be of the kind asked for."""
+    values = images.values
+    whole = "" if values.dtype.kind != "f" or kind != "counts" else _fraction(values)
+    wrong = {
+        "nonnegative": low < 0,
+        "counts": low < 0 or bool(whole),
+        "unit": low < 0 or high > (65535 if images.dtype.kind in "ui" else 1),
+        "binary": kind == "binary" and not _two_valued(values),
+    }
+    meant = {
+        "nonnegative": "0 or more",
+        "counts": "whole numbers from 0",
+        "unit": "in [0, 1], or integers up to 255 or 65535",
+        "binary": "0 or 1",
+    }
+    if wrong.get(kind, False):
+        found = whole or f"values from {low:g} to {high:g}"
+        raise ValueError(f"output={kind!r} is for pixels that are {meant[kind]}. X has {found}.")
+
+
+def _refuse_unknown(channels: Values) -> None:
+    """Refuse a channel of which nothing is known."""
+    if channels.dtype.kind == "f":
+        lost = np.isnan(channels).all(axis=(0, 2))
+        if lost.any():
+            raise ValueError(f"Channel {int(lost.argmax())} of X has only missing pixels. Leave it out.")
+
+
+def _fraction(values: Values) -> str:
+    """The first value that is not whole, in words; nothing when all are."""
+    broken = values[values != np.rint(values)]
+    broken = broken[~np.isnan(broken)]
+    return f"the value {broken[0]:g}" if len(broken) else ""
+
+
+def _moments(channels: Values) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(C,) mean and standard deviation of each channel, 1 where it does not vary, in two passes over small parts."""
+    rows = max(1, _PART // max(channels[0].size, 1))
+    parts = [channels[at : at + rows] for at in range(0, len(channels), rows)]
+    count = sum(np.sum(~np.isnan(part), axis=(0, 2)) for part in parts)
+    mean = sum(np.nansum(part, axis=(0, 2), dtype=np.float64) for part in parts) / count
+    squares = sum(np.nansum((part - mean[:, None]) ** 2, axis=(0, 2)) for part in parts)
+    deviation = np.sqrt(squares / count)
+    # What is left of a constant by rounding is no variation.
+    return mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)

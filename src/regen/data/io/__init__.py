@@ -1,0 +1,1 @@
+"""Files, databases and folders of images, in and out."""

@@ -1,0 +1,244 @@
+"""Tables of cells in: arrays and dataframes with numbers, truth values and text, some of them missing.
+
+Letters: `n` rows, `F` columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from regen.data.table_layout import Layout, arrow_table, layout_of
+
+__all__ = ["Cells", "read_cells"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A table, read into one matrix.
+
+    values : (n, F) float64, NaN where missing. A column of text holds the places of its texts in its `levels`.
+    names : F names of columns; those of an array are "0", "1", ... `named` : whether they are its own.
+    levels : for each column of text its distinct texts in order, else None.
+    stored : for each column how its cells are stored: "bool", "byte" (uint8), "int", "float" or "text".
+    layout : what kind of table it is. native : the table itself, from which observed cells are taken unchanged.
+    """
+
+    values: NDArray[np.float64]
+    names: tuple[str, ...]
+    named: bool
+    levels: tuple[tuple[Any, ...] | None, ...]
+    stored: tuple[str, ...]
+    layout: Layout
+    native: Any
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """(n, F) True where there is no value."""
+        return np.isnan(self.values)
+
+    def column(self, k: int) -> str:
+        """Column k in words, fit to begin a refusal."""
+        return f"Column {self.names[k]!r} of X" if self.named else f"Column {k} of X"
+
+    def reordered(self, order: Sequence[int]) -> Cells:
+        """The same cells with their F columns in another order; `native` stays as it is."""
+        chosen = list(order)
+        return replace(
+            self,
+            values=self.values[:, chosen],
+            names=tuple(self.names[k] for k in chosen),
+            levels=tuple(self.levels[k] for k in chosen),
+            stored=tuple(self.stored[k] for k in chosen),
+            layout=self.layout.reordered(chosen),
+        )
+
+
+def read_cells(X: Any) -> Cells:
+    """Read a table of numbers, truth values and text.
+
+    Parameters
+    ----------
+    X : array (n, F), masked or not, list of rows, or pandas, polars or pyarrow table. Missing are NaN, None,
+        pandas' NA, nulls, and what a mask hides. Text, categorical and enum columns are text; so is every column
+        of an array of objects that holds text.
+
+    Raises
+    ------
+    ValueError
+        With the first place that is wrong: no rows or columns, a cell that is neither a number nor text, an
+        infinite value, columns of one name. TypeError for a cell that is no text or number, and a sparse matrix.
+    """
+    if type(X).__module__.startswith("scipy.sparse"):
+        raise TypeError("X is a sparse matrix, which is not supported. Give X.toarray().")
+    X = arrow_table(X)
+    try:
+        table = nw.from_native(X, eager_only=True, pass_through=True)
+        twice = isinstance(table, nw.DataFrame) and len(set(table.columns)) < len(table.columns)
+    except nw.exceptions.DuplicateError:
+        twice = True
+    if twice:
+        labels = list(getattr(X, "column_names", None) or X.columns)
+        label = next(each for each in labels if labels.count(each) > 1)
+        raise ValueError(f"X has several columns named {label!r}. Rename them.")
+    cells = _read_frame(table) if isinstance(table, nw.DataFrame) else _read_array(X)
+    _refuse_infinite(cells)
+    return cells
+
+
+def _read_array(X: Any) -> Cells:
+    try:
+        array = np.ma.getdata(X) if isinstance(X, np.ma.MaskedArray) else np.asarray(X)
+    except ValueError:
+        raise ValueError("The rows of X have different lengths. Give every row a cell per column.") from None
+    if array.dtype.kind in "US" and not isinstance(X, np.ndarray):
+        array = np.array(X, dtype=object)  # a list of rows with text and numbers side by side
+    _refuse_shape(array)
+    if array.dtype.kind not in "biufOU":
+        raise ValueError(f"X must be numbers, truth values or text. Got an array of {array.dtype} instead.")
+    names = tuple(str(k) for k in range(array.shape[1]))
+    hidden = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
+    native = array
+    if array.dtype.kind in "biuf":
+        values = array.astype(np.float64) if hidden is not None else np.asarray(array, dtype=np.float64)
+        if hidden is not None:
+            values[hidden] = np.nan
+        word = _stored(array.dtype)
+        read: Read = (values, (None,) * len(names), (word,) * len(names))
+    else:
+        array = array.astype(object)
+        if hidden is not None:
+            array[hidden] = None
+        columns = [_read_objects(array[:, k], f"Column {k} of X") for k in range(array.shape[1])]
+        read = _together(columns)
+    return Cells(read[0], names, False, read[1], read[2], layout_of(native, read[2]), native)
+
+
+def _read_frame(table: nw.DataFrame[Any]) -> Cells:
+    native = table.to_native()
+    labels = list(native.columns if table.implementation.is_pandas_like() else table.columns)
+    if any(isinstance(label, tuple) for label in labels):
+        raise ValueError("The columns of X have names of several levels. Give them one level.")
+    names = tuple(str(label) for label in labels)
+    if len(set(names)) < len(names):  # such as 1 and "1"
+        label = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"X has several columns named {label!r}. Rename them.")
+    _refuse_shape(native)
+    columns = [
+        _read_column(column, f"Column {name!r} of X")
+        for name, column in zip(names, table.iter_columns(), strict=True)
+    ]
+    values, levels, stored = _together(columns)
+    return Cells(values, names, True, levels, stored, layout_of(native, stored), native)
+
+
+Column = tuple[NDArray[np.float64], tuple[Any, ...] | None, str]
+Read = tuple[NDArray[np.float64], tuple[tuple[Any, ...] | None, ...], tuple[str, ...]]
+
+
+def _together(columns: Sequence[Column]) -> Read:
+    values, levels, stored = zip(*columns, strict=True)
+    return np.stack(values, axis=1), levels, stored
+
+
+def _read_column(column: nw.Series[Any], where: str) -> Column:
+    """One column of a dataframe: numbers or places of texts, the texts, and how they are stored."""
+    dtype = column.dtype
+    if dtype.is_numeric() or isinstance(dtype, nw.Boolean):
+        numbers = np.array(column.cast(nw.Float64).to_numpy(), dtype=np.float64)
+        if isinstance(dtype, nw.Boolean):
+            return numbers, None, "bool"
+        if dtype.is_integer():
+            return numbers, None, "byte" if isinstance(dtype, nw.UInt8) else "int"
+        return numbers, None, "float"
+    if dtype.is_temporal():
+        raise ValueError(f"{where} holds dates. Make numbers of them, or leave the column out.")
+    objects = np.empty(len(column), dtype=object)
+    objects[:] = column.to_list()
+    objects[column.is_null().to_numpy()] = None
+    if isinstance(dtype, nw.Enum):
+        return _coded(objects, dtype.categories)
+    if isinstance(dtype, nw.Categorical) and column.implementation.is_pandas_like():
+        return _coded(objects, list(column.to_native().cat.categories))
+    return _read_objects(objects, where)
+
+
+def _read_objects(objects: NDArray[Any], where: str) -> Column:
+    """A column of Python objects: all numbers, or all text, apart from what is missing."""
+    kept = [None if _is_missing(value) else value for value in objects.tolist()]
+    texts = [isinstance(value, str) for value in kept if value is not None]
+    if all(texts) and texts:
+        return _coded(kept, sorted({value for value in kept if value is not None}))
+    numbers = np.full(len(kept), np.nan)
+    whole = True
+    for row, value in enumerate(kept):
+        if value is None:
+            continue
+        if isinstance(value, str):
+            raise ValueError(
+                f"{where} holds both numbers and text: {value!r} in row {row}. Make all its cells one or the other."
+            )
+        if isinstance(value, complex | np.complexfloating):
+            raise ValueError(f"{where} holds a complex number in row {row}. Complex data not supported.")
+        try:
+            numbers[row] = float(value)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{where} holds {value!r} in row {row}: the argument must be a string or a number."
+            ) from None
+        whole = whole and isinstance(value, bool | np.bool_)
+    return numbers, None, "bool" if whole and texts else "float"
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _coded(texts: Sequence[Any] | NDArray[Any], ranked: Sequence[Any]) -> Column:
+    """Places of texts in those of `ranked` that occur, NaN for None."""
+    place = {text: number for number, text in enumerate(ranked)}
+    codes = np.array([np.nan if text is None else place[text] for text in texts], dtype=np.float64)
+    used = np.unique(codes[~np.isnan(codes)]).astype(np.int64)
+    renamed = np.zeros(len(ranked) + 1)
+    renamed[used] = np.arange(len(used))
+    seen = np.isnan(codes)
+    codes[~seen] = renamed[codes[~seen].astype(np.int64)]
+    return codes, tuple(ranked[number] for number in used), "text"
+
+
+def _stored(dtype: np.dtype[Any]) -> str:
+    return "byte" if dtype == np.uint8 else {"b": "bool", "i": "int", "u": "int", "f": "float"}[dtype.kind]
+
+
+def _refuse_shape(X: Any) -> None:
+    shape = tuple(X.shape)
+    if getattr(getattr(X, "dtype", None), "kind", "") == "c":
+        raise ValueError("X is complex. Complex data not supported.")
+    if len(shape) != 2:
+        raise ValueError(
+            f"X must be a table of shape (n, F). Expected 2D array, got {len(shape)}D array of shape {shape} instead."
+            " Reshape your data."
+        )
+    if not shape[0]:
+        raise ValueError(f"X has 0 sample(s) (shape={shape}) while a minimum of 1 is required.")
+    if not shape[1]:
+        raise ValueError(f"X has 0 feature(s) (shape={shape}) while a minimum of 1 is required.")
+
+
+def _refuse_infinite(cells: Cells) -> None:
+    infinite = np.isinf(cells.values)
+    if infinite.any():
+        k = int(infinite.any(axis=0).argmax())
+        row = int(infinite[:, k].argmax())
+        raise ValueError(
+            f"{cells.column(k)} has an infinite value in row {row}. Put a number there, or NaN if it is missing."
+        )

@@ -1,0 +1,35 @@
+"""Constraints of the arguments that estimators of rows share: autoencoders and GANs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from regen._check import Anything, Choice, Constraint, Either, Int, Kind, Nothing, Number
+from regen.cells import NAMES, Cell
+from regen.estimators._base import SHARED
+from regen.nets.mlp import ACTIVATIONS
+
+
+def _widths(value: Any) -> bool:
+    return isinstance(value, tuple | list) and all(map(Int(1).accepts, value))
+
+
+def _image_shape(value: Any) -> bool:
+    return _widths(value) and len(value) in (2, 3)
+
+
+CODING: Mapping[str, Constraint] = {
+    "code": Int(1),
+    "backbone": Either(
+        (Choice(("auto", "mlp", "conv", "recurrent", *NAMES)), Kind(Cell, "a regen.cells cell"))
+    ),
+    "hidden": Either(
+        (Choice(("auto",)), Int(1), Anything("a tuple of ints in [1, inf), which may be empty", _widths))
+    ),
+    "activation": Choice(tuple(ACTIVATIONS)),
+    "image_shape": Either((Nothing(), Anything("a tuple (Y, X) or (C, Y, X)", _image_shape))),
+    "contamination": Number(0, 0.5, low_open=True),
+    **SHARED,
+}
+"""Constraints of the arguments that the autoencoders share."""

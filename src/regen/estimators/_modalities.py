@@ -1,0 +1,306 @@
+"""The forms of what is compressed: tables, images and sequences, read into rows of numbers and given back.
+
+Letters: `n` rows, `E` encoded numbers of a row (of a step, for sequences), `T` steps, `N` steps of all sequences.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, final
+
+import narwhals as nw
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    validate_data,
+)
+from torch import Tensor
+
+from regen.cells import Cell
+from regen.data.batching import Rows
+from regen.data.image_encoding import Images, Pixels
+from regen.data.table_encoding import Columns
+from regen.data.table_input import Cells, read_cells
+from regen.estimators._sequence_input import Sequences, read_known_sequences, read_sequences
+
+__all__ = ["FORMS", "DataForm", "form_of", "ragged"]
+
+Given = TypeVar("Given")
+Index = NDArray[np.int64]
+
+
+class DataForm(ABC, Generic[Given]):
+    """How data of one form become rows that a network reads, and how what it says becomes data again.
+
+    Encoded numbers are those of `layout`; NaN where a value is missing.
+    """
+
+    layout: Columns | Pixels
+
+    @classmethod
+    @abstractmethod
+    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> Given:
+        """X at fit, checked; sets the ``n_features_in_`` of `owner`, and ``feature_names_in_`` where it has names."""
+
+    @classmethod
+    @abstractmethod
+    def learn(cls, given: Given, output: str, rows: Index) -> DataForm[Given]:
+        """The form of `given`, what is usual in it measured on the rows number `rows` only."""
+
+    @abstractmethod
+    def read_known(self, owner: BaseEstimator, X: Any) -> Given:
+        """X for a fitted `owner`, checked against what it was fitted on."""
+
+    @abstractmethod
+    def encode(self, given: Given) -> Rows:
+        """(n, E), or (n, T, E), or sequences one after the other; float32."""
+
+    @abstractmethod
+    def decode(
+        self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Given | None = None
+    ) -> Any:
+        """Data as at fit from encoded numbers (n, E) or (n, T, E), of which `lengths` steps count.
+
+        like : the rows that they restore; a table is then of their library, with their index.
+        """
+
+    @abstractmethod
+    def fill(self, given: Given, values: Tensor) -> Any:
+        """`given` with its missing values, and no others, taken from `values` (n, E) or (n, T, E)."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """All of it, as numbers, texts, arrays and dicts."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, state: Mapping[str, Any]) -> DataForm[Given]:
+        """The form that `state` returned that state."""
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """(C, Y, X) of images."""
+        return None
+
+    @property
+    def steps(self) -> int | None:
+        """Steps of a sequence when nothing else is known: the most at fit; None for other forms."""
+        return None
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TableForm(DataForm[Cells]):
+    """Rows of an (n, F) array or dataframe, its columns of any kind."""
+
+    layout: Columns
+
+    @classmethod
+    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> Cells:
+        return _table(owner, X, reset=True)
+
+    @classmethod
+    def learn(cls, given: Cells, output: str, rows: Index) -> TableForm:
+        return cls(Columns.fit(given, output, rows))
+
+    def read_known(self, owner: BaseEstimator, X: Any) -> Cells:
+        return _table(owner, X, reset=False)
+
+    def encode(self, given: Cells) -> Rows:
+        return Rows(torch.from_numpy(self.layout.encode(given)))
+
+    def decode(
+        self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Cells | None = None
+    ) -> Any:
+        return self.layout.decode(values.numpy(), rounded=rounded, like=like)
+
+    def fill(self, given: Cells, values: Tensor) -> Any:
+        return self.layout.fill(given, values.numpy())
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": "table", "layout": self.layout.state()}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> TableForm:
+        return cls(Columns.of(state["layout"]))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ImageForm(DataForm[Images]):
+    """Images, (n, Y, X), (n, C, Y, X), or flat with their shape told."""
+
+    layout: Pixels
+
+    @classmethod
+    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> Images:
+        images = Pixels.shaped(X, image_shape)
+        owner.n_features_in_ = math.prod(images.size)
+        _check_feature_names(owner, X, reset=True)
+        return images
+
+    @classmethod
+    def learn(cls, given: Images, output: str, rows: Index) -> ImageForm:
+        return cls(Pixels.fit(given, output, rows))
+
+    def read_known(self, owner: BaseEstimator, X: Any) -> Images:
+        _check_feature_names(owner, X, reset=False)
+        return self.layout.known(X)
+
+    def encode(self, given: Images) -> Rows:
+        return Rows(torch.from_numpy(self.layout.encode(given)))
+
+    def decode(
+        self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Images | None = None
+    ) -> Any:
+        return self.layout.decode(values.numpy(), rounded=rounded)
+
+    def fill(self, given: Images, values: Tensor) -> Any:
+        return self.layout.fill(given, values.numpy())
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": "images", "layout": self.layout.state()}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> ImageForm:
+        return cls(Pixels.of(state["layout"]))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.layout.shape
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SequenceForm(DataForm[Sequences]):
+    """Sequences, (n, T, F), an (n, T) table, or a list of (T_k, F) arrays; each feature a column.
+
+    kind : what came in at fit, and goes out again: "block" (n, T, F), "table" (n, T), or "list".
+    longest : steps of the longest sequence at fit.
+    """
+
+    layout: Columns
+    kind: str
+    longest: int
+
+    @classmethod
+    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> Sequences:
+        return read_sequences(owner, X)
+
+    @classmethod
+    def learn(cls, given: Sequences, output: str, rows: Index) -> SequenceForm:
+        steps = np.flatnonzero(given.steps_of(rows))
+        even = bool((given.lengths == given.lengths[0]).all())
+        kind = "table" if given.table else "block" if even else "list"
+        return cls(Columns.fit(read_cells(given.values), output, steps), kind, int(given.lengths.max()))
+
+    def read_known(self, owner: BaseEstimator, X: Any) -> Sequences:
+        steps = self.longest if self.kind == "table" else None
+        features = 1 if self.kind == "table" else owner.n_features_in_
+        return read_known_sequences(owner, X, features, steps)
+
+    def encode(self, given: Sequences) -> Rows:
+        values = torch.from_numpy(self.layout.encode(read_cells(given.values)))
+        if (given.lengths == given.lengths[0]).all():
+            return Rows(values.view(len(given), int(given.lengths[0]), -1))
+        return Rows(values, torch.from_numpy(given.lengths))
+
+    def decode(
+        self,
+        values: Tensor,
+        lengths: Index | None = None,
+        rounded: bool = False,
+        like: Sequences | None = None,
+    ) -> Any:
+        n, T, _ = values.shape
+        lengths = np.full(n, T) if lengths is None else lengths
+        valid = np.arange(T) < lengths[:, None]
+        return self._shaped(self.layout.decode(values.numpy()[valid], rounded=rounded), lengths)
+
+    def fill(self, given: Sequences, values: Tensor) -> Any:
+        valid = np.arange(values.shape[1]) < given.lengths[:, None]
+        return self._shaped(self.layout.fill(read_cells(given.values), values.numpy()[valid]), given.lengths)
+
+    def _shaped(self, steps: NDArray[Any], lengths: Index) -> Any:
+        """(N, F) steps as what came in at fit; a list when the lengths differ."""
+        if not (lengths == lengths[0]).all():
+            return np.split(steps, np.cumsum(lengths)[:-1])
+        block = steps.reshape(len(lengths), int(lengths[0]), -1)
+        if self.kind == "table":
+            return block[:, :, 0]
+        return block if self.kind == "block" else list(block)
+
+    def state(self) -> dict[str, Any]:
+        layout = self.layout.state()
+        return {"kind": "sequences", "layout": layout, "given": self.kind, "longest": self.longest}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> SequenceForm:
+        return cls(Columns.of(state["layout"]), str(state["given"]), int(state["longest"]))
+
+    @property
+    def steps(self) -> int:
+        return self.longest
+
+
+FORMS: Mapping[str, type[DataForm[Any]]] = {
+    "table": TableForm,
+    "images": ImageForm,
+    "sequences": SequenceForm,
+}
+
+
+def form_of(X: Any, backbone: str | Cell, image_shape: Any) -> str:
+    """Which of `FORMS` X is for this backbone.
+
+    Raises
+    ------
+    ValueError
+        When X may be images as well as sequences, or is a table for a net of images.
+    """
+    axes = 0 if ragged(X) else len(getattr(X, "shape", None) or np.asarray(X).shape)
+    if isinstance(backbone, Cell) or backbone not in ("auto", "mlp", "conv"):
+        return "sequences"
+    if image_shape is not None or axes == 4 or (axes == 3 and backbone != "auto"):
+        return "images"
+    if ragged(X) and backbone == "auto":
+        return "sequences"
+    if axes == 3:
+        if np.asarray(X).dtype in (np.uint8, np.bool_):
+            return "images"
+        raise ValueError(
+            f"X of shape {np.shape(X)} may be images (n, Y, X) or sequences (n, T, F). Say which: backbone='conv' or"
+            " backbone='recurrent'."
+        )
+    if backbone == "conv":
+        raise ValueError(
+            f"backbone='conv' needs images (n, Y, X) or (n, C, Y, X), or image_shape=(Y, X) for flat ones. Got X of"
+            f" shape {np.shape(X)}."
+        )
+    return "table"
+
+
+def ragged(X: Any) -> bool:
+    """Whether X is a list of arrays, or of lists of different lengths, as sequences come."""
+    if not isinstance(X, list | tuple) or not X:
+        return False
+    if any(getattr(x, "shape", None) for x in X):
+        return True
+    return all(isinstance(x, list | tuple) for x in X) and len({len(x) for x in X}) > 1
+
+
+def _table(owner: BaseEstimator, X: Any, *, reset: bool) -> Cells:
+    """A table: its columns as scikit-learn checks them, its values as `read_cells` does."""
+    named = isinstance(nw.from_native(X, pass_through=True, eager_only=True), nw.DataFrame)
+    if not named:
+        return read_cells(validate_data(owner, X, reset=reset, dtype="numeric", ensure_all_finite=False))
+    _check_feature_names(owner, X, reset=reset)
+    _check_n_features(owner, X, reset=reset)
+    return read_cells(X)

@@ -1,0 +1,1 @@
+"""Estimators that compress rows to a code and restore them."""

@@ -1,0 +1,1 @@
+"""One prediction for each sequence."""

@@ -1,0 +1,72 @@
+"""Which backend runs a cell, and why."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from jaxtyping import Int64
+from torch import Tensor
+
+from regen._check import Choice, check_parameters
+from regen.cells import Cell
+from regen.kernels import native, reference, torch_fused
+from regen.kernels.reference import Result
+
+Run: TypeAlias = Callable[..., Result]
+
+BACKENDS = ("auto", "reference", "torch", "native")
+
+
+def choose(
+    backend: str,
+    cell: Cell,
+    x: Tensor,
+    lengths: Int64[Tensor, "B"] | None = None,
+    keep: object = None,
+    zoneout: object = None,
+    gates: bool = False,
+) -> tuple[Run, str]:
+    """The kernel that runs `cell` on `x`, and a sentence that starts with its name and says why.
+
+    Parameters
+    ----------
+    backend : "auto" takes the compiled kernels where they can do what is asked, else torch's fused operators,
+        else the reference loop; an explicit backend obeys or raises.
+    x : (B, T, I) inputs, or the data of a packed sequence.
+    lengths, keep, zoneout, gates : as in `reference.run`; keep and zoneout are None where not asked for.
+
+    Raises
+    ------
+    ValueError : the backend is not one of `BACKENDS`, or cannot do what is asked.
+    """
+    if backend not in BACKENDS:
+        check_parameters("a recurrent net", {"backend": Choice(BACKENDS)}, {"backend": backend})
+    if backend == "reference":
+        return reference.run, "reference: asked for"
+    if backend == "torch":
+        reason = _torch_unable(cell, lengths, keep, zoneout, gates)
+        if reason:
+            raise _refusal(backend, reason)
+        return torch_fused.run, "torch: asked for"
+    missing = native.unable(cell, x, keep, zoneout)
+    if not missing:
+        return native.run, "native: asked for" if backend == "native" else native.told(cell)
+    if backend == "native":
+        raise _refusal(backend, missing)
+    traced = native.untraced()
+    if traced:
+        return reference.run, f"reference: {traced}"
+    reason = _torch_unable(cell, lengths, keep, zoneout, gates)
+    if not reason:
+        return torch_fused.run, f"torch: its fused {type(cell).__name__} on {x.device.type}; {missing}"
+    return reference.run, f"reference: {reason}; {missing}"
+
+
+def _torch_unable(cell: Cell, lengths: Tensor | None, keep: object, zoneout: object, gates: bool) -> str:
+    reason = torch_fused.unable(cell, keep, zoneout, gates)
+    if not reason and lengths is not None and bool((lengths == 0).any()):
+        return "torch's operators need at least one valid step in every row"
+    return reason
+
+
+def _refusal(backend: str, reason: str) -> ValueError:
+    return ValueError(f"backend={backend!r} cannot run this: {reason}. Use backend='auto' or 'reference'.")

@@ -1,0 +1,114 @@
+"""What autoencoders refuse from the command line: other runs, other data, and places that cannot be written."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from regen.data.io.image_files import write_images
+
+
+def told(result: Any) -> str:
+    """What stderr says, once the command has been refused."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1, result.stderr
+    return str(result.stderr.rstrip("\n"))
+
+
+def said(result: Any) -> list[str]:
+    """What stdout says, once the command has succeeded."""
+    assert result.exit_code == 0, result.output
+    return list(result.stdout.splitlines())
+
+
+def test_other_runs_are_refused(here: Any, sales: str) -> None:
+    """Each command says what it is for, what the run holds and what that can do."""
+    series = ("--window", "6", "--horizon", "3", "--max-epochs", "1", "--hidden", "3")
+    said(here("fit", "forecaster", sales, *series, "-o", "runs/f"))
+    assert told(here("denoise", "runs/f", sales)) == (
+        "regen denoise is for a DenoisingAutoencoder. 'runs/f' holds a Forecaster, which is for regen predict and"
+        " backtest."
+    )
+    assert told(here("sample", "denoiser-table")) == (
+        "regen sample is for a VariationalAutoencoder, a GAN or a DCGAN. 'denoiser-table' holds a"
+        " DenoisingAutoencoder, which is for regen encode, decode, reconstruct, score, denoise and impute."
+    )
+    assert told(here("predict", "autoencoder-table", "table.csv")) == (
+        "regen predict is for a Forecaster, a SequenceClassifier or a SequenceRegressor. 'autoencoder-table' holds an"
+        " Autoencoder, which is for regen encode, decode, reconstruct and score."
+    )
+    assert told(here("backtest", "vae-table", "table.csv")) == (
+        "A backtest is for a Forecaster. 'vae-table' holds a VariationalAutoencoder."
+    )
+
+
+REFUSED: list[tuple[tuple[str, ...], str]] = [
+    (
+        ("fit", "vae", "pitcures"),
+        "There is no file or folder 'pitcures'. Did you mean 'pictures'?",
+    ),
+    (("fit", "vae", "tabel.csv"), "There is no file 'tabel.csv'. Did you mean 'table.csv'?"),
+    (
+        ("fit", "vae", "notes.txt"),
+        "'notes.txt' is nothing that regen reads: a folder of .png and .jpg pictures, or a file that ends in .csv,"
+        " .csv.gz, .parquet, .npy, .npz, .ts.",
+    ),
+    (
+        ("fit", "vae", "objects.npy"),
+        "'objects.npy' is no NumPy file of numbers: it is damaged, was cut short, or holds Python objects, which"
+        " regen does not open.",
+    ),
+    (
+        ("encode", "vae-table", "pictures"),
+        "'pictures' holds pictures. The VariationalAutoencoder was fitted on a table.",
+    ),
+    (
+        ("reconstruct", "vae-table", "table.csv", "-o", "out.png"),
+        "'out.png' is for pictures. The VariationalAutoencoder was fitted on a table: give a .csv, .parquet, .npy or"
+        " .npz file.",
+    ),
+    (
+        ("reconstruct", "vae-pictures", "pictures", "-o", "out.gif"),
+        "'out.gif' does not end in .csv, .csv.gz, .parquet, .npy or .npz, or .png for a grid of pictures.",
+    ),
+    (
+        ("reconstruct", "vae-pictures", "pictures"),
+        "Say with --output where the images go: a .png file for all in a grid, a folder for a picture each, or"
+        " a .npy, .npz, .csv or .parquet file of numbers.",
+    ),
+    (
+        ("reconstruct", "vae-pictures", "pictures", "-o", "pictures"),
+        "'pictures' is what is read. Choose another place with --output.",
+    ),
+    (
+        ("encode", "vae-table", "table.csv", "-o", "codes.txt"),
+        "'codes.txt' does not end in .csv, .csv.gz, .parquet, .npy or .npz.",
+    ),
+    (
+        ("encode", "vae-pictures", "small"),
+        "X has images of (1, 7, 8) channels, rows and columns. Those fitted had (1, 8, 8).",
+    ),
+    (
+        ("encode", "vae-pictures", "broken"),
+        "'broken/a.png' is not a whole PNG or JPEG picture: it is damaged, was cut short, or is something else. Write"
+        " or fetch it again, or take it away.",
+    ),
+    (("decode", "vae-table", "wide.npy", "-o", "x.csv"), "Z has 3 columns; the code has 2 units."),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence"), REFUSED, ids=range(len(REFUSED)))
+def test_refusals(words: tuple[str, ...], sentence: str, here: Any) -> None:
+    """One sentence on stderr, exit code 2, and nothing is written."""
+    Path("notes.txt").write_text("notes")
+    np.save("objects.npy", np.array([None, "a"]))
+    np.save("wide.npy", np.zeros((2, 3)))
+    write_images("small", np.zeros((2, 7, 8), np.uint8))
+    Path("broken").mkdir()
+    Path("broken/a.png").write_bytes(Path("pictures/0001.png").read_bytes()[:60])
+    before = sorted(os.listdir())
+    assert told(here(*words)) == sentence
+    assert sorted(os.listdir()) == before

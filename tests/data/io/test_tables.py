@@ -1,0 +1,294 @@
+"""Files in and out: what is read back is what was written, and what is wrong is said with its place."""
+
+import errno
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from regen.data.io.tables import read_table, write_table
+from regen.data.series import read_series
+
+DATES = pd.date_range("1990-01-31", periods=4, freq="ME", name="month")
+FRAME = pd.DataFrame({"a": [1.0, np.nan, 0.1 + 0.2, 1e-300], "b, c": [1, 2, 3, 4]}, DATES)
+
+
+def refusal(path, kind=ValueError) -> str:
+    """The words in which a file is refused, without its folder."""
+    with pytest.raises(kind) as caught:
+        read_table(path)
+    return str(caught.value).replace(str(Path(path).parent) + os.sep, "")
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet", "CSV"])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        FRAME,
+        pl.DataFrame(FRAME.reset_index()),
+        pa.Table.from_pandas(FRAME.reset_index(), preserve_index=False),
+    ],
+    ids=["pandas", "polars", "pyarrow"],
+)
+def test_written_is_read_back(tmp_path, frame, ending):
+    """The same numbers to the last bit, the same dates, whatever wrote them."""
+    path = tmp_path / f"table.{ending}"
+    write_table(path, frame)
+    series = read_series(read_table(path), time="month")
+    assert series.names == ("a", "b, c")
+    np.testing.assert_array_equal(series.values, FRAME.to_numpy())
+    assert (series.dates == DATES.to_numpy()).all()
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_csv_text(tmp_path):
+    """A CSV says no more than it must: days as days, a missing number as an empty cell."""
+    write_table(tmp_path / "a.csv", FRAME.a)
+    assert (tmp_path / "a.csv").read_text().replace('"', "").splitlines() == [
+        "month,a",
+        "1990-01-31,1",
+        "1990-02-28,",
+        "1990-03-31,0.30000000000000004",
+        "1990-04-30,1e-300",
+    ]
+    index = pd.date_range("2020-01-01", periods=2, freq="90min")
+    write_table(tmp_path / "b.csv", pd.Series([1, 2], index, name="y"))
+    assert (tmp_path / "b.csv").read_text().replace('"', "").splitlines()[1:] == [
+        "2020-01-01 00:00:00,1",
+        "2020-01-01 01:30:00,2",
+    ]
+
+
+def test_missing_text(tmp_path):
+    """An empty cell is a missing value in a column of text, too, and is written as one."""
+    (tmp_path / "a.csv").write_text('town,x\nRome,1\n,\nNA,3\n"",4\n')
+    table = read_table(tmp_path / "a.csv")
+    assert table["town"].to_pylist() == ["Rome", None, None, None]
+    assert table["x"].to_pylist() == [1, None, 3, 4]
+    write_table(tmp_path / "b.csv", table)
+    assert read_table(tmp_path / "b.csv").equals(table)
+
+
+@pytest.mark.parametrize(
+    ("frame", "columns"),
+    [
+        ({"x": np.array([1.0, np.nan]), "t": np.array(["2020-01-01", "2020-01-02"], "M8[D]")}, ["x", "t"]),
+        (np.ones(3), ["y"]),
+        (np.ones((3, 2)), ["y0", "y1"]),
+        (pl.Series("u", [1, 2]), ["u"]),
+        (pd.Series([1, 2]), ["y"]),
+        (pd.DataFrame({3: [1, 2]}, pd.period_range("2020", periods=2, freq="Y")), ["time", "3"]),
+    ],
+)
+def test_other_kinds_are_written_too(tmp_path, frame, columns):
+    """Dicts, arrays, series and periods have columns too."""
+    for ending in ("csv", "parquet"):
+        write_table(tmp_path / f"t.{ending}", frame)
+        assert read_table(tmp_path / f"t.{ending}").column_names == columns
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "t,y\n2020-01-01,1.5\n2020-01-02,NA\n2020-01-03,-2\n",
+        "\ufefft,y\r\n2020-01-01,1.5\r\n2020-01-02,\r\n2020-01-03,-2\r\n",
+        "t;y\n2020-01-01;1.5\n2020-01-02;\n2020-01-03;-2\n",
+        "t;y\n2020-01-01;1,5\n2020-01-02;\n2020-01-03;-2\n",
+        "t\ty\n2020-01-01\t1,5\n2020-01-02\tnan\n2020-01-03\t-2",
+        't;"sales, total"\n2020-01-01;1.5\n2020-01-02;\n2020-01-03;-2\n',
+        't\t"a ""b"", c; d"\n2020-01-01\t1,5\n2020-01-02\t\n2020-01-03\t-2\n',
+    ],
+)
+def test_csv_as_people_write_it(tmp_path, text):
+    """Commas, semicolons or tabs; decimal points or commas; with or without a byte order mark."""
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    series = read_series(read_table(tmp_path / "t.csv"), time="t")
+    np.testing.assert_array_equal(series.values, [[1.5], [np.nan], [-2]])
+    assert str(series.dates[0]) == "2020-01-01"
+
+
+def columns_of(tmp_path, text) -> dict:
+    """The columns of a CSV file of this text."""
+    (tmp_path / "t.csv").write_text(text)
+    return read_table(tmp_path / "t.csv").to_pydict()
+
+
+def test_decimal_commas_anywhere(tmp_path):
+    """One number with a decimal comma is enough, wherever it stands; text with one turns no numbers into text."""
+    assert columns_of(tmp_path, "y;z\n1;a\n2,5;b\n,5;c\n-1,5e3;d\n") == {
+        "y": [1, 2.5, 0.5, -1500],
+        "z": ["a", "b", "c", "d"],
+    }
+    assert columns_of(tmp_path, "y;z\n1.5;3,4\n2.5;b\n") == {"y": [1.5, 2.5], "z": ["3,4", "b"]}
+    assert columns_of(tmp_path, "y;z\n1.5;1\n2.5;3,4\n") == {"y": [1.5, 2.5], "z": ["1", "3,4"]}
+
+
+def test_a_typo_is_found_in_its_row(tmp_path):
+    """One cell that is no number turns the column into text, and is the one that is named."""
+    for mark, comma in ((",", "."), (";", ",")):
+        cells = [f"{row}{comma}5" for row in range(30)]
+        cells[19] = "abc"
+        (tmp_path / "t.csv").write_text("\n".join([f"y{mark}z", *(f"{cell}{mark}1" for cell in cells)]))
+        with pytest.raises(ValueError, match=r"Column 'y' of y holds text where .*: 'abc' in row 19"):
+            read_series(read_table(tmp_path / "t.csv"))
+
+
+def test_names_that_are_equal_as_text_are_not_written(tmp_path):
+    """A column is not lost without a word because its name is another's as text."""
+    index = pd.date_range("2020-01-01", periods=2, name="time")
+    frames = {
+        "1": [pd.DataFrame([[1, 2], [3, 4]], columns=[1, "1"]), {1: np.ones(2), "1": np.ones(2)}],
+        "time": [pd.DataFrame({"time": [1, 2]}, index)],
+    }
+    for name, some in frames.items():
+        for frame in some:
+            with pytest.raises(ValueError) as caught:
+                write_table(tmp_path / "t.csv", frame)
+            assert str(caught.value) == f"The table has several columns named {name!r}. Rename them."
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_file_offers_the_closest(tmp_path):
+    """A file that is not there is named, with its nearest neighbour."""
+    (tmp_path / "sales.csv").write_text("a\n1\n")
+    kind = FileNotFoundError
+    assert refusal(tmp_path / "sale.csv", kind) == "There is no file 'sale.csv'. Did you mean 'sales.csv'?"
+    assert refusal(tmp_path / "zzz.csv", kind) == "There is no file 'zzz.csv'."
+    assert refusal("no/such/folder.csv", kind) == "There is no file 'folder.csv'."
+
+
+def test_folder(tmp_path):
+    """A folder is no file."""
+    (tmp_path / "x.csv").mkdir()
+    assert refusal(tmp_path / "x.csv", IsADirectoryError) == "'x.csv' is a folder. Give a file in it."
+
+
+def parquet_bytes() -> bytes:
+    """A whole Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"a": list(range(100))}), sink)
+    return sink.getvalue().to_pybytes()
+
+
+WHOLE = parquet_bytes()
+CUT = "is not a whole Parquet file: it is damaged, was cut short, or is something else. Write or fetch it again."
+RAGGED = "Give every row as many as the header."
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("e.csv", b"", "'e.csv' is empty: it has 0 bytes."),
+        ("e.parquet", b"", "'e.parquet' is empty: it has 0 bytes."),
+        ("h.csv", b"a,b\n", "'h.csv' has 2 columns but no rows."),
+        ("t.parquet", WHOLE[: len(WHOLE) // 2], f"'t.parquet' {CUT}"),
+        ("t.parquet", WHOLE[:4] + bytes(40) + WHOLE[44:], f"'t.parquet' {CUT}"),
+        ("t.parquet", b"a,b\n1,2\n", f"'t.parquet' {CUT}"),
+        (
+            "l.csv",
+            "a,b\n1,x\n2,é\n".encode("latin-1"),
+            "'l.csv' is not UTF-8: byte 10, in line 3, is no part of it. Save it as UTF-8.",
+        ),
+        (
+            "h.csv",
+            "é,b\n1,x\n".encode("latin-1"),
+            "'h.csv' is not UTF-8: byte 0, in line 1, is no part of it. Save it as UTF-8.",
+        ),
+        (
+            "u.csv",
+            "a,b\n1,x\n".encode("utf-16"),
+            "'u.csv' is not UTF-8: byte 0, in line 1, is no part of it. Save it as UTF-8.",
+        ),
+        (
+            "cut.csv",
+            "a,b\n1,é".encode()[:-1],
+            "'cut.csv' is not UTF-8: byte 6, in line 2, is no part of it. Save it as UTF-8.",
+        ),
+        ("r.csv", b"a,b\n1,2\n3\n4,5\n", f"'r.csv' has 1 value in line 3, where its header has 2. {RAGGED}"),
+        (
+            "r.csv",
+            b"a,b\n1,2\n3,4\n5,6,7\n",
+            f"'r.csv' has 3 values in line 4, where its header has 2. {RAGGED}",
+        ),
+        ("g.csv.gz", b"a,b\n", "'g.csv.gz' is damaged or was cut short. Write or fetch it again."),
+        (
+            "g.csv.gz",
+            gzip.compress(b"a,b\n1,2\n" * 99)[:-9],
+            "'g.csv.gz' is damaged or was cut short. Write or fetch it again.",
+        ),
+        (
+            "t.xlsx",
+            b"PK",
+            "'t.xlsx' does not end in .csv, .csv.gz or .parquet, the tables that regen reads.",
+        ),
+    ],
+)
+def test_refusals(tmp_path, name, content, words):
+    """What is wrong with a file is said in these words."""
+    (tmp_path / name).write_bytes(content)
+    assert refusal(tmp_path / name) == words
+
+
+def test_not_utf8_is_found_in_any_block(tmp_path, monkeypatch):
+    """The place is right however the file falls into blocks."""
+    content = "a,é\n1,ü\n".encode() * 5 + b"1,\xe9\n"
+    (tmp_path / "t.csv").write_bytes(content)
+    for size in (1, 2, 3, 7, 1000):
+        monkeypatch.setattr("regen.data.io.tables._BLOCK", size)
+        assert refusal(tmp_path / "t.csv").startswith("'t.csv' is not UTF-8: byte 52, in line 11,")
+
+
+def test_unknown_ending_to_write(tmp_path):
+    """An unknown ending is refused before anything is written."""
+    with pytest.raises(ValueError) as caught:
+        write_table(tmp_path / "t.json", FRAME)
+    assert str(caught.value).endswith(
+        "t.json' does not end in .csv, .csv.gz or .parquet, the tables that regen writes."
+    )
+
+
+def test_no_folder_to_write_to(tmp_path):
+    """A folder that is not there is named."""
+    with pytest.raises(FileNotFoundError) as caught:
+        write_table(tmp_path / "gone" / "t.csv", FRAME)
+    assert str(caught.value) == (
+        f"{str(tmp_path / 'gone' / 't.csv')!r} cannot be written: there is no folder {str(tmp_path / 'gone')!r}."
+    )
+
+
+def test_read_only_folder(tmp_path, monkeypatch):
+    """A read-only folder is named, and nothing is left in it."""
+
+    def refuse(self, *_):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PermissionError) as caught:
+        write_table(tmp_path / "t.csv", FRAME)
+    assert str(caught.value) == (
+        f"{str(tmp_path / 't.csv')!r} cannot be written: the folder {str(tmp_path)!r} is read-only. Choose another."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    """When writing fails half way, the file that was there is whole and no other is left."""
+    path = tmp_path / "t.parquet"
+    write_table(path, FRAME)
+    before = path.read_bytes()
+
+    def fail(table, file):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", fail)
+    with pytest.raises(OSError):
+        write_table(path, FRAME)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["t.parquet"]

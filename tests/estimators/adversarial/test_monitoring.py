@@ -1,0 +1,142 @@
+"""What a judge compares: rows of sequences and labels, companions of packs, and how far from perfect they are."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from regen.data.batching import RowBatch
+from regen.estimators.adversarial.evaluation import Board, logits_of
+from regen.estimators.adversarial.latent import great_circle
+from regen.estimators.adversarial.monitoring import Judge, shortfall
+from regen.nets.adversarial import make_players
+
+QUALITY = {"precision": 0.9, "recall": 0.7, "density": 1.2, "coverage": 0.6, "two_sample": 0.4, "mmd": 0.02}
+
+
+@pytest.mark.parametrize(
+    ("measure", "far"),
+    [
+        (None, 0.25),
+        ("coverage", 0.4),
+        ("density", 0.2),
+        ("precision", 0.1),
+        ("recall", 0.3),
+        ("two_sample", 0.1),
+        ("mmd", 0.02),
+    ],
+)
+def test_how_far_from_perfect(measure: str | None, far: float) -> None:
+    """By each measure, less is better; without one, the mean of precision and coverage."""
+    assert shortfall(QUALITY, measure) == pytest.approx(far)
+
+
+def board(rows: RowBatch, fake: Tensor, logits: Any = None) -> Board:
+    """A board whose generator writes `fake`."""
+    return Board(rows, lambda *_: fake, logits or (lambda batch: batch.x.flatten(1).sum(1)), 2, 0)
+
+
+def test_behind_the_ends_nothing_is_compared() -> None:
+    """Two sequences that differ in padding only are the same; steps within count."""
+    x = torch.randn(20, 4, 2, generator=Generator().manual_seed(0))
+    lengths = torch.arange(20) % 4 + 1
+    behind = torch.arange(4) >= lengths[:, None]
+    padded = x.masked_fill(behind[..., None], 9.0)
+    same = board(RowBatch(x, lengths, None), padded).measured(padded)
+    assert (same["precision"], same["recall"], same["coverage"]) == (1.0, 1.0, 1.0)
+    twin = board(RowBatch(x, None, None), padded).measured(padded)
+    assert twin["precision"] < 1.0
+
+
+def test_labels_are_compared_too() -> None:
+    """Right rows under wrong labels are wrong rows."""
+    x = 0.01 * torch.randn(40, 3, generator=Generator().manual_seed(0))
+    y = torch.arange(40) % 2
+    rows = RowBatch(x, None, y)
+    assert board(rows, x).measured(x)["coverage"] == 1.0
+    wrong = Board(rows._replace(y=y * 0), lambda *_: x, lambda batch: batch.x.sum(1), 2, 0)
+    assert torch.equal(wrong.real[:, :3], board(rows, x).real[:, :3])
+    assert board(rows, x).real.shape == (40, 5)
+
+
+def test_a_board_repeats_its_codes() -> None:
+    """The same codes at every call, so that a better generator is told from luckier codes; others when asked."""
+    seen: list[Tensor] = []
+
+    def write(generator: Any, codes: Tensor, *_: Any) -> Tensor:
+        seen.append(codes)
+        return codes
+
+    rows = RowBatch(torch.zeros(9, 2), None, None)
+    one = Board(rows, write, lambda batch: batch.x.sum(1), 2, 5)
+    one.fake(None)
+    one.fake(None)
+    one.fake(None, again=1)
+    assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
+
+
+def test_scores_of_a_board_that_nobody_can_tell() -> None:
+    """Where real is fake both score 50; where logits are not finite, too; where they differ, far from it."""
+    x = torch.randn(50, 2, generator=Generator().manual_seed(0))
+    rows = RowBatch(x, None, None)
+    scores, _ = board(rows, x).scored(x)
+    assert (scores["score_real"], scores["score"]) == (50.0, 50.0)
+    broken, place = board(rows, x, lambda batch: batch.x.sum(1) * torch.nan).scored(x)
+    assert (broken["score"], place) == (50.0, (0.0, 0.0))
+    apart, _ = board(rows, x).scored(x - 5)
+    assert apart["score_real"] > 95 and apart["score"] < 5
+
+
+def test_a_judge_counts_epochs() -> None:
+    """It measures after every third one, and goes on where its count was saved."""
+    x = torch.randn(30, 2, generator=Generator().manual_seed(0))
+    judge = Judge(board(RowBatch(x, None, None), x), lambda: None, 3, "coverage")
+    told = [bool(judge()) for _ in range(7)]
+    assert told == [False, False, True, False, False, True, False]
+    other = Judge(board(RowBatch(x, None, None), x), lambda: None, 3, "coverage")
+    other.load_state_dict(judge.state_dict())
+    assert [bool(other()) for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize("form", ["mlp", "gru"])
+def test_companions_stand_beside_every_row(form: str) -> None:
+    """A critic of packs reads each row beside the same others, as if asked one by one; with others it says else."""
+    torch.manual_seed(0)
+    _, critic = make_players(form, features=2, outputs=2, code=2, hidden=6, pack=3, classes=2)
+    shape = (5, 4, 2) if form == "gru" else (5, 2)
+    lengths = torch.tensor([4, 1, 3, 2, 4]) if form == "gru" else None
+    rows = RowBatch(torch.randn(shape), lengths, torch.arange(5) % 2)
+    beside = RowBatch(
+        torch.randn(2, *shape[1:]), None if lengths is None else torch.tensor([2, 3]), torch.tensor([1, 0])
+    )
+    found = logits_of(critic, rows, beside)
+    for k in range(5):
+        x = torch.cat([rows.x[k : k + 1], beside.x])
+        steps = None if lengths is None else torch.cat([lengths[k : k + 1], torch.tensor([2, 3])])
+        alone = critic(x, torch.tensor([k % 2, 1, 0]), steps).detach()
+        torch.testing.assert_close(found[k : k + 1], alone, rtol=1e-4, atol=1e-5)
+    other = logits_of(critic, rows, beside._replace(x=beside.x + 1))
+    assert (other - found).abs().max() > 1e-3
+
+
+def test_companions_of_other_lengths() -> None:
+    """Longer or shorter ones are padded, and padding is never read."""
+    torch.manual_seed(0)
+    _, critic = make_players("gru", features=2, outputs=2, code=2, hidden=6, pack=2)
+    rows = RowBatch(torch.randn(3, 3, 2), torch.tensor([3, 1, 2]), None)
+    beside = RowBatch(torch.randn(1, 6, 2), torch.tensor([5]), None)
+    padded = rows._replace(x=torch.cat([rows.x, torch.full((3, 3, 2), 7.0)], 1))
+    torch.testing.assert_close(logits_of(critic, rows, beside), logits_of(critic, padded, beside))
+
+
+def test_an_arc_between_codes() -> None:
+    """Ends are the codes; between them the length goes evenly for equal ends; opposite ones take the line."""
+    a, b = torch.tensor([3.0, 0.0]), torch.tensor([0.0, 3.0])
+    way = great_circle(a, b, 5)
+    torch.testing.assert_close(way[[0, -1]], torch.stack([a, b]), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(way.norm(dim=1), torch.full((5,), 3.0))
+    assert torch.lerp(a, b, 0.5).norm() < 2.2, "the straight line comes nearer to 0"
+    torch.testing.assert_close(great_circle(a, 2 * a, 3), torch.tensor([[3.0, 0.0], [4.5, 0.0], [6.0, 0.0]]))
+    assert great_circle(a, -a, 3).isfinite().all()
+    assert great_circle(a, 0 * a, 3).isfinite().all()

@@ -1,0 +1,245 @@
+"""What DenoisingAutoencoder minimises, beside wrong twins; what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+
+from regen import DenoisingAutoencoder
+from regen.data.batching import RowBatch
+from regen.data.table_encoding import Block
+from regen.estimators.autoencoders._reading import Reading
+from regen.estimators.autoencoders.imputation import choose_donors, column_of, drawn, hidden, in_parts
+
+ROWS, COLUMNS = 200, 4
+
+
+def table(gaps: bool = True) -> np.ndarray:
+    """Rows of normal numbers; in every third the first two columns are missing together."""
+    X = np.random.default_rng(0).normal(2, 3, (ROWS, COLUMNS))
+    if gaps:
+        X[::3, :2] = np.nan
+    return X
+
+
+def fitted(X: np.ndarray, **options) -> DenoisingAutoencoder:
+    """A small net, trained for an epoch."""
+    usual = {"code": 2, "hidden": (8,), "max_epochs": 1, "random_state": 0}
+    return DenoisingAutoencoder(**(usual | options)).fit(X)
+
+
+def reading_of(model: DenoisingAutoencoder, X: np.ndarray) -> Reading:
+    """The rows as a batch that the model reads."""
+    rows = model._rows(model._given(X))
+    return model._read(RowBatch(rows.values, None, None))
+
+
+def seeded() -> torch.Generator:
+    """The same chance each time."""
+    return torch.Generator().manual_seed(5)
+
+
+def by_hand(
+    model: DenoisingAutoencoder, reading: Reading, worse: torch.Tensor, target: torch.Tensor
+) -> float:
+    """The mean squared error of what is restored of a corrupted batch."""
+    said = model.net_.decoder(model.net_.encoder(worse, None, None), None, None)
+    return float((said - target).square().mean())
+
+
+def test_the_target_is_clean():
+    """The loss compares with the rows as they were; a twin that compares with the noisy ones has another."""
+    X = table(gaps=False)
+    model = fitted(X, noise=0.8)
+    reading = reading_of(model, X)
+    worse = reading.x + 0.8 * torch.randn(reading.x.shape, generator=seeded())
+    with torch.no_grad():
+        loss = float(model._terms(reading, seeded())["loss"])
+        assert loss == pytest.approx(by_hand(model, reading, worse, reading.target), rel=1e-5)
+        assert loss != pytest.approx(by_hand(model, reading, worse, worse), rel=1e-2)
+        assert loss != pytest.approx(by_hand(model, reading, reading.x, reading.target), rel=1e-3)
+
+
+def test_only_what_was_observed_counts():
+    """Whatever stands in place of a missing value, the loss and its gradient stay the same."""
+    X = table()
+    model = fitted(X)
+    model.net_.train()
+    reading = reading_of(model, X)
+    found = []
+    for filler in (0.0, 1e6, torch.nan):
+        target = torch.where(reading.observed, reading.target, filler)
+        model.net_.zero_grad()
+        loss = model._terms(reading._replace(target=target), seeded())["loss"]
+        loss.backward()
+        found.append([loss.detach(), *(p.grad.clone() for p in model.net_.parameters())])
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+    assert all(part.isfinite().all() for part in found[0])
+
+
+def test_hidden_and_visible_cells_each_count_by_their_mean():
+    """``loss = mean cost of hidden + mean cost of visible cells``, none of which were missing."""
+    X = table()
+    model = fitted(X, noise=0.0)
+    reading = reading_of(model, X)
+    worse, unseen = model._worsened(reading, seeded())
+    assert not (unseen & ~reading.observed).any()
+    assert torch.equal(worse.observed, reading.observed & ~unseen)
+    assert (worse.x[~worse.observed] == 0).all()
+    with torch.no_grad():
+        terms = model._terms(reading, seeded())
+        said = model.net_.decoder(model.net_.encoder(worse.x, worse.observed, None), None, None)
+    cost = (said - reading.target).square()
+    assert float(terms["hidden"]) == pytest.approx(float(cost[unseen].mean()), rel=1e-5)
+    assert float(terms["visible"]) == pytest.approx(float(cost[worse.observed].mean()), rel=1e-5)
+    assert float(terms["loss"]) == pytest.approx(float(terms["hidden"] + terms["visible"]))
+
+
+def test_twin_mask_inverted():
+    """An encoder told the opposite of what was observed says something else."""
+    X = table()
+    model = fitted(X, max_epochs=5)
+    reading = reading_of(model, X)
+    with torch.no_grad():
+        right = model.net_.encoder(reading.x, reading.observed, None)
+        wrong = model.net_.encoder(reading.x, ~reading.observed, None)
+    assert np.allclose(model.transform(X), right.numpy(), atol=1e-5)
+    assert not np.allclose(model.transform(X), wrong.numpy(), atol=1e-2)
+
+
+def test_gaps_of_other_rows_are_hidden_together():
+    """What is missing together in the data is hidden together: a third of the complete rows lose both columns."""
+    X = table()
+    reading = reading_of(fitted(X), X)
+    complete = reading.observed.all(1)
+    counts = torch.zeros(4)
+    for seed in range(50):
+        chance = torch.Generator().manual_seed(seed)
+        unseen = hidden(reading, 0.0, True, torch.arange(COLUMNS), chance)
+        assert not unseen[:, 2:].any()
+        assert torch.equal(unseen[:, 0], unseen[:, 1])
+        assert not unseen[~complete].any()
+        counts += unseen[complete].double().mean(0)
+    assert counts[0] / 50 == pytest.approx(1 / 3, abs=0.03)  # 6650 draws: five standard errors
+
+
+def test_the_end_of_a_sequence_is_no_gap():
+    """A long sequence does not lose its last steps because others are shorter."""
+    observed = torch.ones(2, 5, 1, dtype=torch.bool)
+    observed[0, 1] = observed[1, 3:] = False
+    x = torch.zeros(2, 5, 1)
+    reading = Reading(x, observed, x, torch.tensor([5, 3]))
+    for seed in range(10):
+        unseen = hidden(reading, 0.0, True, torch.tensor([0]), torch.Generator().manual_seed(seed))
+        assert not unseen[0].any()
+        assert not unseen[1, [0, 2, 3, 4]].any()
+
+
+def test_chance_hides_its_share():
+    """A share of observed cells is hidden by chance; numbers of a category together. Only the generator is used."""
+    observed = torch.ones(5000, 4, dtype=torch.bool)
+    reading = Reading(torch.zeros(5000, 4), observed, torch.zeros(5000, 4), None)
+    state = torch.get_rng_state()
+    unseen = hidden(reading, 0.3, False, torch.tensor([0, 1, 1, 2]), seeded())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(unseen[:, 1], unseen[:, 2])
+    assert abs(unseen[:, 0].double().mean() - 0.3) < 5 * (0.21 / 5000) ** 0.5
+    assert abs((unseen[:, 0] == unseen[:, 3]).double().mean() - 0.58) < 5 * (0.58 * 0.42 / 5000) ** 0.5
+
+
+def test_columns_of_encoded_numbers():
+    """Numbers of a category belong to one column, others each to their own."""
+    blocks = [Block("real", 0, 2, (0, 3)), Block("categorical", 2, 5, (1,)), Block("categorical", 5, 7, (2,))]
+    assert column_of(blocks).tolist() == [0, 1, 2, 2, 2, 3, 3]
+
+
+def test_donors():
+    """Hidden cells are donors, with their errors; without any, all observed cells; without those, no error."""
+    said = torch.linspace(0, 1, 100)[:, None].repeat(1, 3)
+    truth = said + torch.tensor([10.0, 20.0, 30.0])
+    unseen, observed = torch.zeros(100, 3, dtype=torch.bool), torch.ones(100, 3, dtype=torch.bool)
+    unseen[50:, 0] = True
+    observed[:, 2] = False
+    predicted, above = torch.from_numpy(choose_donors(said, truth, unseen, observed))
+    assert torch.equal(predicted, predicted.sort(0).values)
+    assert predicted.isfinite().sum(0).tolist() == [50, 100, 100]
+    assert predicted[:, 0].min() > 0.5
+    assert torch.allclose(above[:50], torch.tensor([10.0, 20.0, 0.0]))
+
+
+def test_parts():
+    """Gaps of a row are drawn one after the other while there are parts; numbers of a category together."""
+    gaps = torch.tensor([[True, True, True, True], [False, True, True, False], [True, False, False, True]])
+    parts = in_parts(gaps, torch.tensor([0, 1, 1, 2]), 3, seeded())
+    assert torch.equal(parts[:, 1], parts[:, 2])
+    assert sorted(parts[0, [0, 1, 3]].tolist()) == [0, 1, 2]
+    assert sorted(parts[2, [0, 3]].tolist()) == [0, 1]
+    crowded = in_parts(torch.ones(50, 12, dtype=torch.bool), torch.arange(12), 4, seeded())
+    assert (crowded.sort(1).values == torch.arange(12) // 3).all()
+    assert crowded.unique(dim=0).shape[0] > 40
+
+
+def test_draws():
+    """A number is off as much as a donor of like prediction was, within the extremes; a category by its chance."""
+    said = torch.linspace(0, 1, 400)[:, None]
+    truth = said + torch.where(said > 0.5, torch.randn(400, 1, generator=seeded()), 0.0)
+    seen = torch.ones(400, 1, dtype=torch.bool)
+    donors = torch.from_numpy(choose_donors(said, truth, seen, seen))
+    block = [Block("real", 0, 1, (0,))]
+    extremes = torch.tensor([[-1.0], [2.0]])
+    sure, unsure = (
+        drawn(torch.full((2000, 1), value), block, donors, extremes, seeded()) for value in (0.2, 0.8)
+    )
+    assert torch.equal(sure, torch.full((2000, 1), 0.2))
+    assert unsure.std() > 0.5
+    assert unsure.min() >= -1
+    assert unsure.max() <= 2
+    asked = torch.tensor([[0.3, 0.1, 0.2, 0.7]]).repeat(4000, 1)
+    blocks = [Block("binary", 0, 1, (0,)), Block("categorical", 1, 4, (1,))]
+    found = drawn(asked, blocks, torch.zeros(2, 8, 4), torch.zeros(2, 4), seeded())
+    assert (found[:, 1:].sum(1) == 1).all()
+    assert (found.mean(0) - asked[0]).abs().max() < 5 * 0.5 / 4000**0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"noise": -0.1},
+         "The 'noise' parameter of DenoisingAutoencoder must be a number in [0, inf). Got -0.1 instead."),
+        ({"noise": 1.5, "corruption": "mask"},
+         "The 'noise' of corruption='mask' is a share of cells, in [0, 1]. Got 1.5 instead."),
+        ({"corruption": "blur"},
+         "The 'corruption' parameter of DenoisingAutoencoder must be one of 'gaussian', 'mask', 'salt_pepper' or a"
+         " callable. Got 'blur' instead."),
+    ],
+)  # fmt: skip
+def test_refused_parameters(options, words):
+    """Parameters out of their range."""
+    with pytest.raises(ValueError) as refusal:
+        fitted(table(), **options)
+    assert str(refusal.value) == words
+
+
+def test_refused_data():
+    """A column of only gaps by its name, infinite values by place, gaps that nothing was learned of."""
+    X = table()
+    X[:, 2] = np.nan
+    with pytest.raises(ValueError) as refusal:
+        fitted(X)
+    assert str(refusal.value) == "Column 2 of X has only missing values. Leave it out, or give values."
+    X = table()
+    X[7, 3] = np.inf
+    with pytest.raises(ValueError) as refusal:
+        fitted(X)
+    assert "infinite value in row 7" in str(refusal.value)
+    model = fitted(table(gaps=False))
+    assert np.array_equal(model.impute(table(gaps=False)), table(gaps=False))
+    with pytest.raises(ValueError) as refusal:
+        model.impute(table())
+    assert str(refusal.value) == (
+        "X has missing values, and nothing was missing or hidden at fit, so they cannot be filled in. Fit on rows"
+        " with missing values, or with corruption='mask'."
+    )
+    with pytest.raises(ValueError) as refusal:
+        fitted(table()).impute(table(), n_draws=0)
+    assert "'n_draws' parameter of DenoisingAutoencoder.impute" in str(refusal.value)

@@ -1,0 +1,399 @@
+"""VariationalAutoencoder: training, likelihoods, forms of data, diagnosis of collapse, refusals."""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import regen
+from regen.estimators.autoencoders.kl_warmup import Warmth
+from regen.estimators.autoencoders.vae import OF_NUMBERS, VariationalAutoencoder
+
+COLLAPSED = (
+    "None of the 2 units of the code depends on the rows: its posterior has collapsed onto the prior. Take a smaller "
+    "code, a longer warmup, free_bits of 0.1 or more, a beta below 1, or train for longer."
+)
+Floats = NDArray[np.float64]
+
+
+def rows(n: int = 120, seed: int = 0) -> Floats:
+    """Rows (n, 6) on a curve, with noise."""
+    chance = np.random.default_rng(seed)
+    t = chance.uniform(-1, 1, (n, 2))
+    return np.c_[t, t**2, t[:, :1] * t[:, 1:], t.sum(1)] + 0.05 * chance.normal(size=(n, 6))
+
+
+def model(**options: Any) -> VariationalAutoencoder:
+    """A small one, quick to train."""
+    training = {"batch_size": 40, **options.pop("training", {})}
+    usual = {"code": 2, "hidden": (16,), "max_epochs": 15, "learning_rate": 1e-2, "random_state": 0}
+    return VariationalAutoencoder(**usual | options, training=training)
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Short trainings may leave a code unused."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=r"(None|Only \d+) of the \d+ units of the code", category=UserWarning
+        )
+        yield
+
+
+X = rows()
+
+
+def test_fit_learns_and_repeats() -> None:
+    """The bound rises above that of an untrained net; the same seed gives the same bits, another one does not."""
+    first, again, other = model().fit(X), model().fit(X), model(random_state=1).fit(X)
+    history = first.history_
+    assert history["train.elbo"].iloc[-1] > history["train.elbo"].iloc[0] + 2
+    assert first.active_units_.any()
+    assert np.array_equal(first.transform(X), again.transform(X))
+    assert np.array_equal(first.score_samples(X), again.score_samples(X))
+    assert not np.array_equal(first.transform(X), other.transform(X))
+    state = torch.get_rng_state()
+    first.sample(3, random_state=0)
+    first.log_likelihood(X[:3], samples=10, random_state=0)
+    first.impute(X[:3], random_state=0)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+VALUES: dict[str, Any] = {
+    "unit": lambda chance, n: chance.beta(0.4, 0.6, (n, 5)).clip(0, 1),
+    "counts": lambda chance, n: chance.poisson(chance.gamma(2, 3, (n, 1)), (n, 5)),
+    "real": lambda chance, n: chance.normal(size=(n, 5)) * 3 + chance.normal(size=(n, 1)) * 10,
+    "nonnegative": lambda chance, n: (chance.normal(size=(n, 5)) + chance.normal(size=(n, 1))).clip(0) * 7,
+    "categorical": lambda chance, n: chance.integers(0, 3, (n, 5)) * 2,
+}
+SUPPORT: dict[str, Any] = {
+    "unit": lambda x: (x >= 0) & (x <= 1),
+    "counts": lambda x: (x >= 0) & (x == np.rint(x)),
+    "real": np.isfinite,
+    "nonnegative": lambda x: x >= 0,
+    "categorical": lambda x: np.isin(x, (0, 2, 4)),
+}
+
+
+@pytest.mark.parametrize("likelihood", OF_NUMBERS)
+@pytest.mark.usefixtures("quiet")
+def test_every_likelihood_trains_and_draws(likelihood: str) -> None:
+    """On data of its kind: finite densities, the bound below the evidence, draws within what can be."""
+    kind = OF_NUMBERS[likelihood]
+    data = VALUES[kind](np.random.default_rng(0), 100)
+    fitted = model(likelihood=likelihood, max_epochs=5).fit(data)
+    few = fitted.log_likelihood(data, samples=5, random_state=0).mean()
+    many = fitted.log_likelihood(data, samples=200, random_state=0).mean()
+    assert np.isfinite(many) and few < many
+    if kind in ("counts", "categorical") or likelihood == "bernoulli":
+        assert (fitted.log_likelihood(data, samples=5, random_state=0) < 0).all()  # a probability
+    drawn = fitted.sample(200, random_state=0)
+    assert drawn.shape == (200, 5) and SUPPORT[kind](drawn).all()
+    if likelihood in ("bernoulli", "binarized"):
+        assert set(np.unique(drawn)) <= {0, 1}
+    assert fitted.inverse_transform(fitted.transform(data)).shape == data.shape
+
+
+def test_auto_looks_at_each_column() -> None:
+    """A dataframe of all kinds: each column has its likelihood, and samples are such a dataframe."""
+    chance = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "size": chance.normal(170, 10, 80),
+            "paid": chance.gamma(1, 50, 80) * (chance.random(80) < 0.7),
+            "visits": chance.poisson(3, 80),
+            "member": chance.random(80) < 0.5,
+            "town": chance.choice(["Porto", "Braga", "Faro"], 80),
+        }
+    )
+    fitted = model(max_epochs=8, beta=0.5).fit(frame)
+    assert sorted(fitted._heads.names) == [
+        "bernoulli",
+        "categorical",
+        "negative_binomial",
+        "rectified",
+        "student",
+    ]
+    drawn = fitted.sample(50, random_state=0)
+    assert list(drawn.columns) == list(frame.columns) and (drawn.dtypes == frame.dtypes).all()
+    assert (drawn["paid"] >= 0).all() and (drawn["paid"] == 0).any()
+    assert set(drawn["town"]) <= {"Porto", "Braga", "Faro"}
+    holes = frame.copy()
+    holes.loc[3, "town"] = None
+    holes.loc[4, "size"] = np.nan
+    filled = fitted.impute(holes, random_state=0)
+    assert filled.loc[3, "town"] in {"Porto", "Braga", "Faro"} and 100 < filled.loc[4, "size"] < 240
+    pd.testing.assert_frame_equal(filled.drop([3, 4]), frame.drop([3, 4]))
+    assert [len(each) for each in fitted.impute(holes, n_draws=2, random_state=0)] == [80, 80]
+
+
+def test_a_scale_has_no_bearing_on_a_probability_of_zero() -> None:
+    """Amounts in cents: only what is above 0 has a density per cent; a unit for the zeros too is noticed."""
+    amounts = VALUES["nonnegative"](np.random.default_rng(0), 200)
+    fits = [model(max_epochs=5, likelihood="rectified", beta=0.1).fit(amounts * unit) for unit in (1, 100)]
+    euros, cents = (
+        fit.log_likelihood(amounts * unit, samples=50, random_state=0)
+        for fit, unit in zip(fits, (1, 100), strict=True)
+    )
+    expected = euros - np.log(100) * (amounts > 0).sum(1)
+    np.testing.assert_allclose(cents, expected, atol=0.05)
+    assert np.abs(cents - (euros - np.log(100) * 5)).max() > 4
+
+
+@pytest.mark.usefixtures("quiet")
+def test_missing_values_at_fit_and_later() -> None:
+    """Rows with gaps train, code, score and are filled: better than by column means; also gaps that fit had not."""
+    complete = rows(400)
+    gaps = np.random.default_rng(1).random(complete.shape) < 0.2
+    holes = np.where(gaps, np.nan, complete)
+    fitted = model(max_epochs=60).fit(holes)
+    filled = fitted.impute(holes, random_state=0)
+    error = np.sqrt(np.mean((filled - complete)[gaps] ** 2))
+    plain = np.sqrt(np.mean((np.nanmean(holes, 0) - complete)[gaps] ** 2))
+    assert np.array_equal(filled[~gaps], complete[~gaps]) and error < 0.75 * plain
+    assert np.isfinite(fitted.transform(holes)).all() and np.isfinite(fitted.score_samples(holes)).all()
+    drawn = fitted.impute(holes[:50], n_draws=20, random_state=0)
+    spread = np.std(drawn, axis=0)
+    assert (spread[gaps[:50]] > 0).all() and (spread[~gaps[:50]] < 1e-12).all()
+    other = model().fit(complete)
+    assert np.isfinite(other.log_likelihood(holes, samples=20, random_state=0)).all()
+    assert (
+        not np.isnan(other.impute(holes, random_state=0)).any() and np.isfinite(other.transform(holes)).all()
+    )
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("given", ["images", "flat", "channels"])
+def test_images(given: str) -> None:
+    """Grey pictures in any form go in and come out so; pixels that are missing are filled."""
+    chance = np.random.default_rng(0)
+    pictures = chance.integers(0, 256, (40, 6, 5), dtype=np.uint8)
+    options: dict[str, Any] = {"max_epochs": 2, "hidden": (4, 8)}
+    data = {
+        "images": pictures,
+        "flat": pictures.reshape(40, -1),
+        "channels": np.stack([pictures, pictures], 1) / 255,
+    }[given]
+    fitted = model(**options, image_shape=(6, 5) if given == "flat" else None).fit(data)
+    drawn = fitted.sample(3, random_state=0)
+    assert drawn.shape == (3, *data.shape[1:]) and drawn.dtype == data.dtype
+    assert fitted.transform(data).shape == (40, 2)
+    assert np.isfinite(fitted.log_likelihood(data[:4], samples=10, random_state=0)).all()
+    if given == "channels":
+        holes = data.copy()
+        holes[:, :, 2] = np.nan
+        filled = fitted.impute(holes, random_state=0, samples=20)
+        assert np.array_equal(filled[:, :, 3], data[:, :, 3]) and (filled >= 0).all() and (filled <= 1).all()
+
+
+def test_images_are_drawn_as_bright_as_they_are() -> None:
+    """Dark borders are not made of the code: codes stay about 0, so what is drawn there is like the digits.
+
+    With one bias for all cells of a channel the mean of the draws was a fiftieth of that of the digits.
+    """
+    digits = (regen.datasets.digits()[0][:300] * 255).astype(np.uint8)
+    fitted = VariationalAutoencoder(max_epochs=10, learning_rate=2e-3, random_state=0).fit(digits)
+    drawn = fitted.sample(300, random_state=0, means=True)
+    assert abs(drawn.mean() / digits.mean() - 1) < 0.2
+    assert np.corrcoef(drawn.mean(0).ravel(), digits.mean(0).ravel())[0, 1] > 0.95
+    assert (np.abs(fitted.transform(digits).mean(0)) < 0.5).all()
+
+
+@pytest.mark.usefixtures("quiet")
+def test_sequences_of_any_length() -> None:
+    """Lists of sequences: draws as long as the longest, gaps filled in each, sums over the steps that count."""
+    chance = np.random.default_rng(0)
+    given = [np.cumsum(chance.normal(size=(4 + k % 5, 2)), 0) for k in range(40)]
+    fitted = model(backbone="recurrent", hidden=8, max_epochs=3).fit(given)
+    assert fitted.transform(given).shape == (40, 2)
+    assert np.shape(fitted.sample(3, random_state=0)) == (3, 8, 2)
+    found = fitted.log_likelihood(given, samples=20, random_state=0)
+    assert found.shape == (40,) and np.isfinite(found).all()
+    alone = fitted.score_samples([given[0]])  # without the padding of longer ones
+    np.testing.assert_allclose(alone, fitted.score_samples(given)[:1], rtol=1e-4)
+    holes = [each.copy() for each in given]
+    holes[0][1, 0] = holes[7][-1] = np.nan
+    filled = fitted.impute(holes, random_state=0, samples=50)
+    assert [len(each) for each in filled] == [len(each) for each in given]
+    assert not any(np.isnan(each).any() for each in filled)
+    assert all(np.array_equal(filled[k], given[k]) for k in range(40) if k not in (0, 7))
+
+
+def test_more_draws_train_on_a_tighter_bound() -> None:
+    """importance_samples: the bound is named, lies above the ELBO, and is what is minimised."""
+    fitted = model(importance_samples=8, max_epochs=8, warmup=0).fit(X)
+    terms, history = fitted.elbo_terms_, fitted.history_
+    assert set(terms) == {"elbo", "reconstruction", "kl", "bound"} and terms["bound"] > terms["elbo"]
+    np.testing.assert_allclose(history["train.loss"] * 6, -history["train.bound"], rtol=1e-4)
+    evidence = fitted.log_likelihood(X, samples=2000, random_state=0).mean()
+    assert terms["elbo"] < terms["bound"] < evidence + 0.1
+
+
+def test_the_divergence_is_warmed_up() -> None:
+    """Its weight begins at 0 and rises evenly to beta; epochs are judged at the full weight."""
+    warmth = Warmth(4.0)
+    assert [warmth.weight(2.0) for _ in range(6)] == [0.0, 0.5, 1.0, 1.5, 2.0, 2.0]
+    other = Warmth(4.0)
+    other.load_state_dict(warmth.state_dict())
+    assert other.weight(2.0) == 2.0 and Warmth(0).weight(3.0) == 3.0
+    fitted = model(warmup=10, max_epochs=10, training={"validation": 0.3}).fit(X)
+    history = fitted.history_
+    beta = (-history["train.reconstruction"] - 6 * history["train.loss"]) / -history["train.kl"]
+    steps = history["step"] / history["step"].iloc[-1]
+    np.testing.assert_allclose(beta, steps - 0.05, atol=0.06)
+    np.testing.assert_allclose(history["validation.loss"] * 6, -history["validation.elbo"], rtol=1e-4)
+
+
+def test_a_resumed_warm_up_goes_on_where_it_was(tmp_path: Any) -> None:
+    """Interrupted in the middle of the warm-up: the same bits as without interruption."""
+    whole = model(warmup=6, max_epochs=8).fit(X)
+    plan = {"checkpoint": str(tmp_path / "run.ckpt")}
+    model(warmup=6, max_epochs=3, training=plan).fit(X)
+    resumed = model(warmup=6, max_epochs=8, training=plan).fit(X)
+    assert "Resumed" in resumed.stopped_
+    assert np.array_equal(whole.transform(X), resumed.transform(X))
+
+
+def test_free_bits_keep_the_code_in_use() -> None:
+    """Under a heavy weight the code collapses; with free bits every unit keeps about as many."""
+    heavy: dict[str, Any] = {"beta": 20.0, "warmup": 0, "max_epochs": 40}
+    with pytest.warns(UserWarning) as said:
+        collapsed = model(**heavy).fit(X)
+    assert [str(each.message) for each in said] == [COLLAPSED]
+    assert said[0].filename == __file__
+    assert not collapsed.active_units_.any() and (collapsed.kl_per_unit_ < 0.01).all()
+    assert collapsed.elbo_terms_["kl"] >= 0
+    free = model(**heavy, free_bits=0.5).fit(X)
+    assert (free.kl_per_unit_ > 0.3).all() and (free.kl_per_unit_ < 0.8).all()
+
+
+def test_mostly_collapsed_codes_are_told() -> None:
+    """Of five units for rows on a line, most are not used: said with their number."""
+    line = rows()[:, :1] * np.arange(1, 7) + 0.1 * np.random.default_rng(1).normal(size=(120, 6))
+    with pytest.warns(UserWarning, match=r"^Only 1 of the 5 units of the code depends on the rows: "):
+        fitted = model(code=5, max_epochs=60, warmup=0, beta=2.0, hidden=()).fit(line)
+    assert fitted.kl_per_unit_.shape == (5,) and fitted.active_units_.sum() == 1
+    assert (fitted.kl_per_unit_[fitted.active_units_] > 0.1).all()
+
+
+@pytest.mark.usefixtures("quiet")
+def test_binarized_draws_anew_in_training_only() -> None:
+    """Grey values are chances: training differs from the fixed greys', what is scored and coded is as given."""
+    grey = np.random.default_rng(0).beta(0.5, 0.5, (100, 8))
+    drawn, fixed = (model(likelihood=name, max_epochs=4).fit(grey) for name in ("binarized", "bernoulli"))
+    assert not np.array_equal(drawn.transform(grey), fixed.transform(grey))
+    assert np.array_equal(drawn.score_samples(grey), drawn.score_samples(grey))
+    assert set(np.unique(drawn.sample(50, random_state=0))) == {0.0, 1.0}
+    entropy = -(grey * np.log(grey) + (1 - grey) * np.log(1 - grey)).sum(1).mean()
+    assert -drawn.elbo_terms_["elbo"] > entropy - 1  # bits that are drawn cannot be told in less
+
+
+def test_rows_far_out_have_finite_scores() -> None:
+    """Rows a thousand deviations away are scored low, not NaN."""
+    fitted = model().fit(X)
+    far = X[:3] * 1000
+    for found in (fitted.score_samples(far), fitted.log_likelihood(far, samples=50, random_state=0)):
+        assert np.isfinite(found).all() and (found < fitted.score_samples(X).min()).all()
+    assert (fitted.predict(far) == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"code": 0},
+            "The 'code' parameter of VariationalAutoencoder must be an int in [1, inf). Got 0 instead.",
+        ),
+        (
+            {"likelihood": "normal"},
+            "The 'likelihood' parameter of VariationalAutoencoder must be one of 'auto', 'gaussian', 'student', ",
+        ),
+        (
+            {"beta": -1.0},
+            "The 'beta' parameter of VariationalAutoencoder must be a number in [0, inf). Got -1.0",
+        ),
+        (
+            {"training": {"loss": "mse"}},
+            "The 'loss' of the training of VariationalAutoencoder must be 'auto'. Got 'mse' instead; what a cell "
+            "costs is said by likelihood=.",
+        ),
+        (
+            {"free_bits": 0.5, "importance_samples": 5},
+            "free_bits=0.5 needs importance_samples=1, whose divergence is known unit by unit. Got "
+            "importance_samples=5.",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(options: dict[str, Any], words: str) -> None:
+    """One sentence each, at fit."""
+    with pytest.raises(ValueError) as refusal:
+        model(**options).fit(X)
+    assert str(refusal.value).startswith(words)
+
+
+def test_pixels_are_no_categories() -> None:
+    """Said of the likelihood, which is what was given."""
+    with pytest.raises(ValueError) as refusal:
+        model(likelihood="categorical", image_shape=(3, 2)).fit(X)
+    words = "likelihood='categorical' is for columns that name, not for pixels. Take 'auto'."
+    assert str(refusal.value) == words
+
+
+def test_numbers_of_draws_are_checked() -> None:
+    """Counts below 1 are refused by name."""
+    fitted = model(max_epochs=3, warmup=0).fit(X)
+    asked = {
+        "n": lambda: fitted.sample(0),
+        "samples": lambda: fitted.log_likelihood(X, samples=0),
+        "n_draws": lambda: fitted.impute(X, n_draws=0),
+    }
+    for name, ask in asked.items():
+        with pytest.raises(ValueError) as refusal:
+            ask()
+        assert str(refusal.value) == (
+            f"The {name!r} parameter of VariationalAutoencoder must be an int in [1, inf). Got 0 instead."
+        )
+    with pytest.raises(ValueError, match="n_draws"):
+        fitted.sample_code(X, n_draws=0)
+
+
+def test_half_precision_keeps_densities_whole() -> None:
+    """Products in bfloat16, divergences and densities in float32: nearly the same bound."""
+    half = model(training={"precision": "bfloat16"}).fit(X)
+    assert half.elbo_terms_["elbo"] == pytest.approx(model().fit(X).elbo_terms_["elbo"], abs=0.5)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("kind", ["table", "gaps", "images", "sequences"])
+def test_saved_and_loaded_it_says_the_same_bits(kind: str, tmp_path: Any) -> None:
+    """Codes, scores, likelihoods, draws, fills and attributes, of every form of data."""
+    chance = np.random.default_rng(0)
+    options: dict[str, Any] = {"max_epochs": 2}
+    data: Any = rows(60)
+    if kind == "gaps":
+        data = np.where(chance.random(data.shape) < 0.2, np.nan, data)
+    if kind == "images":
+        data, options = chance.integers(0, 256, (40, 5, 4), dtype=np.uint8), options | {"hidden": (4, 8)}
+    if kind == "sequences":
+        data = [chance.normal(size=(3 + k % 4, 2)) for k in range(40)]
+        options |= {"backbone": "lstm", "hidden": 8}
+    fitted = model(**options).fit(data)
+    loaded = regen.load(regen.save(fitted, tmp_path / "vae.regen"))
+    asked: list[Any] = [
+        lambda vae: vae.transform(data),
+        lambda vae: vae.score_samples(data),
+        lambda vae: vae.log_likelihood(data, samples=7, random_state=0),
+        lambda vae: np.asarray(vae.sample(4, random_state=0)),
+        lambda vae: np.concatenate([np.ravel(row) for row in vae.impute(data, random_state=0, samples=5)]),
+        lambda vae: vae.sample_code(data, 2, random_state=0),
+        lambda vae: vae.kl_per_unit_,
+        lambda vae: vae.active_units_,
+    ]
+    for ask in asked:
+        assert np.array_equal(ask(fitted), ask(loaded))
+    assert loaded.elbo_terms_ == fitted.elbo_terms_ and loaded.threshold_ == fitted.threshold_

@@ -1,0 +1,120 @@
+"""Backtests: figures worked by hand, a naive forecast that never sees the future, and tables that line up."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from regen import Forecaster
+from regen.estimators.forecasting.backtest import origins, scores, seasonal_scale
+
+QUICK = {"window": 8, "horizon": 3, "hidden": 4, "max_epochs": 1, "random_state": 0}
+
+
+def test_scores_by_hand():
+    """Two origins, two steps, one column; one value missing."""
+    y = np.array([[[10.0], [20.0]], [[np.nan], [5.0]]])
+    forecast = np.array([[[12.0], [16.0]], [[7.0], [5.0]]])  # off by 2, 4, nothing known, 0
+    naive = np.array([[[9.0], [25.0]], [[1.0], [8.0]]])  # off by 1, 5, nothing known, 3
+    bounds = {80.0: (forecast - 3, forecast + 3)}
+    found = scores(y, forecast, naive, np.array([4.0]), bounds)
+    assert found == pytest.approx(
+        {
+            "mae": 6 / 3,
+            "rmse": np.sqrt((4 + 16) / 3),
+            "smape": (200 * 2 / 22 + 200 * 4 / 36 + 0) / 3,
+            "mase": (2 / 4 + 4 / 4 + 0) / 3,
+            "naive_mae": 9 / 3,
+            "skill": 1 - 2 / 3,
+            "coverage_80": 100 * 2 / 3,
+        }
+    )
+
+
+def test_mase_is_scaled_by_the_season_and_by_each_column():
+    """Mean absolute seasonal difference; a column that never moves has none."""
+    values = np.stack([np.array([1.0, 5.0, 2.0, 9.0, np.nan, 10.0]), np.ones(6)], 1)
+    np.testing.assert_allclose(seasonal_scale(values, 2), [(1 + 4 + 1) / 3, 0.0])
+    assert np.isnan(seasonal_scale(values[:2], 2)).all()
+
+
+@pytest.mark.parametrize(
+    ("start", "stride", "expected"),
+    [(0.5, 1, range(10, 18)), (12, 4, range(12, 18, 4)), (1, 5, range(8, 18, 5))],
+)
+def test_origins(start, stride, expected):
+    """A share or a number of steps, never before the first window; a whole horizon always follows."""
+    assert origins(20, start, stride, 3, 8) == expected
+
+
+def test_the_naive_forecast_repeats_the_season_before_the_origin():
+    """Step h is the value a season before it; what comes after the origin changes nothing."""
+    y = np.tile([0.0, 3.0, 9.0, 4.0, 1.0, 7.0], 12) + np.arange(72) / 100
+    index = pd.date_range("2000-01-01", periods=72, freq="D")  # a week of 7 days by the calendar
+    series = pd.Series(y, index)
+    model = Forecaster(**QUICK).fit(series)
+    changed = series.copy()
+    changed.iloc[40:] += 50
+    tables = [model.backtest(each, start=40, stride=100).forecasts for each in (series, changed)]
+    np.testing.assert_allclose(tables[0]["naive"], y[33:36])
+    for name in ("naive", "forecast"):
+        np.testing.assert_array_equal(tables[0][name], tables[1][name])
+    early = model.backtest(series, start=1, stride=100)
+    assert early.forecasts["step"].tolist() == [1, 2, 3]
+
+
+def test_the_table_lines_up():
+    """Each row has its own origin, time, step, column, truth and bounds."""
+    index = pd.date_range("2000-01-01", periods=60, freq="D")
+    data = pd.DataFrame({"a": np.arange(60.0), "b": -np.arange(60.0)}, index)
+    result = Forecaster(**QUICK).fit(data).backtest(data, start=50, stride=4, level=[80, 95])
+    table = result.forecasts
+    assert result.n_origins == 2
+    assert len(table) == 2 * 2 * 3
+    for row in table.to_dict("records"):
+        assert row["time"] == row["origin"] + pd.Timedelta(days=row["step"])
+        assert row["y"] == data.loc[row["time"], row["column"]]
+        assert row["lo-95"] <= row["lo-80"] <= row["forecast"] <= row["hi-80"] <= row["hi-95"]
+    assert table["origin"].unique().tolist() == [index[49], index[53]]
+    assert result.scores["mae"] == pytest.approx(np.abs(table["y"] - table["forecast"]).mean())
+
+
+def test_refitting_sees_only_what_came_before(tmp_path):
+    """Each origin has a forecaster of its own, fitted on the steps before it, whatever kind of table came."""
+    y = np.sin(np.arange(60.0)) + np.arange(60) / 10
+    frame = pd.DataFrame({"year": np.arange(1900, 1960), "v": y})
+    plan = {"checkpoint": tmp_path / "run"}
+    model = Forecaster(**QUICK, training=plan).fit(frame, time="year")
+    said = model.backtest(frame, start=50, stride=5, level=80, refit=True).forecasts
+    for n, part in zip((50, 55), np.array_split(said["forecast"].to_numpy(), 2), strict=True):
+        alone = Forecaster(**QUICK).fit(frame[:n], time="year").predict()
+        np.testing.assert_allclose(part, alone["v"], rtol=1e-6)
+    assert said["time"].tolist()[:3] == [1950, 1951, 1952]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"stride": 0}, "The 'stride' parameter of backtest must be an int in [1, inf) or None. Got 0 instead."),
+        ({"start": -5}, "The 'start' parameter of backtest must be an int in [1, inf) or a number in (0, 1)."
+         " Got -5 instead."),
+        ({"start": 59}, "y has 60 steps; a backtest from step 59 with horizon=3 needs at least 62. Start earlier or"
+         " give more data."),
+        ({"level": "80"}, "The 'level' parameter of predict must be a number in (0, 100). Got '80' instead."),
+    ],
+)  # fmt: skip
+def test_refusals(arguments, words):
+    """What was given, what was expected, what to do."""
+    model = Forecaster(**QUICK).fit(np.arange(60.0))
+    with pytest.raises(ValueError) as caught:
+        model.backtest(np.arange(60.0), **arguments)
+    assert str(caught.value) == words
+
+
+def test_another_step_is_refused():
+    """A daily model does not score an hourly series."""
+    daily, hourly = (
+        pd.Series(np.arange(60.0), pd.date_range("2000", periods=60, freq=f)) for f in ("D", "h")
+    )
+    model = Forecaster(**QUICK).fit(daily)
+    with pytest.raises(ValueError, match=r"The dates of y go by .*; the model was fitted with a step of"):
+        model.backtest(hourly)

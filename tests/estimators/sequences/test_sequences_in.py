@@ -1,0 +1,217 @@
+"""Reading sequences: every kind that is allowed, what is missing, and the exact words of every refusal."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.base import BaseEstimator
+
+from regen.estimators._sequence_input import Sequences, read_known_sequences, read_sequences
+from regen.estimators._splits import hold_out
+from regen.estimators.sequences._training import SequenceScale
+
+NAN = np.nan
+
+
+class Owner(BaseEstimator):
+    """Stands for an estimator."""
+
+
+def read(X: Any) -> Sequences:
+    """X, read for an estimator that is not fitted yet."""
+    return read_sequences(Owner(), X)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        [[1, 2, 3], [4, 5, 6]],
+        np.array([[1, 2, 3], [4, 5, 6]], dtype=np.int32),
+        np.array([[1, 2, 3], [4, 5, 6]], dtype=object),
+        np.array([[[1], [2], [3]], [[4], [5], [6]]]),
+        [np.array([1, 2, 3]), np.array([4, 5, 6])],
+        (torch.tensor([1, 2, 3]), torch.tensor([[4], [5], [6]])),
+        [pd.Series([1, 2, 3]), pl.Series([4, 5, 6])],
+        pd.DataFrame([[1, 2, 3], [4, 5, 6]]),
+        pl.DataFrame({"a": [1, 4], "b": [2, 5], "c": [3, 6]}),
+        torch.tensor([[1, 2, 3], [4, 5, 6]]),
+    ],
+    ids=lambda X: type(X).__name__,
+)
+def test_one_block_whatever_it_came_in(X: Any) -> None:
+    """Two sequences of three steps, from any kind."""
+    sequences = read(X)
+    np.testing.assert_array_equal(sequences.values[:, 0], [1, 2, 3, 4, 5, 6])
+    np.testing.assert_array_equal(sequences.lengths, [3, 3])
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        [np.array([1, 2, 3]), np.array([4])],
+        [[1, 2, 3], [4]],
+        np.array([np.array([1, 2, 3]), np.array([4])], dtype=object),
+    ],
+)
+def test_different_lengths(X: Any) -> None:
+    """Lists of arrays or of lists, and arrays of objects."""
+    sequences = read(X)
+    np.testing.assert_array_equal(sequences.values, [[1], [2], [3], [4]])
+    np.testing.assert_array_equal(sequences.lengths, [3, 1])
+    np.testing.assert_array_equal(sequences.starts, [0, 3])
+
+
+def test_what_scikit_learn_calls_features() -> None:
+    """A table has as many features as columns; other kinds those of each step."""
+    owner = Owner()
+    table = pd.DataFrame(np.zeros((2, 5)), columns=list("abcde"))
+    assert read_sequences(owner, table).table
+    assert owner.n_features_in_ == 5
+    assert owner.feature_names_in_.tolist() == list("abcde")
+    assert not read_sequences(owner, np.zeros((2, 5, 3))).table
+    assert owner.n_features_in_ == 3
+    assert "feature_names_in_" not in vars(owner)
+
+
+@pytest.mark.parametrize(
+    ("X", "words"),
+    [
+        (
+            [np.zeros(3), np.zeros(0)],
+            "Sequence 1 of X is empty. Remove it or give it at least one step.",
+        ),
+        (
+            [np.zeros((3, 2)), np.zeros((4, 2)), np.zeros((3, 1))],
+            "Sequence 2 of X has 1 features; those before it have 2. All must have the same features.",
+        ),
+        (
+            [np.zeros((3, 2, 1))],
+            "Sequence 0 of X must be of shape (T,) or (T, F). Got shape (3, 2, 1) instead.",
+        ),
+        ([[1.0, 2.0], ["a"]], "Sequence 1 of X holds something that is no number."),
+        ([np.zeros(2), np.zeros(3) * 1j], "Sequence 1 of X is complex. Complex data not supported."),
+        (
+            np.zeros((2, 3, 4, 5)),
+            "X must be of shape (n, T, F) or (n, T), or a list of sequences. Got shape (2, 3, 4, 5) instead.",
+        ),
+        (
+            np.zeros((2, 3, 0)),
+            "X of shape (2, 3, 0) has no steps or no features. Give at least one of each.",
+        ),
+        (
+            [np.zeros(3), np.array([0, 1, np.inf])],
+            "X has an infinite value in sequence 1 at step 2. Replace it by a number, or by NaN if it is missing.",
+        ),
+        (
+            np.array([[0, -np.inf], [0, 0]]),
+            "X has an infinite value in sequence 0 at step 1. Replace it by a number, or by NaN if it is missing.",
+        ),
+    ],
+)
+def test_refusals(X: Any, words: str) -> None:
+    """What was given, what was expected, what to do; by the number of the sequence."""
+    with pytest.raises(ValueError) as refusal:
+        read(X)
+    assert str(refusal.value) == words
+
+
+def test_another_number_of_features_is_refused_in_scikit_learns_words() -> None:
+    """For tables the columns must be as many; for other kinds the features of each step."""
+    owner = Owner()
+    read_sequences(owner, np.zeros((4, 5)))
+    with pytest.raises(ValueError) as refusal:
+        read_known_sequences(owner, np.zeros((4, 6)), features=1, steps=5)
+    assert str(refusal.value) == "X has 6 features, but Owner is expecting 5 features as input."
+    assert len(read_known_sequences(owner, np.zeros((4, 6, 1)), features=1, steps=5)) == 4
+    with pytest.raises(ValueError) as refusal:
+        read_known_sequences(owner, np.zeros((4, 5, 2)), features=3, steps=None)
+    assert str(refusal.value) == "X has 2 features, but Owner is expecting 3 features as input."
+    with pytest.raises(ValueError) as refusal:
+        read_known_sequences(owner, np.zeros((4, 5)), features=3, steps=None)
+    assert str(refusal.value) == "X has 1 features, but Owner is expecting 3 features as input."
+
+
+def test_gaps_are_filled_within_their_own_sequence() -> None:
+    """With the number before, at the start with the number after; never with a neighbour's."""
+    sequences = read([[1, NAN, 2], [NAN, 5], [NAN], [7, NAN]])
+    np.testing.assert_array_equal(sequences.filled()[:, 0], [1, 1, 2, 5, 5, NAN, 7, 7])
+
+
+def test_gaps_are_marked_and_do_not_move_the_scale() -> None:
+    """Mean and scale are of observed values; the second feature says what was observed."""
+    sequences = read([[1, NAN, 3], [NAN, NAN]])
+    scale = SequenceScale.of(sequences, np.array([0, 1]), "train")
+    assert (scale.center, scale.scale) == (2, 1)
+    rows = scale.rows(sequences)
+    np.testing.assert_array_equal(rows.values, [[-1, 1], [-1, 0], [1, 1], [0, 0], [0, 0]])
+
+
+def test_the_scale_is_that_of_the_training_rows() -> None:
+    """Rows held out do not take part; the twin that reads all rows differs."""
+    sequences = read([[0.0, 2.0], [4.0, 6.0], [100.0, 300.0]])
+    scale = SequenceScale.of(sequences, np.array([0, 1]), "train")
+    assert scale.center == 3
+    assert scale.scale == pytest.approx(np.std([0, 2, 4, 6]))
+    twin = SequenceScale.of(sequences, np.array([0, 1, 2]), "train")
+    assert twin.center != 3
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_each_sequence_by_its_own_mean_and_scale(ragged: bool) -> None:
+    """Level and size of a sequence vanish; a constant one becomes 0."""
+    X = [np.array([1.0, 3.0, 1.0, 3.0]), np.array([10.0, 10.0, 50.0, 50.0]), np.full(3 if ragged else 4, 7.0)]
+    sequences = read(X)
+    values = SequenceScale.of(sequences, np.arange(3), "sequence").rows(sequences).values.flatten()
+    np.testing.assert_array_equal(values, [-1, 1, -1, 1, -1, -1, 1, 1] + [0] * len(X[2]))
+
+
+def test_as_they_are() -> None:
+    """normalize="none" changes nothing; a feature that is constant in training is 0 under "train"."""
+    sequences = read([[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(
+        SequenceScale.of(sequences, np.arange(2), "none").rows(sequences).values.flatten(), [1, 2, 3, 4]
+    )
+    constant = read(np.full((2, 3, 1), 1e8 + 0.1))
+    scale = SequenceScale.of(constant, np.arange(2), "train")
+    assert not scale.rows(constant).values.any()
+    assert not scale.rows(read(np.full((2, 3, 1), 5.0))).values.any()
+
+
+def drawn(groups: list[int], share: float | str, seed: int = 0) -> list[int]:
+    """The rows held out of these."""
+    return hold_out(np.array(groups), share, torch.Generator().manual_seed(seed)).tolist()
+
+
+def test_the_same_share_of_each_class_is_held_out() -> None:
+    """80 and 20 rows give 16 and 4."""
+    groups = [0] * 80 + [1] * 20
+    rows = drawn(groups, 0.2)
+    assert len(rows) == len(set(rows)) == 20
+    assert sum(groups[row] for row in rows) == 4
+    assert rows == drawn(groups, 0.2)
+    assert rows != drawn(groups, 0.2, seed=1)
+
+
+def test_a_class_of_one_stays_in_the_training_part() -> None:
+    """Too few members give none, whatever the share."""
+    groups = [0, 1, 1, 2, 2, 2, 2, 2]
+    for share in (0.2, 0.5, 0.99):
+        left = set(range(8)) - set(drawn(groups, share))
+        assert {groups[row] for row in left} == {0, 1, 2}
+    assert drawn([0] * 10, 0.0) == []
+    for groups, share in (([0], 0.9), ([0, 1, 2, 3], 0.2)):
+        words = f"validation={share} holds out none of {len(groups)} rows. Raise it, or take validation=0."
+        with pytest.raises(ValueError, match=re.escape(words)):
+            drawn(groups, share)
+        assert drawn(groups, "auto") == []
+
+
+def test_too_few_to_judge_are_not_held_out() -> None:
+    """31 rows are not enough to choose an epoch, 32 are; an explicit share is obeyed."""
+    assert drawn([0] * 155, "auto") == []
+    assert len(drawn([0] * 155, 0.2)) == 31
+    assert len(drawn([0] * 160, "auto")) == 32

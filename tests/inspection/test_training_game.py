@@ -1,0 +1,219 @@
+"""What `duel` finds of two players is there: their history, who is ahead, what is missing, and copies."""
+
+import re
+import warnings
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import regen
+from regen import figures
+from regen.estimators.adversarial.gan import GAN
+from regen.inspection import Duel, Twins
+from regen.inspection._decoded import Shown
+from regen.inspection.training_game import _nearest, duel
+
+GAME = {"turns": "scores", "quality_every": 50}
+
+
+def table(n: int = 200) -> np.ndarray:
+    """Rows of two clouds."""
+    chance = np.random.default_rng(0)
+    return chance.normal(size=(n, 2)) + 6.0 * chance.integers(0, 2, n)[:, None]
+
+
+@cache
+def fitted() -> GAN:
+    """Two players that have taken turns for a while."""
+    return quietly(regen.GAN(4, hidden=(16,), game=GAME, max_epochs=4, random_state=0), table())
+
+
+def quietly(model: Any, X: Any) -> Any:
+    """Fit so briefly that there is something to warn of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.fit(X)
+
+
+@cache
+def found() -> Duel:
+    """What is found with the rows of fit."""
+    return duel(fitted(), table(), n=60)
+
+
+def test_the_history_is_that_of_fit() -> None:
+    """Losses, scores and measures are those of the history, in the order of the batches; turns are the model's."""
+    history = pd.DataFrame(fitted().history_)
+    np.testing.assert_array_equal(found().steps, history["step"])
+    np.testing.assert_array_equal(found().losses["generator"], history["generator.loss"])
+    np.testing.assert_array_equal(found().scores["real"], history["discriminator.score_real"])
+    np.testing.assert_array_equal(found().scores["generated"], history["discriminator.score"])
+    np.testing.assert_array_equal(found().quality["coverage"], history["validation.coverage"])
+    assert [tuple(turn) for turn in fitted().turns_] == found().turns
+    assert found().final == fitted().quality_
+    frame = pd.DataFrame(found().frame())
+    assert len(frame) == len(history) and {"step", "generator_loss", "score_real", "coverage"} <= set(frame)
+
+
+def test_scores_are_the_discriminators() -> None:
+    """Real rows and generated ones have the scores that the model gives them."""
+    made = fitted().sample(60, random_state=0)
+    np.testing.assert_array_equal(found().made, fitted().score_samples(made))
+    np.testing.assert_array_equal(found().given, fitted().score_samples(table()))  # type: ignore[arg-type]
+
+
+def test_the_nearest_rows() -> None:
+    """Of every generated row the nearest real one, by all distances of scaled columns; not the second."""
+    twins = found().twins
+    assert twins is not None
+    scale = fitted()._form.layout.scale
+    made, X = fitted().sample(60, random_state=0) / scale, table() / scale
+    distances = np.linalg.norm(made[:, None] - X[None], axis=2)
+    np.testing.assert_array_equal(twins.nearest, distances.argmin(axis=1))
+    np.testing.assert_allclose(twins.distances, distances.min(axis=1), rtol=1e-4)
+    second = np.sort(distances, axis=1)[:, 1]
+    assert not np.allclose(twins.distances, second, rtol=1e-2)
+    own = np.linalg.norm(made[:, None] - made[None], axis=2) + np.diag(np.full(60, np.inf))
+    assert twins.apart == pytest.approx(float(np.quantile(own.min(axis=1), 0.5, method="lower")), rel=1e-3)
+    np.testing.assert_allclose(twins.beside.values[:, 0], standard(X)[twins.nearest, 0], atol=1e-3)
+    assert list(pd.DataFrame(twins.frame())) == ["generated", "nearest", "distance"]
+
+
+def standard(X: np.ndarray) -> np.ndarray:
+    """Columns that were divided by their scale, as the discriminator reads them."""
+    layout = fitted()._form.layout
+    return X - layout.center / layout.scale
+
+
+def test_nearest_leaves_out_itself() -> None:
+    """With its own place given, a row is not its own neighbour, also where it stands twice."""
+    rows = torch.tensor([[0.0], [0.0], [5.0]], dtype=torch.float64)
+    distances, places = _nearest(rows, rows)
+    assert distances.tolist() == [0, 0, 0] and places[2] == 2
+    distances, places = _nearest(rows, rows, torch.arange(3))
+    assert distances.tolist() == [0, 0, 5] and places[:2].tolist() == [1, 0]
+
+
+def made_up(distances: Any, apart: float = 1.0) -> Twins:
+    """Twins of given distances."""
+    some = Shown("table", np.zeros((len(distances), 1)), ("a",))
+    nearest = np.zeros(len(distances), dtype=np.int64)
+    return Twins(nearest, np.asarray(distances, dtype=float), 1.0, apart, some, some)
+
+
+def test_copies_and_collapse_are_told() -> None:
+    """Rows that sit on real ones are copies, rows that are all alike a collapse; as far as real ones are neither."""
+    assert made_up([0.0, 0.1, 2.0, 2.0]).copied == 0.5
+    assert made_up([1.0, 1.1]).copied == 0
+    assert "50% sit on one" in str(made_up([0.0, 0.1, 2.0, 2.0]))
+    assert "alike" not in str(made_up([1.0], apart=0.9))
+    assert "Generated rows are alike: the nearest other one is 0.2 times as far" in str(
+        made_up([1.0], apart=0.2)
+    )
+
+
+def told(**final: float) -> str:
+    """The sentences of a duel with such measures at its end."""
+    measures = {
+        "precision": 0.9,
+        "recall": 0.5,
+        "density": 1.0,
+        "coverage": 0.9,
+        "score_real": 50.0,
+        "score": 50.0,
+    }
+    one = np.ones(1)
+    players = {"discriminator": one, "generator": one}
+    scores = {"real": one, "generated": one}
+    turns = [
+        ("both", 0, 5, "warm-up"),
+        ("generator", 5, 30, "cap"),
+        ("discriminator", 35, 10, "fell under 30"),
+    ]
+    duelled = Duel(np.ones(1, int), players, scores, {}, turns, measures | final, True, one, None, None)
+    return str(duelled)
+
+
+def test_who_is_ahead() -> None:
+    """Scores about 50 are a draw; far apart, the discriminator is ahead; at the ends, it has won."""
+    assert "neither is ahead" in told()
+    assert "the discriminator is ahead" in told(score_real=80.0, score=20.0)
+    assert "has won" in told(score_real=98.0, score=2.0)
+    assert (
+        "In 3 turns the discriminator moved on 25%, the generator moved on 75% of the batches; 1 turns"
+        in told()
+    )
+    assert "collapsed" in told(coverage=0.1, precision=0.9)
+    assert "collapsed" not in told(coverage=0.1, precision=0.1) and "collapsed" not in told()
+    assert "With a chance of 90%" in told(memorisation_closer=0.9)
+
+
+def test_figures_of_a_duel() -> None:
+    """Both players, both scores, a bar for each turn, the measures; scores as shares; rows beside their nearest."""
+    drawn = {trace.name: trace for trace in found().plot().data}
+    assert list(drawn) == [
+        *("discriminator loss", "generator loss", "score of real rows", "score of generated rows", "turns"),
+        *("coverage", "precision", "recall", "density"),
+    ]
+    np.testing.assert_array_equal(drawn["generator loss"].y, found().losses["generator"])
+    np.testing.assert_array_equal(drawn["turns"].x, [turn[2] for turn in found().turns])
+    np.testing.assert_array_equal(drawn["turns"].base, [turn[1] for turn in found().turns])
+    colours = {
+        turn[0]: colour for turn, colour in zip(found().turns, drawn["turns"].marker.color, strict=True)
+    }
+    assert colours["generator"] == drawn["generator loss"].line.color
+    assert colours["discriminator"] == drawn["discriminator loss"].line.color
+    there = np.isfinite(found().quality["coverage"])
+    np.testing.assert_array_equal(drawn["coverage"].y, found().quality["coverage"][there])
+    scores = {trace.name: np.sum(trace.y) for trace in found().plot(of="scores").data}
+    assert scores == pytest.approx({"generated rows": 100, "real rows": 100})
+    cells = found().plot(of="twins").data[0]
+    assert np.asarray(cells.z).shape == (20, 2)
+    assert figures.still(found().plot()).startswith("<svg")
+    assert any(row.startswith("turns: ") for row in figures.sketch(found().plot()))
+
+
+def test_images_and_sequences() -> None:
+    """Generated images stand over their nearest, sequences lie over theirs, whatever their lengths."""
+    images = regen.datasets.digits()[0][:80]
+    model = quietly(regen.DCGAN(4, max_epochs=1, random_state=0, training={"batch_size": 32}), images)
+    drawn = duel(model, images, n=12).plot(of="twins")
+    assert list(drawn.layout.yaxis.ticktext) == ["generated", "nearest"]
+    steps = [np.random.default_rng(k).normal(size=(4 + k % 3, 1)) for k in range(40)]
+    model = quietly(regen.GAN(4, "gru", hidden=4, max_epochs=1, random_state=0), steps)
+    drawn = duel(model, steps, n=8).plot(of="twins")
+    assert [trace.name for trace in drawn.data] == ["nearest", "generated"]
+
+
+def test_the_same_again() -> None:
+    """The same seed generates the same rows, another seed others, and torch's own chance is untouched."""
+    before = torch.random.get_rng_state()
+    again = duel(fitted(), table(), n=60)
+    assert torch.equal(before, torch.random.get_rng_state())
+    np.testing.assert_array_equal(again.made, found().made)
+    assert not np.array_equal(duel(fitted(), n=60, random_state=1).made, found().made)
+
+
+@pytest.mark.parametrize(
+    ("ask", "sentence"),
+    [
+        (lambda: duel(regen.Autoencoder()), "duel looks at a GAN or DCGAN. Got Autoencoder instead."),
+        (lambda: duel(fitted(), n=1), "The 'n' parameter of duel must be an int in [2, inf). Got 1 instead."),
+        (
+            lambda: duel(fitted(), table()[:1]),
+            "X has 1 row. Give at least two, for rows are compared with each other.",
+        ),
+        (
+            lambda: duel(fitted(), n=4).plot(of="twins"),
+            "of='twins' needs rows to lay beside the generated ones. Give X to duel.",
+        ),
+    ],
+)
+def test_refusals(ask: Any, sentence: str) -> None:
+    """What cannot be looked at is told in one sentence."""
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        ask()

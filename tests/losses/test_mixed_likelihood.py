@@ -1,0 +1,131 @@
+"""Several likelihoods side by side: each cell as its block alone, cells not observed as if they were not there."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from regen.losses import LIKELIHOODS, OBJECTIVES, Heads
+
+BLOCKS = [("gaussian", 0, 2), ("categorical", 2, 5), ("bernoulli", 5, 6), ("poisson", 6, 8)]
+WIDTHS = [4, 3, 1, 2]
+
+
+def example(heads: Heads, rows: int = 6) -> tuple[Tensor, Tensor, Tensor]:
+    """Outputs, a target with NaN, and where it is known (a categorical column is known as a whole)."""
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(rows, heads.outputs, dtype=torch.float64, generator=generator)
+    target = heads.draw(outputs, generator)
+    mask = torch.rand(rows, heads.cells, generator=generator) > 0.4
+    mask[:, 2:5] = mask[:, 2:3]
+    return outputs.requires_grad_(), torch.where(mask, target, torch.nan), mask
+
+
+def test_each_block_has_its_own_likelihood() -> None:
+    """Densities, costs, means and biases are those of the blocks alone, in their order."""
+    heads = Heads(BLOCKS)
+    outputs, target, mask = example(heads)
+    assert (heads.cells, heads.outputs) == (8, sum(WIDTHS))
+    assert heads.names == ("gaussian", "categorical", "bernoulli", "poisson")
+    full = torch.where(mask, target, 0.0)
+    found, start = heads.log_density(outputs, full), 0
+    for (name, low, high), width in zip(BLOCKS, WIDTHS, strict=True):
+        part = outputs[:, start : start + width]
+        start += width
+        alone = LIKELIHOODS[name]
+        assert torch.equal(found[:, low:high], alone.log_density(part, full[:, low:high]))
+        assert torch.equal(heads.cost(outputs, full)[:, low:high], alone.cost(part, full[:, low:high]))
+        assert torch.equal(heads.mean(outputs)[:, low:high], alone.mean(part))
+    biases = [LIKELIHOODS[name].bias(full[:, low:high]) for name, low, high in BLOCKS]
+    assert torch.equal(heads.bias(full), torch.cat(biases))
+    swapped = Heads([("poisson", 0, 2), *BLOCKS[1:3], ("gaussian", 6, 8)])
+    assert not torch.allclose(swapped.log_density(outputs, full), found)
+
+
+COSTS: dict[str, Callable[[Heads, Tensor, Tensor, Tensor], Tensor]] = {
+    "log_density": lambda h, o, x, m: h.log_density(o, x, m),
+    **{loss: lambda h, o, x, m, loss=loss: h.cost(o, x, m, loss) for loss in ("auto", "mse", "mae", "huber")},
+}
+
+
+@pytest.mark.parametrize("cost", COSTS)
+@pytest.mark.parametrize("blocks", [BLOCKS, [("gaussian", 0, 8)], [("squared", 0, 8)]])
+def test_what_is_not_observed_costs_nothing(cost: str, blocks: list[tuple[str, int, int]]) -> None:
+    """Hidden cells cost 0 and send back no gradient, and no NaN; observed ones are as if nothing were hidden."""
+    heads = Heads(blocks)
+    outputs, target, mask = example(heads)
+    found = COSTS[cost](heads, outputs, target, mask)
+    (slope,) = torch.autograd.grad(found.sum(), outputs)
+    assert (
+        slope.isfinite().all() and torch.equal(found == 0, ~mask | (found == 0)) and (found[mask] != 0).any()
+    )
+    full = torch.where(mask, target, 1.0)
+    everything = COSTS[cost](heads, outputs, full, torch.ones_like(mask))
+    assert torch.equal(found, torch.where(mask, everything, 0.0))
+    # Wrong twins: the mask inverted, and none at all.
+    assert not torch.allclose(COSTS[cost](heads, outputs, full, ~mask), found)
+    assert COSTS[cost](heads, outputs, target, None).isnan().any()
+
+
+def test_costs_of_the_mean() -> None:
+    """mse, mae and huber compare the reconstruction with the target, whatever the likelihood."""
+    heads = Heads(BLOCKS)
+    outputs, target, mask = example(heads)
+    full = torch.where(mask, target, 0.0)
+    for loss in ("mse", "mae", "huber"):
+        assert torch.equal(heads.cost(outputs, full, loss=loss), OBJECTIVES[loss](heads.mean(outputs), full))
+
+
+def test_cross_entropy_is_for_probabilities() -> None:
+    """It is the own cost of binary and categorical cells, and refused for all others."""
+    heads = Heads([("bernoulli", 0, 2), ("categorical", 2, 5)])
+    outputs, target, mask = example(heads)
+    found = heads.cost(outputs, target, mask, "cross_entropy")
+    assert torch.equal(found, heads.cost(outputs, target, mask))
+    with pytest.raises(ValueError) as refusal:
+        Heads(BLOCKS).cost(*example(Heads(BLOCKS)), "cross_entropy")
+    assert str(refusal.value) == (
+        "loss='cross_entropy' is for binary, [0, 1] and categorical data, and some of these are read as 'gaussian'. "
+        "Take loss='auto'."
+    )
+
+
+@pytest.mark.parametrize(
+    ("blocks", "words"),
+    [
+        ([("normal", 0, 2)], "There is no likelihood 'normal'; there are 'squared', 'nonnegative', "),
+        ([], "Heads need at least one block of cells. Got none."),
+        (
+            [("gaussian", 0, 2), ("poisson", 3, 4)],
+            "Blocks of cells must follow each other without gap. Got 'poisson' from 3 to 4 after 2.",
+        ),
+        ([("gaussian", 0, 0)], "Blocks of cells must follow each other without gap."),
+    ],
+)
+def test_blocks_that_make_no_row_are_refused(blocks: list[tuple[str, int, int]], words: str) -> None:
+    """Unknown names, gaps and empty blocks are said in one sentence."""
+    with pytest.raises(ValueError) as refusal:
+        Heads(blocks)
+    assert str(refusal.value).startswith(words)
+
+
+def test_an_unknown_loss_is_refused() -> None:
+    """The five words are named."""
+    with pytest.raises(ValueError) as refusal:
+        Heads(BLOCKS).cost(*example(Heads(BLOCKS)), "l2")
+    assert str(refusal.value) == (
+        "loss must be 'auto', 'mse', 'mae', 'huber' or 'cross_entropy'. Got 'l2' instead."
+    )
+
+
+def test_sequences_and_draws_have_more_axes() -> None:
+    """Leading axes are free: (S, B, T, W) outputs against (B, T, E) targets."""
+    heads = Heads(BLOCKS)
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(3, 2, 4, heads.outputs, generator=generator)
+    target = heads.draw(outputs[0], generator)
+    mask = torch.rand(2, 4, heads.cells, generator=generator) > 0.3
+    found = heads.log_density(outputs, target, mask)
+    expected = torch.stack([heads.log_density(each, target, mask) for each in outputs])
+    torch.testing.assert_close(found, expected)

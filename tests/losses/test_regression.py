@@ -1,0 +1,176 @@
+"""Supervised costs against their formulas in numpy, on unequal values, beside wrong twins."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from regen.losses import (
+    OBJECTIVES,
+    absolute_error,
+    cross_entropy,
+    huber,
+    mean,
+    mean_per_step,
+    observed,
+    squared_error,
+)
+
+PREDICTION = np.array([[[0.5, -2.0], [3.0, 0.25]], [[1.0, 4.0], [-1.5, 7.0]], [[0.0, 2.0], [9.0, -3.0]]])
+TARGET = np.array([[[1.0, 1.5], [2.8, -4.0]], [[1.0, 0.0], [2.5, 6.0]], [[-8.0, 2.1], [4.0, 3.5]]])
+HOLES = np.array([[[1, 0], [1, 1]], [[0, 1], [1, 1]], [[1, 1], [0, 0]]], dtype=bool)
+LOGITS = np.array([[0.2, -1.0, 3.0], [1.5, 0.1, -0.7], [2.0, 2.5, -4.0], [0.0, 1.0, 0.5]])
+CLASSES = np.array([2, 1, 0, 1])
+
+
+def numpy_huber(difference: np.ndarray, delta: float) -> np.ndarray:
+    """Huber's cost, case by case."""
+    return np.where(
+        np.abs(difference) <= delta, 0.5 * difference**2, delta * (np.abs(difference) - 0.5 * delta)
+    )
+
+
+def tensors(holes: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Prediction, target (with NaN holes) and mask."""
+    target = np.where(HOLES, TARGET, np.nan) if holes else TARGET
+    known = torch.tensor(target)
+    return torch.tensor(PREDICTION, requires_grad=True), known, observed(known) if holes else None
+
+
+FORMULAS = {
+    "mse": (PREDICTION - TARGET) ** 2,
+    "mae": np.abs(PREDICTION - TARGET),
+    "huber": numpy_huber(PREDICTION - TARGET, 1.0),
+}
+
+
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_cost_is_the_formula_element_by_element(name: str, holes: bool) -> None:
+    """Every element has its cost, and a missing target costs nothing; a cost that ignores holes is not it."""
+    prediction, target, mask = tensors(holes)
+    cost = OBJECTIVES[name](prediction, target, mask).detach().numpy()
+    expected = np.where(HOLES, FORMULAS[name], 0) if holes else FORMULAS[name]
+    np.testing.assert_allclose(cost, expected, rtol=1e-15)
+    for other in FORMULAS:
+        assert other == name or not np.allclose(cost, FORMULAS[other])
+    if holes:
+        assert not np.allclose(cost, FORMULAS[name])
+        assert np.isnan(OBJECTIVES[name](prediction, target).detach().numpy()).any()
+
+
+def test_huber_turns_into_a_line_at_delta() -> None:
+    """`delta` moves the turn, and leaves cost and slope continuous."""
+    prediction, target, _ = tensors(False)
+    cost = huber(prediction, target, delta=2.0).detach().numpy()
+    np.testing.assert_allclose(cost, numpy_huber(PREDICTION - TARGET, 2.0), rtol=1e-15)
+    assert not np.allclose(cost, numpy_huber(PREDICTION - TARGET, 1.0))
+    edge = torch.tensor([1.0 - 1e-12, 1.0 + 1e-12], dtype=torch.float64, requires_grad=True)
+    values = huber(edge, torch.zeros_like(edge))
+    (slopes,) = torch.autograd.grad(values.sum(), edge)
+    torch.testing.assert_close(values[0], values[1], rtol=0, atol=1e-11)
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_hole_sends_back_no_gradient(name: str) -> None:
+    """Gradients are finite, 0 at the holes, and elsewhere those of the cost without holes."""
+    prediction, target, mask = tensors(True)
+    (gradient,) = torch.autograd.grad(OBJECTIVES[name](prediction, target, mask).sum(), prediction)
+    whole, known, _ = tensors(False)
+    (expected,) = torch.autograd.grad(OBJECTIVES[name](whole, known).sum(), whole)
+    torch.testing.assert_close(gradient, torch.where(torch.tensor(HOLES), expected, 0.0), rtol=0, atol=0)
+    careless = torch.where(observed(target), (prediction - target) ** 2, 0.0)
+    (poisoned,) = torch.autograd.grad(careless.sum(), prediction)
+    assert poisoned.isnan().any(), "the careless mask would send NaN back"
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 2)])
+def test_cross_entropy_is_minus_the_log_probability(shape: tuple[int, ...]) -> None:
+    """Per sample, for any number of axes; the mean, or another class, is something else."""
+    probabilities = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
+    expected = -np.log(probabilities[np.arange(4), CLASSES]).reshape(shape)
+    logits, classes = torch.tensor(LOGITS).reshape(*shape, 3), torch.tensor(CLASSES).reshape(shape)
+    cost = cross_entropy(logits, classes).numpy()
+    np.testing.assert_allclose(cost, expected, rtol=1e-12)
+    assert not np.allclose(cost, expected.mean())
+    assert not np.allclose(cross_entropy(logits, (classes + 1) % 3).numpy(), expected)
+
+
+def test_cross_entropy_of_an_unknown_class_is_zero() -> None:
+    """A masked sample costs nothing and sends nothing back, even when its class number is out of range."""
+    mask = torch.tensor([True, False, True, False])
+    logits = torch.tensor(LOGITS, requires_grad=True)
+    classes = torch.where(mask, torch.tensor(CLASSES), -100)
+    cost = cross_entropy(logits, classes, mask)
+    (gradient,) = torch.autograd.grad(cost.sum(), logits)
+    assert cost[~mask].eq(0).all() and gradient[~mask].eq(0).all()
+    assert cost[mask].gt(0).all() and gradient[mask].ne(0).all()
+
+
+def test_means_count_only_what_is_known() -> None:
+    """The mean divides by the known elements, per step or over all; neither the sum nor the naive mean does."""
+    prediction, target, mask = tensors(True)
+    cost = squared_error(prediction, target, mask)
+    known = FORMULAS["mse"][HOLES]
+    np.testing.assert_allclose(mean(cost, mask).item(), known.mean(), rtol=1e-12)
+    assert not np.isclose(cost.mean().item(), known.mean())
+    assert not np.isclose(cost.sum().item(), known.mean())
+    steps = [FORMULAS["mse"][:, t][HOLES[:, t]].mean() for t in range(2)]
+    np.testing.assert_allclose(mean_per_step(cost, mask).detach().numpy(), steps, rtol=1e-12)
+    assert not np.allclose(cost.mean((0, 2)).detach().numpy(), steps)
+
+
+def test_means_without_holes() -> None:
+    """Without a mask the mean is that of all elements, and the steps' mean is their mean."""
+    prediction, target, _ = tensors(False)
+    cost = absolute_error(prediction, target)
+    np.testing.assert_allclose(mean(cost).item(), FORMULAS["mae"].mean(), rtol=1e-12)
+    np.testing.assert_allclose(mean_per_step(cost).detach().numpy(), FORMULAS["mae"].mean((0, 2)), rtol=1e-12)
+    assert not np.allclose(mean_per_step(cost).detach().numpy(), FORMULAS["mae"].mean((1, 2))[:2])
+
+
+def test_nothing_known() -> None:
+    """The mean of nothing is 0, so that such a batch moves nothing; the cost of a step unseen is NaN."""
+    prediction = torch.ones(2, 3, 1, requires_grad=True)
+    target = torch.full((2, 3, 1), torch.nan)
+    target[:, 0] = 3.0
+    cost = squared_error(prediction, target, observed(target))
+    torch.testing.assert_close(
+        mean_per_step(cost, observed(target)), torch.tensor([4.0, torch.nan, torch.nan]), equal_nan=True
+    )
+    nothing = torch.zeros(2, 3, 1, dtype=torch.bool)
+    total = mean(squared_error(prediction, target, nothing), nothing)
+    (gradient,) = torch.autograd.grad(total, prediction)
+    assert total == 0 and gradient.eq(0).all()
+
+
+@pytest.mark.parametrize("cost", [squared_error, absolute_error, huber])
+def test_shapes_are_never_broadcast(cost: Callable[..., torch.Tensor]) -> None:
+    """The classic slip, (B,) against (B, 1), is refused in words."""
+    with pytest.raises(ValueError) as refusal:
+        cost(torch.zeros(3, 1), torch.zeros(3))
+    assert str(refusal.value) == (
+        "prediction has shape (3, 1) and target has shape (3,). They must be equal: nothing is broadcast."
+    )
+    with pytest.raises(ValueError, match=r"^mask has shape \(3, 1\) and target has shape \(3,\)\. "):
+        cost(torch.zeros(3), torch.zeros(3), torch.ones(3, 1, dtype=torch.bool))
+
+
+def test_cross_entropy_and_means_refuse_other_shapes() -> None:
+    """Class numbers must fit the logits, and a mask its cost."""
+    words = r"^logits without its last axis has shape \(4,\) and target has shape \(3,\)\. "
+    with pytest.raises(ValueError, match=words):
+        cross_entropy(torch.zeros(4, 3), torch.zeros(3, dtype=torch.int64))
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    for reduce in (mean, mean_per_step):
+        with pytest.raises(ValueError, match=r"^mask has shape \(2, 3\) and cost has shape \(2, 3, 1\)\. "):
+            reduce(torch.zeros(2, 3, 1), mask)
+
+
+def test_mean_leaves_out_what_the_mask_hides() -> None:
+    """Also a cost that was computed without the mask counts only where the mask is True."""
+    cost, mask = torch.tensor([[1.0, 10.0], [3.0, 100.0]]), torch.tensor([[True, False], [True, False]])
+    assert float(mean(cost, mask)) == 2.0
+    torch.testing.assert_close(mean_per_step(cost, mask), torch.tensor([2.0, torch.nan]), equal_nan=True)
