@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from regen.data.batching import RowFeed, Rows, StreamFeed, WindowFeed, Windows
+from regen.data.batching import RowBatches, StreamBatches, WindowBatches, Windows
+from regen.data.ragged import Ragged
 
 
 def count(n: int, columns: int = 1) -> torch.Tensor:
@@ -12,10 +13,10 @@ def count(n: int, columns: int = 1) -> torch.Tensor:
     return torch.arange(n * columns, dtype=torch.float64).reshape(n, columns)
 
 
-def ragged() -> Rows:
+def ragged() -> Ragged:
     """Four sequences, each filled with its own length."""
     lengths = torch.tensor([3, 1, 5, 2])
-    return Rows(lengths.double().repeat_interleave(lengths)[:, None].expand(-1, 2), lengths)
+    return Ragged(lengths.double().repeat_interleave(lengths)[:, None].expand(-1, 2), lengths)
 
 
 def test_window_and_target_by_hand():
@@ -48,14 +49,14 @@ def test_gather_allocates_only_the_batch():
 def test_streams_are_views():
     """Inputs and targets of a stream batch are views of the series."""
     series = count(50, 2)
-    for batch in StreamFeed(series, n_streams=3, window=4, horizon=5).epoch():
+    for batch in StreamBatches(series, n_streams=3, window=4, horizon=5).epoch():
         for tensor in (batch.inputs, batch.targets):
             assert tensor.untyped_storage().data_ptr() == series.untyped_storage().data_ptr()
 
 
 def test_window_feed_order():
     """Without shuffling windows come in time order, once each, in the asked range."""
-    feed = WindowFeed(Windows(count(30), 4, 2), range(5, 16), batch_size=4, shuffle=False)
+    feed = WindowBatches(Windows(count(30), 4, 2), range(5, 16), batch_size=4, shuffle=False)
     starts = [batch.inputs[:, 0, 0].tolist() for batch in feed.epoch()]
     assert starts == [[5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15]]
     assert len(feed) == 3
@@ -63,7 +64,7 @@ def test_window_feed_order():
 
 def test_window_feed_shuffles_by_its_generator():
     """The order is the generator's alone: same seed, same order; the next epoch, another one."""
-    feed = WindowFeed(Windows(count(100), 4, 2), batch_size=16)
+    feed = WindowBatches(Windows(count(100), 4, 2), batch_size=16)
     generator = torch.Generator().manual_seed(3)
     torch.manual_seed(0)
     first = torch.cat([batch.inputs[:, 0, 0] for batch in feed.epoch(generator)])
@@ -79,18 +80,18 @@ def test_masks_travel_with_their_windows():
     """A mask is gathered by the same index as the values."""
     series = count(40, 2)
     observed = series % 3 > 0
-    feed = WindowFeed(Windows(series, 5, 3), batch_size=7, observed=Windows(observed, 5, 3))
+    feed = WindowBatches(Windows(series, 5, 3), batch_size=7, observed=Windows(observed, 5, 3))
     for batch in feed.epoch(torch.Generator().manual_seed(0)):
-        assert torch.equal(batch.seen, batch.inputs % 3 > 0)
-        assert torch.equal(batch.wanted, batch.targets % 3 > 0)
-    for batch in StreamFeed(series, 2, 6, 3, observed).epoch():
-        assert torch.equal(batch.seen, batch.inputs % 3 > 0)
-        assert torch.equal(batch.wanted, batch.targets % 3 > 0)
+        assert torch.equal(batch.observed, batch.inputs % 3 > 0)
+        assert torch.equal(batch.target_mask, batch.targets % 3 > 0)
+    for batch in StreamBatches(series, 2, 6, 3, observed).epoch():
+        assert torch.equal(batch.observed, batch.inputs % 3 > 0)
+        assert torch.equal(batch.target_mask, batch.targets % 3 > 0)
 
 
 def test_streams_by_hand():
     """Two streams of a series of 11: per-step targets, `first` once, a shorter last batch."""
-    batches = list(StreamFeed(count(11), n_streams=2, window=3, horizon=2).epoch())
+    batches = list(StreamBatches(count(11), n_streams=2, window=3, horizon=2).epoch())
     assert [batch.inputs[..., 0].tolist() for batch in batches] == [[[1, 2, 3], [5, 6, 7]], [[4], [8]]]
     assert batches[0].targets[0, :, :, 0].tolist() == [[2, 3], [3, 4], [4, 5]]
     assert batches[1].targets[1, :, :, 0].tolist() == [[9, 10]]
@@ -99,7 +100,7 @@ def test_streams_by_hand():
 
 def test_stream_feed_length():
     """The number of batches is known before the epoch."""
-    feed = StreamFeed(count(100), n_streams=4, window=7, horizon=3)
+    feed = StreamBatches(count(100), n_streams=4, window=7, horizon=3)
     assert len(feed) == len(list(feed.epoch())) == 4
 
 
@@ -112,7 +113,9 @@ def test_ragged_rows_are_padded_by_zero():
 
 def test_padding_hides_what_is_not_finite_next_door():
     """Padding is zero even where a neighbour's NaN was read to fill it."""
-    rows = Rows(torch.tensor([[torch.nan], [1], [1], [1], [torch.nan], [torch.nan]]), torch.tensor([1, 3, 2]))
+    rows = Ragged(
+        torch.tensor([[torch.nan], [1], [1], [1], [torch.nan], [torch.nan]]), torch.tensor([1, 3, 2])
+    )
     x, _ = rows.gather(torch.tensor([1, 0]))
     assert x[0, :, 0].tolist() == [1, 1, 1]
     assert x[1, 1:, 0].tolist() == [0, 0]
@@ -121,7 +124,7 @@ def test_padding_hides_what_is_not_finite_next_door():
 def test_rows_of_one_length():
     """An (n, T, F) tensor needs no lengths; y follows the same index."""
     x = count(12).reshape(6, 2, 1)
-    feed = RowFeed(x, torch.arange(6), torch.tensor([5, 1, 4]), batch_size=2, shuffle=False)
+    feed = RowBatches(x, torch.arange(6), torch.tensor([5, 1, 4]), batch_size=2, shuffle=False)
     batches = list(feed.epoch())
     assert len(feed) == 2
     assert batches[0].lengths is None
@@ -132,7 +135,7 @@ def test_rows_of_one_length():
 def test_every_row_once():
     """A shuffled epoch of rows gives each row with its own label."""
     rows = ragged()
-    feed = RowFeed(rows, torch.tensor([3, 1, 5, 2]), batch_size=3)
+    feed = RowBatches(rows, torch.tensor([3, 1, 5, 2]), batch_size=3)
     batches = list(feed.epoch(torch.Generator().manual_seed(2)))
     assert sorted(torch.cat([batch.y for batch in batches]).tolist()) == [1, 2, 3, 5]
     for batch in batches:
@@ -142,7 +145,7 @@ def test_every_row_once():
 
 def test_rows_without_labels():
     """For prediction y is left out."""
-    (batch,) = RowFeed(ragged(), shuffle=False).epoch()
+    (batch,) = RowBatches(ragged(), shuffle=False).epoch()
     assert batch.y is None
     assert batch.x.shape == (4, 5, 2)
 
@@ -159,7 +162,7 @@ def test_series_too_short_for_a_window():
 def test_series_too_short_for_streams():
     """So is one with less than a copy for every stream."""
     with pytest.raises(ValueError) as refusal:
-        StreamFeed(count(9), n_streams=8, window=2, horizon=2)
+        StreamBatches(count(9), n_streams=8, window=2, horizon=2)
     assert str(refusal.value) == (
         "The series has 9 steps; n_streams=8 and horizon=2 need at least 10. Shorten them or give more data."
     )
@@ -167,6 +170,6 @@ def test_series_too_short_for_streams():
 
 def test_empty_range():
     """An empty range is an epoch of no batches."""
-    feed = WindowFeed(Windows(count(10), 3, 2), range(0))
+    feed = WindowBatches(Windows(count(10), 3, 2), range(0))
     assert len(feed) == 0
     assert list(feed.epoch()) == []

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regen.data.batching import Rows, StreamFeed, WindowFeed, Windows
+from regen.data.batching import StreamBatches, WindowBatches, Windows
+from regen.data.ragged import Ragged
 
 sizes = {
     "window": st.integers(1, 6),
@@ -23,7 +24,7 @@ class LateTwin(Windows):
         return batch[:, 1 : self.window + 1], batch[:, self.window :]
 
 
-class EarlyTwin(StreamFeed):
+class EarlyTwin(StreamBatches):
     """Off by one: every copy is asked for its own input."""
 
     def epoch(self, generator=None):
@@ -31,7 +32,7 @@ class EarlyTwin(StreamFeed):
             yield batch._replace(targets=torch.cat([batch.inputs[:, :, None], batch.targets[:, :, :-1]], 2))
 
 
-class OverlappingTwin(StreamFeed):
+class OverlappingTwin(StreamBatches):
     """Each batch starts on the last step of the batch before."""
 
     def epoch(self, generator=None):
@@ -91,7 +92,7 @@ def test_the_late_twin_sees_its_future():
 )
 def test_streams_cover_each_copy_exactly_once_in_order(n_streams, window, horizon, extra):
     """No step twice, none forgotten but the oldest remainder, none out of order."""
-    streams_cover_each_copy_once(StreamFeed, n_streams, window, horizon, extra)
+    streams_cover_each_copy_once(StreamBatches, n_streams, window, horizon, extra)
 
 
 @pytest.mark.parametrize("twin", [EarlyTwin, OverlappingTwin])
@@ -105,7 +106,7 @@ def test_stream_twins_fail(twin):
 def test_a_shuffled_epoch_is_the_same_windows(window, horizon, extra, columns, seed, batch_size):
     """Shuffling and batching change the order only."""
     series = torch.arange((window + horizon + extra) * columns).reshape(-1, columns)
-    feed = WindowFeed(Windows(series, window, horizon), batch_size=batch_size)
+    feed = WindowBatches(Windows(series, window, horizon), batch_size=batch_size)
     batches = list(feed.epoch(torch.Generator().manual_seed(seed)))
     together = torch.cat([torch.cat([batch.inputs, batch.targets], 1) for batch in batches])
     order = together[:, 0, 0].argsort()
@@ -120,7 +121,7 @@ def test_ragged_rows_come_back_whole(lengths, seed):
     generator = torch.Generator().manual_seed(seed)
     sequences = [torch.randn(length, 2, generator=generator) for length in lengths]
     index = torch.randperm(len(lengths), generator=generator)
-    x, found = Rows(torch.cat(sequences), torch.tensor(lengths)).gather(index)
+    x, found = Ragged(torch.cat(sequences), torch.tensor(lengths)).gather(index)
     for row, length, k in zip(x, found.tolist(), index.tolist(), strict=True):
         assert torch.equal(row[:length], sequences[k])
         assert not row[length:].any()

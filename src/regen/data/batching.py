@@ -11,34 +11,45 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-__all__ = ["RowBatch", "RowFeed", "Rows", "StreamBatch", "StreamFeed", "WindowBatch", "WindowFeed", "Windows"]
+from regen.data.ragged import Ragged
+
+__all__ = [
+    "Ragged",
+    "RowBatch",
+    "RowBatches",
+    "StreamBatch",
+    "StreamBatches",
+    "WindowBatch",
+    "WindowBatches",
+    "Windows",
+]
 
 
 class WindowBatch(NamedTuple):
     """Independent windows with what follows each.
 
-    inputs (B, window, C), targets (B, horizon, C); seen and wanted are the matching bool masks of what was
+    inputs (B, window, C), targets (B, horizon, C); observed and target_mask are the matching bool masks of what was
     observed (True) or missing (False), None when the feed was given no masks.
     """
 
     inputs: Tensor
     targets: Tensor
-    seen: Tensor | None = None
-    wanted: Tensor | None = None
+    observed: Tensor | None = None
+    target_mask: Tensor | None = None
 
 
 class StreamBatch(NamedTuple):
     """The next steps of all streams.
 
     inputs (B, window, C), targets (B, window, horizon, C): the horizon after *every* step; first is True only
-    for the first batch of an epoch, where a carried state starts anew; seen and wanted as in `WindowBatch`.
+    for the first batch of an epoch, where a carried state starts anew; observed and target_mask as in `WindowBatch`.
     """
 
     inputs: Tensor
     targets: Tensor
     first: bool
-    seen: Tensor | None = None
-    wanted: Tensor | None = None
+    observed: Tensor | None = None
+    target_mask: Tensor | None = None
 
 
 class RowBatch(NamedTuple):
@@ -90,7 +101,7 @@ class Windows:
 
 
 @final
-class WindowFeed:
+class WindowBatches:
     """Batches of independent windows.
 
     Parameters
@@ -100,7 +111,7 @@ class WindowFeed:
         all.
     batch_size : windows in a batch; the last batch of an epoch may have less.
     shuffle : a new order each epoch, drawn from the generator given to `epoch`; else in time order.
-    observed : windows of the same shape over a bool mask; then batches carry `seen` and `wanted`.
+    observed : windows of the same shape over a bool mask; then batches carry `observed` and `target_mask`.
     """
 
     def __init__(
@@ -124,12 +135,12 @@ class WindowFeed:
         """Every window once."""
         for index in _batches(self.index, self.batch_size, self.shuffle, generator):
             inputs, targets = self.windows.gather(index)
-            seen, wanted = self.observed.gather(index) if self.observed is not None else (None, None)
-            yield WindowBatch(inputs, targets, seen, wanted)
+            observed, target_mask = self.observed.gather(index) if self.observed is not None else (None, None)
+            yield WindowBatch(inputs, targets, observed, target_mask)
 
 
 @final
-class StreamFeed:
+class StreamBatches:
     """Contiguous streams for truncated back-propagation through time.
 
     A copy of the unfolded network stands at each step that has a full horizon after it: N - horizon copies.
@@ -144,7 +155,7 @@ class StreamFeed:
     n_streams : B, pieces read side by side.
     window : steps between two detachments, the k of ``bptt=k``.
     horizon : steps ahead that every copy should say.
-    observed : (N, C) bool mask of the same series; then batches carry `seen` and `wanted`.
+    observed : (N, C) bool mask of the same series; then batches carry `observed` and `target_mask`.
 
     Raises
     ------
@@ -164,10 +175,10 @@ class StreamFeed:
             raise ValueError(_too_short(len(series), f"n_streams={n_streams}", horizon, n_streams + horizon))
         self.n_streams, self.window, self.horizon = n_streams, window, horizon
         self.inputs, self.targets = _streams(series, n_streams, horizon)
-        self.seen: Tensor | None = None
-        self.wanted: Tensor | None = None
+        self.observed: Tensor | None = None
+        self.target_mask: Tensor | None = None
         if observed is not None:
-            self.seen, self.wanted = _streams(observed, n_streams, horizon)
+            self.observed, self.target_mask = _streams(observed, n_streams, horizon)
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -181,66 +192,34 @@ class StreamFeed:
                 self.inputs[:, steps],
                 self.targets[:, steps],
                 start == 0,
-                None if self.seen is None else self.seen[:, steps],
-                None if self.wanted is None else self.wanted[:, steps],
+                None if self.observed is None else self.observed[:, steps],
+                None if self.target_mask is None else self.target_mask[:, steps],
             )
 
 
 @final
-class Rows:
-    """Sequences, of one length or of many, in one block of memory; or rows of any shape.
-
-    Parameters
-    ----------
-    values : (n, T, F) when all have one length, or (n, ...); else (sum of lengths, F), one sequence after the other.
-    lengths : (n,) int64 when the lengths differ, None when they do not.
-    """
-
-    def __init__(self, values: Shaped[Tensor, "..."], lengths: Int64[Tensor, " n"] | None = None) -> None:
-        self.values = values
-        self.lengths = None if lengths is None else lengths.cpu()
-        self.starts = None if self.lengths is None else self.lengths.cumsum(0) - self.lengths
-
-    def __len__(self) -> int:
-        return len(self.values) if self.lengths is None else len(self.lengths)
-
-    def gather(
-        self, index: Int64[Tensor, " B"]
-    ) -> tuple[Shaped[Tensor, "B ..."], Int64[Tensor, " B"] | None]:
-        """Rows number `index` (B,): x (B, T, F) padded with 0 or (B, ...), and lengths (B,) or None."""
-        if self.lengths is None or self.starts is None:
-            return self.values.index_select(0, index.to(self.values.device)), None
-        lengths, starts = self.lengths[index], self.starts[index]
-        steps = torch.arange(int(lengths.max()))
-        valid = steps < lengths[:, None]
-        places = torch.where(valid, starts[:, None] + steps, 0).to(self.values.device)
-        x = self.values.index_select(0, places.flatten()).view(*places.shape, -1)
-        return x.masked_fill_(~valid.to(x.device)[..., None], 0), lengths.to(x.device)
-
-
-@final
-class RowFeed:
+class RowBatches:
     """Batches of sequences with what each should give.
 
     Parameters
     ----------
-    rows : the sequences; an (n, ...) tensor is taken as `Rows` of one length.
+    rows : the sequences; an (n, ...) tensor is taken as `Ragged` of one length.
     y : (n, ...) tensor, or None when only x is wanted.
     index : which rows, an int64 tensor such as the training part of a split; None for all.
-    batch_size, shuffle : as in `WindowFeed`.
+    batch_size, shuffle : as in `WindowBatches`.
     whole : leave out what is left of an epoch when it fills no batch; other rows are, in every epoch.
     """
 
     def __init__(
         self,
-        rows: Rows | Shaped[Tensor, "n ..."],
+        rows: Ragged | Shaped[Tensor, "n ..."],
         y: Shaped[Tensor, "n ..."] | None = None,
         index: Int64[Tensor, " m"] | None = None,
         batch_size: int = 32,
         shuffle: bool = True,
         whole: bool = False,
     ) -> None:
-        self.rows = rows if isinstance(rows, Rows) else Rows(rows)
+        self.rows = rows if isinstance(rows, Ragged) else Ragged(rows)
         self.y = y
         self.index = torch.arange(len(self.rows)) if index is None else index
         self.batch_size, self.shuffle, self.whole = batch_size, shuffle, whole

@@ -24,8 +24,8 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from regen.cells import Cell
-from regen.data.batching import Rows
 from regen.data.image_encoding import Images, Pixels
+from regen.data.ragged import Ragged
 from regen.data.table_encoding import Columns
 from regen.data.table_input import Cells, read_cells
 from regen.estimators._sequence_input import Sequences, read_known_sequences, read_sequences
@@ -59,7 +59,7 @@ class DataForm(ABC, Generic[Given]):
         """X for a fitted `owner`, checked against what it was fitted on."""
 
     @abstractmethod
-    def encode(self, given: Given) -> Rows:
+    def encode(self, given: Given) -> Ragged:
         """(n, E), or (n, T, E), or sequences one after the other; float32."""
 
     @abstractmethod
@@ -113,8 +113,8 @@ class TableForm(DataForm[Cells]):
     def read_known(self, owner: BaseEstimator, X: Any) -> Cells:
         return _table(owner, X, reset=False)
 
-    def encode(self, given: Cells) -> Rows:
-        return Rows(torch.from_numpy(self.layout.encode(given)))
+    def encode(self, given: Cells) -> Ragged:
+        return Ragged(torch.from_numpy(self.layout.encode(given)))
 
     def decode(
         self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Cells | None = None
@@ -154,8 +154,8 @@ class ImageForm(DataForm[Images]):
         _check_feature_names(owner, X, reset=False)
         return self.layout.known(X)
 
-    def encode(self, given: Images) -> Rows:
-        return Rows(torch.from_numpy(self.layout.encode(given)))
+    def encode(self, given: Images) -> Ragged:
+        return Ragged(torch.from_numpy(self.layout.encode(given)))
 
     def decode(
         self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Images | None = None
@@ -206,11 +206,11 @@ class SequenceForm(DataForm[Sequences]):
         features = 1 if self.kind == "table" else owner.n_features_in_
         return read_known_sequences(owner, X, features, steps)
 
-    def encode(self, given: Sequences) -> Rows:
+    def encode(self, given: Sequences) -> Ragged:
         values = torch.from_numpy(self.layout.encode(read_cells(given.values)))
         if (given.lengths == given.lengths[0]).all():
-            return Rows(values.view(len(given), int(given.lengths[0]), -1))
-        return Rows(values, torch.from_numpy(given.lengths))
+            return Ragged(values.view(len(given), int(given.lengths[0]), -1))
+        return Ragged(values, torch.from_numpy(given.lengths))
 
     def decode(
         self,

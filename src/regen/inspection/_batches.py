@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from regen.data.batching import RowBatch, RowFeed, Windows
+from regen.data.batching import RowBatch, RowBatches, Windows
 from regen.data.calendar import date_text
 from regen.data.series import Series
 from regen.estimators import Forecaster, SequenceClassifier, SequenceRegressor
@@ -188,7 +188,7 @@ def _cut(
     data = model._scale.apply(series.filled(), series.observed, model._device)
     H, at = model.horizon if judge else 0, torch.from_numpy(starts)
     x, y = Windows(data.values, width, H).gather(at)
-    seen, wanted = Windows(data.observed, width, H).gather(at)
+    observed, target_mask = Windows(data.observed, width, H).gather(at)
     steps = starts[:, None] + np.arange(width)
     times = np.arange(len(series)) if series.dates is None else series.dates
     dated = times.dtype.kind == "M"
@@ -200,9 +200,9 @@ def _cut(
         features=series.names,
         sequences=[date_text(time) if dated else int(time) for time in times[steps[:, -1]]],
         segment=model.segment,
-        observed=seen if model.gaps_ else None,
+        observed=observed if model.gaps_ else None,
         y=y if judge else None,
-        wanted=wanted if judge else None,
+        target_mask=target_mask if judge else None,
         cost=OBJECTIVES["mae" if model._plan.loss == "auto" else model._plan.loss],
         stream=model.bptt != "full",
         briefly=not judge,
@@ -251,7 +251,7 @@ def _coded(model: CodingEstimator, X: Any, part: str | None) -> CodingSubject:
     given = model._given(X)
     rows = model._rows(given)
     with evaluating(model.net_):
-        (batch,) = RowFeed(rows, None, None, len(rows), shuffle=False).epoch()
+        (batch,) = RowBatches(rows, None, None, len(rows), shuffle=False).epoch()
         reading = model._read(batch)
     return CodingSubject(
         net=model.net_,

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regen.data.batching import Rows
 from regen.data.image_encoding import Pixels
+from regen.data.ragged import Ragged
 from regen.data.table_encoding import Columns
 from regen.estimators.adversarial._base import AdversarialEstimator
 from regen.estimators.autoencoders._base import CodingEstimator
@@ -100,7 +100,7 @@ def _names(layout: Columns) -> list[str]:
     return [str(name) if layout.named else f"x{k}" for k, name in enumerate(layout.names)]
 
 
-def padded_cells(rows: Rows, index: Tensor | None = None) -> Tensor:
+def padded_cells(rows: Ragged, index: Tensor | None = None) -> Tensor:
     """Encoded rows (n, E) or (n, T, E) on the CPU, NaN where a value is missing or past the end of a sequence."""
     x, lengths = rows.gather(torch.arange(len(rows)) if index is None else index)
     if lengths is not None:

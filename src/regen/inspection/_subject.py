@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-ROWWISE = ("x", "lengths", "observed", "raw", "times", "y", "wanted", "label")
+ROWWISE = ("x", "lengths", "observed", "raw", "times", "y", "target_mask", "label")
 """Fields that have a place for each row."""
 
 
@@ -107,14 +107,14 @@ class Subject(ABC):
 class ForecastSubject(Subject):
     """Windows of a series, and the horizon after each.
 
-    observed : (n, T, C) where the net is told so. y, wanted : (n, H, C) what came, and where it was observed.
+    observed : (n, T, C) where the net is told so. y, target_mask : (n, H, C) what came, and where it was observed.
     stream : read step after step, as ``bptt=k`` does. briefly : forecast no further than one pass goes.
     """
 
     answers_with: ClassVar[str] = "forecast"
     net: WindowNet
     observed: Tensor | None = None
-    wanted: Tensor | None = None
+    target_mask: Tensor | None = None
     cost: Loss | None = None
     stream: bool = False
     briefly: bool = False
@@ -124,7 +124,7 @@ class ForecastSubject(Subject):
 
     def costs(self, x: Tensor) -> Tensor:
         assert self.cost is not None and self.y is not None
-        return _per_row(self.cost(self._forecast(x), self.y), self.wanted)
+        return _per_row(self.cost(self._forecast(x), self.y), self.target_mask)
 
     def _forecast(self, x: Tensor) -> Tensor:
         if self.stream:
@@ -237,11 +237,11 @@ class ModuleSubject(Subject):
         return top.transpose(0, 1).flatten(1)  # type: ignore[no-any-return]
 
 
-def _per_row(cost: Tensor, wanted: Tensor | None) -> Tensor:
+def _per_row(cost: Tensor, target_mask: Tensor | None) -> Tensor:
     """(n,) mean cost of each row, (n, ...), over what was observed of it."""
-    if wanted is None:
+    if target_mask is None:
         return cost.flatten(1).mean(1) if cost.ndim > 1 else cost
-    return torch.where(wanted, cost, 0.0).flatten(1).sum(1) / wanted.flatten(1).sum(1).clamp(min=1)
+    return torch.where(target_mask, cost, 0.0).flatten(1).sum(1) / target_mask.flatten(1).sum(1).clamp(min=1)
 
 
 @contextmanager

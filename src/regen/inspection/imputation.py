@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from regen.data.batching import RowFeed, Rows
+from regen.data.batching import RowBatches
 from regen.data.image_encoding import Pixels
+from regen.data.ragged import Ragged
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators.autoencoders._reading import Reading
 from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
@@ -59,7 +60,7 @@ class Repair(Finding):
         return said
 
 
-def repair(model: DenoisingAutoencoder, rows: Rows, random_state: int | None) -> Repair:
+def repair(model: DenoisingAutoencoder, rows: Ragged, random_state: int | None) -> Repair:
     """Spoil rows as in training, restore them, and compare both with what they were."""
     chance = Generator(rows.values.device)
     chance.manual_seed(0 if random_state is None else random_state)
@@ -67,7 +68,7 @@ def repair(model: DenoisingAutoencoder, rows: Rows, random_state: int | None) ->
     sums = torch.zeros(3, layout.inputs(rows.values[:1]).shape[-1], dtype=torch.float64)
     parts: list[Tensor] = []
     with evaluating(model.net_):
-        for batch in RowFeed(rows, None, None, EVALUATION_BATCH, shuffle=False).epoch():
+        for batch in RowBatches(rows, None, None, EVALUATION_BATCH, shuffle=False).epoch():
             reading = model._read(batch)
             worse, _ = model._worsened(reading, chance)
             said = model._heads.mean(model._outputs_of(model._code_of(worse), reading))

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from regen._check import Int, check_parameters
-from regen.data.batching import Rows
+from regen.data.ragged import Ragged
 from regen.data.series import frame
 from regen.estimators import Forecaster
 from regen.estimators.forecasting._preparation import Scaled, check_length
@@ -159,7 +159,7 @@ def _had_it_ended(subject: SequenceSubject) -> NDArray[np.float64]:
     if lengths is not None:
         x = x[torch.arange(x.shape[1], device=x.device) < lengths[:, None]]
     everything = np.empty(0, dtype=np.int64)
-    rows = Rows(x, lengths)
+    rows = Ragged(x, lengths)
     unfolding = SequenceUnfolding(subject.net, subject.cost, rows, subject.y, everything, len(subject.y))  # type: ignore[arg-type]
     return unfolding.per_step().cpu().numpy()
 

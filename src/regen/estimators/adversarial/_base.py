@@ -18,7 +18,8 @@ from sklearn.utils.validation import column_or_1d
 from torch import Generator, Tensor, nn
 
 from regen._check import Constraint, Either, Int, Kind, Nothing, check_parameters
-from regen.data.batching import RowBatch, Rows
+from regen.data.batching import RowBatch
+from regen.data.ragged import Ragged
 from regen.estimators._base import SHARED, Estimator, all_or_nothing
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators._modalities import FORMS, DataForm
@@ -121,7 +122,7 @@ class AdversarialEstimator(Estimator):
             learn(self, X, y, generator)
         return self
 
-    def _encoded(self, form: DataForm[Any], given: Any) -> Rows:
+    def _encoded(self, form: DataForm[Any], given: Any) -> Ragged:
         """Rows as the discriminator reads them."""
         rows = form.encode(given)
         if rows.values.isnan().any():

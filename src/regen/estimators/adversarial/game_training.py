@@ -16,7 +16,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 from torch import Generator, Tensor, nn
 
-from regen.data.batching import RowBatch, RowFeed, Rows
+from regen.data.batching import RowBatch, RowBatches
+from regen.data.ragged import Ragged
 from regen.estimators._modalities import FORMS
 from regen.estimators._splits import hold_out
 from regen.estimators.adversarial.evaluation import NEIGHBOURS, Board
@@ -95,7 +96,7 @@ def _refuse_few(model: AdversarialEstimator, training: int, held_out: int) -> No
 
 def _compete(
     model: AdversarialEstimator,
-    rows: Rows,
+    rows: Ragged,
     labels: Tensor | None,
     training: Tensor,
     held_out: Tensor,
@@ -110,7 +111,7 @@ def _compete(
     critic: Any = model.net_.discriminator
     duel = Duel(followed.net, critic, model._inputs, rules)
     passes = -(-max(LEAST_BATCHES * plan.batch_size, 1) // len(training))
-    feed = RowFeed(rows, labels, training.repeat(max(passes, 1)), plan.batch_size, whole=True)
+    feed = RowBatches(rows, labels, training.repeat(max(passes, 1)), plan.batch_size, whole=True)
     model._remember(_some(rows, labels, _drawn(training, max(rules.pack - 1, 1), generator)))
     known = _some(rows, labels, _drawn(held_out if len(held_out) else training, MOST_COMPARED, generator))
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
@@ -160,6 +161,6 @@ def _drawn(index: Tensor, most: int, generator: Generator) -> Tensor:
     return index[torch.randperm(len(index), generator=generator)[:most]].sort().values
 
 
-def _some(rows: Rows, labels: Tensor | None, index: Tensor) -> RowBatch:
+def _some(rows: Ragged, labels: Tensor | None, index: Tensor) -> RowBatch:
     x, lengths = rows.gather(index)
     return RowBatch(x, lengths, None if labels is None else labels[index.to(labels.device)])

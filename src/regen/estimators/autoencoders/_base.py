@@ -21,7 +21,8 @@ from sklearn.utils.validation import check_array
 from torch import Generator, Tensor, nn
 
 from regen.cells import Cell
-from regen.data.batching import RowBatch, RowFeed, Rows
+from regen.data.batching import RowBatch, RowBatches
+from regen.data.ragged import Ragged
 from regen.estimators._base import Estimator, all_or_nothing
 from regen.estimators._constraints import CODING
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
@@ -93,7 +94,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         """Whether the decoder has the encoder's weights, transposed."""
         return False
 
-    def _prepare(self, rows: Rows, training: Tensor, generator: Generator) -> None:
+    def _prepare(self, rows: Ragged, training: Tensor, generator: Generator) -> None:
         """Anything to be done with a new network before training."""
 
     # Fit.
@@ -155,7 +156,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
             return str(encoder.reader.backend_)
         return f"torch: dense or convolutional layers on {self._device.type}"
 
-    def _begin(self, rows: Rows, training: Tensor) -> None:
+    def _begin(self, rows: Ragged, training: Tensor) -> None:
         """Let the decoder start from what is usual in every column; from 0 for a pixel that no image has."""
         known = torch.zeros(len(rows), dtype=torch.bool).index_fill(0, training, True)
         known = known if rows.lengths is None else known.repeat_interleave(rows.lengths)
@@ -163,11 +164,11 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         bias = self._heads.bias(values.reshape(-1, values.shape[-1]))
         self.net_.decoder.set_bias(bias.nan_to_num(0.0))
 
-    def _improve(self, rows: Rows, training: Tensor, held_out: Tensor, generator: Generator) -> None:
+    def _improve(self, rows: Ragged, training: Tensor, held_out: Tensor, generator: Generator) -> None:
         """Train, judged on the rows held out, whose chance is the same in every epoch."""
         batch_size = self._plan.batch_size
         passes = -(-LEAST_BATCHES // -(-len(training) // batch_size))
-        feed = RowFeed(rows, None, training.repeat(passes), batch_size)
+        feed = RowBatches(rows, None, training.repeat(passes), batch_size)
         seed = int(torch.randint(2**31 - 1, (), generator=generator))
         device = rows.values.device
 
@@ -188,7 +189,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
             held_out,
         )
 
-    def _warn_of_a_wide_code(self, rows: Rows) -> None:
+    def _warn_of_a_wide_code(self, rows: Ragged) -> None:
         numbers = math.prod(rows.values.shape[1:])
         if rows.lengths is None and self.code > numbers:
             warnings.warn(
@@ -222,7 +223,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
 
     # Between data, rows, codes and outputs.
 
-    def _rows(self, given: Any) -> Rows:
+    def _rows(self, given: Any) -> Ragged:
         rows = self._form.encode(given)
         rows.values = rows.values.to(self._device)
         return rows
@@ -253,12 +254,12 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         steps = reading.x.shape[1] if reading.x.ndim == 3 else None
         return self.net_.decoder(code, steps, reading.lengths)  # type: ignore[no-any-return]
 
-    def _each(self, rows: Rows, answer: Callable[[Reading], Tensor]) -> Tensor:
+    def _each(self, rows: Ragged, answer: Callable[[Reading], Tensor]) -> Tensor:
         """`answer` of all rows, asked batch by batch, on the CPU; without gradients."""
         with evaluating(self.net_):
             return torch.cat([answer(self._read(batch)).cpu() for batch in _in_order(rows)])
 
-    def _scored(self, rows: Rows) -> NDArray[np.float64]:
+    def _scored(self, rows: Ragged) -> NDArray[np.float64]:
         return self._each(rows, self._row_scores).double().numpy()
 
     def _given(self, X: Any) -> Any:
@@ -368,7 +369,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         """
         rows = self._rows(self._given(X))
         with evaluating(self.net_):
-            (batch,) = RowFeed(rows, None, None, len(rows), shuffle=False).epoch()
+            (batch,) = RowBatches(rows, None, None, len(rows), shuffle=False).epoch()
             reading = self._read(batch)
         return reading.x, reading.observed if self._told else None, reading.lengths
 
@@ -383,5 +384,5 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return self.code
 
 
-def _in_order(rows: Rows, index: Tensor | None = None) -> Iterator[RowBatch]:
-    return RowFeed(rows, None, index, EVALUATION_BATCH, shuffle=False).epoch()
+def _in_order(rows: Ragged, index: Tensor | None = None) -> Iterator[RowBatch]:
+    return RowBatches(rows, None, index, EVALUATION_BATCH, shuffle=False).epoch()

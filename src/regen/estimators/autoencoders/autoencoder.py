@@ -10,7 +10,8 @@ from torch import Generator, Tensor
 
 from regen._check import Anything, Bool, Choice, Constraint, Either, Nothing, Number
 from regen.cells import Cell
-from regen.data.batching import RowBatch, RowFeed, Rows
+from regen.data.batching import RowBatch, RowBatches
+from regen.data.ragged import Ragged
 from regen.estimators._constraints import CODING
 from regen.estimators.autoencoders._base import CodingEstimator
 from regen.estimators.autoencoders._reading import Reading
@@ -169,14 +170,14 @@ class Autoencoder(CodingEstimator):
                 f" backbone={self.backbone!r}, hidden={self.hidden!r}; take pretraining=False."
             )
 
-    def _prepare(self, rows: Rows, training: Tensor, generator: Generator) -> None:
+    def _prepare(self, rows: Ragged, training: Tensor, generator: Generator) -> None:
         if not self.pretraining:
             return
         if not isinstance(self.net_.encoder, MLPEncoder):
             raise ValueError(
                 "pretraining=True is for dense nets, and these data are read by another. Take backbone='mlp'."
             )
-        feed = RowFeed(rows, None, training, self._plan.batch_size)
+        feed = RowBatches(rows, None, training, self._plan.batch_size)
 
         def heard(batch: RowBatch) -> Tensor:
             reading = self._read(batch)

@@ -10,8 +10,9 @@ from torch import Generator, Tensor
 
 from regen._check import Anything, Choice, Constraint, Either, Int, Nothing, Number, check_parameters
 from regen.cells import Cell
-from regen.data.batching import RowFeed, Rows
+from regen.data.batching import RowBatches
 from regen.data.corruption import CORRUPTIONS, corrupt
+from regen.data.ragged import Ragged
 from regen.estimators._constraints import CODING
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators.autoencoders._base import CodingEstimator
@@ -174,7 +175,7 @@ class DenoisingAutoencoder(CodingEstimator):
                 " Fit on rows with missing values, or with corruption='mask'."
             )
 
-    def _expected(self, rows: Rows) -> Tensor:
+    def _expected(self, rows: Ragged) -> Tensor:
         """What is expected in every cell, encoded, shaped as the values of `rows`; on the CPU."""
         steps = None if rows.values.ndim == 2 else rows.values.shape[1]
         if rows.lengths is None:
@@ -182,7 +183,7 @@ class DenoisingAutoencoder(CodingEstimator):
         padded = self._restored(self._each(rows, self._code_of), int(rows.lengths.max()))
         return padded[torch.arange(padded.shape[1]) < rows.lengths[:, None]]
 
-    def _drawn(self, rows: Rows, chance: Generator) -> Tensor:
+    def _drawn(self, rows: Ragged, chance: Generator) -> Tensor:
         """As `_expected`, but every gap is drawn, part after part."""
         values = rows.values.cpu()
         donors, extremes = torch.from_numpy(self.donors_), torch.from_numpy(self.extremes_)
@@ -190,12 +191,12 @@ class DenoisingAutoencoder(CodingEstimator):
         for part in range(DRAWN_IN):
             now = values.isnan() & (parts == part)
             if bool(now.any()):
-                said = self._expected(Rows(values.to(self._device), rows.lengths))
+                said = self._expected(Ragged(values.to(self._device), rows.lengths))
                 found = drawn(said, self._form.layout.blocks, donors, extremes, chance)
                 values = torch.where(now, found, values)
         return values
 
-    def _filled(self, given: Any, rows: Rows, values: Tensor) -> Any:
+    def _filled(self, given: Any, rows: Ragged, values: Tensor) -> Any:
         """What was given with its gaps taken from encoded values, shaped as those of `rows`."""
         if rows.lengths is not None:
             valid = torch.arange(int(rows.lengths.max())) < rows.lengths[:, None]
@@ -235,10 +236,10 @@ class DenoisingAutoencoder(CodingEstimator):
         self._column = column_of(self._form.layout.blocks)
         return net
 
-    def _warn_of_a_wide_code(self, rows: Rows) -> None:
+    def _warn_of_a_wide_code(self, rows: Ragged) -> None:
         """A wide code does no harm where rows are not merely copied."""
 
-    def _prepare(self, rows: Rows, training: Tensor, generator: Generator) -> None:
+    def _prepare(self, rows: Ragged, training: Tensor, generator: Generator) -> None:
         """The lowest and highest of each column, which salt and pepper are."""
         cells = rows.values.reshape(-1, rows.values.shape[-1])
         gaps = cells.isnan()
@@ -247,12 +248,12 @@ class DenoisingAutoencoder(CodingEstimator):
         read = self._form.layout.inputs(torch.stack([low, high]))
         self._bounds = (read[0], read[1])
 
-    def _improve(self, rows: Rows, training: Tensor, held_out: Tensor, generator: Generator) -> None:
+    def _improve(self, rows: Ragged, training: Tensor, held_out: Tensor, generator: Generator) -> None:
         super()._improve(rows, training, held_out, generator)
         index = held_out if len(held_out) else training
         self.donors_ = self._find_donors(rows, index, generator) if self._hides else None
 
-    def _find_donors(self, rows: Rows, index: Tensor, generator: Generator) -> Any:
+    def _find_donors(self, rows: Ragged, index: Tensor, generator: Generator) -> Any:
         """Hide values of some rows, and keep what is said of them beside what they were."""
         steps = 1 if self._form.steps is None else self._form.steps
         most = max(min(CALIBRATED_ON, DONATED // self._heads.cells) // steps, NEAREST)
@@ -264,7 +265,7 @@ class DenoisingAutoencoder(CodingEstimator):
         share = self.noise if self.corruption == "mask" else FEW if self.gaps_ else CALIBRATION_SHARE
         found: list[tuple[Tensor, ...]] = []
         with evaluating(self.net_):
-            feed = RowFeed(rows, None, index.repeat(times), EVALUATION_BATCH, shuffle=False)
+            feed = RowBatches(rows, None, index.repeat(times), EVALUATION_BATCH, shuffle=False)
             for batch in feed.epoch():
                 reading = self._read(batch)
                 unseen = hidden(reading, share, self.gaps_, self._column, chance)

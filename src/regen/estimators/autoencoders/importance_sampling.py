@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from regen.data.batching import Rows
+from regen.data.ragged import Ragged
 from regen.estimators.autoencoders._reading import Reading
 from regen.losses.elbo import draw_normal, log_normal
 from regen.losses.mixed_likelihood import Heads
@@ -143,7 +143,7 @@ def padded(values: Tensor, steps: int | None) -> Tensor:
     return values if steps is None else F.pad(values, (0, 0, 0, steps - values.shape[-2]))
 
 
-def with_gaps(rows: Rows) -> Tensor:
+def with_gaps(rows: Ragged) -> Tensor:
     """Numbers of the rows that miss a value."""
     gaps = rows.values.isnan().flatten(1).any(1).cpu()
     if rows.lengths is not None:
@@ -152,7 +152,7 @@ def with_gaps(rows: Rows) -> Tensor:
     return gaps.nonzero()[:, 0]
 
 
-def longest(rows: Rows) -> int:
+def longest(rows: Ragged) -> int:
     """Steps of the longest row."""
     return int(rows.lengths.max()) if rows.lengths is not None else rows.values.shape[1]
 

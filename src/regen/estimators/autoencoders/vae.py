@@ -14,7 +14,8 @@ from torch import Generator, Tensor
 
 from regen._check import Choice, Constraint, Int, Number, check_parameters
 from regen.cells import Cell
-from regen.data.batching import RowFeed, Rows
+from regen.data.batching import RowBatches
+from regen.data.ragged import Ragged
 from regen.estimators._constraints import CODING
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators.autoencoders._base import CodingEstimator
@@ -249,7 +250,7 @@ class VariationalAutoencoder(CodingEstimator):
 
         with evaluating(self.net_):
             for some in torch.split(index, EVALUATION_BATCH):
-                for batch in RowFeed(rows, None, some, len(some), shuffle=False).epoch():
+                for batch in RowBatches(rows, None, some, len(some), shuffle=False).epoch():
                     filled[:, some] = restored(self._read(batch))
         tables = [self._form.fill(given, values) for values in filled]
         return tables[0] if n_draws is None else tables
@@ -292,7 +293,7 @@ class VariationalAutoencoder(CodingEstimator):
         self._cut, self._stretched = torch.tensor(cut), bool(scale.any())
         return net
 
-    def _prepare(self, rows: Rows, training: Tensor, generator: Generator) -> None:
+    def _prepare(self, rows: Ragged, training: Tensor, generator: Generator) -> None:
         self._numbers = float((~rows.values.isnan()).sum()) / len(rows)
 
     def _terms(self, reading: Reading, generator: Generator | None) -> Mapping[str, Tensor]:
@@ -335,13 +336,13 @@ class VariationalAutoencoder(CodingEstimator):
         mean, log_var = self._posterior(reading)
         return self._density(self._outputs_of(mean, reading), reading) - gaussian_kl(mean, log_var).sum(1)
 
-    def _improve(self, rows: Rows, training: Tensor, held_out: Tensor, generator: Generator) -> None:
+    def _improve(self, rows: Ragged, training: Tensor, held_out: Tensor, generator: Generator) -> None:
         seed = int(torch.randint(2**31 - 1, (), generator=generator))
         super()._improve(rows, training, held_out, generator)
         chance, sums = Generator(rows.values.device).manual_seed(seed), dict[str, float]()
         told = held_out if len(held_out) else training
         with evaluating(self.net_):
-            for batch in RowFeed(rows, None, told, EVALUATION_BATCH, shuffle=False).epoch():
+            for batch in RowBatches(rows, None, told, EVALUATION_BATCH, shuffle=False).epoch():
                 for name, value in self._terms(self._read(batch), chance).items():
                     sums[name] = sums.get(name, 0.0) + float(value) * len(batch.x) / len(told)
         self.elbo_terms_ = {name: value for name, value in sums.items() if name != "loss"}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from regen.data.batching import StreamBatch, StreamFeed, WindowBatch, WindowFeed, Windows
+from regen.data.batching import StreamBatch, StreamBatches, WindowBatch, WindowBatches, Windows
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators.forecasting._preparation import Scaled, Values
 from regen.losses.regression import mean
@@ -30,7 +30,7 @@ class Unfolding(ABC):
     training part when nothing is held out. Costs of missing targets count nowhere.
     """
 
-    feed: WindowFeed | StreamFeed
+    feed: WindowBatches | StreamBatches
     memory: "SeriesMemory | None" = None
 
     def __init__(self, net: WindowNet, cost: Cost, data: Scaled, window: int, cut: int) -> None:
@@ -71,19 +71,19 @@ class WindowUnfolding(Unfolding):
         train = range(cut - window - net.horizon + 1)
         held_out = range(cut - window, len(self.windows))
         self.held_out = held_out if len(held_out) else train
-        self.feed = WindowFeed(self.windows, train, batch_size, observed=self.mask)
+        self.feed = WindowBatches(self.windows, train, batch_size, observed=self.mask)
 
     def loss(self, batch: WindowBatch) -> Mapping[str, Tensor]:
         """Mean loss of a batch of windows."""
-        forecast = self.net(batch.inputs, batch.seen)
-        return {"loss": mean(self.cost(forecast, batch.targets), batch.wanted)}
+        forecast = self.net(batch.inputs, batch.observed)
+        return {"loss": mean(self.cost(forecast, batch.targets), batch.target_mask)}
 
     def judge(self) -> dict[str, float]:
         """Mean loss on the held-out windows."""
         total = weight = 0.0
         with evaluating(self.net):
             for batch in self._evaluation(self.held_out):
-                count = batch.targets.numel() if batch.wanted is None else float(batch.wanted.sum())
+                count = batch.targets.numel() if batch.target_mask is None else float(batch.target_mask.sum())
                 total += float(self.loss(batch)["loss"]) * count
                 weight += count
         return {"loss": total / max(weight, 1.0)}
@@ -101,9 +101,9 @@ class WindowUnfolding(Unfolding):
         with evaluating(self.net):
             (batch,) = self._evaluation(spread(self.held_out, rows))
             for read in (lengths * self.net.segment).tolist():
-                seen = None if batch.seen is None else batch.seen[:, -read:]
-                cost = self.cost(self.net(batch.inputs[:, -read:], seen), batch.targets)
-                costs.append(float(mean(cost, batch.wanted)))
+                observed = None if batch.observed is None else batch.observed[:, -read:]
+                cost = self.cost(self.net(batch.inputs[:, -read:], observed), batch.targets)
+                costs.append(float(mean(cost, batch.target_mask)))
         return np.interp(np.arange(1, copies + 1), lengths, costs)
 
     def errors(self, most: int) -> Tensor:
@@ -111,12 +111,14 @@ class WindowUnfolding(Unfolding):
         found = []
         with evaluating(self.net):
             for batch in self._evaluation(spread(self.held_out, most)):
-                error = (self.net(batch.inputs, batch.seen) - batch.targets).abs()
-                found.append(error if batch.wanted is None else error.where(batch.wanted, torch.nan))
+                error = (self.net(batch.inputs, batch.observed) - batch.targets).abs()
+                found.append(
+                    error if batch.target_mask is None else error.where(batch.target_mask, torch.nan)
+                )
         return torch.cat(found)
 
     def _evaluation(self, index: range) -> Iterator[WindowBatch]:
-        return WindowFeed(self.windows, index, EVALUATION_BATCH, shuffle=False, observed=self.mask).epoch()
+        return WindowBatches(self.windows, index, EVALUATION_BATCH, shuffle=False, observed=self.mask).epoch()
 
 
 @final
@@ -188,7 +190,7 @@ class StreamUnfolding(Unfolding):
         # Streams shorter than a few windows would mostly train the first, ignorant steps.
         streams = max(1, min(batch_size, (cut - net.horizon) // (4 * window)))
         mask = None if self.observed is None else self.observed[:cut]
-        self.feed = StreamFeed(self.values[:cut], streams, window, net.horizon, observed=mask)
+        self.feed = StreamBatches(self.values[:cut], streams, window, net.horizon, observed=mask)
 
     def loss(self, batch: StreamBatch) -> Mapping[str, Tensor]:
         """Mean loss of the next steps of all streams; gradients are cut every `bptt` steps."""
@@ -198,10 +200,12 @@ class StreamUnfolding(Unfolding):
         for start in range(0, batch.inputs.shape[1], self.bptt):
             steps = slice(start, start + self.bptt)
             forecasts.append(
-                self.stream.read(batch.inputs[:, steps], None if batch.seen is None else batch.seen[:, steps])
+                self.stream.read(
+                    batch.inputs[:, steps], None if batch.observed is None else batch.observed[:, steps]
+                )
             )
         cost = self.cost(torch.cat(forecasts, 1), batch.targets)
-        return {"loss": mean(cost, batch.wanted)}
+        return {"loss": mean(cost, batch.target_mask)}
 
     def judge(self) -> dict[str, float]:
         """Mean loss after every held-out step."""

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regen.data.batching import RowBatch, RowFeed, Rows
+from regen.data.batching import RowBatch, RowBatches
+from regen.data.ragged import Ragged
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators._sequence_input import Sequences, Values
 from regen.estimators._splits import LEAST_BATCHES
@@ -57,7 +58,7 @@ class SequenceScale:
         center, scale = _moments(sequences.values[steps], observed[steps], one)
         return cls(center[0], scale[0], gaps)
 
-    def rows(self, sequences: Sequences, device: torch.device | str = "cpu") -> Rows:
+    def rows(self, sequences: Sequences, device: torch.device | str = "cpu") -> Ragged:
         """Standardised float32 rows of F features, or 2 F with those that say what was observed."""
         observed = sequences.observed
         if self.center is None or self.scale is None:
@@ -70,8 +71,8 @@ class SequenceScale:
             z = np.concatenate([z, observed], axis=1)
         values, lengths = torch.from_numpy(z.astype(np.float32)).to(device), sequences.lengths
         if (lengths == lengths[0]).all():
-            return Rows(values.view(len(lengths), int(lengths[0]), -1))
-        return Rows(values, torch.from_numpy(lengths))
+            return Ragged(values.view(len(lengths), int(lengths[0]), -1))
+        return Ragged(values, torch.from_numpy(lengths))
 
 
 def _moments(values: Values, observed: NDArray[np.bool_], starts: Index) -> tuple[Values, Values]:
@@ -102,14 +103,14 @@ class SequenceUnfolding:
     """
 
     def __init__(
-        self, net: SequenceNet, cost: Cost, rows: Rows, y: Tensor, held_out: Index, batch_size: int
+        self, net: SequenceNet, cost: Cost, rows: Ragged, y: Tensor, held_out: Index, batch_size: int
     ) -> None:
         self.net, self.cost, self.rows, self.y = net, cost, rows, y
         training = torch.from_numpy(np.setdiff1d(np.arange(len(rows)), held_out))
         self.held_out = torch.from_numpy(held_out) if len(held_out) else training
         batches = -(-len(training) // batch_size)
         passes = -(-LEAST_BATCHES // batches)
-        self.feed = RowFeed(rows, y, training.repeat(passes), batch_size)
+        self.feed = RowBatches(rows, y, training.repeat(passes), batch_size)
 
     def loss(self, batch: RowBatch) -> Mapping[str, Tensor]:
         """Mean cost of one batch."""
@@ -145,11 +146,11 @@ class SequenceUnfolding:
         return torch.from_numpy(between).to(cost)
 
 
-def still_answers(net: SequenceNet, rows: Rows) -> Tensor:
+def still_answers(net: SequenceNet, rows: Ragged) -> Tensor:
     """(n, K) answers of a trained net, without gradients."""
     with evaluating(net):
         return torch.cat([net(batch.x, batch.lengths) for batch in _in_order(rows)])
 
 
-def _in_order(rows: Rows, y: Tensor | None = None, index: Tensor | None = None) -> Iterator[RowBatch]:
-    return RowFeed(rows, y, index, EVALUATION_BATCH, shuffle=False).epoch()
+def _in_order(rows: Ragged, y: Tensor | None = None, index: Tensor | None = None) -> Iterator[RowBatch]:
+    return RowBatches(rows, y, index, EVALUATION_BATCH, shuffle=False).epoch()
