@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 import regen
 from regen._check import Constraint
-from regen.estimators._modalities import form_of
+from regen.estimators._modalities import modality_of
 from regen.estimators.adversarial._base import COMPETING, AdversarialEstimator
 from regen.nets.mlp import start_weight
 
@@ -108,7 +108,7 @@ class Tiny(AdversarialEstimator):
         self.random_state, self.training = random_state, training
 
     def _kind_of_data(self, X: Any) -> str:
-        return form_of(X, "conv", None)
+        return modality_of(X, "conv", None)
 
     def _nets(self, features: int) -> tuple[nn.Module, nn.Module]:
         return TinyGenerator(), TinyCritic()

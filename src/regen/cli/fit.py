@@ -19,7 +19,7 @@ from regen.estimators._base import Estimator
 from regen.estimators.adversarial._base import AdversarialEstimator
 from regen.estimators.adversarial.dcgan import DCGAN
 from regen.estimators.adversarial.gan import GAN
-from regen.estimators.autoencoders._base import CodingEstimator
+from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.autoencoder import Autoencoder
 from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
 from regen.estimators.autoencoders.vae import VariationalAutoencoder
@@ -162,7 +162,7 @@ def _conclude(run: Run, model: Any, data: Path, own: Mapping[str, Any]) -> None:
 
 def _next(model: Any, data: Path) -> tuple[str, str]:
     """What a model is for: a command, and what follows the run there."""
-    if isinstance(model, CodingEstimator):
+    if isinstance(model, AutoencodingEstimator):
         return "encode", f" {shlex.quote(str(data))}"
     if isinstance(model, AdversarialEstimator):
         return "sample", " -o new.png" if model.form_["kind"] == "images" else ""

@@ -19,7 +19,7 @@ def _image_shape(value: Any) -> bool:
     return _widths(value) and len(value) in (2, 3)
 
 
-CODING: Mapping[str, Constraint] = {
+ROW_CONSTRAINTS: Mapping[str, Constraint] = {
     "code": Int(1),
     "backbone": Either(
         (Choice(("auto", "mlp", "conv", "recurrent", *NAMES)), Kind(Cell, "a regen.cells cell"))

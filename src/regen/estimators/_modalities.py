@@ -30,13 +30,13 @@ from regen.data.table_encoding import Columns
 from regen.data.table_input import Cells, read_cells
 from regen.estimators._sequence_input import Sequences, read_known_sequences, read_sequences
 
-__all__ = ["FORMS", "DataForm", "form_of", "ragged"]
+__all__ = ["MODALITIES", "Modality", "modality_of", "ragged"]
 
 Given = TypeVar("Given")
 Index = NDArray[np.int64]
 
 
-class DataForm(ABC, Generic[Given]):
+class Modality(ABC, Generic[Given]):
     """How data of one form become rows that a network reads, and how what it says becomes data again.
 
     Encoded numbers are those of `layout`; NaN where a value is missing.
@@ -51,7 +51,7 @@ class DataForm(ABC, Generic[Given]):
 
     @classmethod
     @abstractmethod
-    def learn(cls, given: Given, output: str, rows: Index) -> DataForm[Given]:
+    def learn(cls, given: Given, output: str, rows: Index) -> Modality[Given]:
         """The form of `given`, what is usual in it measured on the rows number `rows` only."""
 
     @abstractmethod
@@ -81,7 +81,7 @@ class DataForm(ABC, Generic[Given]):
 
     @classmethod
     @abstractmethod
-    def of(cls, state: Mapping[str, Any]) -> DataForm[Given]:
+    def of(cls, state: Mapping[str, Any]) -> Modality[Given]:
         """The form that `state` returned that state."""
 
     @property
@@ -97,7 +97,7 @@ class DataForm(ABC, Generic[Given]):
 
 @final
 @dataclass(frozen=True, eq=False)
-class TableForm(DataForm[Cells]):
+class TableModality(Modality[Cells]):
     """Rows of an (n, F) array or dataframe, its columns of any kind."""
 
     layout: Columns
@@ -107,7 +107,7 @@ class TableForm(DataForm[Cells]):
         return _table(owner, X, reset=True)
 
     @classmethod
-    def learn(cls, given: Cells, output: str, rows: Index) -> TableForm:
+    def learn(cls, given: Cells, output: str, rows: Index) -> TableModality:
         return cls(Columns.fit(given, output, rows))
 
     def read_known(self, owner: BaseEstimator, X: Any) -> Cells:
@@ -128,13 +128,13 @@ class TableForm(DataForm[Cells]):
         return {"kind": "table", "layout": self.layout.state()}
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> TableForm:
+    def of(cls, state: Mapping[str, Any]) -> TableModality:
         return cls(Columns.of(state["layout"]))
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class ImageForm(DataForm[Images]):
+class ImageModality(Modality[Images]):
     """Images, (n, Y, X), (n, C, Y, X), or flat with their shape told."""
 
     layout: Pixels
@@ -147,7 +147,7 @@ class ImageForm(DataForm[Images]):
         return images
 
     @classmethod
-    def learn(cls, given: Images, output: str, rows: Index) -> ImageForm:
+    def learn(cls, given: Images, output: str, rows: Index) -> ImageModality:
         return cls(Pixels.fit(given, output, rows))
 
     def read_known(self, owner: BaseEstimator, X: Any) -> Images:
@@ -169,7 +169,7 @@ class ImageForm(DataForm[Images]):
         return {"kind": "images", "layout": self.layout.state()}
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> ImageForm:
+    def of(cls, state: Mapping[str, Any]) -> ImageModality:
         return cls(Pixels.of(state["layout"]))
 
     @property
@@ -179,7 +179,7 @@ class ImageForm(DataForm[Images]):
 
 @final
 @dataclass(frozen=True, eq=False)
-class SequenceForm(DataForm[Sequences]):
+class SequenceModality(Modality[Sequences]):
     """Sequences, (n, T, F), an (n, T) table, or a list of (T_k, F) arrays; each feature a column.
 
     kind : what came in at fit, and goes out again: "block" (n, T, F), "table" (n, T), or "list".
@@ -195,7 +195,7 @@ class SequenceForm(DataForm[Sequences]):
         return read_sequences(owner, X)
 
     @classmethod
-    def learn(cls, given: Sequences, output: str, rows: Index) -> SequenceForm:
+    def learn(cls, given: Sequences, output: str, rows: Index) -> SequenceModality:
         steps = np.flatnonzero(given.steps_of(rows))
         even = bool((given.lengths == given.lengths[0]).all())
         kind = "table" if given.table else "block" if even else "list"
@@ -242,7 +242,7 @@ class SequenceForm(DataForm[Sequences]):
         return {"kind": "sequences", "layout": layout, "given": self.kind, "longest": self.longest}
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> SequenceForm:
+    def of(cls, state: Mapping[str, Any]) -> SequenceModality:
         return cls(Columns.of(state["layout"]), str(state["given"]), int(state["longest"]))
 
     @property
@@ -250,15 +250,15 @@ class SequenceForm(DataForm[Sequences]):
         return self.longest
 
 
-FORMS: Mapping[str, type[DataForm[Any]]] = {
-    "table": TableForm,
-    "images": ImageForm,
-    "sequences": SequenceForm,
+MODALITIES: Mapping[str, type[Modality[Any]]] = {
+    "table": TableModality,
+    "images": ImageModality,
+    "sequences": SequenceModality,
 }
 
 
-def form_of(X: Any, backbone: str | Cell, image_shape: Any) -> str:
-    """Which of `FORMS` X is for this backbone.
+def modality_of(X: Any, backbone: str | Cell, image_shape: Any) -> str:
+    """Which of `MODALITIES` X is for this backbone.
 
     Raises
     ------

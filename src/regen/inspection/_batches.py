@@ -19,7 +19,7 @@ from regen.estimators._evaluation import evaluating
 from regen.estimators._sequence_input import Sequences, read_known_sequences
 from regen.estimators.adversarial._base import AdversarialEstimator
 from regen.estimators.adversarial.sampling import labels_for
-from regen.estimators.autoencoders._base import CodingEstimator
+from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.forecasting._preparation import check_length, check_same_step, read_more
 from regen.estimators.forecasting.bptt import spread
 from regen.estimators.sequences._training import SequenceScale
@@ -44,7 +44,7 @@ STREAMED = 4
 """Windows that a model which carries its state is judged after reading; its memory may be longer than one."""
 
 
-ESTIMATORS = (Forecaster, SequenceClassifier, SequenceRegressor, CodingEstimator, AdversarialEstimator)
+ESTIMATORS = (Forecaster, SequenceClassifier, SequenceRegressor, AutoencodingEstimator, AdversarialEstimator)
 
 
 def net_of(model: Any) -> nn.Module:
@@ -109,7 +109,7 @@ def judged(
 def _rows_of(model: Any, net: nn.Module, X: Any, y: Any, part: str | None, loss: Loss | None) -> Subject:
     if isinstance(model, SequenceClassifier | SequenceRegressor):
         return _sequences(model, X, y)
-    if isinstance(model, CodingEstimator):
+    if isinstance(model, AutoencodingEstimator):
         if y is not None:
             raise ValueError(f"{type(model).__name__} is held against X itself. Leave out y.")
         return _coded(model, X, part)
@@ -246,7 +246,7 @@ def _targets(model: SequenceClassifier | SequenceRegressor, y: Any, n: int) -> T
     return torch.from_numpy(z.astype(np.float32)).to(model._device)
 
 
-def _coded(model: CodingEstimator, X: Any, part: str | None) -> CodingSubject:
+def _coded(model: AutoencodingEstimator, X: Any, part: str | None) -> CodingSubject:
     name = part_named(model.net_, part).name  # refused here where nothing is recurrent
     given = model._given(X)
     rows = model._rows(given)

@@ -12,7 +12,7 @@ from regen.data.image_encoding import Pixels
 from regen.data.ragged import Ragged
 from regen.data.table_encoding import Columns
 from regen.estimators.adversarial._base import AdversarialEstimator
-from regen.estimators.autoencoders._base import CodingEstimator
+from regen.estimators.autoencoders._base import AutoencodingEstimator
 
 __all__ = ["Shown", "encoded_names", "limits_of", "padded_cells", "pictured", "shown"]
 
@@ -44,7 +44,7 @@ class Shown:
         return Shown(self.kind, self.values[rows], self.names, self.limits)
 
 
-def shown(model: CodingEstimator | AdversarialEstimator, encoded: Tensor) -> Shown:
+def shown(model: AutoencodingEstimator | AdversarialEstimator, encoded: Tensor) -> Shown:
     """Encoded rows (n, E) or (n, T, E) of a fitted model, NaN where there is nothing."""
     layout = model._form.layout
     values = encoded.double().numpy()

@@ -20,8 +20,8 @@ from regen.data.batching import RowBatch
 from regen.estimators._evaluation import EVALUATION_BATCH
 from regen.estimators.adversarial.evaluation import _beside
 from regen.estimators.adversarial.game_losses import Duellists
-from regen.estimators.autoencoders._base import CodingEstimator
-from regen.estimators.autoencoders._reading import Reading
+from regen.estimators.autoencoders._base import AutoencodingEstimator
+from regen.estimators.autoencoders.row_model import RowInputs
 from regen.inspection._parts import Part, seen_through
 from regen.nets import Recurrent
 from regen.nets.forecast import WindowNet
@@ -154,7 +154,7 @@ class SequenceSubject(Subject):
 class CodingSubject(Subject):
     """Sequences to be compressed and restored; `whole`: the answer is what is restored, else the code."""
 
-    model: CodingEstimator
+    model: AutoencodingEstimator
     observed: Tensor | None = None
     whole: bool = False
 
@@ -166,10 +166,10 @@ class CodingSubject(Subject):
     def costs(self, x: Tensor) -> Tensor:
         return -self.model._row_scores(self.reading(x))
 
-    def reading(self, x: Tensor) -> Reading:
+    def reading(self, x: Tensor) -> RowInputs:
         """What the network reads when it reads x."""
         assert self.y is not None
-        return Reading(self.y, self.observed, x, self.lengths)
+        return RowInputs(self.y, self.observed, x, self.lengths)
 
 
 @final

@@ -15,7 +15,7 @@ from torch import Tensor
 from regen._check import Choice, Int, check_parameters
 from regen._optional import require
 from regen.data.series import frame
-from regen.estimators.autoencoders._base import CodingEstimator
+from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
 from regen.estimators.autoencoders.vae import VariationalAutoencoder
 from regen.inspection._decoded import Shown, padded_cells, shown
@@ -155,7 +155,7 @@ class Codes(Finding):
     active: NDArray[np.bool_]
     repair: Repair | None
     seen: Shown
-    model: CodingEstimator
+    model: AutoencodingEstimator
 
     @property
     def order(self) -> NDArray[np.int64]:
@@ -320,7 +320,7 @@ def codes(model: Any, X: Any, *, random_state: int | None = 0) -> Codes:
     ValueError
         When the model has no code, or there are fewer than two rows.
     """
-    if not isinstance(model, CodingEstimator):
+    if not isinstance(model, AutoencodingEstimator):
         raise ValueError(
             "codes looks at an Autoencoder, DenoisingAutoencoder or VariationalAutoencoder. Got"
             f" {type(model).__name__} instead."
@@ -352,7 +352,7 @@ def codes(model: Any, X: Any, *, random_state: int | None = 0) -> Codes:
     )
 
 
-def _worth(model: CodingEstimator, rows: Any, values: Tensor) -> tuple[float, Floats, float]:
+def _worth(model: AutoencodingEstimator, rows: Any, values: Tensor) -> tuple[float, Floats, float]:
     """Mean squared error of restored rows; with each unit (Z,) at its mean; and with all of them there."""
     n, Z = values.shape
     some = torch.linspace(0, n - 1, min(n, max(DECODED // (Z + 2), 8))).round().long()

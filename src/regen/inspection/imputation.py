@@ -15,8 +15,8 @@ from regen.data.batching import RowBatches
 from regen.data.image_encoding import Pixels
 from regen.data.ragged import Ragged
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
-from regen.estimators.autoencoders._reading import Reading
 from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
+from regen.estimators.autoencoders.row_model import RowInputs
 from regen.inspection._decoded import Shown, encoded_names, limits_of, pictured
 from regen.inspection._finding import Finding
 
@@ -82,7 +82,7 @@ def repair(model: DenoisingAutoencoder, rows: Ragged, random_state: int | None) 
     return Repair(before, after, (), layout.shape, _pictures(layout, *parts))
 
 
-def _squares(reading: Reading, worse: Tensor, restored: Tensor) -> Tensor:
+def _squares(reading: RowInputs, worse: Tensor, restored: Tensor) -> Tensor:
     """(3, E) how many values were observed, and the sums of squared errors before and after."""
     there = torch.ones_like(reading.x) if reading.observed is None else reading.observed.to(reading.x.dtype)
     each = torch.stack([there, (worse - reading.x).square() * there, (restored - reading.x).square() * there])

@@ -6,7 +6,7 @@ import numpy as np
 
 from regen import figures, inspection
 from regen.estimators.adversarial._base import AdversarialEstimator
-from regen.estimators.autoencoders._base import CodingEstimator
+from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.vae import VariationalAutoencoder
 from regen.figures.style import columns_of
 from regen.inspection._decoded import pictured as as_drawn
@@ -26,7 +26,7 @@ LABELS = 12
 
 def compresses(model: Any, given: Given | None) -> Section | None:
     """What the code holds: its units and what they stand for, the map of the rows, what is lost, what is repaired."""
-    if given is None or not isinstance(model, CodingEstimator):
+    if given is None or not isinstance(model, AutoencodingEstimator):
         return None
     some = given.some(ROWS)
     found = inspection.codes(model, some.X)
@@ -68,7 +68,7 @@ def _thinned(drawn: inspection.CodeMap, y: Any) -> Any:
     return kept.plot(labels=labels)
 
 
-def _restored(found: inspection.Codes, model: CodingEstimator, some: Given) -> list[Picture | Table]:
+def _restored(found: inspection.Codes, model: AutoencodingEstimator, some: Given) -> list[Picture | Table]:
     """Some rows, and what the code keeps of them."""
     rows = np.linspace(0, len(some.X) - 1, min(len(some.X), SHOWN)).round().astype(int)
     again = found.again(rows)
@@ -93,7 +93,7 @@ def _columns_restored(found: inspection.Codes) -> Table:
     return Table(["column", "kept of its variance"], rows, "The columns of which the code keeps least.")
 
 
-def _odd(model: CodingEstimator, some: Given) -> str:
+def _odd(model: AutoencodingEstimator, some: Given) -> str:
     """How many rows are anomalies, and the oddest of them."""
     scores = model.score_samples(some.X)
     odd, first = int((scores < model.threshold_).sum()), int(scores.argmin())

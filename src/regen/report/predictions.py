@@ -6,7 +6,7 @@ import numpy as np
 
 from regen import figures, inspection
 from regen.estimators import Forecaster, SequenceClassifier, SequenceRegressor
-from regen.estimators.autoencoders._base import CodingEstimator
+from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.figures.style import columns_of
 from regen.report.card import shown_value
 from regen.report.data import Given, last
@@ -160,7 +160,7 @@ def _recurrent(model: Any) -> bool:
     """Whether there is a recurrent net inside."""
     if isinstance(model, Forecaster | SequenceClassifier | SequenceRegressor):
         return True
-    return isinstance(model, CodingEstimator) and model.form_["kind"] == "sequences"
+    return isinstance(model, AutoencodingEstimator) and model.form_["kind"] == "sequences"
 
 
 def _part(model: Any, given: Given) -> tuple[Any, Any]:
@@ -168,7 +168,7 @@ def _part(model: Any, given: Given) -> tuple[Any, Any]:
     if isinstance(model, Forecaster):
         return last(given.X, WINDOWS * (model.window_ + model.horizon)), None
     some = given.some(ROWS)
-    return some.X, None if isinstance(model, CodingEstimator) else some.y
+    return some.X, None if isinstance(model, AutoencodingEstimator) else some.y
 
 
 def _inside(gates: inspection.Gates) -> list[Picture | Table]:

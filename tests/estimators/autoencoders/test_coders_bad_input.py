@@ -9,9 +9,13 @@ import pandas as pd
 import pytest
 
 from regen.estimators import Autoencoder, DenoisingAutoencoder, VariationalAutoencoder
-from regen.estimators.autoencoders._base import CodingEstimator
+from regen.estimators.autoencoders._base import AutoencodingEstimator
 
-KINDS: list[Callable[..., CodingEstimator]] = [Autoencoder, DenoisingAutoencoder, VariationalAutoencoder]
+KINDS: list[Callable[..., AutoencodingEstimator]] = [
+    Autoencoder,
+    DenoisingAutoencoder,
+    VariationalAutoencoder,
+]
 N = 60
 
 
@@ -31,7 +35,7 @@ def pictures(*shape: int) -> Any:
     return np.random.default_rng(0).random((N, *shape))
 
 
-def fitted(kind: Callable[..., CodingEstimator], X: Any, **options: Any) -> CodingEstimator:
+def fitted(kind: Callable[..., AutoencodingEstimator], X: Any, **options: Any) -> AutoencodingEstimator:
     """A small one, trained for an epoch; a code that it has not learned to use is no matter."""
     usual = {"code": 2, "max_epochs": 1, "random_state": 0, "hidden": (8,)}
     with warnings.catch_warnings():
@@ -71,7 +75,7 @@ LATER: list[tuple[Any, Any, str]] = [
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("X", "options", "words"), AT_FIT, ids=["gaps", "infinite", "shape", "empty"])
-def test_refused_at_fit(kind: Callable[..., CodingEstimator], X: Any, options: Any, words: str) -> None:
+def test_refused_at_fit(kind: Callable[..., AutoencodingEstimator], X: Any, options: Any, words: str) -> None:
     """Before anything is trained; codes are then the same bits as before."""
     model = fitted(kind, table())
     before = model.transform(table())
@@ -84,7 +88,7 @@ def test_refused_at_fit(kind: Callable[..., CodingEstimator], X: Any, options: A
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("known", "X", "words"), LATER, ids=["infinite", "category", "shape"])
-def test_refused_later(kind: Callable[..., CodingEstimator], known: Any, X: Any, words: str) -> None:
+def test_refused_later(kind: Callable[..., AutoencodingEstimator], known: Any, X: Any, words: str) -> None:
     """Rows that are unlike those of fit, whatever is asked of them."""
     model = fitted(kind, known)
     for use in (model.transform, model.reconstruct, model.score_samples, model.predict):
@@ -94,7 +98,7 @@ def test_refused_later(kind: Callable[..., CodingEstimator], known: Any, X: Any,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_constant_column_is_allowed(kind: Callable[..., CodingEstimator]) -> None:
+def test_a_constant_column_is_allowed(kind: Callable[..., AutoencodingEstimator]) -> None:
     """It divides nothing by zero; a row where it differs from all of fit is less normal."""
     model = fitted(kind, table(b=3.0), max_epochs=20)
     same = model.score_samples(table(b=3.0))
@@ -104,7 +108,7 @@ def test_a_constant_column_is_allowed(kind: Callable[..., CodingEstimator]) -> N
 
 
 @pytest.mark.parametrize("kind", [Autoencoder, VariationalAutoencoder])
-def test_a_wide_code_is_allowed_and_warned_of(kind: Callable[..., CodingEstimator]) -> None:
+def test_a_wide_code_is_allowed_and_warned_of(kind: Callable[..., AutoencodingEstimator]) -> None:
     """Where rows are not corrupted."""
     with pytest.warns(
         UserWarning, match=r"^code=5 is more than the 4 numbers of a row, so that nothing need be"

@@ -7,8 +7,8 @@ import torch
 from regen import DenoisingAutoencoder
 from regen.data.batching import RowBatch
 from regen.data.table_encoding import Block
-from regen.estimators.autoencoders._reading import Reading
 from regen.estimators.autoencoders.imputation import choose_donors, column_of, drawn, hidden, in_parts
+from regen.estimators.autoencoders.row_model import RowInputs
 
 ROWS, COLUMNS = 200, 4
 
@@ -27,7 +27,7 @@ def fitted(X: np.ndarray, **options) -> DenoisingAutoencoder:
     return DenoisingAutoencoder(**(usual | options)).fit(X)
 
 
-def reading_of(model: DenoisingAutoencoder, X: np.ndarray) -> Reading:
+def reading_of(model: DenoisingAutoencoder, X: np.ndarray) -> RowInputs:
     """The rows as a batch that the model reads."""
     rows = model._rows(model._given(X))
     return model._read(RowBatch(rows.values, None, None))
@@ -39,7 +39,7 @@ def seeded() -> torch.Generator:
 
 
 def by_hand(
-    model: DenoisingAutoencoder, reading: Reading, worse: torch.Tensor, target: torch.Tensor
+    model: DenoisingAutoencoder, reading: RowInputs, worse: torch.Tensor, target: torch.Tensor
 ) -> float:
     """The mean squared error of what is restored of a corrupted batch."""
     said = model.net_.decoder(model.net_.encoder(worse, None, None), None, None)
@@ -128,7 +128,7 @@ def test_the_end_of_a_sequence_is_no_gap():
     observed = torch.ones(2, 5, 1, dtype=torch.bool)
     observed[0, 1] = observed[1, 3:] = False
     x = torch.zeros(2, 5, 1)
-    reading = Reading(x, observed, x, torch.tensor([5, 3]))
+    reading = RowInputs(x, observed, x, torch.tensor([5, 3]))
     for seed in range(10):
         unseen = hidden(reading, 0.0, True, torch.tensor([0]), torch.Generator().manual_seed(seed))
         assert not unseen[0].any()
@@ -138,7 +138,7 @@ def test_the_end_of_a_sequence_is_no_gap():
 def test_chance_hides_its_share():
     """A share of observed cells is hidden by chance; numbers of a category together. Only the generator is used."""
     observed = torch.ones(5000, 4, dtype=torch.bool)
-    reading = Reading(torch.zeros(5000, 4), observed, torch.zeros(5000, 4), None)
+    reading = RowInputs(torch.zeros(5000, 4), observed, torch.zeros(5000, 4), None)
     state = torch.get_rng_state()
     unseen = hidden(reading, 0.3, False, torch.tensor([0, 1, 1, 2]), seeded())
     assert torch.equal(torch.get_rng_state(), state)

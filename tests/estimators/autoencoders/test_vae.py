@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 import regen
-from regen.estimators.autoencoders.kl_warmup import Warmth
+from regen.estimators.autoencoders.kl_warmup import KLWarmup
 from regen.estimators.autoencoders.vae import OF_NUMBERS, VariationalAutoencoder
 
 COLLAPSED = (
@@ -236,11 +236,11 @@ def test_more_draws_train_on_a_tighter_bound() -> None:
 
 def test_the_divergence_is_warmed_up() -> None:
     """Its weight begins at 0 and rises evenly to beta; epochs are judged at the full weight."""
-    warmth = Warmth(4.0)
+    warmth = KLWarmup(4.0)
     assert [warmth.weight(2.0) for _ in range(6)] == [0.0, 0.5, 1.0, 1.5, 2.0, 2.0]
-    other = Warmth(4.0)
+    other = KLWarmup(4.0)
     other.load_state_dict(warmth.state_dict())
-    assert other.weight(2.0) == 2.0 and Warmth(0).weight(3.0) == 3.0
+    assert other.weight(2.0) == 2.0 and KLWarmup(0).weight(3.0) == 3.0
     fitted = model(warmup=10, max_epochs=10, training={"validation": 0.3}).fit(X)
     history = fitted.history_
     beta = (-history["train.reconstruction"] - 6 * history["train.loss"]) / -history["train.kl"]

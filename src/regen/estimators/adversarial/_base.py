@@ -22,7 +22,7 @@ from regen.data.batching import RowBatch
 from regen.data.ragged import Ragged
 from regen.estimators._base import SHARED, Estimator, all_or_nothing
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
-from regen.estimators._modalities import FORMS, DataForm
+from regen.estimators._modalities import MODALITIES, Modality
 from regen.estimators.adversarial.evaluation import Board, logits_of
 from regen.estimators.adversarial.game import Game, Rules
 from regen.estimators.adversarial.game_losses import Duellists
@@ -62,13 +62,13 @@ class AdversarialEstimator(Estimator):
     classes_: NDArray[Any]
     turns_: list[tuple[Any, ...]]
     quality_: dict[str, float]
-    _form: DataForm[Any]
+    _form: Modality[Any]
 
     # What a subclass says.
 
     @abstractmethod
     def _kind_of_data(self, X: Any) -> str:
-        """Which of `FORMS` X is (n, ...)."""
+        """Which of `MODALITIES` X is (n, ...)."""
 
     @abstractmethod
     def _nets(self, features: int) -> tuple[nn.Module, nn.Module]:
@@ -122,7 +122,7 @@ class AdversarialEstimator(Estimator):
             learn(self, X, y, generator)
         return self
 
-    def _encoded(self, form: DataForm[Any], given: Any) -> Ragged:
+    def _encoded(self, form: Modality[Any], given: Any) -> Ragged:
         """Rows as the discriminator reads them."""
         rows = form.encode(given)
         if rows.values.isnan().any():
@@ -168,7 +168,7 @@ class AdversarialEstimator(Estimator):
             )
 
     def _build(self) -> Duellists:
-        self._form = FORMS[self.form_["kind"]].of(self.form_)
+        self._form = MODALITIES[self.form_["kind"]].of(self.form_)
         layout = self._form.layout
         blocks = [(block.kind, block.start, block.stop) for block in layout.blocks]
         self._head = Relaxed(blocks, *map(torch.from_numpy, layout.usual))

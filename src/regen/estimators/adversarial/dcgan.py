@@ -13,9 +13,9 @@ from sklearn.utils import Tags
 from torch import nn
 
 from regen._check import Bool, Choice, Constraint, Int
-from regen.estimators._constraints import CODING
+from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
-from regen.estimators._modalities import form_of
+from regen.estimators._modalities import modality_of
 from regen.estimators.adversarial._base import COMPETING, AdversarialEstimator
 from regen.estimators.adversarial.game import Game
 from regen.nets.adversarial import make_players
@@ -65,7 +65,7 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstima
         **COMPETING,
         "channels": Int(1),
         "norm": Bool(),
-        "image_shape": CODING["image_shape"],
+        "image_shape": ROW_CONSTRAINTS["image_shape"],
         "output": Choice(("auto", "real", "nonnegative", "unit", "binary", "counts")),
     }
     usual_rate: ClassVar[float] = 2e-4
@@ -148,7 +148,7 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstima
                 f"DCGAN makes images (n, Y, X) or (n, C, Y, X), or flat ones with image_shape=(Y, X). Got X of shape"
                 f" {np.shape(X)}."
             )
-        return form_of(X, "conv", self.image_shape)
+        return modality_of(X, "conv", self.image_shape)
 
     def _nets(self, features: int) -> tuple[nn.Module, nn.Module]:
         return make_players(

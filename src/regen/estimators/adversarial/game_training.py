@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 
 from regen.data.batching import RowBatch, RowBatches
 from regen.data.ragged import Ragged
-from regen.estimators._modalities import FORMS
+from regen.estimators._modalities import MODALITIES
 from regen.estimators._splits import hold_out
 from regen.estimators.adversarial.evaluation import NEIGHBOURS, Board
 from regen.estimators.adversarial.game_losses import Duel, Duellists, Followed
@@ -42,7 +42,7 @@ MOST_REMEMBERED = 10_000
 
 def learn(model: AdversarialEstimator, X: Any, y: Any, generator: Generator) -> None:
     """Read data, hold some out, and let the nets compete; X and y as in `fit`, (n, ...) and (n,) or None."""
-    kind = FORMS[model._kind_of_data(X)]
+    kind = MODALITIES[model._kind_of_data(X)]
     given = kind.read(model, X, model._shape_given)
     n = len(given)
     labels = _learn_labels(model, y, n)

@@ -10,8 +10,8 @@ from torch import nn
 
 from regen._check import Choice, Constraint, Either, Int, Kind
 from regen.cells import NAMES, Cell
-from regen.estimators._constraints import CODING
-from regen.estimators._modalities import form_of, ragged
+from regen.estimators._constraints import ROW_CONSTRAINTS
+from regen.estimators._modalities import modality_of, ragged
 from regen.estimators.adversarial._base import COMPETING, AdversarialEstimator
 from regen.estimators.adversarial.game import Game
 from regen.nets.adversarial import make_players
@@ -86,8 +86,8 @@ class GAN(AdversarialEstimator):
         **COMPETING,
         "code": Either((Choice(("auto",)), Int(1))),
         "backbone": Either((Choice(("auto", "mlp", "recurrent", *NAMES)), Kind(Cell, "a regen.cells cell"))),
-        "hidden": CODING["hidden"],
-        "activation": CODING["activation"],
+        "hidden": ROW_CONSTRAINTS["hidden"],
+        "activation": ROW_CONSTRAINTS["activation"],
         "output": Choice(("auto", "real", "nonnegative", "unit", "binary", "counts", "categorical")),
     }
     usual_rate: ClassVar[float] = 4e-3
@@ -130,7 +130,7 @@ class GAN(AdversarialEstimator):
 
     def _kind_of_data(self, X: Any) -> str:
         if self.backbone != "auto" or ragged(X) or len(np.shape(X)) < 3:
-            return form_of(X, self.backbone, None)
+            return modality_of(X, self.backbone, None)
         if len(np.shape(X)) > 3 or np.asarray(X).dtype in (np.uint8, np.bool_):
             raise ValueError(
                 f"X of shape {np.shape(X)} looks like images, which regen.DCGAN makes. GAN is for tables, points and"

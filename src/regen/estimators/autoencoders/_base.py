@@ -24,23 +24,23 @@ from regen.cells import Cell
 from regen.data.batching import RowBatch, RowBatches
 from regen.data.ragged import Ragged
 from regen.estimators._base import Estimator, all_or_nothing
-from regen.estimators._constraints import CODING
+from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
-from regen.estimators._modalities import FORMS, DataForm, form_of
+from regen.estimators._modalities import MODALITIES, Modality, modality_of
 from regen.estimators._splits import LEAST_BATCHES, hold_out
-from regen.estimators.autoencoders._reading import Reading
+from regen.estimators.autoencoders.row_model import RowInputs
 from regen.losses.mixed_likelihood import Heads
 from regen.nets.autoencoder import Coder, make_coder
 from regen.nets.recurrent_autoencoder import RecurrentEncoder
 from regen.training.options import Training
 from regen.training.threads import fitting_threads
 
-__all__ = ["CODING", "CodingEstimator", "Reading"]
+__all__ = ["ROW_CONSTRAINTS", "AutoencodingEstimator", "RowInputs"]
 
 Floats = NDArray[np.float32]
 
 
-class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, Estimator):  # type: ignore[misc]
+class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, Estimator):  # type: ignore[misc]
     """Rows in, codes out, and back; a subclass says what it minimises.
 
     Rows are those of a table, images or sequences, see `regen.estimators._modalities`.
@@ -57,7 +57,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
     form_: dict[str, Any]
     gaps_: bool
     threshold_: float
-    _form: DataForm[Any]
+    _form: Modality[Any]
     _heads: Heads
 
     # What a subclass says.
@@ -67,11 +67,11 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         """The name in `regen.losses.likelihoods.LIKELIHOODS` for columns of this kind."""
 
     @abstractmethod
-    def _terms(self, reading: Reading, generator: Generator | None) -> Mapping[str, Tensor]:
+    def _terms(self, reading: RowInputs, generator: Generator | None) -> Mapping[str, Tensor]:
         """Named scalars of a batch, "loss" among them; all chance from `generator` (None: torch's own)."""
 
     @abstractmethod
-    def _row_scores(self, reading: Reading) -> Tensor:
+    def _row_scores(self, reading: RowInputs) -> Tensor:
         """(B,) how normal each row is, the higher the more; by no chance."""
 
     @property
@@ -107,7 +107,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return tags
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any = None) -> CodingEstimator:
+    def fit(self, X: Any, y: Any = None) -> AutoencodingEstimator:
         """Train on rows.
 
         Parameters
@@ -124,7 +124,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return self
 
     def _learn(self, X: Any, generator: Generator) -> None:
-        kind = FORMS[form_of(X, self.backbone, self.image_shape)]
+        kind = MODALITIES[modality_of(X, self.backbone, self.image_shape)]
         given = kind.read(self, X, self.image_shape)
         held_out = hold_out(np.zeros(len(given), dtype=np.int64), self._plan.validation, generator)
         training = np.setdiff1d(np.arange(len(given)), held_out)
@@ -200,7 +200,7 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
             )
 
     def _build(self) -> Coder:
-        self._form = FORMS[self.form_["kind"]].of(self.form_)
+        self._form = MODALITIES[self.form_["kind"]].of(self.form_)
         blocks = self._form.layout.blocks
         self._heads = Heads([(self._likelihood(block.kind), block.start, block.stop) for block in blocks])
         return make_coder(
@@ -228,33 +228,33 @@ class CodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         rows.values = rows.values.to(self._device)
         return rows
 
-    def _read(self, batch: RowBatch) -> Reading:
+    def _read(self, batch: RowBatch) -> RowInputs:
         """The batch as the network reads it. Steps past the end of a sequence are missing, too."""
         x, lengths = batch.x, batch.lengths
         read = self._form.layout.inputs(x)
         may_miss = self.gaps_ or not self.net_.training  # what fit had not, new rows may have
         if lengths is None and not (may_miss and x.isnan().any()):
-            return Reading(x, None, read, None)
+            return RowInputs(x, None, read, None)
         observed = ~x.isnan()
         if lengths is not None:
             observed &= (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
-        return Reading(torch.where(observed, x, 0.0), observed, torch.where(observed, read, 0.0), lengths)
+        return RowInputs(torch.where(observed, x, 0.0), observed, torch.where(observed, read, 0.0), lengths)
 
-    def _said_of(self, reading: Reading) -> Tensor:
+    def _said_of(self, reading: RowInputs) -> Tensor:
         """(B, Z), or as many numbers as the encoder says."""
         return self.net_.encoder(reading.x, reading.observed if self._told else None, reading.lengths)  # type: ignore[no-any-return]
 
-    def _code_of(self, reading: Reading) -> Tensor:
+    def _code_of(self, reading: RowInputs) -> Tensor:
         """(B, Z) the code of each row."""
         said = self._said_of(reading)
         return said if self._parameters_of_code == 1 else said[:, : self.code]
 
-    def _outputs_of(self, code: Tensor, reading: Reading) -> Tensor:
+    def _outputs_of(self, code: Tensor, reading: RowInputs) -> Tensor:
         """(B, W) or (B, T, W) what the decoder writes for codes (B, Z) of these rows."""
         steps = reading.x.shape[1] if reading.x.ndim == 3 else None
         return self.net_.decoder(code, steps, reading.lengths)  # type: ignore[no-any-return]
 
-    def _each(self, rows: Ragged, answer: Callable[[Reading], Tensor]) -> Tensor:
+    def _each(self, rows: Ragged, answer: Callable[[RowInputs], Tensor]) -> Tensor:
         """`answer` of all rows, asked batch by batch, on the CPU; without gradients."""
         with evaluating(self.net_):
             return torch.cat([answer(self._read(batch)).cpu() for batch in _in_order(rows)])

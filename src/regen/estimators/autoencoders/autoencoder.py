@@ -12,10 +12,10 @@ from regen._check import Anything, Bool, Choice, Constraint, Either, Nothing, Nu
 from regen.cells import Cell
 from regen.data.batching import RowBatch, RowBatches
 from regen.data.ragged import Ragged
-from regen.estimators._constraints import CODING
-from regen.estimators.autoencoders._base import CodingEstimator
-from regen.estimators.autoencoders._reading import Reading
+from regen.estimators._constraints import ROW_CONSTRAINTS
+from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.pretraining import pretrain
+from regen.estimators.autoencoders.row_model import RowInputs
 from regen.losses.penalties import contractive, kl_sparsity, l1
 from regen.nets.mlp import MLPEncoder, beside
 from regen.training.options import Training
@@ -47,7 +47,7 @@ def _penalties(value: Any) -> bool:
 
 
 @final
-class Autoencoder(CodingEstimator):
+class Autoencoder(AutoencodingEstimator):
     """Compresses rows to a code of a few numbers and restores them from it, with two networks trained together.
 
     Rows are those of a table, images, or sequences. Columns are scaled inside, and what is restored is in their
@@ -101,7 +101,7 @@ class Autoencoder(CodingEstimator):
     """
 
     constraints: ClassVar[Mapping[str, Constraint]] = {
-        **CODING,
+        **ROW_CONSTRAINTS,
         "output": Choice(("auto", *KINDS)),
         "tied": Bool(),
         "penalty": Either(
@@ -189,12 +189,12 @@ class Autoencoder(CodingEstimator):
         limits = (self._plan, self.max_epochs, self._rate)
         pretrain(self.net_, self.activation, feed, heard, cost, *limits, generator)
 
-    def _error(self, outputs: Tensor, reading: Reading) -> Tensor:
+    def _error(self, outputs: Tensor, reading: RowInputs) -> Tensor:
         """Mean cost of the observed cells."""
         cost = self._heads.cost(outputs, reading.target, reading.observed, self._loss)
         return cost.mean() if reading.observed is None else cost.sum() / reading.observed.sum().clamp(min=1)
 
-    def _terms(self, reading: Reading, generator: Generator | None) -> Mapping[str, Tensor]:
+    def _terms(self, reading: RowInputs, generator: Generator | None) -> Mapping[str, Tensor]:
         penalty = {name: weight for name, weight in (self.penalty or {}).items() if weight}
         if not penalty:
             return {"loss": self._error(self._outputs_of(self._code_of(reading), reading), reading)}
@@ -210,11 +210,11 @@ class Autoencoder(CodingEstimator):
         error = self._error(self._outputs_of(code, reading), reading)
         return {"loss": error + sum(penalty[name] * terms[name] for name in terms), "error": error, **terms}
 
-    def _row_scores(self, reading: Reading) -> Tensor:
+    def _row_scores(self, reading: RowInputs) -> Tensor:
         return -row_errors(self, reading)
 
 
-def row_errors(model: CodingEstimator, reading: Reading) -> Tensor:
+def row_errors(model: AutoencodingEstimator, reading: RowInputs) -> Tensor:
     """(B,) mean cost of the observed cells of each row, restored from its code."""
     outputs = model._outputs_of(model._code_of(reading), reading)
     cost = model._heads.cost(outputs, reading.target, reading.observed, model._loss).flatten(1)

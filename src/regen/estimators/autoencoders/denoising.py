@@ -13,10 +13,9 @@ from regen.cells import Cell
 from regen.data.batching import RowBatches
 from regen.data.corruption import CORRUPTIONS, corrupt
 from regen.data.ragged import Ragged
-from regen.estimators._constraints import CODING
+from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
-from regen.estimators.autoencoders._base import CodingEstimator
-from regen.estimators.autoencoders._reading import Reading
+from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.autoencoder import KINDS, RESTORED, row_errors
 from regen.estimators.autoencoders.imputation import (
     DONATED,
@@ -29,6 +28,7 @@ from regen.estimators.autoencoders.imputation import (
     in_parts,
     there,
 )
+from regen.estimators.autoencoders.row_model import RowInputs
 from regen.nets.autoencoder import Coder
 from regen.training.options import Training
 
@@ -49,7 +49,7 @@ DRAWING: Mapping[str, Constraint] = {"n_draws": Either((Nothing(), Int(1)))}
 
 
 @final
-class DenoisingAutoencoder(CodingEstimator):
+class DenoisingAutoencoder(AutoencodingEstimator):
     """Restores rows from corrupted ones: takes noise off, and fills in what is missing.
 
     In training every row is corrupted anew, and the net must restore the row as it was (Vincent et al. 2008). So it
@@ -89,7 +89,7 @@ class DenoisingAutoencoder(CodingEstimator):
     """
 
     constraints: ClassVar[Mapping[str, Constraint]] = {
-        **CODING,
+        **ROW_CONSTRAINTS,
         "noise": Number(0),
         "corruption": Either((Choice(CORRUPTIONS), Anything("a callable", callable))),
         "output": Choice(("auto", *KINDS)),
@@ -276,7 +276,7 @@ class DenoisingAutoencoder(CodingEstimator):
                 found.append(tuple(each.reshape(-1, said.shape[-1]).cpu() for each in cells))
         return choose_donors(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
-    def _terms(self, reading: Reading, generator: Generator | None) -> Mapping[str, Tensor]:
+    def _terms(self, reading: RowInputs, generator: Generator | None) -> Mapping[str, Tensor]:
         worse, unseen = self._worsened(reading, generator)
         outputs = self._outputs_of(self._code_of(worse), reading)
         cost = self._heads.cost(outputs, reading.target, reading.observed, self._plan.loss)
@@ -291,7 +291,7 @@ class DenoisingAutoencoder(CodingEstimator):
         }
         return {"loss": terms["hidden"] + terms["visible"], **terms}
 
-    def _worsened(self, reading: Reading, generator: Generator | None) -> tuple[Reading, Tensor | None]:
+    def _worsened(self, reading: RowInputs, generator: Generator | None) -> tuple[RowInputs, Tensor | None]:
         """The reading corrupted, and which observed cells (as x) were hidden; None where none are ever."""
         if callable(self.corruption):
             x = self.corruption(reading.x, generator)
@@ -316,5 +316,5 @@ class DenoisingAutoencoder(CodingEstimator):
         seen = known & ~unseen
         return reading._replace(x=torch.where(seen, x, 0.0), observed=seen), unseen
 
-    def _row_scores(self, reading: Reading) -> Tensor:
+    def _row_scores(self, reading: RowInputs) -> Tensor:
         return -row_errors(self, reading)

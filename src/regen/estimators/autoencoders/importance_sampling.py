@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from regen.data.ragged import Ragged
-from regen.estimators.autoencoders._reading import Reading
+from regen.estimators.autoencoders.row_model import RowInputs
 from regen.losses.elbo import draw_normal, log_normal
 from regen.losses.mixed_likelihood import Heads
 
@@ -36,9 +36,9 @@ CHUNK = 2**20
 ROWS = 2**13
 """Codes that the decoder reads at once, for its layers may be wider than a row."""
 
-Told = Callable[[Tensor, Reading], Tensor]
+Told = Callable[[Tensor, RowInputs], Tensor]
 """What the decoder writes, (B, W) or (B, T, W), for codes (B, Z) of the rows read."""
-Density = Callable[[Tensor, Reading], Tensor]
+Density = Callable[[Tensor, RowInputs], Tensor]
 """Log-density of the rows read, (..., B), given what the decoder wrote, (..., B, W) or (..., B, T, W)."""
 
 
@@ -49,7 +49,7 @@ class Weighed(NamedTuple):
     log_weights: Tensor
 
 
-def many(codes: Tensor, reading: Reading, told: Told) -> Tensor:
+def many(codes: Tensor, reading: RowInputs, told: Told) -> Tensor:
     """Outputs (S, B, W) or (S, B, T, W) for codes (S, B, Z) of the rows read."""
     S = codes.shape[0]
     again = reading._replace(
@@ -63,7 +63,7 @@ def many(codes: Tensor, reading: Reading, told: Told) -> Tensor:
 def weighed(
     mean: Tensor,
     log_var: Tensor,
-    reading: Reading,
+    reading: RowInputs,
     told: Told,
     density: Density,
     samples: int,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from regen.data.table_encoding import Block
-from regen.estimators.autoencoders._reading import Reading
+from regen.estimators.autoencoders.row_model import RowInputs
 
 __all__ = ["DONATED", "FEW", "NEAREST", "choose_donors", "column_of", "drawn", "hidden", "in_parts", "there"]
 
@@ -35,13 +35,13 @@ def column_of(blocks: Sequence[Block]) -> Tensor:
     return torch.tensor(found)
 
 
-def there(reading: Reading) -> Tensor:
+def there(reading: RowInputs) -> Tensor:
     """(B, E) or (B, T, E), True where a value was observed."""
     return torch.ones_like(reading.x, dtype=torch.bool) if reading.observed is None else reading.observed
 
 
 def hidden(
-    reading: Reading, share: float, patterns: bool, column: Tensor, generator: Generator | None
+    reading: RowInputs, share: float, patterns: bool, column: Tensor, generator: Generator | None
 ) -> Tensor:
     """Which observed cells of a batch to hide, as its x; never what was missing.
 
@@ -61,7 +61,7 @@ def hidden(
     return unseen & seen
 
 
-def _steps(reading: Reading) -> Tensor:
+def _steps(reading: RowInputs) -> Tensor:
     """(B, T, 1) True at the steps that a sequence has: past its end there is no gap, but nothing."""
     assert reading.lengths is not None
     return (torch.arange(reading.x.shape[1], device=reading.x.device) < reading.lengths[:, None])[..., None]

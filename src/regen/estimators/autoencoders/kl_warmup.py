@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, final
 
-__all__ = ["Warmth"]
+__all__ = ["KLWarmup"]
 
 
 @final
-class Warmth:
+class KLWarmup:
     """How far the divergence has been warmed up; saved with the run."""
 
     def __init__(self, steps: float) -> None:

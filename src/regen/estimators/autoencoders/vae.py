@@ -16,10 +16,9 @@ from regen._check import Choice, Constraint, Int, Number, check_parameters
 from regen.cells import Cell
 from regen.data.batching import RowBatches
 from regen.data.ragged import Ragged
-from regen.estimators._constraints import CODING
+from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
-from regen.estimators.autoencoders._base import CodingEstimator
-from regen.estimators.autoencoders._reading import Reading
+from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.importance_sampling import (
     drawn_outputs,
     evidence,
@@ -30,7 +29,8 @@ from regen.estimators.autoencoders.importance_sampling import (
     weighed,
     with_gaps,
 )
-from regen.estimators.autoencoders.kl_warmup import Warmth
+from regen.estimators.autoencoders.kl_warmup import KLWarmup
+from regen.estimators.autoencoders.row_model import RowInputs
 from regen.losses.elbo import (
     active_units,
     draw_normal,
@@ -73,7 +73,7 @@ STRETCHED = ("gaussian", "student", "laplace", "squared", "rectified")
 
 
 @final
-class VariationalAutoencoder(CodingEstimator):
+class VariationalAutoencoder(AutoencodingEstimator):
     """Models how rows are distributed: a code drawn from N(0, 1), and cells drawn by what the decoder says of it.
 
     Two networks are trained together to raise the evidence lower bound (ELBO) of the rows, ``E_q[log p(x | z)] -
@@ -129,7 +129,7 @@ class VariationalAutoencoder(CodingEstimator):
 
     own_loss: ClassVar[str] = "what a cell costs is said by likelihood="
     constraints: ClassVar[Mapping[str, Constraint]] = {
-        **CODING,
+        **ROW_CONSTRAINTS,
         "likelihood": Choice(("auto", *OF_NUMBERS)),
         "beta": Number(0),
         "warmup": Number(0),
@@ -209,7 +209,7 @@ class VariationalAutoencoder(CodingEstimator):
         count = 1 if n_draws is None else n_draws
         rows, generator = self._rows(self._given(X)), self._chance(random_state, n_draws=count)
 
-        def drawn(reading: Reading) -> Tensor:
+        def drawn(reading: RowInputs) -> Tensor:
             return draw_normal(*self._posterior(reading), count, generator).transpose(0, 1)
 
         codes = self._each(rows, drawn).transpose(0, 1).numpy()
@@ -241,7 +241,7 @@ class VariationalAutoencoder(CodingEstimator):
         shape = (len(rows), self._heads.cells) if steps is None else (len(rows), steps, self._heads.cells)
         filled = torch.zeros(n_draws or 1, *shape)
 
-        def restored(reading: Reading) -> Tensor:
+        def restored(reading: RowInputs) -> Tensor:
             draws = self._weighed(reading, samples, generator, wary=True)
             if n_draws is None:
                 return padded(expected_cells(draws, self._heads), steps)[None].cpu()
@@ -296,7 +296,7 @@ class VariationalAutoencoder(CodingEstimator):
     def _prepare(self, rows: Ragged, training: Tensor, generator: Generator) -> None:
         self._numbers = float((~rows.values.isnan()).sum()) / len(rows)
 
-    def _terms(self, reading: Reading, generator: Generator | None) -> Mapping[str, Tensor]:
+    def _terms(self, reading: RowInputs, generator: Generator | None) -> Mapping[str, Tensor]:
         if self.likelihood == "binarized":
             chance = torch.empty_like(reading.target).uniform_(generator=generator)
             drawn = (chance < reading.target).to(chance.dtype)
@@ -316,11 +316,11 @@ class VariationalAutoencoder(CodingEstimator):
             terms["bound"] = importance_bound((told + apart).detach()).mean()
         return {**terms, "loss": terms["loss"] / self._numbers}
 
-    def _posterior(self, reading: Reading) -> tuple[Tensor, Tensor]:
+    def _posterior(self, reading: RowInputs) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, Z) of the code of each row, in float32 also where products are in bfloat16."""
         return posterior(self._said_of(reading).float())
 
-    def _density(self, outputs: Tensor, reading: Reading) -> Tensor:
+    def _density(self, outputs: Tensor, reading: RowInputs) -> Tensor:
         """(..., B) log-density of what was observed of each row, in units of the data."""
         cells = (-1,) if reading.target.ndim == 2 else (-2, -1)
         found = self._heads.log_density(outputs.float(), reading.target, reading.observed).sum(cells)
@@ -331,7 +331,7 @@ class VariationalAutoencoder(CodingEstimator):
             return found - (counted * unit).sum(cells)
         return found - unit.sum() * (1 if reading.target.ndim == 2 else reading.target.shape[1])
 
-    def _row_scores(self, reading: Reading) -> Tensor:
+    def _row_scores(self, reading: RowInputs) -> Tensor:
         """The ELBO with the code at its mean."""
         mean, log_var = self._posterior(reading)
         return self._density(self._outputs_of(mean, reading), reading) - gaussian_kl(mean, log_var).sum(1)
@@ -370,7 +370,7 @@ class VariationalAutoencoder(CodingEstimator):
 
     def _train(self, *arguments: Any, **named: Any) -> None:
         _, _, feed, *_ = arguments
-        self._warmth = Warmth(self.warmup * len(feed))
+        self._warmth = KLWarmup(self.warmup * len(feed))
         super()._train(*arguments, **named, memory=self._warmth)
 
     # Draws.
@@ -381,6 +381,6 @@ class VariationalAutoencoder(CodingEstimator):
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         return Generator(self._device).manual_seed(seed)
 
-    def _weighed(self, reading: Reading, samples: int, generator: Generator, wary: bool = False) -> Any:
+    def _weighed(self, reading: RowInputs, samples: int, generator: Generator, wary: bool = False) -> Any:
         mean, log_var = self._posterior(reading)
         return weighed(mean, log_var, reading, self._outputs_of, self._density, samples, generator, wary)

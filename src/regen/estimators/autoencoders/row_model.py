@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Reading"]
+__all__ = ["RowInputs"]
 
 
-class Reading(NamedTuple):
+class RowInputs(NamedTuple):
     """A batch of rows as a network reads it, and as it is to be restored.
 
     target : (B, E) or (B, T, E); 0 where missing. observed : same shape, or None when nothing is missing.
