@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from regen._masks import length_mask
 from regen.data.batching import RowBatch, RowBatches, Windows
 from regen.data.calendar import date_text
 from regen.data.series import Series
@@ -139,7 +140,7 @@ def _read_by(part: Part, x: Any) -> NDArray[Any] | None:
     x = x.float() if x.dtype is torch.bfloat16 else x
     raw: NDArray[Any] = (x if x.ndim == 3 else x[None]).detach().cpu().numpy()
     if lengths is not None:
-        raw[np.arange(raw.shape[1]) >= lengths.numpy()[:, None]] = np.nan
+        raw[~length_mask(lengths, raw.shape[1]).numpy()] = np.nan
     return raw
 
 

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from regen._masks import length_mask
 from regen.data.image_encoding import Pixels
 from regen.data.ragged import Ragged
 from regen.data.table_encoding import Columns
@@ -104,7 +105,5 @@ def padded_cells(rows: Ragged, index: Tensor | None = None) -> Tensor:
     """Encoded rows (n, E) or (n, T, E) on the CPU, NaN where a value is missing or past the end of a sequence."""
     x, lengths = rows.gather(torch.arange(len(rows)) if index is None else index)
     if lengths is not None:
-        x = x.masked_fill(
-            (torch.arange(x.shape[1], device=x.device) >= lengths[:, None])[..., None], torch.nan
-        )
+        x = x.masked_fill(~length_mask(lengths, x.shape[1])[..., None], torch.nan)
     return x.cpu()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
+from regen._masks import length_mask
 from regen.cells import Cell, Parameters, State
 from regen.cells._cell import Step
 from regen.kernels import Result, reference
@@ -76,9 +77,8 @@ def tracing(traces: list[Trace]) -> Callable[..., Callable[..., Result]]:
             after = [*before[1:], result.state] if any(zones) else overheard.said
             if asked["reverse"]:
                 before, after = before[::-1], after[::-1]
-            steps, lengths = torch.arange(x.shape[1], device=x.device), asked["lengths"]
-            ends = torch.tensor(x.shape[1]) if lengths is None else lengths[:, None]
-            alive = (steps < ends.to(x.device)).expand(x.shape[:2])
+            lengths = torch.full(x.shape[:1], x.shape[1]) if asked["lengths"] is None else asked["lengths"]
+            alive = length_mask(lengths, x.shape[1], x.device)
             traces.append(Trace(cell, params, x, before, after, alive, zones))
             return result
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from regen._masks import length_mask
 from regen.cells import Cell, Diagonal, Parameters, State
 from regen.data.series import frame
 from regen.inspection._batches import net_of, part_of, watched
@@ -257,8 +258,8 @@ def _ended(run: Run, letter: str) -> Tensor:
     )  # its memory serves the next
     if run.lengths is None:
         return value
-    over = torch.arange(value.shape[1], device=value.device) >= run.lengths.to(value.device)[:, None]
-    return value.masked_fill(over[..., None], torch.nan)
+    there = length_mask(run.lengths, value.shape[1], value.device)
+    return value.masked_fill(~there[..., None], torch.nan)
 
 
 def _sequences(subject: Subject, n: int) -> Sequence[Any]:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from regen._check import Int, check_parameters
+from regen._masks import length_mask
 from regen.data.ragged import Ragged
 from regen.data.series import frame
 from regen.estimators import Forecaster
@@ -157,7 +158,7 @@ def _had_it_ended(subject: SequenceSubject) -> NDArray[np.float64]:
     assert subject.y is not None and subject.cost is not None
     x, lengths = subject.x, subject.lengths
     if lengths is not None:
-        x = x[torch.arange(x.shape[1], device=x.device) < lengths[:, None]]
+        x = x[length_mask(lengths, x.shape[1])]
     everything = np.empty(0, dtype=np.int64)
     rows = Ragged(x, lengths)
     unfolding = SequenceUnfolding(subject.net, subject.cost, rows, subject.y, everything, len(subject.y))  # type: ignore[arg-type]
@@ -205,6 +206,6 @@ def _said(subject: ModuleSubject) -> tuple[NDArray[np.float64], str]:
         each = OBJECTIVES["cross_entropy" if classes else "mse"](said, y)
     if lengths is None:
         return mean_per_step(each).cpu().double().numpy(), of
-    there = torch.arange(each.shape[1]) < lengths[:, None]
+    there = length_mask(lengths, each.shape[1])
     there = there.view(*there.shape, *[1] * (each.ndim - 2)).expand(each.shape).to(each.device)
     return mean_per_step(each, there).cpu().double().numpy(), of

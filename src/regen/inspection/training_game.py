@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from regen._check import Int, check_parameters
+from regen._masks import length_mask
 from regen.data.batching import RowBatch
 from regen.data.series import frame
 from regen.estimators.adversarial._base import AdversarialEstimator
@@ -231,7 +232,7 @@ def _flat(rows: RowBatch, steps: int | None) -> Tensor:
     """(n, D) rows side by side on the CPU, 0 past the end of a sequence."""
     x = rows.x.double().cpu()
     if rows.lengths is not None:
-        x = x * (torch.arange(x.shape[1]) < rows.lengths.cpu()[:, None])[..., None]
+        x = x * length_mask(rows.lengths, x.shape[1], "cpu")[..., None]
     return (x if steps is None else F.pad(x, (0, 0, 0, steps - x.shape[1]))).flatten(1)
 
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from regen._masks import length_mask
 from regen.cells import Cell, Gates, Parameters, State
 
 
@@ -55,7 +56,7 @@ def run(
     T = x.shape[1]
     alive = None
     if lengths is not None:
-        alive = (torch.arange(T, device=x.device) < lengths.to(x.device)[:, None]).unsqueeze(-1)
+        alive = length_mask(lengths, T, x.device).unsqueeze(-1)
         x = torch.where(alive, x, torch.zeros_like(x))
     wx = cell.project(params, x).unbind(1)
     state = blank(cell, params, x) if state is None else state

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from regen._masks import length_mask
 from regen.cells import GRU, LSTM, Cell, Elman, Parameters, State
 from regen.kernels.reference import Result, blank
 
@@ -153,7 +154,7 @@ def turned(x: Float[Tensor, "B T F"], lengths: Int64[Tensor, "B"] | None) -> Flo
     if lengths is None:
         return x.flip(1)
     steps, ends = torch.arange(x.shape[1], device=x.device), lengths.to(x.device)[:, None]
-    index = torch.where(steps < ends, ends - 1 - steps, steps)
+    index = torch.where(length_mask(lengths, len(steps), x.device), ends - 1 - steps, steps)
     return x.gather(1, index[..., None].expand_as(x))
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from regen._masks import length_mask
 from regen.cells import Cell
 from regen.nets.autoencoder import Hidden, backbone_named, check_shape, listed, power_of_two, recurrent_hidden
 from regen.nets.conditioning import beside_label, beside_rows, longest
@@ -346,7 +347,7 @@ def _ended(x: Float[Tensor, "B T E"], lengths: Int64[Tensor, " B"] | None) -> Fl
     """What of x lies before the ends, 0 behind; beside it 1 at steps that are there, else 0: F = E + 1."""
     if lengths is None:
         return torch.cat([x, x.new_ones((*x.shape[:2], 1))], -1)
-    there = (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
+    there = length_mask(lengths, x.shape[1])[..., None]
     return torch.cat([torch.where(there, x, 0.0), there.to(x.dtype)], -1)
 
 

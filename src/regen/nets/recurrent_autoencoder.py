@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from regen._masks import length_mask
 from regen.cells import Cell
 from regen.nets.mlp import SMALL, beside, start_weight
 from regen.nets.recurrent import recurrent
@@ -152,8 +153,8 @@ class RecurrentDecoder(nn.Module):
         values = self.readout(said)
         if lengths is None:
             return values  # type: ignore[no-any-return]
-        behind = torch.arange(steps, device=z.device) >= lengths[:, None]
-        return values.masked_fill(behind[..., None], 0.0)  # type: ignore[no-any-return]
+        past = ~length_mask(lengths, steps, z.device)
+        return values.masked_fill(past[..., None], 0.0)  # type: ignore[no-any-return]
 
 
 def _linear(heard: int, outputs: int, size: float = 1.0) -> nn.Linear:

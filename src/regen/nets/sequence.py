@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from regen._masks import length_mask
 from regen.cells import Cell
 from regen.nets.recurrent import recurrent
 
@@ -121,10 +122,10 @@ class SequenceNet(nn.Module):
     ) -> tuple[Float[Tensor, "B S W"], Bool[Tensor, "B S"] | None]:
         """What the recurrent net says at every segment, and which segments hold a valid step (None: all do)."""
         if lengths is not None:
-            x = x * _before(lengths, x.shape[1])[..., None]
+            x = x * length_mask(lengths, x.shape[1])[..., None]
         read = None if lengths is None else -(-lengths // self.segment)
         output, _ = self.reader(self.embed(self._segments(x)), lengths=read)
-        return output, None if read is None else _before(read, output.shape[1])
+        return output, None if read is None else length_mask(read, output.shape[1])
 
     def _segments(self, x: Float[Tensor, "B T F"]) -> Float[Tensor, "B S values"]:
         """What each recurrent step reads: its own segment and those before it, each as long as a segment."""
@@ -146,10 +147,6 @@ class SequenceNet(nn.Module):
             return end
         half = output.shape[2] // 2
         return torch.cat([end[:, :half], output[:, 0, half:]], 1)
-
-
-def _before(lengths: Int64[Tensor, " B"], steps: int) -> Bool[Tensor, "B S"]:
-    return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
 def _mean(output: Float[Tensor, "B S W"], valid: Bool[Tensor, "B S"] | None) -> Float[Tensor, "B W"]:

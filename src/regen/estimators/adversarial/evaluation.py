@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from regen._masks import length_mask
 from regen.data.batching import RowBatch
 from regen.estimators._evaluation import EVALUATION_BATCH
 from regen.losses.gan import calibrate, score
@@ -115,7 +116,7 @@ def _flat(rows: RowBatch, steps: int | None = None) -> Tensor:
     """(k, D) rows as they are compared: sequences, 0 past their ends, step after step; labels as ones and zeros."""
     x, lengths, labels = rows
     if lengths is not None:
-        x = x * (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
+        x = x * length_mask(lengths, x.shape[1])[..., None]
     if steps is not None:
         x = F.pad(x, (0, 0, 0, steps - x.shape[1]))
     x = x.flatten(1)

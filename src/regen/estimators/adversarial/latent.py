@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Generator, Tensor
 
+from regen._masks import length_mask
 from regen.data.batching import RowBatch
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 
@@ -60,9 +61,7 @@ def _search(model: AdversarialEstimator, rows: list[Any], steps: int, chance: Ge
     codes = torch.empty(len(x), model._code, device=x.device).normal_(generator=chance)
     counted = torch.ones_like(x)
     if lengths is not None:
-        counted = (
-            (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None].expand_as(x).to(x.dtype)
-        )
+        counted = length_mask(lengths, x.shape[1])[..., None].expand_as(x).to(x.dtype)
     generator: Any = model.net_.generator
     length = x.shape[1] if x.ndim == 3 else None
 

@@ -20,6 +20,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array
 from torch import Generator, Tensor, nn
 
+from regen._masks import length_mask
 from regen.cells import Cell
 from regen.data.batching import RowBatch, RowBatches
 from regen.data.ragged import Ragged
@@ -237,7 +238,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
             return RowInputs(x, None, read, None)
         observed = ~x.isnan()
         if lengths is not None:
-            observed &= (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
+            observed &= length_mask(lengths, x.shape[1])[..., None]
         return RowInputs(torch.where(observed, x, 0.0), observed, torch.where(observed, read, 0.0), lengths)
 
     def _said_of(self, reading: RowInputs) -> Tensor:

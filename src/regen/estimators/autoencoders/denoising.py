@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from torch import Generator, Tensor
 
 from regen._check import Anything, Choice, Constraint, Either, Int, Nothing, Number, check_parameters
+from regen._masks import length_mask
 from regen.cells import Cell
 from regen.data.batching import RowBatches
 from regen.data.corruption import CORRUPTIONS, corrupt
@@ -181,7 +182,7 @@ class DenoisingAutoencoder(AutoencodingEstimator):
         if rows.lengths is None:
             return self._restored(self._each(rows, self._code_of), steps)
         padded = self._restored(self._each(rows, self._code_of), int(rows.lengths.max()))
-        return padded[torch.arange(padded.shape[1]) < rows.lengths[:, None]]
+        return padded[length_mask(rows.lengths, padded.shape[1])]
 
     def _drawn(self, rows: Ragged, chance: Generator) -> Tensor:
         """As `_expected`, but every gap is drawn, part after part."""
@@ -199,7 +200,7 @@ class DenoisingAutoencoder(AutoencodingEstimator):
     def _filled(self, given: Any, rows: Ragged, values: Tensor) -> Any:
         """What was given with its gaps taken from encoded values, shaped as those of `rows`."""
         if rows.lengths is not None:
-            valid = torch.arange(int(rows.lengths.max())) < rows.lengths[:, None]
+            valid = length_mask(rows.lengths, int(rows.lengths.max()))
             padded = values.new_zeros((*valid.shape, values.shape[-1]))
             padded[valid] = values
             values = padded

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from regen._masks import length_mask
 from regen.data.table_encoding import Block
 from regen.estimators.autoencoders.row_model import RowInputs
 
@@ -64,7 +65,7 @@ def hidden(
 def _steps(reading: RowInputs) -> Tensor:
     """(B, T, 1) True at the steps that a sequence has: past its end there is no gap, but nothing."""
     assert reading.lengths is not None
-    return (torch.arange(reading.x.shape[1], device=reading.x.device) < reading.lengths[:, None])[..., None]
+    return length_mask(reading.lengths, reading.x.shape[1])[..., None]
 
 
 def choose_donors(said: Tensor, truth: Tensor, unseen: Tensor, observed: Tensor) -> NDArray[np.float32]:
