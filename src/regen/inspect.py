@@ -13,28 +13,31 @@ Labelled(layer: 1, direction: 1, sequence: 2, step: 5, unit: 8)
 """
 
 import regen.figures  # noqa: F401  they draw what is found here
+from regen._deprecation import moved
 from regen.inspection import (
     ablate,
     clamp,
     codes,
-    cost,
-    duel,
     gates,
     gradient_flow,
+    loss_per_copy,
     parts,
     saliency,
     similar_moments,
+    training_game,
 )
 
 __all__ = [
     "ablate",
     "clamp",
     "codes",
-    "cost",
-    "duel",
     "gates",
     "gradient_flow",
+    "loss_per_copy",
     "parts",
     "saliency",
     "similar_moments",
+    "training_game",
 ]
+
+__getattr__ = moved(__name__, {"cost": "regen.inspect:loss_per_copy", "duel": "regen.inspect:training_game"})

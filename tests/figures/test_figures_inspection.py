@@ -11,7 +11,7 @@ import regen
 from regen import figures
 from regen.figures.style import columns_of
 from regen.inspection import Ablation, Labelled, Moments
-from regen.inspection.gradients import GradientFlow
+from regen.inspection.recurrent.gradients import GradientFlow
 
 
 def traces(figure: Any) -> dict[str, Any]:
@@ -96,19 +96,19 @@ def test_gates_that_are_not_there(options: dict[str, Any], sentence: str) -> Non
 
 def test_costs_and_flow() -> None:
     """The cost of every copy over the steps read; norms over the steps, and below them the change by lag."""
-    found = regen.inspect.cost(forecaster(), series())
+    found = regen.inspect.loss_per_copy(forecaster(), series())
     (line,) = found.plot(unit="sd").data
-    np.testing.assert_allclose(line.y, found.cost)
+    np.testing.assert_allclose(line.y, found.losses)
     np.testing.assert_array_equal(line.x, found.steps)
     assert found.plot().layout.xaxis.title.text == "steps read"
     X = np.random.default_rng(0).normal(size=(20, 6, 2))
     coder = regen.Autoencoder(2, "gru", hidden=4, max_epochs=1, random_state=0).fit(X)
-    assert regen.inspect.cost(coder, X).plot().layout.xaxis.title.text == "step"
+    assert regen.inspect.loss_per_copy(coder, X).plot().layout.xaxis.title.text == "step"
     flow = regen.inspect.gradient_flow(forecaster(), series())
     drawn = traces(flow.plot())
-    assert set(drawn) == {"input", "state", "context", f"change of the {flow.answers_with}"}
+    assert set(drawn) == {"input", "state", "context", f"change of the {flow.output_name}"}
     np.testing.assert_allclose(drawn["context"].y, flow.norms["context"].values[0, 0])
-    np.testing.assert_allclose(drawn[f"change of the {flow.answers_with}"].y, 100 * flow.change)
+    np.testing.assert_allclose(drawn[f"change of the {flow.output_name}"].y, 100 * flow.change)
     assert flow.plot().layout.yaxis.type == "log"
 
 
@@ -216,13 +216,13 @@ def test_walks_in_every_form() -> None:
     walk = coded("images").traversal(n=5)
     figure = walk.plot()
     assert np.asarray(figure.data[0].z).shape == (8, 5 * 9 - 1)
-    assert list(figure.layout.xaxis.ticktext) == [f"{place:.2g}" for place in walk.places]
+    assert list(figure.layout.xaxis.ticktext) == [f"{place:.2g}" for place in walk.positions]
     assert figure.layout.xaxis.title.text == f"value of unit {walk.unit}"
     walk = coded("table").traversal()
     drawn = traces(walk.plot())
-    most = np.argsort(-np.ptp(walk.seen.values, axis=0), kind="stable")[:4]
-    assert set(drawn) == {walk.seen.names[k] for k in most}
-    np.testing.assert_allclose(drawn[walk.seen.names[most[0]]].y, walk.seen.values[:, most[0]])
+    most = np.argsort(-np.ptp(walk.decoded.values, axis=0), kind="stable")[:4]
+    assert set(drawn) == {walk.decoded.names[k] for k in most}
+    np.testing.assert_allclose(drawn[walk.decoded.names[most[0]]].y, walk.decoded.values[:, most[0]])
     walk = coded("sequences").interpolation(0, 1, n=4)
     shades = [trace.line.color for trace in walk.plot().data]
     assert len(set(shades)) == 4 and shades[0] > shades[-1]

@@ -101,7 +101,7 @@ class Nasty(Finding):
 def test_findings_show_their_sentences() -> None:
     """A paragraph for each sentence, as text; the figure of a finding shows itself."""
     assert Nasty()._repr_html_() == "<p>&lt;b&gt;x&lt;/b&gt; matters.</p><p>Nothing else.</p>"
-    found = regen.inspect.cost(fitted(), np.sin(np.arange(90) / 3))
+    found = regen.inspect.loss_per_copy(fitted(), np.sin(np.arange(90) / 3))
     assert read(found._repr_html_()).text == "".join(found.sentences())
     figure = found.plot()
     assert {"text/html", "application/vnd.plotly.v1+json"} & set(_shown(figure))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import regen
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.inspect import clamp, gates
-from regen.inspection import clamping
+from regen.inspection.recurrent import clamping
 from regen.nets import recurrent
 
 CASES = [

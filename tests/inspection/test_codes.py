@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 
 import regen
 from regen.data.corruption import corrupt
-from regen.inspection.codes import _principal, codes
+from regen.inspection.latent.codes import _principal, codes
 
 OPTIONS: dict[str, Any] = {
     "max_epochs": 8,
@@ -112,7 +112,7 @@ def test_a_walk_moves_one_unit() -> None:
         walk.codes[:, [0, 2]], np.repeat(Z.mean(axis=0)[None, [0, 2]], 5, axis=0), rtol=1e-5
     )
     np.testing.assert_array_equal(walk.restored, model.inverse_transform(walk.codes))
-    np.testing.assert_allclose(walk.seen.values, standard(walk.restored), atol=1e-4)
+    np.testing.assert_allclose(walk.decoded.values, standard(walk.restored), atol=1e-4)
     np.testing.assert_array_equal(found.traversal(1, row=7).codes[:, 2], np.repeat(Z[7, 2], 9))
     assert found.traversal().unit == found.order[0]
 
@@ -132,7 +132,7 @@ def test_a_map_by_components() -> None:
     drawn = found.map()
     assert drawn.by == "pca"
     expected = pca.transform(found.values.values)
-    np.testing.assert_allclose(np.abs(drawn.places), np.abs(expected), atol=1e-4)
+    np.testing.assert_allclose(np.abs(drawn.points), np.abs(expected), atol=1e-4)
     assert drawn.kept == pytest.approx(pca.explained_variance_ratio_.sum(), rel=1e-5)
     assert drawn.decoded is not None and len(drawn.decoded) == 121
 
@@ -142,7 +142,7 @@ def test_a_map_of_two_units_is_the_code() -> None:
     model = fitted("plain", code=2)
     found = codes(model, table())
     drawn = found.map(grid=3)
-    np.testing.assert_allclose(drawn.places, found.values.values, rtol=1e-6)
+    np.testing.assert_allclose(drawn.points, found.values.values, rtol=1e-6)
     assert (drawn.by, drawn.kept) == ("code", 1.0)
     left, right, bottom, top = drawn.extent or (0, 0, 0, 0)
     corner = model.inverse_transform(np.array([[left, top], [right, bottom]], dtype=np.float32))
@@ -205,11 +205,11 @@ def test_images_sequences_and_gaps() -> None:
         0.3, "mask", code=4, backbone="conv", hidden=(4,), max_epochs=1, random_state=0
     )
     found = codes(model.fit(images), images)
-    assert found.seen.values.shape == found.seen.values.shape == (60, 8, 8)
+    assert found.data.values.shape == found.data.values.shape == (60, 8, 8)
     assert found.repair is not None and found.repair.shape == (1, 8, 8)
     assert found.repair.examples is not None
     np.testing.assert_allclose(found.repair.examples["true"].values, images[:10], atol=1e-6)
-    assert found.traversal().seen.values.shape == (9, 8, 8)
+    assert found.traversal().decoded.values.shape == (9, 8, 8)
     hidden = np.isnan(found.repair.examples["spoilt"].values)
     assert 0.2 < hidden.mean() < 0.4, "three of ten pixels are hidden, and drawn as missing"
 
@@ -217,16 +217,16 @@ def test_images_sequences_and_gaps() -> None:
     steps[0][1] = np.nan
     recurrent = regen.Autoencoder(2, "gru", hidden=4, max_epochs=1, random_state=0).fit(steps)
     found = codes(recurrent, steps)
-    assert found.seen.values.shape == (12, 7, 1)
-    assert int(np.isnan(found.seen.values).sum()) == sum(7 - len(each) for each in steps) + 1
-    assert np.isfinite(found.loss) and found.traversal().seen.values.shape == (9, 7, 1)
+    assert found.data.values.shape == (12, 7, 1)
+    assert int(np.isnan(found.data.values).sum()) == sum(7 - len(each) for each in steps) + 1
+    assert np.isfinite(found.loss) and found.traversal().decoded.values.shape == (9, 7, 1)
 
     frame = pd.DataFrame({"a": [1.5, None, 3.5, 2.0] * 5, "kind": ["x", "y", "y", "x"] * 5})
     mixed = regen.Autoencoder(1, hidden=(4,), max_epochs=1, random_state=0).fit(frame)
     found = codes(mixed, frame)
-    assert found.seen.names == ("a", "kind=x", "kind=y")
+    assert found.data.names == ("a", "kind=x", "kind=y")
     assert np.isfinite([found.loss, *found.losses]).all()
-    assert found.map().places.shape == (20, 2)
+    assert found.map().points.shape == (20, 2)
 
 
 def test_nothing_is_left_behind() -> None:

@@ -10,7 +10,7 @@ import torch
 import regen
 from regen.data.batching import RowBatch
 from regen.estimators import GAN
-from regen.inspect import ablate, cost, gates, gradient_flow, parts, saliency, similar_moments
+from regen.inspect import ablate, gates, gradient_flow, loss_per_copy, parts, saliency, similar_moments
 from regen.inspection import Finding
 
 pandas = pytest.importorskip("pandas")
@@ -52,7 +52,12 @@ def test_the_forecast_is_the_same() -> None:
     y = dated(80)
     model = regen.Forecaster(window=12, horizon=2, **FEW).fit(y)
     before, weights = model.predict(), {name: w.clone() for name, w in model.net_.state_dict().items()}
-    looks: list[Finding] = [gates(model, y), ablate(model, y), cost(model, y), gradient_flow(model, y)]
+    looks: list[Finding] = [
+        gates(model, y),
+        ablate(model, y),
+        loss_per_copy(model, y),
+        gradient_flow(model, y),
+    ]
     looks += [saliency(model, y), similar_moments(model, y, -1)]
     assert all(found.sentences() and str(found) for found in looks)
     assert all(torch.equal(w, weights[name]) for name, w in model.net_.state_dict().items())
@@ -132,7 +137,7 @@ def test_autoencoders(kind: Any) -> None:
     flow = gradient_flow(model, X, part="decoder.writer")
     assert flow.part == "decoder.writer" and (flow.norms["context"].values > 0).all()
     assert saliency(model, X, method="gradient").answers.shape == (14,)
-    assert len(cost(model, X).cost) == 7
+    assert len(loss_per_copy(model, X).losses) == 7
     assert similar_moments(model, X, (1, 3), n=2).steps.shape == (2,)
 
 
@@ -171,7 +176,7 @@ def test_both_players_of_a_gan(pack: int) -> None:
     told = gates(model.generator_, (codes, labels, 9))
     assert told["update"].shape == (1, 1, 2, 9, 5)
     with pytest.raises(ValueError, match="GAN judges whole sequences: its copies have no cost"):
-        cost(model, X, y)
+        loss_per_copy(model, X, y)
 
 
 def logits(model: Any, X: Any, y: Any) -> Any:
@@ -200,7 +205,7 @@ def test_the_door() -> None:
     assert set(regen.inspect.__all__) >= {
         "ablate",
         "clamp",
-        "cost",
+        "loss_per_copy",
         "gates",
         "gradient_flow",
         "parts",

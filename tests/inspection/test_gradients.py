@@ -259,7 +259,7 @@ def test_nothing_is_left_behind() -> None:
 def test_the_reference_loop_is_run_with_the_cell_as_it_is() -> None:
     """What notes the states of a cell passes all else on, and says the same."""
     cell = LSTM("full")
-    noted = _trace.Overheard(cell)
+    noted = _trace.RecordingCell(cell)
     assert (noted.gates, noted.states) == (cell.gates, cell.states)
     assert noted.shapes(3, 4, False) == cell.shapes(3, 4, False) and noted.state_sizes(4) == cell.state_sizes(
         4

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import regen
-from regen.inspect import cost
-from regen.inspection import Cost
+from regen.inspect import loss_per_copy
+from regen.inspection import LossPerCopy
 
 
 def test_a_forecaster() -> None:
@@ -20,7 +20,7 @@ def test_a_forecaster() -> None:
     y = np.sin(np.arange(80) / 3)
     options: dict[str, Any] = {"hidden": 6, "normalize": "none", "max_epochs": 3, "random_state": 0}
     model = regen.Forecaster(window=12, horizon=3, segment=3, **options).fit(y)
-    found = cost(model, y)
+    found = loss_per_copy(model, y)
     assert found.steps.tolist() == [3, 6, 9, 12] and found.segment == 3 and found.of == "answer"
     z = torch.from_numpy(((y - model.center_) / model.scale_).astype(np.float32))[:, None]
     windows = z.unfold(0, 15, 1).transpose(1, 2)
@@ -28,8 +28,8 @@ def test_a_forecaster() -> None:
     with torch.no_grad():
         for read in (3, 6, 9, 12):
             wanted.append(float((model.net_(windows[:, 12 - read : 12]) - windows[:, 12:]).abs().mean()))
-    np.testing.assert_allclose(found.cost, wanted, rtol=1e-4)
-    assert abs(found.cost[:-1] - np.array(wanted)[1:]).max() > 1e-3  # the twin: a segment more
+    np.testing.assert_allclose(found.losses, wanted, rtol=1e-4)
+    assert abs(found.losses[:-1] - np.array(wanted)[1:]).max() > 1e-3  # the twin: a segment more
     assert np.asarray(found.frame()["steps"]).tolist() == [3, 6, 9, 12]
 
 
@@ -37,13 +37,13 @@ def test_a_stream() -> None:
     """At each place of a window along the series: every window-th step of what was forecast after every step."""
     y = np.sin(np.arange(100) / 3)
     model = regen.Forecaster(window=10, horizon=2, hidden=6, bptt=5, max_epochs=2, random_state=0).fit(y)
-    found = cost(model, y)
+    found = loss_per_copy(model, y)
     assert found.of == "step" and found.steps.tolist() == list(range(1, 11))
     z = torch.from_numpy(((y - model.center_) / model.scale_).astype(np.float32))[None, :, None]
     with torch.no_grad():
         said, _ = model.net_.stream(z, z[:, :1])
     error = (said[0, :98, :, 0] - z[0, 1:, 0].unfold(0, 2, 1)).abs().mean(1).numpy()
-    np.testing.assert_allclose(found.cost, [error[k::10].mean() for k in range(10)], rtol=1e-4)
+    np.testing.assert_allclose(found.losses, [error[k::10].mean() for k in range(10)], rtol=1e-4)
     assert found.sentences()[0].startswith("The cost of a copy is ")
 
 
@@ -56,13 +56,13 @@ def test_a_classifier() -> None:
         model = regen.SequenceClassifier(
             hidden=4, segment=2, bidirectional=both, max_epochs=3, random_state=0
         ).fit(X, y)
-        found = cost(model, X, y)
+        found = loss_per_copy(model, X, y)
         assert found.steps.tolist() == [2, 4, 6, 8]
         wanted = []
         for end in (2, 4, 6, 8):
             chance = model.predict_proba([x[:end] for x in X])
             wanted.append(-np.log(chance[np.arange(6), (y == "b").astype(int)]).mean())
-        np.testing.assert_allclose(found.cost, wanted, rtol=1e-4)
+        np.testing.assert_allclose(found.losses, wanted, rtol=1e-4)
         assert np.abs(np.diff(wanted)).max() > 1e-3
 
 
@@ -70,15 +70,15 @@ def test_an_autoencoder() -> None:
     """What restoring each step costs; steps past a sequence's end count nowhere."""
     X = np.random.default_rng(0).normal(size=(10, 6, 2)).cumsum(1)
     model = regen.Autoencoder(code=2, backbone="gru", hidden=6, max_epochs=3, random_state=0).fit(X)
-    assert cost(model, X).cost.mean() == pytest.approx(-model.score(X), rel=1e-5)
+    assert loss_per_copy(model, X).losses.mean() == pytest.approx(-model.score(X), rel=1e-5)
     scale = X.reshape(-1, 2).std(0)
     by_step = np.square((model.reconstruct(X) - X) / scale).mean((0, 2))
-    np.testing.assert_allclose(cost(model, X).cost, by_step, rtol=1e-3)
+    np.testing.assert_allclose(loss_per_copy(model, X).losses, by_step, rtol=1e-3)
     ragged = [X[0], X[1, :3]]
-    found = cost(model, ragged)
-    alone = [cost(model, X[:1]).cost, cost(model, X[1:2, :3]).cost]
-    np.testing.assert_allclose(found.cost[:3], (alone[0][:3] + alone[1]) / 2, rtol=1e-4)
-    np.testing.assert_allclose(found.cost[3:], alone[0][3:], rtol=1e-4)
+    found = loss_per_copy(model, ragged)
+    alone = [loss_per_copy(model, X[:1]).losses, loss_per_copy(model, X[1:2, :3]).losses]
+    np.testing.assert_allclose(found.losses[:3], (alone[0][:3] + alone[1]) / 2, rtol=1e-4)
+    np.testing.assert_allclose(found.losses[3:], alone[0][3:], rtol=1e-4)
 
 
 class Everywhere(nn.Module):
@@ -98,41 +98,44 @@ def test_modules() -> None:
     model, x = Everywhere(), torch.randn(5, 6, 2)
     said = model(x).detach()
     each, whole = torch.randn(5, 6, 4), torch.randn(5, 4)
-    found = cost(model, x, each)
-    np.testing.assert_allclose(found.cost, (said - each).square().mean((0, 2)), rtol=1e-5)
+    found = loss_per_copy(model, x, each)
+    np.testing.assert_allclose(found.losses, (said - each).square().mean((0, 2)), rtol=1e-5)
     assert found.of == "step"
-    found = cost(model, x.numpy(), whole.numpy())
-    np.testing.assert_allclose(found.cost, (said - whole[:, None]).square().mean((0, 2)), rtol=1e-5)
+    found = loss_per_copy(model, x.numpy(), whole.numpy())
+    np.testing.assert_allclose(found.losses, (said - whole[:, None]).square().mean((0, 2)), rtol=1e-5)
     assert found.of == "answer"
     classes = torch.randint(4, (5, 6))
     entropy = F.cross_entropy(said.transpose(1, 2), classes, reduction="none")
-    np.testing.assert_allclose(cost(model, x, classes).cost, entropy.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(loss_per_copy(model, x, classes).losses, entropy.mean(0), rtol=1e-5)
     once = F.cross_entropy(said.transpose(1, 2), classes[:, :1].expand(5, 6), reduction="none")
-    np.testing.assert_allclose(cost(model, x, classes[:, 0]).cost, once.mean(0), rtol=1e-5)
-    found = cost(model, x, each, loss=lambda answers, y: (answers - y).abs())
-    np.testing.assert_allclose(found.cost, (said - each).abs().mean((0, 2)), rtol=1e-5)
+    np.testing.assert_allclose(loss_per_copy(model, x, classes[:, 0]).losses, once.mean(0), rtol=1e-5)
+    found = loss_per_copy(model, x, each, loss=lambda answers, y: (answers - y).abs())
+    np.testing.assert_allclose(found.losses, (said - each).abs().mean((0, 2)), rtol=1e-5)
     first = nn.GRU(2, 3)
     first.load_state_dict(model.net.state_dict())
     heard, y = model.net(x)[0].detach(), torch.randn(5, 6, 3)
-    found = cost(first, x.transpose(0, 1), y.transpose(0, 1))
-    np.testing.assert_allclose(found.cost, (heard - y).square().mean((0, 2)), rtol=1e-5)
+    found = loss_per_copy(first, x.transpose(0, 1), y.transpose(0, 1))
+    np.testing.assert_allclose(found.losses, (heard - y).square().mean((0, 2)), rtol=1e-5)
     packed = pack_padded_sequence(x, torch.tensor([6, 4, 4, 2, 1]), batch_first=True)
-    found, there = cost(model.net, packed, y), torch.arange(6) < torch.tensor([6, 4, 4, 2, 1])[:, None]
+    found, there = (
+        loss_per_copy(model.net, packed, y),
+        torch.arange(6) < torch.tensor([6, 4, 4, 2, 1])[:, None],
+    )
     error = (heard - y).square().mean(2)
-    np.testing.assert_allclose(found.cost, (error * there).sum(0) / there.sum(0), rtol=1e-5)
+    np.testing.assert_allclose(found.losses, (error * there).sum(0) / there.sum(0), rtol=1e-5)
 
 
 def test_sentences() -> None:
     """Where the cost ends, where it is lowest, and where reading on helps no more."""
-    found = Cost(np.array([1.0, 0.5, 0.2, 0.12, 0.1, 0.11]), np.arange(1, 7) * 2, 2, "answer")
+    found = LossPerCopy(np.array([1.0, 0.5, 0.2, 0.12, 0.1, 0.11]), np.arange(1, 7) * 2, 2, "answer")
     assert found.sentences() == [
         "The cost is 1 when 2 steps are read and 0.11 when 12 steps are; it is lowest, 0.1, at 10 steps.",
         "90% of its fall is reached with 8 steps.",
     ]
-    assert Cost(found.cost, found.steps, 2, "step").sentences() == [
+    assert LossPerCopy(found.losses, found.steps, 2, "step").sentences() == [
         "The cost of a copy is 0.338 on average, lowest at step 10 (0.1) and highest at step 2 (1).",
     ]
-    nothing = Cost(np.full(2, np.nan), np.arange(2), 1, "step")
+    nothing = LossPerCopy(np.full(2, np.nan), np.arange(2), 1, "step")
     assert nothing.sentences() == ["Nothing was observed that a copy could be held against."]
 
 
@@ -156,11 +159,16 @@ def test_refusals() -> None:
             {"y": series},
             "A Forecaster is held against the series by its own loss. Leave out y and",
         ),
-        (net, x, {"rows": 0}, "The 'rows' parameter of cost must be an int in [1, inf). Got 0 instead."),
+        (
+            net,
+            x,
+            {"rows": 0},
+            "The 'rows' parameter of loss_per_copy must be an int in [1, inf). Got 0 instead.",
+        ),
     ]
     for model, given, options, words in cases:
         with pytest.raises(ValueError, match=re.escape(words)):
-            cost(model, given, **options)
+            loss_per_copy(model, given, **options)
 
 
 class Last(nn.Module):

@@ -12,7 +12,7 @@ from regen.cells import GRU, LSTM, Diagonal
 from regen.data.series import frame
 from regen.inspect import clamp, gates
 from regen.inspection import Gates, Labelled
-from regen.inspection._periodicity import half_life
+from regen.inspection.recurrent.activity import half_life
 from regen.nets import recurrent
 
 AXES = ("layer", "direction", "sequence", "step", "unit")

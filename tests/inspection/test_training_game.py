@@ -1,4 +1,4 @@
-"""What `duel` finds of two players is there: their history, who is ahead, what is missing, and copies."""
+"""What `training_game` finds of two players is there: their history, who is ahead, what is missing, and copies."""
 
 import re
 import warnings
@@ -13,9 +13,9 @@ import torch
 import regen
 from regen import figures
 from regen.estimators.adversarial.gan import GAN
-from regen.inspection import Duel, Twins
-from regen.inspection._decoded import Shown
-from regen.inspection.training_game import _nearest, duel
+from regen.inspection import NearestTraining, TrainingGame
+from regen.inspection.adversarial.training_game import _nearest, training_game
+from regen.inspection.display import DisplayRows
 
 GAME = {"turns": "scores", "quality_every": 50}
 
@@ -40,9 +40,9 @@ def quietly(model: Any, X: Any) -> Any:
 
 
 @cache
-def found() -> Duel:
+def found() -> TrainingGame:
     """What is found with the rows of fit."""
-    return duel(fitted(), table(), n=60)
+    return training_game(fitted(), table(), n=60)
 
 
 def test_the_history_is_that_of_fit() -> None:
@@ -62,25 +62,27 @@ def test_the_history_is_that_of_fit() -> None:
 def test_scores_are_the_discriminators() -> None:
     """Real rows and generated ones have the scores that the model gives them."""
     made = fitted().sample(60, random_state=0)
-    np.testing.assert_array_equal(found().made, fitted().score_samples(made))
-    np.testing.assert_array_equal(found().given, fitted().score_samples(table()))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found().generated_scores, fitted().score_samples(made))
+    np.testing.assert_array_equal(found().data_scores, fitted().score_samples(table()))  # type: ignore[arg-type]
 
 
 def test_the_nearest_rows() -> None:
     """Of every generated row the nearest real one, by all distances of scaled columns; not the second."""
-    twins = found().twins
-    assert twins is not None
+    nearest = found().nearest
+    assert nearest is not None
     scale = fitted()._form.layout.scale
     made, X = fitted().sample(60, random_state=0) / scale, table() / scale
     distances = np.linalg.norm(made[:, None] - X[None], axis=2)
-    np.testing.assert_array_equal(twins.nearest, distances.argmin(axis=1))
-    np.testing.assert_allclose(twins.distances, distances.min(axis=1), rtol=1e-4)
+    np.testing.assert_array_equal(nearest.nearest, distances.argmin(axis=1))
+    np.testing.assert_allclose(nearest.distances, distances.min(axis=1), rtol=1e-4)
     second = np.sort(distances, axis=1)[:, 1]
-    assert not np.allclose(twins.distances, second, rtol=1e-2)
+    assert not np.allclose(nearest.distances, second, rtol=1e-2)
     own = np.linalg.norm(made[:, None] - made[None], axis=2) + np.diag(np.full(60, np.inf))
-    assert twins.apart == pytest.approx(float(np.quantile(own.min(axis=1), 0.5, method="lower")), rel=1e-3)
-    np.testing.assert_allclose(twins.beside.values[:, 0], standard(X)[twins.nearest, 0], atol=1e-3)
-    assert list(pd.DataFrame(twins.frame())) == ["generated", "nearest", "distance"]
+    assert nearest.generated_distance == pytest.approx(
+        float(np.quantile(own.min(axis=1), 0.5, method="lower")), rel=1e-3
+    )
+    np.testing.assert_allclose(nearest.neighbours.values[:, 0], standard(X)[nearest.nearest, 0], atol=1e-3)
+    assert list(pd.DataFrame(nearest.frame())) == ["generated", "nearest", "distance"]
 
 
 def standard(X: np.ndarray) -> np.ndarray:
@@ -98,11 +100,11 @@ def test_nearest_leaves_out_itself() -> None:
     assert distances.tolist() == [0, 0, 5] and places[:2].tolist() == [1, 0]
 
 
-def made_up(distances: Any, apart: float = 1.0) -> Twins:
-    """Twins of given distances."""
-    some = Shown("table", np.zeros((len(distances), 1)), ("a",))
+def made_up(distances: Any, apart: float = 1.0) -> NearestTraining:
+    """NearestTraining of given distances."""
+    some = DisplayRows("table", np.zeros((len(distances), 1)), ("a",))
     nearest = np.zeros(len(distances), dtype=np.int64)
-    return Twins(nearest, np.asarray(distances, dtype=float), 1.0, apart, some, some)
+    return NearestTraining(nearest, np.asarray(distances, dtype=float), 1.0, apart, some, some)
 
 
 def test_copies_and_collapse_are_told() -> None:
@@ -117,7 +119,7 @@ def test_copies_and_collapse_are_told() -> None:
 
 
 def told(**final: float) -> str:
-    """The sentences of a duel with such measures at its end."""
+    """The sentences of a training game with such measures at its end."""
     measures = {
         "precision": 0.9,
         "recall": 0.5,
@@ -134,8 +136,8 @@ def told(**final: float) -> str:
         ("generator", 5, 30, "cap"),
         ("discriminator", 35, 10, "fell under 30"),
     ]
-    duelled = Duel(np.ones(1, int), players, scores, {}, turns, measures | final, True, one, None, None)
-    return str(duelled)
+    game = TrainingGame(np.ones(1, int), players, scores, {}, turns, measures | final, True, one, None, None)
+    return str(game)
 
 
 def test_who_is_ahead() -> None:
@@ -152,7 +154,7 @@ def test_who_is_ahead() -> None:
     assert "With a chance of 90%" in told(memorisation_closer=0.9)
 
 
-def test_figures_of_a_duel() -> None:
+def test_figures_of_a_training_game() -> None:
     """Both players, both scores, a bar for each turn, the measures; scores as shares; rows beside their nearest."""
     drawn = {trace.name: trace for trace in found().plot().data}
     assert list(drawn) == [
@@ -181,35 +183,43 @@ def test_images_and_sequences() -> None:
     """Generated images stand over their nearest, sequences lie over theirs, whatever their lengths."""
     images = regen.datasets.digits()[0][:80]
     model = quietly(regen.DCGAN(4, max_epochs=1, random_state=0, training={"batch_size": 32}), images)
-    drawn = duel(model, images, n=12).plot(of="twins")
+    drawn = training_game(model, images, n=12).plot(of="twins")
     assert list(drawn.layout.yaxis.ticktext) == ["generated", "nearest"]
     steps = [np.random.default_rng(k).normal(size=(4 + k % 3, 1)) for k in range(40)]
     model = quietly(regen.GAN(4, "gru", hidden=4, max_epochs=1, random_state=0), steps)
-    drawn = duel(model, steps, n=8).plot(of="twins")
+    drawn = training_game(model, steps, n=8).plot(of="twins")
     assert [trace.name for trace in drawn.data] == ["nearest", "generated"]
 
 
 def test_the_same_again() -> None:
     """The same seed generates the same rows, another seed others, and torch's own chance is untouched."""
     before = torch.random.get_rng_state()
-    again = duel(fitted(), table(), n=60)
+    again = training_game(fitted(), table(), n=60)
     assert torch.equal(before, torch.random.get_rng_state())
-    np.testing.assert_array_equal(again.made, found().made)
-    assert not np.array_equal(duel(fitted(), n=60, random_state=1).made, found().made)
+    np.testing.assert_array_equal(again.generated_scores, found().generated_scores)
+    assert not np.array_equal(
+        training_game(fitted(), n=60, random_state=1).generated_scores, found().generated_scores
+    )
 
 
 @pytest.mark.parametrize(
     ("ask", "sentence"),
     [
-        (lambda: duel(regen.Autoencoder()), "duel looks at a GAN or DCGAN. Got Autoencoder instead."),
-        (lambda: duel(fitted(), n=1), "The 'n' parameter of duel must be an int in [2, inf). Got 1 instead."),
         (
-            lambda: duel(fitted(), table()[:1]),
+            lambda: training_game(regen.Autoencoder()),
+            "training_game inspects a GAN or DCGAN. Got Autoencoder instead.",
+        ),
+        (
+            lambda: training_game(fitted(), n=1),
+            "The 'n' parameter of training_game must be an int in [2, inf). Got 1 instead.",
+        ),
+        (
+            lambda: training_game(fitted(), table()[:1]),
             "X has 1 row. Give at least two, for rows are compared with each other.",
         ),
         (
-            lambda: duel(fitted(), n=4).plot(of="twins"),
-            "of='twins' needs rows to lay beside the generated ones. Give X to duel.",
+            lambda: training_game(fitted(), n=4).plot(of="twins"),
+            "of='twins' needs rows to lay beside the generated ones. Give X to training_game.",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from sklearn.mixture import GaussianMixture
 from regen import datasets, figures
 from regen.demo.result import Outcome, Row, kept
 from regen.estimators import DCGAN, GAN
-from regen.inspect import duel
+from regen.inspect import training_game
 from regen.metrics.generative import two_sample_accuracy
 from regen.report import Given, Picture, Section
 
@@ -108,7 +108,7 @@ def forged(folder: Path, max_epochs: int) -> Outcome:
             " and what it stands for changes with it.",
             wide=False,
         ),
-        Picture(duel(model).plot(), _fought(model)),
+        Picture(training_game(model).plot(), _fought(model)),
     ]
     command = f"`regen sample {quote(str(folder / 'digits-dcgan'))} -n 64 -o new.png`"
     return Outcome(

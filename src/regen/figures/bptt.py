@@ -25,34 +25,34 @@ from regen.figures.style import (
     shown,
     stacked,
 )
-from regen.inspection._finding import drawn
-from regen.inspection._labelled import Labelled
-from regen.inspection.ablation import Ablation
-from regen.inspection.gradients import GradientFlow
-from regen.inspection.losses import Cost
-from regen.inspection.moments import Moments
-from regen.inspection.saliency import Saliency
+from regen.inspection.finding import figure_of
+from regen.inspection.labelled import Labelled
+from regen.inspection.recurrent.ablation import Ablation
+from regen.inspection.recurrent.gradients import GradientFlow
+from regen.inspection.recurrent.losses import LossPerCopy
+from regen.inspection.recurrent.moments import Moments
+from regen.inspection.recurrent.saliency import Saliency
 
 __all__ = ["ablation", "cost", "gradient_flow", "moments", "saliency"]
 
 Values = NDArray[np.float64]
 
 
-@drawn.register
-def cost(finding: Cost, *, unit: str = "") -> Any:
+@figure_of.register
+def cost(finding: LossPerCopy, *, unit: str = "") -> Any:
     """The cost of every unfolded copy; see `loss_per_step`. Of an autoencoder, that of restoring each step.
 
     Parameters
     ----------
     unit : of the cost, for the axis.
     """
-    figure = loss_per_step(finding.cost, segment=finding.segment, unit=unit)
+    figure = loss_per_step(finding.losses, segment=finding.segment, unit=unit)
     if finding.of == "step":
         figure.update_xaxes(title_text="step")
     return figure
 
 
-@drawn.register
+@figure_of.register
 def gradient_flow(finding: GradientFlow) -> Any:
     """The norm of the gradient at every step, and how much old inputs still change the answer.
 
@@ -89,7 +89,7 @@ def gradient_flow(finding: GradientFlow) -> Any:
         xaxis="x2",
         yaxis="y2",
         mode="lines",
-        name=f"change of the {finding.answers_with}",
+        name=f"change of the {finding.output_name}",
         line={"color": INK, "width": 2},
         hovertemplate="%{y:.3g} %",
     )
@@ -102,7 +102,7 @@ def gradient_flow(finding: GradientFlow) -> Any:
     return figure
 
 
-@drawn.register
+@figure_of.register
 def saliency(finding: Saliency, *, sequence: Any = None) -> Any:
     """How much every feature at every lag adds to the answers.
 
@@ -120,7 +120,7 @@ def saliency(finding: Saliency, *, sequence: Any = None) -> Any:
         else np.nanmean(np.abs(finding.values.values), axis=0)
     )
     lags, features = np.asarray(finding.values.labels["lag"]), list(finding.values.labels["feature"])
-    what = f"adds to the {finding.answers_with}" if one else f"moves the {finding.answers_with}"
+    what = f"adds to the {finding.output_name}" if one else f"moves the {finding.output_name}"
     if len(features) == 1:
         return _one_feature(values[:, 0], lags, f"{shown(features[0])}: {what}", one)
     figure = new_figure(height=120 + max(22 * len(features), 120), hovermode="closest")
@@ -144,7 +144,7 @@ def saliency(finding: Saliency, *, sequence: Any = None) -> Any:
     return figure
 
 
-@drawn.register
+@figure_of.register
 def moments(finding: Moments) -> Any:
     """The moments at which the state was nearest to that of the moment asked about.
 
@@ -174,7 +174,7 @@ def moments(finding: Moments) -> Any:
     return figure
 
 
-@drawn.register
+@figure_of.register
 def ablation(finding: Ablation) -> Any:
     """How much the loss grows without each unit or gate, what is missed most first.
 

@@ -22,10 +22,10 @@ from regen.figures.style import (
     new_figure,
     shown,
 )
-from regen.inspection._decoded import Shown
-from regen.inspection._finding import drawn
-from regen.inspection.codes import CodeMap, Codes, Neighbours, Walk
-from regen.inspection.imputation import Repair
+from regen.inspection.display import DisplayRows
+from regen.inspection.finding import figure_of
+from regen.inspection.latent.codes import CodeMap, Codes, LatentTraversal, Neighbours
+from regen.inspection.latent.repair import Repair
 
 __all__ = ["neighbours", "places", "repaired", "units", "walk"]
 
@@ -37,7 +37,7 @@ LETTERS = 16
 UNITS: Mapping[str, Constraint] = {"of": Either((Nothing(), Choice(("lost", "kl", "variance"))))}
 
 
-@drawn.register
+@figure_of.register
 def units(finding: Codes, *, of: str | None = None) -> Any:
     """A bar for each unit of a code, the one that matters most first; units that are not in use are grey.
 
@@ -67,8 +67,8 @@ def units(finding: Codes, *, of: str | None = None) -> Any:
     return figure
 
 
-@drawn.register
-def walk(finding: Walk, *, columns: int = LINES) -> Any:
+@figure_of.register
+def walk(finding: LatentTraversal, *, columns: int = LINES) -> Any:
     """What codes along a line stand for.
 
     What to read: what changes from left to right is what the unit says; what stays, it does not.
@@ -78,7 +78,7 @@ def walk(finding: Walk, *, columns: int = LINES) -> Any:
     columns : of a table, how many are drawn: those that change most.
     """
     title = "share of the way" if finding.unit is None else f"value of unit {finding.unit}"
-    seen, at = finding.seen, finding.places
+    seen, at = finding.decoded, finding.positions
     if seen.kind == "images":
         return _pictures_along(seen, at, title)
     if seen.kind == "sequences":
@@ -91,7 +91,7 @@ def walk(finding: Walk, *, columns: int = LINES) -> Any:
     return figure
 
 
-@drawn.register
+@figure_of.register
 def places(finding: CodeMap, labels: ArrayLike | None = None) -> Any:
     """Rows as points of a plane, over what its places stand for; see `code_map`.
 
@@ -101,14 +101,14 @@ def places(finding: CodeMap, labels: ArrayLike | None = None) -> Any:
     """
     decoded = finding.decoded
     if decoded is None or decoded.kind != "images":
-        return code_map(finding.places, labels, axes=finding.axes)
+        return code_map(finding.points, labels, axes=finding.axes)
     side = round(len(decoded) ** 0.5)
     grid = decoded.values.reshape(side, side, *decoded.values.shape[1:])
     under = {"decoded": grid, "extent": finding.extent, "limits": decoded.limits}
-    return code_map(finding.places, labels, axes=finding.axes, **under)  # type: ignore[arg-type]
+    return code_map(finding.points, labels, axes=finding.axes, **under)  # type: ignore[arg-type]
 
 
-@drawn.register
+@figure_of.register
 def neighbours(finding: Neighbours, *, feature: int = 0) -> Any:
     """The rows asked about, and below or over each the rows nearest in the code.
 
@@ -119,7 +119,7 @@ def neighbours(finding: Neighbours, *, feature: int = 0) -> Any:
     ----------
     feature : of sequences, which one is drawn.
     """
-    seen, k = finding.seen, finding.nearest.shape[1]
+    seen, k = finding.data, finding.nearest.shape[1]
     if seen.kind == "images":
         near = {_ordinal(rank + 1): seen.values[finding.nearest[:, rank]] for rank in range(k)}
         return image_rows({"row": seen.values[finding.rows], **near}, limits=seen.limits)
@@ -132,7 +132,7 @@ def neighbours(finding: Neighbours, *, feature: int = 0) -> Any:
     return table_of_rows(seen.values[together.ravel()], seen.names, names)
 
 
-@drawn.register
+@figure_of.register
 def repaired(finding: Repair) -> Any:
     """How far off every cell is before the repair and after it.
 
@@ -188,7 +188,7 @@ def bars(names: list[str], sizes: NDArray[Any], colours: Any, title: str) -> Any
     return figure
 
 
-def _pictures_along(seen: Shown, at: NDArray[Any], title: str) -> Any:
+def _pictures_along(seen: DisplayRows, at: NDArray[Any], title: str) -> Any:
     """Images side by side, each over its place on the line."""
     figure = image_rows(seen.values, limits=seen.limits, columns=len(seen))
     X = seen.values.shape[-1]
@@ -204,7 +204,7 @@ def _pictures_along(seen: Shown, at: NDArray[Any], title: str) -> Any:
     return figure
 
 
-def _sequences_along(seen: Shown, at: NDArray[Any], title: str) -> Any:
+def _sequences_along(seen: DisplayRows, at: NDArray[Any], title: str) -> Any:
     """The first feature of sequences in one picture, from the palest to the darkest."""
     figure = new_figure()
     for k, (steps, place) in enumerate(zip(seen.values[..., 0], at, strict=True)):

@@ -21,8 +21,8 @@ from regen.figures.style import (
     key,
     stacked,
 )
-from regen.inspection._finding import drawn
-from regen.inspection.gates import Gates
+from regen.inspection.finding import figure_of
+from regen.inspection.recurrent.gates import Gates
 
 __all__ = ["gates", "half_lives"]
 
@@ -40,7 +40,7 @@ GATES_TABLE: Mapping[str, Constraint] = {
 }
 
 
-@drawn.register
+@figure_of.register
 def gates(
     finding: Gates,
     *,

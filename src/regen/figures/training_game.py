@@ -23,8 +23,8 @@ from regen.figures.style import (
     new_figure,
     stacked,
 )
-from regen.inspection._finding import drawn
-from regen.inspection.training_game import Duel, Twins
+from regen.inspection.adversarial.training_game import NearestTraining, TrainingGame
+from regen.inspection.finding import figure_of
 
 __all__ = ["competed", "twins"]
 
@@ -35,8 +35,8 @@ SHARES = ("coverage", "precision", "recall", "density")
 BINS, ROWS = 25, 10
 
 
-@drawn.register
-def competed(finding: Duel, *, of: str = "game") -> Any:
+@figure_of.register
+def competed(finding: TrainingGame, *, of: str = "game") -> Any:
     """How the game went, the scores that the players ended with, or what was made beside its nearest.
 
     What to read: losses need not fall, for each player's rises when the other gets better. The scores of real and
@@ -48,18 +48,20 @@ def competed(finding: Duel, *, of: str = "game") -> Any:
     of : "game", losses, scores, turns and quality over the batches; "scores" of real and generated rows at the end;
         "twins", generated rows beside the rows nearest to them, see `twins`.
     """
-    check_parameters("Duel.plot", OF, {"of": of})
+    check_parameters("TrainingGame.plot", OF, {"of": of})
     if of == "scores":
         return _scores(finding)
     if of == "twins":
-        if finding.twins is None:
-            raise ValueError("of='twins' needs rows to lay beside the generated ones. Give X to duel.")
-        return twins(finding.twins)
+        if finding.nearest is None:
+            raise ValueError(
+                "of='twins' needs rows to lay beside the generated ones. Give X to training_game."
+            )
+        return twins(finding.nearest)
     return _game(finding)
 
 
-@drawn.register
-def twins(finding: Twins, *, rows: int = ROWS) -> Any:
+@figure_of.register
+def twins(finding: NearestTraining, *, rows: int = ROWS) -> Any:
     """Generated rows, and below or over each the row that is nearest to it.
 
     What to read: a generated row that equals its nearest is a copy. One that is merely alike is as it should be.
@@ -70,7 +72,7 @@ def twins(finding: Twins, *, rows: int = ROWS) -> Any:
     """
     order = np.argsort(finding.distances, kind="stable")
     some = order[np.linspace(0, len(order) - 1, min(len(order), rows)).round().astype(int)]
-    made, beside = finding.made.take(some), finding.beside.take(some)
+    made, beside = finding.generated.take(some), finding.neighbours.take(some)
     if made.kind == "images":
         low, high = zip(made.limits, beside.limits, strict=True)
         rows_shown = {"generated": made.values, "nearest": beside.values}
@@ -88,7 +90,7 @@ def twins(finding: Twins, *, rows: int = ROWS) -> Any:
     return table_of_rows(between, made.names, names)
 
 
-def _game(finding: Duel) -> Any:
+def _game(finding: TrainingGame) -> Any:
     """Panels below each other, all over the batches."""
     measured = {name: finding.quality[name] for name in SHARES if name in finding.quality}
     heights = [110, 110, *([36] if finding.turns else []), *([130] if measured else [])]
@@ -132,7 +134,7 @@ def _line(
     )
 
 
-def _strip(figure: Any, finding: Duel) -> None:
+def _strip(figure: Any, finding: TrainingGame) -> None:
     """A bar for each turn, as long as it was."""
     colours = {**PLAYERS, "both": GREY}
     firsts, lengths = (np.array([turn[k] for turn in finding.turns], dtype=np.float64) for k in (1, 2))
@@ -152,11 +154,13 @@ def _strip(figure: Any, finding: Duel) -> None:
     figure.layout.yaxis3.update(visible=False, range=[-0.5, 0.5])
 
 
-def _scores(finding: Duel) -> Any:
+def _scores(finding: TrainingGame) -> Any:
     """How many rows have each score, real ones and generated ones."""
     figure = new_figure(height=300)
     edges = np.linspace(0, 100, BINS + 1)
-    kinds = {"generated": finding.made} | ({} if finding.given is None else {"real": finding.given})
+    kinds = {"generated": finding.generated_scores} | (
+        {} if finding.data_scores is None else {"real": finding.data_scores}
+    )
     for name, scores in kinds.items():
         counts, _ = np.histogram(scores, edges)
         figure.add_scatter(

@@ -3,44 +3,58 @@
 Pictures of all of it are drawn by `figures`, which stands above; `regen.inspect` brings both together.
 """
 
-from regen.inspection._finding import Finding, drawn
-from regen.inspection._labelled import Labelled
-from regen.inspection.ablation import Ablation, ablate
-from regen.inspection.clamping import clamp
-from regen.inspection.codes import CodeMap, Codes, Neighbours, Walk, codes
-from regen.inspection.gates import Gates, gates, parts
-from regen.inspection.gradients import GradientFlow, gradient_flow
-from regen.inspection.imputation import Repair
-from regen.inspection.losses import Cost, cost
-from regen.inspection.moments import Moments, similar_moments
-from regen.inspection.saliency import Saliency, saliency
-from regen.inspection.training_game import Duel, Twins, duel
+from regen._deprecation import moved
+from regen.inspection.adversarial.training_game import NearestTraining, TrainingGame, training_game
+from regen.inspection.finding import Finding, figure_of
+from regen.inspection.labelled import Labelled
+from regen.inspection.latent.codes import CodeMap, Codes, LatentTraversal, Neighbours, codes
+from regen.inspection.latent.repair import Repair
+from regen.inspection.recurrent.ablation import Ablation, ablate
+from regen.inspection.recurrent.clamping import clamp
+from regen.inspection.recurrent.gates import Gates, gates, parts
+from regen.inspection.recurrent.gradients import GradientFlow, gradient_flow
+from regen.inspection.recurrent.losses import LossPerCopy, loss_per_copy
+from regen.inspection.recurrent.moments import Moments, similar_moments
+from regen.inspection.recurrent.saliency import Saliency, saliency
 
 __all__ = [
     "Ablation",
     "CodeMap",
     "Codes",
-    "Cost",
-    "Duel",
     "Finding",
     "Gates",
     "GradientFlow",
     "Labelled",
+    "LatentTraversal",
+    "LossPerCopy",
     "Moments",
+    "NearestTraining",
     "Neighbours",
     "Repair",
     "Saliency",
-    "Twins",
-    "Walk",
+    "TrainingGame",
     "ablate",
     "clamp",
     "codes",
-    "cost",
-    "drawn",
-    "duel",
+    "figure_of",
     "gates",
     "gradient_flow",
+    "loss_per_copy",
     "parts",
     "saliency",
     "similar_moments",
+    "training_game",
 ]
+
+__getattr__ = moved(
+    __name__,
+    {
+        "Cost": "regen.inspection:LossPerCopy",
+        "Duel": "regen.inspection:TrainingGame",
+        "Twins": "regen.inspection:NearestTraining",
+        "Walk": "regen.inspection:LatentTraversal",
+        "cost": "regen.inspection:loss_per_copy",
+        "drawn": "regen.inspection:figure_of",
+        "duel": "regen.inspection:training_game",
+    },
+)

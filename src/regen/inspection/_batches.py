@@ -24,7 +24,6 @@ from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.forecasting._preparation import check_length, check_same_step, read_more
 from regen.estimators.forecasting.bptt import spread
 from regen.estimators.sequences._training import SequenceScale
-from regen.inspection._parts import Part, part_named, parts_of
 from regen.inspection._subject import (
     CodingSubject,
     CriticSubject,
@@ -35,6 +34,7 @@ from regen.inspection._subject import (
     Subject,
     numbers,
 )
+from regen.inspection.recurrent.parts import Part, part_named, parts_of
 from regen.losses.regression import OBJECTIVES
 
 __all__ = ["MOST_ROWS", "check_labels", "judged", "net_of", "part_of", "series_of_model", "slid", "watched"]

@@ -22,7 +22,7 @@ from regen.estimators.adversarial.evaluation import _beside
 from regen.estimators.adversarial.game_losses import Duellists
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.row_model import RowInputs
-from regen.inspection._parts import Part, seen_through
+from regen.inspection.recurrent.parts import Part, seen_through
 from regen.nets import Recurrent
 from regen.nets.forecast import WindowNet
 
@@ -58,7 +58,7 @@ class Subject(ABC):
     y : (n, ...) what should be answered; None where that is not known.
     """
 
-    answers_with: ClassVar[str] = "answer"
+    output_name: ClassVar[str] = "answer"
     net: nn.Module
     x: Any
     lengths: Tensor | None = None
@@ -111,7 +111,7 @@ class ForecastSubject(Subject):
     stream : read step after step, as ``bptt=k`` does. briefly : forecast no further than one pass goes.
     """
 
-    answers_with: ClassVar[str] = "forecast"
+    output_name: ClassVar[str] = "forecast"
     net: WindowNet
     observed: Tensor | None = None
     target_mask: Tensor | None = None

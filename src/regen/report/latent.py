@@ -9,7 +9,7 @@ from regen.estimators.adversarial._base import AdversarialEstimator
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.vae import VariationalAutoencoder
 from regen.figures.style import columns_of
-from regen.inspection._decoded import pictured as as_drawn
+from regen.inspection.display import pictured as as_drawn
 from regen.report.card import shown_value
 from regen.report.data import Given
 from regen.report.page import Picture, Section, Table
@@ -60,10 +60,10 @@ def compresses(model: Any, given: Given | None) -> Section | None:
 
 def _thinned(drawn: inspection.CodeMap, y: Any) -> Any:
     """The map with fewer points, and labels where there are few of them."""
-    rows = np.linspace(0, len(drawn.places) - 1, min(len(drawn.places), POINTS)).round().astype(int)
+    rows = np.linspace(0, len(drawn.points) - 1, min(len(drawn.points), POINTS)).round().astype(int)
     labels = None if y is None or len(np.unique(np.asarray(y))) > LABELS else np.asarray(y)[rows]
     kept = inspection.CodeMap(
-        drawn.places[rows], drawn.by, drawn.axes, drawn.kept, drawn.decoded, drawn.extent
+        drawn.points[rows], drawn.by, drawn.axes, drawn.kept, drawn.decoded, drawn.extent
     )
     return kept.plot(labels=labels)
 
@@ -71,8 +71,8 @@ def _thinned(drawn: inspection.CodeMap, y: Any) -> Any:
 def _restored(found: inspection.Codes, model: AutoencodingEstimator, some: Given) -> list[Picture | Table]:
     """Some rows, and what the code keeps of them."""
     rows = np.linspace(0, len(some.X) - 1, min(len(some.X), SHOWN)).round().astype(int)
-    again = found.again(rows)
-    given = found.seen.take(rows)
+    again = found.reconstructed(rows)
+    given = found.data.take(rows)
     caption = "Rows as they were given, and as they are restored from their codes."
     if given.kind == "images":
         drawn = figures.image_rows({"given": given.values, "restored": again.values}, limits=given.limits)
@@ -85,11 +85,11 @@ def _restored(found: inspection.Codes, model: AutoencodingEstimator, some: Given
 
 def _columns_restored(found: inspection.Codes) -> Table:
     """How much of each column of a table the code keeps."""
-    every = found.again(np.arange(len(found.seen)))
-    wrong, spread = (every.values - found.seen.values) ** 2, np.nanvar(found.seen.values, axis=0)
+    every = found.reconstructed(np.arange(len(found.data)))
+    wrong, spread = (every.values - found.data.values) ** 2, np.nanvar(found.data.values, axis=0)
     kept = 100 * (1 - np.nanmean(wrong, axis=0) / np.where(spread > 0, spread, np.nan))
     order = np.argsort(np.nan_to_num(kept), kind="stable")[:SHOWN]
-    rows = [[found.seen.names[k], f"{kept[k]:.0f} %"] for k in order]
+    rows = [[found.data.names[k], f"{kept[k]:.0f} %"] for k in order]
     return Table(["column", "kept of its variance"], rows, "The columns of which the code keeps least.")
 
 
@@ -128,17 +128,17 @@ def creates(model: Any, given: Given | None) -> Section | None:
 def _made(model: AdversarialEstimator, given: Given | None) -> Section:
     """How the two competed, and what came of it."""
     X, y = (None, None) if given is None else (given.X, given.y if model.n_labels_ else None)
-    found = inspection.duel(model, X, y)
+    found = inspection.training_game(model, X, y)
     content: list[Picture | Table] = [
         _plane(model, X)
         or pictured(model, model.sample(64, random_state=0), "Rows that the generator made."),
         Picture(found.plot(), "The game, epoch by epoch.", wide=False),
         Picture(found.plot(of="scores"), "How real rows look to the discriminator in the end.", wide=False),
     ]
-    if found.twins is not None:
-        words = " ".join(found.twins.sentences())
+    if found.nearest is not None:
+        words = " ".join(found.nearest.sentences())
         content.append(
-            Picture(found.twins.plot(), f"Generated rows, and the nearest of the data. {words}", wide=False)
+            Picture(found.nearest.plot(), f"Generated rows, and the nearest of the data. {words}", wide=False)
         )
     return Section("What it creates", found.sentences(), content)
 

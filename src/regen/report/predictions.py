@@ -146,7 +146,7 @@ def remembers(model: Any, given: Given | None) -> Section | None:
     flow = inspection.gradient_flow(model, X, y)
     content.append(Picture(flow.plot(), " ".join(flow.sentences()[:2]), wide=False))
     if y is not None or not isinstance(model, SequenceClassifier | SequenceRegressor):
-        cost = inspection.cost(model, X, y)
+        cost = inspection.loss_per_copy(model, X, y)
         content.append(Picture(cost.plot(), " ".join(cost.sentences()), wide=False))
         gated = "input" in gates.values or "update" in gates.values
         lost = inspection.ablate(model, X, y, of="gates" if gated else "units")

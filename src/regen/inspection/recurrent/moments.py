@@ -15,10 +15,10 @@ from regen.data.calendar import date_text
 from regen.data.series import frame
 from regen.estimators import Forecaster
 from regen.inspection._batches import part_of, slid
-from regen.inspection._finding import Finding
-from regen.inspection._parts import Part, seen_through
 from regen.inspection._subject import settled
-from regen.inspection.gates import gates
+from regen.inspection.finding import Finding
+from regen.inspection.recurrent.gates import gates
+from regen.inspection.recurrent.parts import Part, seen_through
 from regen.kernels import Result, choose
 
 __all__ = ["Moments", "similar_moments"]

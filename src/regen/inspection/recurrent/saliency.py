@@ -16,11 +16,11 @@ from regen._check import Choice, Int, check_parameters
 from regen.data.series import frame
 from regen.estimators import Forecaster, SequenceClassifier
 from regen.inspection._batches import check_labels, judged, net_of
-from regen.inspection._finding import Finding
-from regen.inspection._labelled import Labelled
-from regen.inspection._parts import parts_of
-from regen.inspection._sentences import steps_in_words
 from regen.inspection._subject import ModuleSubject, Subject, settled
+from regen.inspection.finding import Finding
+from regen.inspection.labelled import Labelled
+from regen.inspection.recurrent.parts import parts_of
+from regen.inspection.recurrent.sentences import steps_text
 
 __all__ = ["Saliency", "saliency"]
 
@@ -44,7 +44,7 @@ class Saliency(Finding):
     answers, baseline : (n,) the answer to each sequence, and to the baseline.
     gap : (n,) how far the values of a sequence are from adding up to the difference of the two, as a share of what
         such differences are on average.
-    answers_with : "forecast" or "answer".
+    output_name : "forecast" or "answer".
     """
 
     values: Labelled
@@ -52,7 +52,7 @@ class Saliency(Finding):
     answers: NDArray[np.float64]
     baseline: NDArray[np.float64]
     gap: NDArray[np.float64]
-    answers_with: str
+    output_name: str
 
     def frame(self) -> Any:
         """A dataframe of one row for each lag and feature: mean over sequences of the value, and of its size."""
@@ -67,13 +67,13 @@ class Saliency(Finding):
         size = np.nanmean(np.abs(self.values.values), 0)
         total = size.sum()
         if not total:
-            return [f"Nothing that was read moves the {self.answers_with}."]
+            return [f"Nothing that was read moves the {self.output_name}."]
         features = self.values.labels["feature"]
         lag, k = (int(at) for at in np.unravel_index(size.argmax(), size.shape))
         share = f"{size[lag, k] / total:.0%} of all that does"
-        told = [f"{features[k]} at lag {lag} moves the {self.answers_with} most: {share}."]
+        told = [f"{features[k]} at lag {lag} moves the {self.output_name} most: {share}."]
         half = int(np.argmax(size.sum(1).cumsum() >= total / 2)) + 1
-        told.append(f"Half of what moves it lies within the last {steps_in_words(half)} of {len(size)}.")
+        told.append(f"Half of what moves it lies within the last {steps_text(half)} of {len(size)}.")
         if len(features) > 1:
             shares = size.sum(0) / total
             order = np.argsort(-shares, kind="stable")[:5]
@@ -82,7 +82,7 @@ class Saliency(Finding):
             )
         if self.method == "integrated":
             told.append(
-                f"The values of a sequence add up to its {self.answers_with}, less that to the baseline, within"
+                f"The values of a sequence add up to its {self.output_name}, less that to the baseline, within"
                 f" {self.gap.max():.1%}."
             )
         return told
@@ -158,7 +158,7 @@ def saliency(
         answers.cpu().numpy(),
         nothing.cpu().numpy(),
         missing.cpu().numpy(),
-        subject.answers_with,
+        subject.output_name,
     )
 
 

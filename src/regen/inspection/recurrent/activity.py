@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Jordan
-from regen.inspection._labelled import Labelled
+from regen.inspection.labelled import Labelled
 
-__all__ = ["CLOSED", "OPEN", "Rhythm", "half_life"]
+__all__ = ["CLOSED", "OPEN", "UnitActivity", "half_life"]
 
 OPEN, CLOSED = 0.9, 0.1
 """A gate above the first is open, below the second closed."""
@@ -30,7 +30,7 @@ Values = NDArray[Any]
 
 @final
 @dataclass(frozen=True, eq=False)
-class Rhythm:
+class UnitActivity:
     """The values of a net's units over time, (L, D, n, S, H) by word; see `Gates`."""
 
     cell: Cell

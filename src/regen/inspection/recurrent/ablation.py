@@ -11,12 +11,12 @@ from regen._check import Choice, Int, check_parameters
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.data.series import frame
 from regen.inspection._batches import MOST_ROWS, judged, part_of
-from regen.inspection._finding import Finding
-from regen.inspection._parts import Part, seen_through
-from regen.inspection._periodicity import SIGMOIDS
 from regen.inspection._subject import Loss, Subject, settled
-from regen.inspection.clamping import DIRECTIONS, held
-from regen.inspection.gates import gates_of
+from regen.inspection.finding import Finding
+from regen.inspection.recurrent.activity import SIGMOIDS
+from regen.inspection.recurrent.clamping import DIRECTIONS, held
+from regen.inspection.recurrent.gates import gates_of
+from regen.inspection.recurrent.parts import Part, seen_through
 
 __all__ = ["Ablation", "ablate"]
 

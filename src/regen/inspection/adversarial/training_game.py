@@ -18,11 +18,11 @@ from regen._masks import length_mask
 from regen.data.batching import RowBatch
 from regen.data.series import frame
 from regen.estimators.adversarial._base import AdversarialEstimator
-from regen.inspection._decoded import Shown, padded_cells, shown
-from regen.inspection._finding import Finding
+from regen.inspection.display import DisplayRows, padded_cells, shown
+from regen.inspection.finding import Finding
 from regen.metrics.generative import Quality
 
-__all__ = ["Duel", "Twins", "duel"]
+__all__ = ["NearestTraining", "TrainingGame", "training_game"]
 
 Floats = NDArray[np.float64]
 
@@ -37,29 +37,29 @@ BLOCK = 2**22
 
 @final
 @dataclass(frozen=True, eq=False)
-class Twins(Finding):
+class NearestTraining(Finding):
     """Generated rows beside the rows that are nearest to them.
 
     Attributes
     ----------
     nearest : (m,) the row of X nearest to each generated one. distances : (m,) how far that is, as the discriminator
         reads rows.
-    usual : median distance of a row of X to the nearest other one.
-    apart : median distance of a generated row to the nearest other generated one.
-    made, beside : the generated rows and their nearest, to be drawn.
+    real_distance : median distance of a row of X to the nearest other one.
+    generated_distance : median distance of a generated row to the nearest other generated one.
+    generated, neighbours : the generated rows and their nearest, to be drawn.
     """
 
     nearest: NDArray[np.int64]
     distances: Floats
-    usual: float
-    apart: float
-    made: Shown
-    beside: Shown
+    real_distance: float
+    generated_distance: float
+    generated: DisplayRows
+    neighbours: DisplayRows
 
     @property
     def copied(self) -> float:
         """Share of the generated rows that sit on a row of X: nearer than half the usual distance."""
-        return float(np.mean(self.distances < NEAR * self.usual))
+        return float(np.mean(self.distances < NEAR * self.real_distance))
 
     def frame(self) -> Any:
         """A dataframe of one row for each generated one: its number, the nearest row, the distance."""
@@ -68,23 +68,23 @@ class Twins(Finding):
 
     def sentences(self) -> list[str]:
         """Whether rows were copied, and whether they are all alike."""
-        ratio = float(np.median(self.distances)) / self.usual if self.usual else np.inf
+        ratio = float(np.median(self.distances)) / self.real_distance if self.real_distance else np.inf
         told = [
             f"A generated row is {ratio:.2g} times as far from the nearest row as rows are from each other;"
             f" {self.copied:.0%} sit on one, nearer than half of that."
         ]
-        if self.apart < ALIKE * self.usual:
+        if self.generated_distance < ALIKE * self.real_distance:
             told.append(
-                f"Generated rows are alike: the nearest other one is {self.apart / self.usual:.2g} times as far as"
-                " among real rows."
+                "Generated rows are alike: the nearest other one is"
+                f" {self.generated_distance / self.real_distance:.2g} times as far as among real rows."
             )
         return told
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Duel(Finding):
-    """What `duel` found.
+class TrainingGame(Finding):
+    """What `training_game` found.
 
     Attributes
     ----------
@@ -94,9 +94,9 @@ class Duel(Finding):
     quality : by measure, (E,) what was measured of rows held out while they competed; NaN where nothing was.
     turns : (player, first batch, batches, why it ended) of each turn, where scores say who moves; else none.
     final : the measures of the generator that was kept, beside rows held out, or beside those of fit.
-    held_out : whether rows were held out. given : scores (n,) of the rows of X, None without X.
-    made : (m,) scores of generated rows.
-    twins : generated rows beside the nearest of X; None without X.
+    held_out : whether rows were held out. data_scores : scores (n,) of the rows of X, None without X.
+    generated_scores : (m,) scores of generated rows.
+    nearest : generated rows beside the nearest of X; None without X.
     """
 
     steps: NDArray[np.int64]
@@ -106,9 +106,9 @@ class Duel(Finding):
     turns: list[tuple[str, int, int, str]]
     final: Mapping[str, float]
     held_out: bool
-    made: Floats
-    given: Floats | None
-    twins: Twins | None
+    generated_scores: Floats
+    data_scores: Floats | None
+    nearest: NearestTraining | None
 
     def frame(self) -> Any:
         """A dataframe of one row for each epoch: step, the losses, scores and measures."""
@@ -126,7 +126,7 @@ class Duel(Finding):
                 f"With a chance of {closer:.0%} a generated row is nearer to the rows of fit than a new real one is;"
                 " 50% is no copying."
             )
-        return told + ([] if self.twins is None else self.twins.sentences())
+        return told + ([] if self.nearest is None else self.nearest.sentences())
 
     def _ahead(self) -> str:
         real, made = self.final["score_real"], self.final["score"]
@@ -157,7 +157,9 @@ class Duel(Finding):
         return f"{told}."
 
 
-def duel(model: Any, X: Any = None, y: Any = None, *, n: int = 256, random_state: int | None = 0) -> Duel:
+def training_game(
+    model: Any, X: Any = None, y: Any = None, *, n: int = 256, random_state: int | None = 0
+) -> TrainingGame:
     """Look at the two players of a `GAN` or `DCGAN`: how they competed, and what came of it.
 
     Parameters
@@ -174,21 +176,21 @@ def duel(model: Any, X: Any = None, y: Any = None, *, n: int = 256, random_state
         When the model is no GAN, or X has fewer than two rows.
     """
     if not isinstance(model, AdversarialEstimator):
-        raise ValueError(f"duel looks at a GAN or DCGAN. Got {type(model).__name__} instead.")
-    check_parameters("duel", {"n": Int(2)}, {"n": n})
+        raise ValueError(f"training_game inspects a GAN or DCGAN. Got {type(model).__name__} instead.")
+    check_parameters("training_game", {"n": Int(2)}, {"n": n})
     columns = {name: np.asarray(each, dtype=np.float64) for name, each in model.epochs_.items()}
     made = model.sample(n, random_state=random_state)
-    given, twins = None, None
+    given, nearest = None, None
     if X is not None:
         given = model.score_samples(X, y)
         if len(given) < 2:
             raise ValueError(
                 f"X has {len(given)} row. Give at least two, for rows are compared with each other."
             )
-        twins = _twins(model, X, made)
+        nearest = _nearest_training(model, X, made)
     prefix = "validation."
     measures = [*Quality._fields, "two_sample", "mmd"]
-    return Duel(
+    return TrainingGame(
         steps=columns["step"].astype(np.int64),
         losses={player: columns[f"{player}.loss"] for player in ("discriminator", "generator")},
         scores={
@@ -199,13 +201,13 @@ def duel(model: Any, X: Any = None, y: Any = None, *, n: int = 256, random_state
         turns=[(str(who), int(first), int(steps), str(why)) for who, first, steps, why in model.turns_],
         final=model.quality_,
         held_out="memorisation_closer" in model.quality_,
-        made=model.score_samples(made),
-        given=given,
-        twins=twins,
+        generated_scores=model.score_samples(made),
+        data_scores=given,
+        nearest=nearest,
     )
 
 
-def _twins(model: AdversarialEstimator, X: Any, made: Any) -> Twins:
+def _nearest_training(model: AdversarialEstimator, X: Any, made: Any) -> NearestTraining:
     real, fake = model._known(X, None), model._known(made, None)
     steps = max(real.x.shape[1], fake.x.shape[1]) if real.x.ndim == 3 else None
     rows, ours = _flat(real, steps), _flat(fake, steps)
@@ -218,13 +220,13 @@ def _twins(model: AdversarialEstimator, X: Any, made: Any) -> Twins:
         name: padded_cells(form.encode(form.read_known(model, each)))
         for name, each in (("real", X), ("made", made))
     }
-    return Twins(
+    return NearestTraining(
         nearest=nearest.numpy(),
         distances=distances.numpy(),
-        usual=float(usual.median()),
-        apart=float(apart.median()),
-        made=shown(model, cells["made"]),
-        beside=shown(model, cells["real"][nearest]),
+        real_distance=float(usual.median()),
+        generated_distance=float(apart.median()),
+        generated=shown(model, cells["made"]),
+        neighbours=shown(model, cells["real"][nearest]),
     )
 
 

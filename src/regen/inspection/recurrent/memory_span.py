@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen.cells import Cell, Parameters, State
-from regen.inspection._parts import Part, not_run, seen_through
 from regen.inspection._subject import Subject
+from regen.inspection.recurrent.parts import Part, not_run, seen_through
 from regen.kernels import Result, choose
 
 __all__ = ["changes"]

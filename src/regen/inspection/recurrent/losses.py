@@ -20,8 +20,6 @@ from regen.estimators.forecasting._preparation import Scaled, check_length
 from regen.estimators.forecasting.bptt import StreamUnfolding, Unfolding, WindowUnfolding
 from regen.estimators.sequences._training import SequenceUnfolding
 from regen.inspection._batches import MOST_ROWS, judged, net_of, series_of_model
-from regen.inspection._finding import Finding
-from regen.inspection._sentences import steps_in_words
 from regen.inspection._subject import (
     CodingSubject,
     CriticSubject,
@@ -30,10 +28,12 @@ from regen.inspection._subject import (
     SequenceSubject,
     settled,
 )
+from regen.inspection.finding import Finding
+from regen.inspection.recurrent.sentences import steps_text
 from regen.losses.regression import OBJECTIVES, mean_per_step
 from regen.nets import Recurrent
 
-__all__ = ["Cost", "cost"]
+__all__ = ["LossPerCopy", "loss_per_copy"]
 
 NEAR = 0.1
 """Share of the fall of the cost that may be missing where reading on is said not to help much."""
@@ -41,30 +41,31 @@ NEAR = 0.1
 
 @final
 @dataclass(frozen=True, eq=False)
-class Cost(Finding):
+class LossPerCopy(Finding):
     """What every unfolded copy costs.
 
     Attributes
     ----------
-    cost : (copies,). steps : (copies,) steps of the data that are read by then. segment : steps that each copy reads.
+    losses : (copies,). steps : (copies,) steps of the data that are read by then.
+    segment : steps that each copy reads.
     of : what a copy is held to: "answer", as if what it has read were all; "step", what belongs to its own step.
     """
 
-    cost: NDArray[np.float64]
+    losses: NDArray[np.float64]
     steps: NDArray[np.int64]
     segment: int
     of: str
 
     def frame(self) -> Any:
-        """A dataframe of one row for each copy: steps (read by then) and cost."""
-        return frame({"steps": self.steps, "cost": self.cost})
+        """A dataframe of one row for each copy: steps (read by then) and loss."""
+        return frame({"steps": self.steps, "loss": self.losses})
 
     def sentences(self) -> list[str]:
         """How the cost changes with what was read, and where reading on helps no more."""
-        known = np.flatnonzero(~np.isnan(self.cost))
+        known = np.flatnonzero(~np.isnan(self.losses))
         if not len(known):
             return ["Nothing was observed that a copy could be held against."]
-        cost, steps = self.cost[known], self.steps[known]
+        cost, steps = self.losses[known], self.steps[known]
         best, worst = int(cost.argmin()), int(cost.argmax())
         if self.of == "step":
             return [
@@ -72,17 +73,19 @@ class Cost(Finding):
                 f" ({cost[best]:.3g}) and highest at step {steps[worst]} ({cost[worst]:.3g})."
             ]
         told = [
-            f"The cost is {cost[0]:.3g} when {steps_in_words(steps[0])} {_verb(steps[0])} read and {cost[-1]:.3g}"
-            f" when {steps_in_words(steps[-1])} are; it is lowest, {cost[best]:.3g}, at"
-            f" {steps_in_words(steps[best])}."
+            f"The cost is {cost[0]:.3g} when {steps_text(steps[0])} {_verb(steps[0])} read and {cost[-1]:.3g}"
+            f" when {steps_text(steps[-1])} are; it is lowest, {cost[best]:.3g}, at"
+            f" {steps_text(steps[best])}."
         ]
         if cost[0] > cost[best]:
             near = int(np.argmax(cost <= cost[best] + NEAR * (cost[0] - cost[best])))
-            told.append(f"{1 - NEAR:.0%} of its fall is reached with {steps_in_words(steps[near])}.")
+            told.append(f"{1 - NEAR:.0%} of its fall is reached with {steps_text(steps[near])}.")
         return told
 
 
-def cost(model: Any, X: Any, y: Any = None, *, loss: Loss | None = None, rows: int = MOST_ROWS) -> Cost:
+def loss_per_copy(
+    model: Any, X: Any, y: Any = None, *, loss: Loss | None = None, rows: int = MOST_ROWS
+) -> LossPerCopy:
     """The cost of every copy of the unfolded network.
 
     A Forecaster: of the same horizon when only the last 1, 2, ... segments before it are read; one that carries its
@@ -106,7 +109,7 @@ def cost(model: Any, X: Any, y: Any = None, *, loss: Loss | None = None, rows: i
     ------
     ValueError : there is no y where one is needed, or the module does not answer at every step.
     """
-    check_parameters("cost", {"rows": Int(1)}, {"rows": rows})
+    check_parameters("loss_per_copy", {"rows": Int(1)}, {"rows": rows})
     net = net_of(model)
     if isinstance(model, Forecaster):
         if y is not None or loss is not None:
@@ -130,9 +133,9 @@ def cost(model: Any, X: Any, y: Any = None, *, loss: Loss | None = None, rows: i
         return _told(found, 1, len(found), of)
 
 
-def _told(cost: NDArray[Any], segment: int, longest: int, of: str) -> Cost:
+def _told(cost: NDArray[Any], segment: int, longest: int, of: str) -> LossPerCopy:
     steps = np.minimum(segment * np.arange(1, len(cost) + 1), longest)
-    return Cost(cost.astype(np.float64), steps, segment, of)
+    return LossPerCopy(cost.astype(np.float64), steps, segment, of)
 
 
 def _verb(steps: float) -> str:

@@ -15,12 +15,12 @@ from regen.data.table_encoding import Columns
 from regen.estimators.adversarial._base import AdversarialEstimator
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 
-__all__ = ["Shown", "encoded_names", "limits_of", "padded_cells", "pictured", "shown"]
+__all__ = ["DisplayRows", "encoded_names", "limits_of", "padded_cells", "pictured", "shown"]
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Shown:
+class DisplayRows:
     """Rows to be looked at.
 
     Attributes
@@ -40,19 +40,19 @@ class Shown:
     def __len__(self) -> int:
         return len(self.values)
 
-    def take(self, rows: Any) -> "Shown":
+    def take(self, rows: Any) -> "DisplayRows":
         """Some of the rows."""
-        return Shown(self.kind, self.values[rows], self.names, self.limits)
+        return DisplayRows(self.kind, self.values[rows], self.names, self.limits)
 
 
-def shown(model: AutoencodingEstimator | AdversarialEstimator, encoded: Tensor) -> Shown:
+def shown(model: AutoencodingEstimator | AdversarialEstimator, encoded: Tensor) -> DisplayRows:
     """Encoded rows (n, E) or (n, T, E) of a fitted model, NaN where there is nothing."""
     layout = model._form.layout
     values = encoded.double().numpy()
     if isinstance(layout, Pixels):
-        return Shown("images", pictured(values, layout.shape), (), limits_of(layout, values))
+        return DisplayRows("images", pictured(values, layout.shape), (), limits_of(layout, values))
     if model.form_["kind"] == "table":
-        return Shown("table", layout.inputs(encoded.double()).numpy(), encoded_names(layout))
+        return DisplayRows("table", layout.inputs(encoded.double()).numpy(), encoded_names(layout))
     n, T, _ = values.shape
     columns = layout._cells(values.reshape(n * T, -1), rounded=False)
     numeric = [np.asarray(column, dtype=np.float64) for column in columns if column.dtype != object]
@@ -60,7 +60,7 @@ def shown(model: AutoencodingEstimator | AdversarialEstimator, encoded: Tensor) 
     steps = np.where(there[..., None], np.stack(numeric, axis=-1).reshape(n, T, -1), np.nan)
     named = _names(layout)
     names = [name for name, column in zip(named, columns, strict=True) if column.dtype != object]
-    return Shown("sequences", steps, tuple(names))
+    return DisplayRows("sequences", steps, tuple(names))
 
 
 def pictured(values: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ class Trace(NamedTuple):
 
 @final
 @dataclass(frozen=True)
-class Overheard(Cell):
+class RecordingCell(Cell):
     """A cell that notes which states it is handed, and which it makes of them."""
 
     cell: Cell
@@ -70,7 +70,7 @@ def tracing(traces: list[Trace]) -> Callable[..., Callable[..., Result]]:
     def choice(*_: object) -> Callable[..., Result]:
         def run(cell: Cell, params: Parameters, x: Tensor, state: State | None, **asked: Any) -> Result:
             x = (x if x.requires_grad else x.detach().requires_grad_()).view_as(x)
-            overheard = Overheard(cell)
+            overheard = RecordingCell(cell)
             result = reference.run(overheard, params, x, state, **asked)
             zones = tuple(float(z) for z in asked["zoneout"] or (0.0,) * len(cell.states))
             before = overheard.heard  # with zoneout what is carried on is not what the cell said

@@ -17,12 +17,12 @@ from regen._masks import length_mask
 from regen.cells import Cell, Diagonal, Parameters, State
 from regen.data.series import frame
 from regen.inspection._batches import net_of, part_of, watched
-from regen.inspection._finding import Finding
-from regen.inspection._labelled import Labelled
-from regen.inspection._parts import Part, not_run, parts_of, seen_through
-from regen.inspection._periodicity import Rhythm
-from regen.inspection._sentences import WORDS, told_units
 from regen.inspection._subject import Subject, settled
+from regen.inspection.finding import Finding
+from regen.inspection.labelled import Labelled
+from regen.inspection.recurrent.activity import UnitActivity
+from regen.inspection.recurrent.parts import Part, not_run, parts_of, seen_through
+from regen.inspection.recurrent.sentences import WORDS, unit_sentences
 from regen.kernels import Result, choose
 
 __all__ = ["Gates", "gates", "gates_of", "parts"]
@@ -95,12 +95,12 @@ class Gates(Finding):
 
     def sentences(self, n: int = 5) -> list[str]:
         """How long the memory of this net is, and what its `n` most telling units do."""
-        return told_units(self._rhythm, n)
+        return unit_sentences(self._rhythm, n)
 
     @cached_property
-    def _rhythm(self) -> Rhythm:
+    def _rhythm(self) -> UnitActivity:
         values = {word: each.values for word, each in self.values.items()}
-        return Rhythm(self.cell, values, self.weight, self.inputs, self.segment)
+        return UnitActivity(self.cell, values, self.weight, self.inputs, self.segment)
 
 
 def gates(model: Any, X: Any, y: Any = None, *, part: str | None = None) -> Gates:
@@ -190,7 +190,7 @@ def _found(part: Part, subject: Subject, pieces: list[list[Run]]) -> Gates:
         part=part.name,
         cell=net.cell,
         kernel=first[0].kernel,
-        values=Told(net.cell, pieces, (L, D), labels),
+        values=GateValues(net.cell, pieces, (L, D), labels),
         weight=weight,
         inputs=_inputs(subject, sequences, S),
         times=_times(subject, n, S),
@@ -210,7 +210,7 @@ def _rows_read(runs: list[Run], each: int) -> int:
 
 
 @final
-class Told(Mapping[str, Labelled]):
+class GateValues(Mapping[str, Labelled]):
     """What a net told, by word: an array where it is one already, put together from its pieces when asked for."""
 
     def __init__(

@@ -17,8 +17,8 @@ from regen.data.ragged import Ragged
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
 from regen.estimators.autoencoders.row_model import RowInputs
-from regen.inspection._decoded import Shown, encoded_names, limits_of, pictured
-from regen.inspection._finding import Finding
+from regen.inspection.display import DisplayRows, encoded_names, limits_of, pictured
+from regen.inspection.finding import Finding
 
 __all__ = ["Repair", "repair"]
 
@@ -40,7 +40,7 @@ class Repair(Finding):
     after: NDArray[np.float64]
     names: tuple[str, ...]
     shape: tuple[int, int, int] | None
-    examples: dict[str, Shown] | None
+    examples: dict[str, DisplayRows] | None
 
     def sentences(self) -> list[str]:
         """What is put right on the whole, and where least."""
@@ -94,7 +94,7 @@ def _seen(values: Tensor, observed: Tensor | None) -> Tensor:
     return values if observed is None else torch.where(observed, values, torch.nan)
 
 
-def _pictures(layout: Pixels, target: Tensor, worse: Tensor, said: Tensor) -> dict[str, Shown]:
+def _pictures(layout: Pixels, target: Tensor, worse: Tensor, said: Tensor) -> dict[str, DisplayRows]:
     """Images as they were, spoilt and restored, to be drawn."""
     cells = layout.shape[1] * layout.shape[2]
     middle, spread = (torch.from_numpy(np.repeat(each, cells)) for each in (layout.middle, layout.spread))
@@ -103,4 +103,4 @@ def _pictures(layout: Pixels, target: Tensor, worse: Tensor, said: Tensor) -> di
     seen = {"true": target, "spoilt": spoilt, "restored": said}
     values = {name: pictured(each.double().numpy(), layout.shape) for name, each in seen.items()}
     limits = limits_of(layout, target.double().numpy())
-    return {name: Shown("images", each, (), limits) for name, each in values.items()}
+    return {name: DisplayRows("images", each, (), limits) for name, each in values.items()}

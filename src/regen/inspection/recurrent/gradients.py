@@ -14,14 +14,14 @@ from torch import Tensor
 
 from regen._check import Int, Number, check_parameters
 from regen.inspection._batches import judged, part_of
-from regen.inspection._finding import Finding
-from regen.inspection._labelled import Labelled
-from regen.inspection._memory_span import changes
-from regen.inspection._parts import Part, not_run, seen_through
-from regen.inspection._sentences import steps_in_words
 from regen.inspection._subject import Loss, Subject, settled
-from regen.inspection._trace import Trace, spectral_radius, tracing
-from regen.inspection.clamping import DIRECTIONS
+from regen.inspection.finding import Finding
+from regen.inspection.labelled import Labelled
+from regen.inspection.recurrent.clamping import DIRECTIONS
+from regen.inspection.recurrent.memory_span import changes
+from regen.inspection.recurrent.parts import Part, not_run, seen_through
+from regen.inspection.recurrent.sentences import steps_text
+from regen.inspection.recurrent.unfolded import Trace, spectral_radius, tracing
 
 __all__ = ["GradientFlow", "gradient_flow"]
 
@@ -48,7 +48,7 @@ class GradientFlow(Finding):
     lags : (k,) steps of the data. change : (k,) how much the answer changes when inputs of that age and older come
         from another sequence, as a share of the change when all of them do.
     reach : the smallest lag from which on the change is under `share`; None when the oldest input counts more.
-    share : 0.01 unless asked otherwise. answers_with : "forecast" or "answer".
+    share : 0.01 unless asked otherwise. output_name : "forecast" or "answer".
     """
 
     part: str
@@ -60,7 +60,7 @@ class GradientFlow(Finding):
     change: NDArray[np.float64]
     reach: int | None
     share: float
-    answers_with: str
+    output_name: str
 
     def sentences(self) -> list[str]:
         """How far memory reaches, whether gradients vanish or explode, and how the Jacobian stretches the state."""
@@ -77,13 +77,13 @@ class GradientFlow(Finding):
 
     def _reach(self) -> str:
         if self.reach is None:
-            last = steps_in_words(float(self.lags[-1]))
+            last = steps_text(float(self.lags[-1]))
             told = f"the oldest changes it by {self.share:.0%} or more"
-            return f"The {self.answers_with} depends on all {last} that are read: {told}."
+            return f"The {self.output_name} depends on all {last} that are read: {told}."
         if self.reach == 0:
-            return f"No input changes the {self.answers_with}."
-        older = f"Inputs older than {steps_in_words(self.reach)}"
-        return f"{older} change the {self.answers_with} by under {self.share:.0%}."
+            return f"No input changes the {self.output_name}."
+        older = f"Inputs older than {steps_text(self.reach)}"
+        return f"{older} change the {self.output_name} by under {self.share:.0%}."
 
     def _fading(self, layer: int, d: int) -> str:
         rate = float(self.rate.values[layer, d])
@@ -96,8 +96,10 @@ class GradientFlow(Finding):
             return f"{start} is carried unchanged from step to step."
         half, share = abs(float(np.log(2) / np.log(rate))), f"{abs(1 - rate):.1%}"
         if rate < 1:
-            return f"{start} shrinks by {share} at every recurrent step: half is left after {steps_in_words(half)}."
-        return f"{start} grows by {share} at every recurrent step: it doubles in {steps_in_words(half)}."
+            return (
+                f"{start} shrinks by {share} at every recurrent step: half is left after {steps_text(half)}."
+            )
+        return f"{start} grows by {share} at every recurrent step: it doubles in {steps_text(half)}."
 
 
 def gradient_flow(
@@ -141,7 +143,7 @@ def gradient_flow(
     s = subject.segment
     reach = None if reach is None else reach * s
     return GradientFlow(
-        chosen.name, s, *_measured(chosen, calls), lags * s, change, reach, share, subject.answers_with
+        chosen.name, s, *_measured(chosen, calls), lags * s, change, reach, share, subject.output_name
     )
 
 

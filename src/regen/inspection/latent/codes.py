@@ -18,13 +18,13 @@ from regen.data.series import frame
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
 from regen.estimators.autoencoders.vae import VariationalAutoencoder
-from regen.inspection._decoded import Shown, padded_cells, shown
-from regen.inspection._finding import Finding
-from regen.inspection._labelled import Labelled
-from regen.inspection.imputation import Repair, repair
+from regen.inspection.display import DisplayRows, padded_cells, shown
+from regen.inspection.finding import Finding
+from regen.inspection.labelled import Labelled
+from regen.inspection.latent.repair import Repair, repair
 from regen.losses.elbo import active_units, gaussian_kl, posterior
 
-__all__ = ["CodeMap", "Codes", "Neighbours", "Walk", "codes"]
+__all__ = ["CodeMap", "Codes", "LatentTraversal", "Neighbours", "codes"]
 
 Floats = NDArray[np.float64]
 
@@ -37,32 +37,32 @@ MAPS = Choice(("auto", "code", "pca", "umap"))
 
 @final
 @dataclass(frozen=True, eq=False)
-class Walk(Finding):
+class LatentTraversal(Finding):
     """Codes along a line, and what they stand for.
 
-    codes : (n, Z). places : (n,) along the line: values of the unit, or shares of the way. unit : the unit that
-    changes; None between two rows. restored : n rows, as the kind of data that fit was given. seen : the same, to
+    codes : (n, Z). positions : (n,) along the line: values of the unit, or shares of the way. unit : the unit that
+    changes; None between two rows. restored : n rows, as the kind of data that fit was given. decoded : the same, to
     be drawn.
     """
 
     codes: NDArray[np.float32]
-    places: Floats
+    positions: Floats
     unit: int | None
     restored: Any
-    seen: Shown
+    decoded: DisplayRows
 
     def sentences(self) -> list[str]:
         """What changes most along the line."""
-        ends = self.seen.values[[0, -1]]
+        ends = self.decoded.values[[0, -1]]
         apart = float(np.sqrt(np.nanmean((ends[1] - ends[0]) ** 2)))
         what = "Between the two rows" if self.unit is None else f"Along unit {self.unit}"
         words = (
             f"{what} the restored row changes by {apart:.3g} (root mean square), from one end to the other."
         )
-        if self.seen.kind != "table":
+        if self.decoded.kind != "table":
             return [words]
         most = np.argsort(-np.abs(ends[1] - ends[0]))[:3]
-        moved = ", ".join(f"{self.seen.names[k]} ({ends[1, k] - ends[0, k]:+.2f})" for k in most)
+        moved = ", ".join(f"{self.decoded.names[k]} ({ends[1, k] - ends[0, k]:+.2f})" for k in most)
         return [words, f"Most moved: {moved}."]
 
 
@@ -71,17 +71,17 @@ class Walk(Finding):
 class CodeMap(Finding):
     """Rows as points of a plane.
 
-    places : (n, 2). by : "code" its own two units, "pca" or "umap". axes : names of the two axes. kept : share of the
+    points : (n, 2). by : "code" its own two units, "pca" or "umap". axes : names of the two axes. kept : share of the
     variance of the code that the plane shows; NaN for UMAP, which bends. grid : (R, K, Z) codes evenly over the
     plane, R from the top down; None for UMAP. decoded : what stands there, to be drawn. extent : left, right, bottom
     and top of the grid.
     """
 
-    places: Floats
+    points: Floats
     by: str
     axes: tuple[str, str]
     kept: float
-    decoded: Shown | None = None
+    decoded: DisplayRows | None = None
     extent: tuple[float, float, float, float] | None = None
 
     def sentences(self) -> list[str]:
@@ -98,13 +98,13 @@ class Neighbours(Finding):
     """The rows nearest in the code.
 
     rows : (m,) that were asked about. nearest : (m, k) their nearest others, the nearest first. distances : (m, k) in
-    the units of the code. seen : all rows, to be drawn.
+    the units of the code. data : all rows, to be drawn.
     """
 
     rows: NDArray[np.int64]
     nearest: NDArray[np.int64]
     distances: Floats
-    seen: Shown
+    data: DisplayRows
 
     def frame(self) -> Any:
         """A dataframe of one row for each pair."""
@@ -143,7 +143,7 @@ class Codes(Finding):
     active : (Z,) whether a unit is in use: its mean varies by more than 0.01 (Burda et al. 2016) where there is a
         prior; else, losing it costs more than a hundredth of an even share of what the code is worth.
     repair : of a `DenoisingAutoencoder`, the error of every cell before and after; else None.
-    seen : the rows, to be drawn.
+    data : the rows, to be drawn.
     """
 
     values: Labelled
@@ -154,7 +154,7 @@ class Codes(Finding):
     blind: float
     active: NDArray[np.bool_]
     repair: Repair | None
-    seen: Shown
+    data: DisplayRows
     model: AutoencodingEstimator
 
     @property
@@ -188,7 +188,7 @@ class Codes(Finding):
             }
         )
 
-    def traversal(self, unit: int | None = None, *, row: int | None = None, n: int = 9) -> Walk:
+    def traversal(self, unit: int | None = None, *, row: int | None = None, n: int = 9) -> LatentTraversal:
         """What one unit stands for: its values from rare to rare, the other units held, and each decoded.
 
         Parameters
@@ -203,16 +203,16 @@ class Codes(Finding):
         held = self.values.values.mean(axis=0) if row is None else self.values.values[self._row(row)]
         low, high = np.percentile(self.values.values[:, unit], (1, 99))
         walked = np.repeat(held[None], n, axis=0).astype(np.float32)
-        walked[:, unit] = places = np.linspace(low, high, n)
-        return self._walk(walked, places, unit)
+        walked[:, unit] = positions = np.linspace(low, high, n)
+        return self._along(walked, positions, unit)
 
-    def interpolation(self, first: int, last: int, *, n: int = 9) -> Walk:
+    def interpolation(self, first: int, last: int, *, n: int = 9) -> LatentTraversal:
         """From the code of one row to that of another in a straight line, decoded at n places."""
         check_parameters("Codes.interpolation", {"n": Int(2)}, {"n": n})
         share = np.linspace(0, 1, n)
         ends = self.values.values[[self._row(first), self._row(last)]]
         walked = (1 - share)[:, None] * ends[0] + share[:, None] * ends[1]
-        return self._walk(walked.astype(np.float32), share, None)
+        return self._along(walked.astype(np.float32), share, None)
 
     def map(self, by: str = "auto", *, random_state: int | None = 0, grid: int = 11) -> CodeMap:
         """Rows as points of a plane, and what the places between them stand for.
@@ -233,23 +233,23 @@ class Codes(Finding):
             raise ValueError(f"by='code' is for a code of 2 units. This one has {Z}; take by='pca'.")
         if by == "umap":
             umap = require("umap", extra="umap", purpose="A map by UMAP")
-            places = umap.UMAP(random_state=random_state).fit_transform(values)
-            return CodeMap(np.asarray(places, dtype=np.float64), by, ("UMAP 1", "UMAP 2"), np.nan)
+            points = umap.UMAP(random_state=random_state).fit_transform(values)
+            return CodeMap(np.asarray(points, dtype=np.float64), by, ("UMAP 1", "UMAP 2"), np.nan)
         middle, axes, kept = (np.zeros(2), np.eye(2), 1.0) if by == "code" else _principal(values)
-        places = (values - middle) @ axes.T
+        points = (values - middle) @ axes.T
         names = ("unit 0", "unit 1") if by == "code" else ("first component", "second component")
-        low, high = places.min(axis=0), places.max(axis=0)
+        low, high = points.min(axis=0), points.max(axis=0)
         across, down = np.linspace(low[0], high[0], grid), np.linspace(high[1], low[1], grid)
         on_it = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
         decoded = shown(self.model, self._decoded((on_it @ axes + middle).astype(np.float32)))
-        return CodeMap(places, by, names, kept, decoded, (low[0], high[0], low[1], high[1]))
+        return CodeMap(points, by, names, kept, decoded, (low[0], high[0], low[1], high[1]))
 
-    def again(self, rows: Any = None) -> Shown:
+    def reconstructed(self, rows: Any = None) -> DisplayRows:
         """Rows as they are restored from their codes, to be drawn. rows : (m,) their numbers; None is all."""
-        seen, chosen = self.seen, slice(None) if rows is None else rows
-        steps = seen.values.shape[1] if seen.kind == "sequences" else None
+        data, chosen = self.data, slice(None) if rows is None else rows
+        steps = data.values.shape[1] if data.kind == "sequences" else None
         restored = self.model._restored(torch.from_numpy(self.values.values[chosen]), steps)
-        return Shown(seen.kind, shown(self.model, restored).values, seen.names, seen.limits)
+        return DisplayRows(data.kind, shown(self.model, restored).values, data.names, data.limits)
 
     def neighbours(self, rows: Any = None, *, n: int = 5) -> Neighbours:
         """For some rows, the n others whose codes are nearest. rows : (m,) their numbers; None takes eight evenly."""
@@ -266,7 +266,7 @@ class Codes(Finding):
         itself[~itself.any(axis=1), -1] = True
         kept = ~itself
         return Neighbours(
-            asked, found[kept].reshape(len(asked), n), distances[kept].reshape(len(asked), n), self.seen
+            asked, found[kept].reshape(len(asked), n), distances[kept].reshape(len(asked), n), self.data
         )
 
     def sentences(self) -> list[str]:
@@ -294,9 +294,9 @@ class Codes(Finding):
             raise ValueError(f"There is no row {row}. X has {n} rows.")
         return row % n
 
-    def _walk(self, walked: NDArray[np.float32], places: Floats, unit: int | None) -> Walk:
+    def _along(self, walked: NDArray[np.float32], positions: Floats, unit: int | None) -> LatentTraversal:
         restored = self.model.inverse_transform(walked)
-        return Walk(walked, places, unit, restored, shown(self.model, self._decoded(walked)))
+        return LatentTraversal(walked, positions, unit, restored, shown(self.model, self._decoded(walked)))
 
     def _decoded(self, walked: NDArray[np.float32]) -> Tensor:
         return self.model._restored(torch.from_numpy(walked), self.model._form.steps)
@@ -347,7 +347,7 @@ def codes(model: Any, X: Any, *, random_state: int | None = 0) -> Codes:
         blind=blind,
         active=active & (variance > 0),
         repair=repair(model, rows, random_state) if isinstance(model, DenoisingAutoencoder) else None,
-        seen=shown(model, padded_cells(rows)),
+        data=shown(model, padded_cells(rows)),
         model=model,
     )
 

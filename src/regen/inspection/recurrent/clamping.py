@@ -22,7 +22,7 @@ from torch import Tensor
 from regen._check import closest
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.inspection._batches import net_of
-from regen.inspection._parts import Part, part_named, parts_of, seen_through
+from regen.inspection.recurrent.parts import Part, part_named, parts_of, seen_through
 from regen.nets import Recurrent
 
 __all__ = ["clamp", "clampable", "held"]

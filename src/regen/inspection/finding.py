@@ -5,11 +5,11 @@ from functools import singledispatch
 from html import escape
 from typing import Any
 
-__all__ = ["Finding", "drawn"]
+__all__ = ["Finding", "figure_of"]
 
 
 @singledispatch
-def drawn(finding: Any, **options: Any) -> Any:
+def figure_of(finding: Any, **options: Any) -> Any:
     """The figure of a finding.
 
     Pictures belong to `figures`, which stands above: it registers one function for each kind of finding.
@@ -37,7 +37,7 @@ class Finding(ABC):
         ----------
         options : those of the drawing function in `regen.figures`.
         """
-        return drawn(self, **options)
+        return figure_of(self, **options)
 
     def _repr_html_(self) -> str:
         """The sentences, for a notebook; the figure is what ``plot`` returns."""

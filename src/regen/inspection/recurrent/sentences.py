@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from regen.inspection._labelled import Labelled
-from regen.inspection._periodicity import Rhythm
+from regen.inspection.labelled import Labelled
+from regen.inspection.recurrent.activity import UnitActivity
 
-__all__ = ["WORDS", "steps_in_words", "told_units"]
+__all__ = ["WORDS", "steps_text", "unit_sentences"]
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "LSTM": {"i": "input", "f": "forget", "g": "candidate", "o": "output", "c": "context", "h": "state"},
@@ -28,7 +28,7 @@ STEADY = 0.35
 """Spread of the distances between events, as a share of their median, below which they come regularly."""
 
 
-def told_units(rhythm: Rhythm, n: int) -> list[str]:
+def unit_sentences(rhythm: UnitActivity, n: int) -> list[str]:
     """How long the memory of the net is, and what its `n` units of the largest spread do."""
     told = [_memory(rhythm)]
     places = np.argwhere(rhythm.rank <= n)
@@ -37,7 +37,7 @@ def told_units(rhythm: Rhythm, n: int) -> list[str]:
     return told
 
 
-def steps_in_words(steps: float) -> str:
+def steps_text(steps: float) -> str:
     """``118 steps``, ``0.4 steps``, ``1 step``."""
     if np.isinf(steps):
         return "ever"
@@ -45,7 +45,7 @@ def steps_in_words(steps: float) -> str:
     return f"{number} step{'' if number == '1' else 's'}"
 
 
-def _memory(rhythm: Rhythm) -> str:
+def _memory(rhythm: UnitActivity) -> str:
     half = rhythm.half_lives
     if np.isnan(half).all():
         kind = type(rhythm.cell).__name__
@@ -54,18 +54,18 @@ def _memory(rhythm: Rhythm) -> str:
         )
     longest = tuple(int(k) for k in np.unravel_index(np.nanargmax(half), half.shape))
     return (
-        f"Half of the {half.size} units lose half of what they hold in {steps_in_words(float(np.nanmedian(half)))};"
-        f" {_name(half.shape, longest)} keeps half of it longest, for {steps_in_words(float(half[longest]))}."
+        f"Half of the {half.size} units lose half of what they hold in {steps_text(float(np.nanmedian(half)))};"
+        f" {_name(half.shape, longest)} keeps half of it longest, for {steps_text(float(half[longest]))}."
     )
 
 
-def _unit(rhythm: Rhythm, place: tuple[int, ...]) -> str:
+def _unit(rhythm: UnitActivity, place: tuple[int, ...]) -> str:
     half = rhythm.half_lives[place]
     name = _name(rhythm.half_lives.shape, place)
     name = name[0].upper() + name[1:]
     if np.isnan(half):
         return f"{name} varies by {rhythm.spread[place]:.2g} (standard deviation of its state)."
-    told = [f"holds half of its content for {steps_in_words(float(half))}"]
+    told = [f"holds half of its content for {steps_text(float(half))}"]
     verbs = {"write": "is written", "reset": "is emptied"}
     gates = {"write": ("input", 1), "reset": ("forget", -1)}
     if "update" in rhythm.gates:
@@ -102,7 +102,7 @@ def _habit(onsets: NDArray[np.bool_], segment: int) -> str:
     if len(apart) >= FEW:
         low, middle, high = np.percentile(apart, (25, 50, 75))
         if high - low <= STEADY * middle:
-            return f" about every {steps_in_words(float(middle * segment))}"
+            return f" about every {steps_text(float(middle * segment))}"
     per = 100 * len(rows) / onsets.size
     return f" {per:.2g} times in 100 readings"
 

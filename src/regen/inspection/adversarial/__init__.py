@@ -1,0 +1,1 @@
+"""GAN: how the training game went, and whether generated rows are new."""
