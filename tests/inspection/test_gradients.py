@@ -11,8 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from regen.cells import GRU, LSTM, Diagonal, Elman
 from regen.inspect import gradient_flow
-from regen.inspection import _memory_span as _reach
-from regen.inspection import _trace
+from regen.inspection.recurrent import memory_span, unfolded
 from regen.nets import recurrent
 
 U = [0.95, 0.8, 0.5]
@@ -237,13 +236,13 @@ def test_old_inputs_are_swapped_and_no_others() -> None:
     """By age from each row's own end, from a row half of all further on; a single row from half of its steps on."""
     x = torch.arange(24.0).view(4, 6, 1)
     lengths = torch.tensor([6, 5, 3, 2])
-    found = _reach.swapped(x, lengths, 2)[..., 0]
+    found = memory_span.swapped(x, lengths, 2)[..., 0]
     assert found[0].tolist() == [12, 13, 14, 12, 4, 5]
     assert found[1].tolist() == [18, 19, 18, 9, 10, 11]
     assert found[2].tolist() == [0, 13, 14, 15, 16, 17]
     assert found[3].tolist() == [18, 19, 20, 21, 22, 23]
-    assert _reach.swapped(x[:1], None, 3)[0, :, 0].tolist() == [3, 4, 5, 3, 4, 5]
-    assert torch.equal(_reach.swapped(x, None, 6), x)
+    assert memory_span.swapped(x[:1], None, 3)[0, :, 0].tolist() == [3, 4, 5, 3, 4, 5]
+    assert torch.equal(memory_span.swapped(x, None, 6), x)
 
 
 def test_nothing_is_left_behind() -> None:
@@ -259,7 +258,7 @@ def test_nothing_is_left_behind() -> None:
 def test_the_reference_loop_is_run_with_the_cell_as_it_is() -> None:
     """What notes the states of a cell passes all else on, and says the same."""
     cell = LSTM("full")
-    noted = _trace.RecordingCell(cell)
+    noted = unfolded.RecordingCell(cell)
     assert (noted.gates, noted.states) == (cell.gates, cell.states)
     assert noted.shapes(3, 4, False) == cell.shapes(3, 4, False) and noted.state_sizes(4) == cell.state_sizes(
         4
