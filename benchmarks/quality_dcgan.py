@@ -85,7 +85,7 @@ class Tiny(AdversarialEstimator):
     """`regen.DCGAN` with these nets."""
 
     constraints: ClassVar[Mapping[str, Constraint]] = COMPETING
-    usual_rate: ClassVar[float] = 1e-3
+    default_learning_rate: ClassVar[float] = 1e-3
     usual_game: ClassVar[Mapping[str, float]] = {
         "penalty_weight": 1.0,
         "ema_half_life": 500,

@@ -54,7 +54,7 @@ def test_a_trained_estimator_tells_of_its_training() -> None:
     assert "sk-top-container" in html
     losses = model.epochs_["validation.loss"]
     line = (
-        f"Trained for 2 epochs. {model.stopped_} The loss on what was held out was {losses[0]:.3g} at first and"
+        f"Trained for 2 epochs. {model.stopped_} The loss on the validation data was {losses[0]:.3g} at first and"
         f" {min(losses):.3g} at its best."
     )
     assert html.endswith(f"<p>{line}</p>")
@@ -66,7 +66,7 @@ def test_with_nothing_held_out() -> None:
     """The loss is that of the training data, and is said to be."""
     model = fitted(validation=0)
     losses = model.epochs_["train.loss"]
-    assert f"The loss on the training data was {losses[0]:.3g} at first" in model._told_of_training()
+    assert f"The loss on the training data was {losses[0]:.3g} at first" in model._training_summary()
 
 
 def test_an_untrained_estimator_shows_its_diagram() -> None:

@@ -127,12 +127,12 @@ class Flag:
 def flags_of(kind: type[Estimator]) -> tuple[Flag, ...]:
     """A flag for each parameter of an estimator; last, in place of those of `PLANS`, one for each of their fields.
 
-    Where an estimator has a loss of its own there is none for that of the training plan.
+    Where another parameter of the estimator sets the loss, there is none for that of the training options.
     """
     own = _flags(kind, kind.constraints)
     plans = [PLANS[flag.name] for flag in own if flag.name in PLANS]
     fields = [flag for plan in plans for flag in _flags(plan, plan.constraints)]
-    fields = [flag for flag in fields if not (flag.name == "loss" and kind.own_loss)]
+    fields = [flag for flag in fields if not (flag.name == "loss" and kind.loss_parameter)]
     return (*(flag for flag in own if flag.name not in PLANS), *fields)
 
 

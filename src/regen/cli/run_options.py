@@ -14,13 +14,7 @@ from regen.cli.tables import text_table
 from regen.data.io.arrays import ARRAYS, write_array
 from regen.data.io.sequence_files import TABLES
 from regen.data.io.tables import write_table
-from regen.estimators.adversarial.dcgan import DCGAN
-from regen.estimators.adversarial.gan import GAN
-from regen.estimators.autoencoders.autoencoder import Autoencoder
-from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
-from regen.estimators.autoencoders.vae import VariationalAutoencoder
-from regen.estimators.forecasting.forecaster import Forecaster
-from regen.estimators.sequences.estimators import SequenceClassifier, SequenceRegressor
+from regen.estimators import ESTIMATORS
 from regen.persistence import load
 
 __all__ = [
@@ -37,19 +31,6 @@ __all__ = [
     "refuse_flags",
     "refuse_other",
 ]
-
-CODING = ("encode", "decode", "reconstruct", "score")
-USES: dict[type, tuple[str, ...]] = {
-    Forecaster: ("predict", "backtest"),
-    SequenceClassifier: ("predict",),
-    SequenceRegressor: ("predict",),
-    Autoencoder: CODING,
-    DenoisingAutoencoder: (*CODING, "denoise", "impute"),
-    VariationalAutoencoder: (*CODING, "impute", "sample"),
-    GAN: ("sample", "interpolate", "score", "invert"),
-    DCGAN: ("sample", "interpolate", "score", "invert", "encode"),
-}
-"""What each estimator can be asked for once it is a run."""
 
 ROWS = "CSV, Parquet, NPY or NPZ file, or a folder of PNG and JPEG pictures, like those fitted."
 WHERE = (
@@ -75,12 +56,11 @@ def loaded(run: Path, use: str) -> Any:
 
 def refuse_other(model: Any, run: Path, use: str) -> None:
     """Refuse a run that is not for `use`, and say what it is for."""
-    uses = USES.get(type(model), ())
-    if use not in uses:
-        can = _listed([_article(kind.__name__) for kind, those in USES.items() if use in those], "or")
+    if use not in model.capabilities:
+        able = [_article(kind.__name__) for kind in ESTIMATORS if use in kind.capabilities]
         raise ValueError(
-            f"regen {use} is for {can}. {str(run)!r} holds {_article(type(model).__name__)}, which is for regen"
-            f" {_listed(uses, 'and')}."
+            f"regen {use} is for {_listed(able, 'or')}. {str(run)!r} holds {_article(type(model).__name__)}, which is"
+            f" for regen {_listed(model.capabilities, 'and')}."
         )
 
 

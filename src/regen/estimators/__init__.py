@@ -1,5 +1,6 @@
-"""The recipes: the only place where nets, objectives, data and the training loop meet."""
+"""The scikit-learn estimators, one folder for each family."""
 
+from regen.estimators._base import Estimator
 from regen.estimators.adversarial.dcgan import DCGAN
 from regen.estimators.adversarial.game import Game
 from regen.estimators.adversarial.gan import GAN
@@ -14,6 +15,7 @@ from regen.estimators.sequences.online import SequenceStream
 
 __all__ = [
     "DCGAN",
+    "ESTIMATORS",
     "GAN",
     "Autoencoder",
     "Backtest",
@@ -26,3 +28,15 @@ __all__ = [
     "SequenceStream",
     "VariationalAutoencoder",
 ]
+
+ESTIMATORS: tuple[type[Estimator], ...] = (
+    Forecaster,
+    SequenceClassifier,
+    SequenceRegressor,
+    Autoencoder,
+    DenoisingAutoencoder,
+    VariationalAutoencoder,
+    GAN,
+    DCGAN,
+)
+"""Every estimator class; what saves, loads and runs estimators takes them from here."""

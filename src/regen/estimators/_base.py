@@ -1,4 +1,4 @@
-"""What every estimator shares: checked parameters, a seeded fit that is all or nothing, one way into the loop."""
+"""Estimator: parameter checks, seeding, rollback after a failed fit, and training, shared by every estimator."""
 
 import hashlib
 import inspect
@@ -38,11 +38,11 @@ from regen.training.options import Training
 from regen.training.player import Memory, Player
 from regen.training.schedule import Schedule, solo
 
-__all__ = ["CELL", "SHARED", "Estimator", "all_or_nothing"]
+__all__ = ["CELL_CONSTRAINT", "SHARED_CONSTRAINTS", "Estimator", "rollback_on_error"]
 
-CELL = Either((Choice(NAMES), Kind(Cell, "a regen.cells cell")))
+CELL_CONSTRAINT = Either((Choice(NAMES), Kind(Cell, "a regen.cells cell")))
 
-SHARED: Mapping[str, Constraint] = {
+SHARED_CONSTRAINTS: Mapping[str, Constraint] = {
     "max_epochs": Int(1),
     "learning_rate": Either((Choice(("auto",)), Number(0, low_open=True))),
     "random_state": Seed(),
@@ -50,41 +50,61 @@ SHARED: Mapping[str, Constraint] = {
         (Nothing(), Kind(Training, "a regen.Training"), Kind(dict, "a dict of its arguments"))
     ),
 }
-"""Constraints of the arguments that close every estimator's constructor."""
+"""Constraints of the keyword arguments that every estimator's constructor ends with."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def all_or_nothing(method: Method) -> Method:
-    """A method that, when it fails, leaves the estimator as it was before the call."""
+def rollback_on_error(method: Method) -> Method:
+    """Decorate a method so that the estimator keeps its previous attributes when the method raises."""
 
     @wraps(method)
-    def whole(self: Any, *arguments: Any, **named: Any) -> Any:
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = dict(vars(self))
         try:
-            return method(self, *arguments, **named)
+            return method(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
             raise
 
-    return whole  # type: ignore[return-value]
+    return wrapped  # type: ignore[return-value]
 
 
 class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     """A scikit-learn estimator around one network.
 
-    The constructor only stores; `fit` checks the parameters against `constraints`, trains, and leaves the former
-    state untouched if anything fails.
+    The constructor only stores its arguments. `fit` checks them against `constraints` and trains; if anything
+    fails, the previous fitted state stays as it was.
+
+    Class attributes
+    ----------------
+    constraints : the constraint of each constructor argument.
+    capabilities : what a fitted model can do, in the order in which messages list it; each is also a command of
+        the command line. The vocabulary:
+
+        predict       forecasts, labels or targets of new data
+        backtest      rolling-origin evaluation along a series
+        encode        codes of rows
+        decode        rows from codes
+        reconstruct   rows passed through encoder and decoder
+        score         a number for each row: its reconstruction error, or the discriminator's 1-100
+        denoise       rows without noise
+        impute        rows with missing values filled
+        sample        new rows
+        interpolate   rows along a line between two codes
+        invert        the codes from which a generator comes closest to given rows
+    default_learning_rate : the value of ``learning_rate="auto"``.
+    default_training : values of the fields of `training` that are "auto".
+    loss_parameter : name of the constructor argument that sets the loss, for estimators that do not take it from
+        `training`; else empty.
     """
 
     constraints: ClassVar[Mapping[str, Constraint]]
-    usual_rate: ClassVar[float] = 3e-3
-    """What ``learning_rate="auto"`` is."""
-    usual_training: ClassVar[Mapping[str, Any]] = {"schedule": "constant", "batch_size": 32}
-    """What "auto" is in those fields of the training plan."""
-    own_loss: ClassVar[str] = ""
-    """What says the loss in place of the training plan, in words; nothing where the plan does."""
+    capabilities: ClassVar[tuple[str, ...]]
+    default_learning_rate: ClassVar[float] = 3e-3
+    default_training: ClassVar[Mapping[str, Any]] = {"schedule": "constant", "batch_size": 32}
+    loss_parameter: ClassVar[str] = ""
     net_: nn.Module
     max_epochs: int
     learning_rate: float | str
@@ -98,29 +118,24 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def _build(self) -> nn.Module:
-        """A new network for the data that fit has measured; load rebuilds a saved one through it."""
+        """Return a new network of the size that the fitted attributes determine, and set nothing."""
 
     def set_params(self, **params: Any) -> "Estimator":
-        """Set parameters by name; ``training__batch_size`` reaches into the plan, also where it is still None."""
+        """Set the parameters of this estimator.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name. ``training__batch_size=64`` sets a field of `training`, also where that is None.
+
+        Returns
+        -------
+        self : Estimator
+        """
         if any(name.startswith("training__") for name in params) and not isinstance(self.training, Training):
             self.training = Training.of(self.training)
         super().set_params(**params)
         return self
-
-    @property
-    def _plan(self) -> Training:
-        """The training plan, with what is usual for this estimator."""
-        plan = Training.of(self.training)
-        usual = {name: value for name, value in self.usual_training.items() if getattr(plan, name) == "auto"}
-        return replace(plan, **usual) if usual else plan
-
-    @property
-    def _rate(self) -> float:
-        return self.usual_rate if isinstance(self.learning_rate, str) else self.learning_rate
-
-    @property
-    def _device(self) -> torch.device:
-        return resolve_device(self._plan.device)
 
     @property
     def history_(self) -> Any:
@@ -128,151 +143,199 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         check_is_fitted(self, "epochs_")
         return frame(self.epochs_)
 
-    def _check(self) -> None:
+    # Parameters with "auto" resolved.
+
+    @property
+    def _options(self) -> Training:
+        """`training`, its "auto" fields replaced by the defaults of this estimator."""
+        options = Training.of(self.training)
+        auto = {
+            name: value for name, value in self.default_training.items() if getattr(options, name) == "auto"
+        }
+        return self._adjust_options(replace(options, **auto) if auto else options)
+
+    def _adjust_options(self, options: Training) -> Training:
+        """Hook: the training options, after the defaults have been filled in."""
+        return options
+
+    @property
+    def _learning_rate(self) -> float:
+        return self.default_learning_rate if isinstance(self.learning_rate, str) else self.learning_rate
+
+    @property
+    def _device(self) -> torch.device:
+        return resolve_device(self._options.device)
+
+    # Checks.
+
+    def _check_params(self) -> None:
         """Refuse parameters out of their range, and a device that this machine lacks."""
         check_parameters(type(self).__name__, self.constraints, self.get_params(deep=False))
-        plan = self._plan
-        plan.check()
-        if self.own_loss and plan.loss != "auto":
+        options = self._options
+        options.check()
+        if self.loss_parameter and options.loss != "auto":
             raise ValueError(
-                f"The 'loss' of the training of {type(self).__name__} must be 'auto'. Got {plan.loss!r} instead;"
-                f" {self.own_loss}."
+                f"The 'loss' of the training of {type(self).__name__} must be 'auto'. Got {options.loss!r} instead;"
+                f" the loss is set by the {self.loss_parameter!r} parameter."
             )
         _ = self._device
+        self._check_combinations()
 
-    @contextmanager
-    def _seeded(self) -> Iterator[torch.Generator]:
-        """Random numbers from `random_state`: torch's own for weights and dropout, put back afterwards, and a
-        generator for the order of the data.
-        """
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        with torch.random.fork_rng(range(torch.cuda.device_count())):  # a seed reaches every GPU
-            torch.manual_seed(seed)
-            yield torch.Generator().manual_seed(seed)
+    def _check_combinations(self) -> None:
+        """Hook: refuse parameters that do not fit together, each of which is in its range."""
 
-    def _train(
-        self,
-        module: nn.Module,
-        loss: Callable[[Any], Mapping[str, Tensor]],
-        feed: Feed,
-        judge: Callable[[], dict[str, float]] | None,
-        generator: torch.Generator,
-        *data: Tensor,
-        memory: Memory | None = None,
-    ) -> None:
-        """Train `module` on `feed`, keep the weights that `judge` likes best, and record what happened.
-
-        `data` is what the feed draws from; a checkpoint of other data is refused by it.
-        """
-        players = [Player("train", module, loss, memory=memory)]
-        self._play(players, solo("train"), feed, judge, generator, *data)
-
-    def _play(
-        self,
-        players: Sequence[Player],
-        schedule: Schedule,
-        feed: Feed,
-        judge: Callable[[], dict[str, float]] | None,
-        generator: torch.Generator,
-        *data: Tensor,
-    ) -> None:
-        """Train several players in turn, as `_train` does one."""
-        history = train(
-            players,
-            schedule,
-            feed,
-            self._plan,
-            max_epochs=self.max_epochs,
-            learning_rate=self._rate,
-            validate=judge,
-            generator=generator,
-            fingerprint=f"{type(self).__name__} {self._settings()} seed {self._seed()} {_digest(data)}",
-        )
-        self.fitted_with_ = {name: repr(value) for name, value in self._settings().items()}
-        self.epochs_ = history.columns()
-        self.stopped_ = f"{history.stopped} {history.resumed}".strip()
-        self.n_epochs_ = len(history.rows)
-        self.best_epoch_ = history.best_epoch
-
-    def _seed(self) -> int | None:
-        """The seed that was given, if it was a number: another one begins another run."""
-        return (
-            None
-            if self.random_state is None or not Int().accepts(self.random_state)
-            else int(self.random_state)
-        )
-
-    def _ready(self) -> None:
-        """Refuse to be used before fit, or with parameters that are no longer those of fit."""
+    def _check_fitted(self) -> None:
+        """Refuse an estimator before fit, or with other parameters than those it was fitted with."""
         check_is_fitted(self, "net_")
-        for name, value in self._settings().items():
+        for name, value in self._frozen_params().items():
             if repr(value) != self.fitted_with_[name]:
                 raise ValueError(
                     f"{name}={value!r} was set after fit, which had {name}={self.fitted_with_[name]}. Fit again, or"
                     " set it back."
                 )
 
-    def _fitted(self) -> dict[str, Any]:
-        """Everything that fit has learned, as numbers, texts, arrays, tensors, and lists and dicts of them."""
-        self._ready()
-        learned = {name: value for name, value in vars(self).items() if name.endswith("_")}
-        return learned | {"net_": self.net_.state_dict()}
+    def _frozen_params(self) -> dict[str, Any]:
+        """Parameters that shape the network or its data, and may not change after fit."""
+        return {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in SHARED_CONSTRAINTS
+        }
 
-    def _restore(self, fitted: Mapping[str, Any]) -> None:
-        """Take back what `_fitted` returned, into a network built anew."""
-        for name, value in fitted.items():
+    # Training.
+
+    @contextmanager
+    def _seeded_rng(self) -> Iterator[torch.Generator]:
+        """Seed torch's global generators (weights, dropout) by `random_state` and restore them afterwards; yield a
+        generator of the same seed for the order of the data.
+        """
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        with torch.random.fork_rng(range(torch.cuda.device_count())):  # manual_seed seeds every GPU
+            torch.manual_seed(seed)
+            yield torch.Generator().manual_seed(seed)
+
+    def _train_module(
+        self,
+        module: nn.Module,
+        loss: Callable[[Any], Mapping[str, Tensor]],
+        feed: Feed,
+        validate: Callable[[], dict[str, float]] | None,
+        rng: torch.Generator,
+        *data: Tensor,
+        memory: Memory | None = None,
+    ) -> None:
+        """Train `module` on the batches of `feed`, keep the weights of the lowest validation loss, and set the
+        fitted attributes that describe the training.
+
+        `data` are the tensors that the batches are drawn from; a checkpoint made with other data is refused.
+        """
+        players = [Player("train", module, loss, memory=memory)]
+        self._train_players(players, solo("train"), feed, validate, rng, *data)
+
+    def _train_players(
+        self,
+        players: Sequence[Player],
+        schedule: Schedule,
+        feed: Feed,
+        validate: Callable[[], dict[str, float]] | None,
+        rng: torch.Generator,
+        *data: Tensor,
+    ) -> None:
+        """Train several players in turn; otherwise as `_train_module`."""
+        params = self._frozen_params()
+        history = train(
+            players,
+            schedule,
+            feed,
+            self._options,
+            max_epochs=self.max_epochs,
+            learning_rate=self._learning_rate,
+            validate=validate,
+            generator=rng,
+            fingerprint=f"{type(self).__name__} {params} seed {self._int_seed()} {_digest(data)}",
+        )
+        self.fitted_with_ = {name: repr(value) for name, value in params.items()}
+        self.epochs_ = history.columns()
+        self.stopped_ = f"{history.stopped} {history.resumed}".strip()
+        self.n_epochs_ = len(history.rows)
+        self.best_epoch_ = history.best_epoch
+
+    def _int_seed(self) -> int | None:
+        """`random_state` if it is an int, which then identifies the run; else None."""
+        if self.random_state is None or not Int().accepts(self.random_state):
+            return None
+        return int(self.random_state)
+
+    # Persistence.
+
+    def fitted_state(self) -> dict[str, Any]:
+        """Return everything that fit has learned.
+
+        Returns
+        -------
+        state : dict
+            Fitted attributes by name: numbers, texts, arrays, tensors, and lists and dicts of them. ``net_`` is
+            the state_dict of the network.
+        """
+        self._check_fitted()
+        fitted = {name: value for name, value in vars(self).items() if name.endswith("_")}
+        return fitted | {"net_": self.net_.state_dict()}
+
+    def restore_fitted_state(self, state: Mapping[str, Any]) -> None:
+        """Set the fitted attributes to what `fitted_state` returned, and build the network anew.
+
+        Parameters
+        ----------
+        state : mapping
+            The fitted attributes, with ``net_`` as a state_dict.
+        """
+        for name, value in state.items():
             if name != "net_":
                 setattr(self, name, value)
         self.net_ = self._build().to(self._device)
-        self.net_.load_state_dict(fitted["net_"])
+        self.net_.load_state_dict(state["net_"])
         self.net_.eval()
 
-    # In a notebook.
+    # Notebooks.
 
     def _repr_html_inner(self) -> str:
-        """Scikit-learn's diagram, and a line on the training where there was one."""
-        told = f"<p>{escape(self._told_of_training())}</p>" if "epochs_" in vars(self) else ""
-        return f"{estimator_html_repr(self)}{told}"
+        """scikit-learn's diagram, and a line on the training of a fitted estimator."""
+        summary = f"<p>{escape(self._training_summary())}</p>" if "epochs_" in vars(self) else ""
+        return f"{estimator_html_repr(self)}{summary}"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """What a notebook shows; text alone where scikit-learn's ``display`` is set to that."""
+        """The representations that a notebook chooses from; text alone where scikit-learn's ``display`` is "text"."""
         diagram = get_config()["display"] == "diagram"
         return {"text/plain": repr(self)} | ({"text/html": self._repr_html_inner()} if diagram else {})
 
-    def _told_of_training(self) -> str:
-        """How long it was, why it ended, and how far the loss came."""
-        losses = [name for name in self.epochs_ if name == "validation.loss"] or ["train.loss"]
-        known = [each for each in self.epochs_.get(losses[0], []) if each == each]
+    def _training_summary(self) -> str:
+        """The number of epochs, the reason training ended, and the first and the lowest loss."""
+        held_out = "validation.loss" in self.epochs_
+        losses = self.epochs_.get("validation.loss" if held_out else "train.loss", [])
+        losses = [loss for loss in losses if loss == loss]
         epochs = f"Trained for {self.n_epochs_} epoch{'' if self.n_epochs_ == 1 else 's'}. {self.stopped_}"
-        where = "on what was held out" if losses[0].startswith("validation") else "on the training data"
-        fell = (
-            f" The loss {where} was {known[0]:.3g} at first and {min(known):.3g} at its best."
-            if known
-            else ""
-        )
-        return f"{epochs}{fell}"
-
-    def _settings(self) -> dict[str, Any]:
-        """Parameters that shape the network or the data; limits and the training plan are the loop's to compare."""
-        return {name: value for name, value in self.get_params(deep=False).items() if name not in SHARED}
+        if not losses:
+            return epochs
+        part = "on the validation data" if held_out else "on the training data"
+        return f"{epochs} The loss {part} was {losses[0]:.3g} at first and {min(losses):.3g} at its best."
 
 
 def _naming_unknown_arguments(init: Callable[..., None], owner: str) -> Callable[..., None]:
-    """`init`, naming the closest argument when it is given one it does not have."""
+    """Return `init` with an error for an unknown argument that names the closest known one."""
     known = list(inspect.signature(init).parameters)[1:]
 
     @wraps(init)
-    def checked(self: Any, *arguments: Any, **named: Any) -> None:
-        for name in named:
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        for name in kwargs:
             if name not in known:
                 raise TypeError(f"{owner} has no parameter {name!r}.{closest(name, known)}")
-        init(self, *arguments, **named)
+        init(self, *args, **kwargs)
 
     return checked
 
 
 def _digest(tensors: tuple[Tensor, ...]) -> str:
-    """A short name for the exact contents of some tensors."""
+    """A short hash of the shapes and values of some tensors."""
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(str(tuple(tensor.shape)).encode())

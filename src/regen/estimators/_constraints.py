@@ -7,7 +7,7 @@ from typing import Any
 
 from regen._check import Anything, Choice, Constraint, Either, Int, Kind, Nothing, Number
 from regen.cells import NAMES, Cell
-from regen.estimators._base import SHARED
+from regen.estimators._base import SHARED_CONSTRAINTS
 from regen.nets.mlp import ACTIVATIONS
 
 
@@ -30,6 +30,6 @@ ROW_CONSTRAINTS: Mapping[str, Constraint] = {
     "activation": Choice(tuple(ACTIVATIONS)),
     "image_shape": Either((Nothing(), Anything("a tuple (Y, X) or (C, Y, X)", _image_shape))),
     "contamination": Number(0, 0.5, low_open=True),
-    **SHARED,
+    **SHARED_CONSTRAINTS,
 }
 """Constraints of the arguments that the autoencoders share."""

@@ -53,7 +53,7 @@ def net_of(model: Any) -> nn.Module:
     if isinstance(model, nn.Module):
         return model
     if isinstance(model, ESTIMATORS):
-        model._ready()
+        model._check_fitted()
         return model.net_
     raise ValueError(
         f"A model must be a fitted estimator of regen or a torch module. Got {type(model).__name__} instead."
@@ -204,7 +204,7 @@ def _cut(
         observed=observed if model.gaps_ else None,
         y=y if judge else None,
         target_mask=target_mask if judge else None,
-        cost=OBJECTIVES["mae" if model._plan.loss == "auto" else model._plan.loss],
+        cost=OBJECTIVES["mae" if model._options.loss == "auto" else model._options.loss],
         stream=model.bptt != "full",
         briefly=not judge,
     )
@@ -228,7 +228,7 @@ def _sequences(model: SequenceClassifier | SequenceRegressor, X: Any, y: Any) ->
         sequences=range(len(rows)),
         segment=model.segment_,
         y=None if y is None else _targets(model, y, len(rows)),
-        cost=OBJECTIVES[default if model._plan.loss == "auto" else model._plan.loss],
+        cost=OBJECTIVES[default if model._options.loss == "auto" else model._options.loss],
     )
 
 

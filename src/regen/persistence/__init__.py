@@ -19,14 +19,8 @@ from sklearn.utils.validation import check_is_fitted
 from regen._check import check_parameters
 from regen._version import __version__
 from regen.data.io.paths import missing
+from regen.estimators import ESTIMATORS
 from regen.estimators._base import Estimator
-from regen.estimators.adversarial.dcgan import DCGAN
-from regen.estimators.adversarial.gan import GAN
-from regen.estimators.autoencoders.autoencoder import Autoencoder
-from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
-from regen.estimators.autoencoders.vae import VariationalAutoencoder
-from regen.estimators.forecasting.forecaster import Forecaster
-from regen.estimators.sequences.estimators import SequenceClassifier, SequenceRegressor
 from regen.persistence.container import DAMAGE, damaged, read, write
 from regen.persistence.values import Packer, Unpacker
 from regen.training.device import resolve_device
@@ -37,14 +31,7 @@ __all__ = ["load", "save"]
 FORMAT: Final = 1
 FITTED: Final = re.compile(r"[a-z]\w*_")
 FILE: Final = "model.safetensors"
-KINDS: Final[Mapping[str, type[Estimator]]] = {
-    kind.__name__: kind
-    for kind in (
-        *(Autoencoder, DenoisingAutoencoder, VariationalAutoencoder),
-        *(Forecaster, SequenceClassifier, SequenceRegressor),
-        *(GAN, DCGAN),
-    )
-}
+KINDS: Final[Mapping[str, type[Estimator]]] = {kind.__name__: kind for kind in ESTIMATORS}
 
 
 def save(estimator: Estimator, path: str | PathLike[str]) -> Path:
@@ -77,7 +64,7 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> Path:
         "regen": __version__,
         "class": kind.__name__,
         "params": packer.pack(estimator.get_params(deep=False), "params")["dict"],
-        "fitted": packer.pack(dict(sorted(estimator._fitted().items())), "fitted")["dict"],
+        "fitted": packer.pack(dict(sorted(estimator.fitted_state().items())), "fitted")["dict"],
     }
     target = _target(path)
     write(target, document, packer.tensors)
@@ -119,7 +106,7 @@ def load(path: str | PathLike[str]) -> Any:
             raise ValueError(f"{strange[0]!r} is no fitted attribute")
         _refuse_weights(estimator, fitted)
         with torch.random.fork_rng([]):  # a new network draws weights before it takes the saved ones
-            estimator._restore(fitted)
+            estimator.restore_fitted_state(fitted)
     except DAMAGE as error:
         raise damaged(name, str(error).rstrip(".")) from error
     return estimator

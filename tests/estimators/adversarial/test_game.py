@@ -140,8 +140,8 @@ def test_what_does_not_fit_together() -> None:
         (
             {},
             {"loss": "mse"},
-            "The 'loss' of the training of GAN must be 'auto'. Got 'mse' instead; what the players compete for is"
-            " said by the objective of game=.",
+            "The 'loss' of the training of GAN must be 'auto'. Got 'mse' instead; the loss is set by"
+            " the 'game' parameter.",
         ),
     ]
     for game, training, words in cases:

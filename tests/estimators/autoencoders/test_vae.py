@@ -319,8 +319,8 @@ def test_rows_far_out_have_finite_scores() -> None:
         ),
         (
             {"training": {"loss": "mse"}},
-            "The 'loss' of the training of VariationalAutoencoder must be 'auto'. Got 'mse' instead; what a cell "
-            "costs is said by likelihood=.",
+            "The 'loss' of the training of VariationalAutoencoder must be 'auto'. Got 'mse' instead; the loss "
+            "is set by the 'likelihood' parameter.",
         ),
         (
             {"free_bits": 0.5, "importance_samples": 5},

@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 from regen._check import Constraint, Either, Int, Kind, Nothing, check_parameters
 from regen.data.batching import RowBatch
 from regen.data.ragged import Ragged
-from regen.estimators._base import SHARED, Estimator, all_or_nothing
+from regen.estimators._base import SHARED_CONSTRAINTS, Estimator, rollback_on_error
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators._modalities import MODALITIES, Modality
 from regen.estimators.adversarial.evaluation import Board, logits_of
@@ -38,7 +38,7 @@ __all__ = ["COMPETING", "AdversarialEstimator"]
 COMPETING: Mapping[str, Constraint] = {
     "code": Int(1),
     "game": Either((Nothing(), Kind(Game, "a regen.Game"), Kind(dict, "a dict of its arguments"))),
-    **SHARED,
+    **SHARED_CONSTRAINTS,
 }
 """Constraints of the arguments that GAN and DCGAN share."""
 
@@ -49,7 +49,7 @@ class AdversarialEstimator(Estimator):
     A subclass says what nets play, and how its data are read.
     """
 
-    own_loss: ClassVar[str] = "what the players compete for is said by the objective of game="
+    loss_parameter: ClassVar[str] = "game"
     usual_game: ClassVar[Mapping[str, float]]
     """What "auto" is in `Game`: penalty_weight, ema_half_life, beta1 and beta2."""
     net_: Duellists
@@ -108,7 +108,7 @@ class AdversarialEstimator(Estimator):
         super().set_params(**params)
         return self
 
-    @all_or_nothing
+    @rollback_on_error
     def fit(self, X: Any, y: Any = None) -> AdversarialEstimator:
         """Train on rows.
 
@@ -117,8 +117,8 @@ class AdversarialEstimator(Estimator):
         X : (n, ...) rows, as the class says.
         y : (n,) labels of any type that sorts, or None. With labels both players read them, and `sample` takes one.
         """
-        self._check()
-        with self._seeded() as generator:
+        self._check_params()
+        with self._seeded_rng() as generator:
             learn(self, X, y, generator)
         return self
 
@@ -133,11 +133,9 @@ class AdversarialEstimator(Estimator):
         rows.values = form.layout.inputs(rows.values).to(self._device)
         return rows
 
-    @property
-    def _plan(self) -> Training:
-        """The training plan; without early stopping no patience ends it."""
-        plan = super()._plan
-        return plan if self._game.early_stopping else replace(plan, patience=None)
+    def _adjust_options(self, options: Training) -> Training:
+        """Without early stopping no patience ends the training."""
+        return options if self._game.early_stopping else replace(options, patience=None)
 
     @property
     def _game(self) -> Game:
@@ -157,9 +155,8 @@ class AdversarialEstimator(Estimator):
         """Z, "auto" resolved; known once the data have been measured."""
         return self.code if isinstance(self.code, int) else self._usual_code
 
-    def _check(self) -> None:
-        super()._check()
-        game, plan = self._game, self._plan
+    def _check_combinations(self) -> None:
+        game, plan = self._game, self._options
         game.check()
         if plan.batch_size % game.pack:
             raise ValueError(
@@ -243,7 +240,7 @@ class AdversarialEstimator(Estimator):
             and less different (Brock et al. 2019). None: everywhere.
         lengths : (n,) steps of each sequence; None draws them from those of fit.
         """
-        self._ready()
+        self._check_fitted()
         chance = self._chance(random_state, n=n)
         told = labels_for(self, label, n, chance)
         codes = codes_for(self, n, truncation, chance)
@@ -258,7 +255,7 @@ class AdversarialEstimator(Estimator):
         label, lengths : as in `sample`, but a conditional estimator must be told the label, and sequences are as
             long as the longest at fit where nothing is said.
         """
-        self._ready()
+        self._check_fitted()
         codes = codes_of(self, Z)
         told = labels_for(self, label, len(codes), None)
         return self._decoded(codes, told, lengths_for(self, lengths, len(codes), None), None)
@@ -277,7 +274,7 @@ class AdversarialEstimator(Estimator):
         label : as in `sample`; None draws one for all.
         random_state : seed of what is drawn.
         """
-        self._ready()
+        self._check_fitted()
         check_parameters(type(self).__name__, {"steps": Int(2)}, {"steps": steps})
         chance = self._chance(random_state)
         ends = [
@@ -359,7 +356,7 @@ class AdversarialEstimator(Estimator):
 
     def _known(self, X: Any, y: Any) -> RowBatch:
         """Rows for a fitted estimator, as the discriminator reads them, with their labels."""
-        self._ready()
+        self._check_fitted()
         given = self._form.read_known(self, X)
         label = None if y is None else labels_for(self, column_or_1d(y), len(given), None)
         return RowBatch(*self._encoded(self._form, given).gather(torch.arange(len(given))), label)
@@ -367,13 +364,13 @@ class AdversarialEstimator(Estimator):
     @property
     def generator_(self) -> nn.Module:
         """The generator that samples, a torch module: codes (B, Z) to what `regen.losses.Relaxed` reads."""
-        self._ready()
+        self._check_fitted()
         return self.net_.generator
 
     @property
     def discriminator_(self) -> nn.Module:
         """The discriminator, a torch module: encoded rows (B, E) or (B, T, E) to logits (B / pack,)."""
-        self._ready()
+        self._check_fitted()
         return self.net_.discriminator
 
     def _decoded(

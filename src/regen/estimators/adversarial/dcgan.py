@@ -61,6 +61,7 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstima
     ((4, 8, 8), (1797, 192))
     """
 
+    capabilities: ClassVar[tuple[str, ...]] = ("sample", "interpolate", "score", "invert", "encode")
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **COMPETING,
         "channels": Int(1),
@@ -68,8 +69,8 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstima
         "image_shape": ROW_CONSTRAINTS["image_shape"],
         "output": Choice(("auto", "real", "nonnegative", "unit", "binary", "counts")),
     }
-    usual_rate: ClassVar[float] = 2e-4
-    usual_training: ClassVar[Mapping[str, Any]] = {"schedule": "constant", "batch_size": 64}
+    default_learning_rate: ClassVar[float] = 2e-4
+    default_training: ClassVar[Mapping[str, Any]] = {"schedule": "constant", "batch_size": 64}
     usual_game: ClassVar[Mapping[str, float]] = {
         "penalty_weight": 1.0,
         "ema_half_life": 500,
@@ -117,7 +118,7 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstima
 
         X : images (n, ...) as in `fit`.
         """
-        self._ready()
+        self._check_fitted()
         rows = self._encoded(self._form, self._form.read_known(self, X))
         critic: Any = self.net_.discriminator
         with evaluating(self.net_):

@@ -47,7 +47,7 @@ def learn(model: AdversarialEstimator, X: Any, y: Any, generator: Generator) -> 
     n = len(given)
     labels = _learn_labels(model, y, n)
     groups = np.zeros(n, dtype=np.int64) if labels is None else labels
-    held_out = hold_out(groups, model._plan.validation, generator)
+    held_out = hold_out(groups, model._options.validation, generator)
     training = np.setdiff1d(np.arange(n), held_out)
     _refuse_few(model, len(training), len(held_out))
     form = kind.learn(given, model._output, training)
@@ -89,7 +89,7 @@ def _refuse_few(model: AdversarialEstimator, training: int, held_out: int) -> No
         )
     if 0 < held_out <= NEIGHBOURS:
         raise ValueError(
-            f"validation={model._plan.validation!r} holds out {held_out} rows; quality needs {NEIGHBOURS + 1} at"
+            f"validation={model._options.validation!r} holds out {held_out} rows; quality needs {NEIGHBOURS + 1} at"
             " least. Raise it, take validation=0, or give more rows."
         )
 
@@ -106,7 +106,7 @@ def _compete(
 
     rows : as the discriminator reads them. labels : (n,) or None. training, held_out : their numbers.
     """
-    plan, rules = model._plan, model._rules
+    plan, rules = model._options, model._rules
     followed = Followed(model.net_.generator, model._usual("ema_half_life"))
     critic: Any = model.net_.discriminator
     duel = Duel(followed.net, critic, model._inputs, rules)
@@ -128,7 +128,7 @@ def _compete(
     schedule = model._game.schedule()
     data = (rows.values, held_out, *([] if labels is None else [labels]))
     with fitting_threads(model.net_, plan.batch_size, model._form.steps or 1):
-        model._play(players, schedule, feed, judge, generator, *data)
+        model._train_players(players, schedule, feed, judge, generator, *data)
     model.net_ = Duellists(followed.sampler, critic).eval()
     model.turns_ = [tuple(turn) for turn in getattr(schedule, "log", ())]
     model.backend_ = str(critic.backend_)
@@ -137,9 +137,11 @@ def _compete(
 
 
 def _player(model: AdversarialEstimator, name: str, module: nn.Module, loss: Any, ratio: float) -> Player:
-    plan, weights = model._plan, [weight for weight in module.parameters() if weight.requires_grad]
+    plan, weights = model._options, [weight for weight in module.parameters() if weight.requires_grad]
     betas = model._usual("beta1"), model._usual("beta2")
-    optimizer = make_optimizer(plan.optimizer, weights, ratio * model._rate, plan.weight_decay, betas)
+    optimizer = make_optimizer(
+        plan.optimizer, weights, ratio * model._learning_rate, plan.weight_decay, betas
+    )
     return Player(name, module, loss, optimizer)
 
 

@@ -82,6 +82,7 @@ class GAN(AdversarialEstimator):
     ((3, 13), (178,))
     """
 
+    capabilities: ClassVar[tuple[str, ...]] = ("sample", "interpolate", "score", "invert")
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **COMPETING,
         "code": Either((Choice(("auto",)), Int(1))),
@@ -90,8 +91,8 @@ class GAN(AdversarialEstimator):
         "activation": ROW_CONSTRAINTS["activation"],
         "output": Choice(("auto", "real", "nonnegative", "unit", "binary", "counts", "categorical")),
     }
-    usual_rate: ClassVar[float] = 4e-3
-    usual_training: ClassVar[Mapping[str, Any]] = {"schedule": "inverse", "batch_size": 256}
+    default_learning_rate: ClassVar[float] = 4e-3
+    default_training: ClassVar[Mapping[str, Any]] = {"schedule": "inverse", "batch_size": 256}
     usual_game: ClassVar[Mapping[str, float]] = {
         "penalty_weight": 0.05,  # with 0.5 each of many clouds of points shrinks to a line
         "ema_half_life": 500,
@@ -155,5 +156,5 @@ class GAN(AdversarialEstimator):
             classes=self.n_labels_,
             pack=self._game.pack,
             spectral_norm=bool(self._game.spectral_norm),
-            backend=self._plan.backend,
+            backend=self._options.backend,
         )

@@ -24,7 +24,7 @@ from regen._masks import length_mask
 from regen.cells import Cell
 from regen.data.batching import RowBatch, RowBatches
 from regen.data.ragged import Ragged
-from regen.estimators._base import Estimator, all_or_nothing
+from regen.estimators._base import Estimator, rollback_on_error
 from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators._modalities import MODALITIES, Modality, modality_of
@@ -47,7 +47,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
     Rows are those of a table, images or sequences, see `regen.estimators._modalities`.
     """
 
-    usual_rate = 1e-3
+    default_learning_rate = 1e-3
     net_: Coder
     code: int
     backbone: str | Cell
@@ -107,7 +107,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
         tags.transformer_tags.preserves_dtype = []  # codes are float32
         return tags
 
-    @all_or_nothing
+    @rollback_on_error
     def fit(self, X: Any, y: Any = None) -> AutoencodingEstimator:
         """Train on rows.
 
@@ -119,15 +119,15 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
             learned from.
         y : (n,) or None, not used; there for scikit-learn's pipelines.
         """
-        self._check()
-        with self._seeded() as generator:
+        self._check_params()
+        with self._seeded_rng() as generator:
             self._learn(X, generator)
         return self
 
     def _learn(self, X: Any, generator: Generator) -> None:
         kind = MODALITIES[modality_of(X, self.backbone, self.image_shape)]
         given = kind.read(self, X, self.image_shape)
-        held_out = hold_out(np.zeros(len(given), dtype=np.int64), self._plan.validation, generator)
+        held_out = hold_out(np.zeros(len(given), dtype=np.int64), self._options.validation, generator)
         training = np.setdiff1d(np.arange(len(given)), held_out)
         form = kind.learn(given, self._output, training)
         self.form_ = form.state()
@@ -138,7 +138,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
         rows.values = rows.values.to(self._device)
         known = torch.from_numpy(training)
         copies = 1 if form.steps is None else form.steps
-        with fitting_threads(self.net_, self._plan.batch_size, copies):
+        with fitting_threads(self.net_, self._options.batch_size, copies):
             self._begin(rows, known)
             self._prepare(rows, known, generator)
             self._improve(rows, known, torch.from_numpy(held_out), generator)
@@ -167,7 +167,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
 
     def _improve(self, rows: Ragged, training: Tensor, held_out: Tensor, generator: Generator) -> None:
         """Train, judged on the rows held out, whose chance is the same in every epoch."""
-        batch_size = self._plan.batch_size
+        batch_size = self._options.batch_size
         passes = -(-LEAST_BATCHES // -(-len(training) // batch_size))
         feed = RowBatches(rows, None, training.repeat(passes), batch_size)
         seed = int(torch.randint(2**31 - 1, (), generator=generator))
@@ -180,7 +180,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
                     sums[name] = sums.get(name, 0.0) + float(value) * len(batch.x)
             return {name: value / len(held_out) for name, value in sums.items()}
 
-        self._train(
+        self._train_module(
             self.net_,
             lambda batch: self._terms(self._read(batch), None),
             feed,
@@ -215,7 +215,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
             activation=self.activation,
             told=self._told,
             tied=self._tied,
-            backend=self._plan.backend,
+            backend=self._options.backend,
         )
 
     def _kind_of_net(self) -> str | Cell:
@@ -265,7 +265,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
 
     def _given(self, X: Any) -> Any:
         """X for a fitted estimator, checked."""
-        self._ready()
+        self._check_fitted()
         return self._form.read_known(self, X)
 
     # Use.
@@ -282,7 +282,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
         Z : (n, Z) codes.
         lengths : (n,) steps of each sequence; None: as many as the longest had at fit. Other data have none.
         """
-        self._ready()
+        self._check_fitted()
         codes = check_array(Z, dtype=np.float32, estimator=self, input_name="Z")
         if codes.shape[1] != self.code:
             raise ValueError(f"Z has {codes.shape[1]} columns; the code has {self.code} units.")
@@ -356,7 +356,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
     @property
     def encoder_(self) -> nn.Module:
         """The encoder, a torch module: rows (B, E) or (B, T, E), from `encoder_inputs`, to codes (B, Z)."""
-        self._ready()
+        self._check_fitted()
         return self.net_.encoder
 
     def encoder_inputs(self, X: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -377,7 +377,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
     @property
     def decoder_(self) -> nn.Module:
         """The decoder, a torch module: codes (B, Z) to the parameters of each cell (B, W) or (B, T, W)."""
-        self._ready()
+        self._check_fitted()
         return self.net_.decoder
 
     @property

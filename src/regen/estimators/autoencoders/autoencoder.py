@@ -100,6 +100,7 @@ class Autoencoder(AutoencodingEstimator):
     ((1797, 8), (1797, 64))
     """
 
+    capabilities: ClassVar[tuple[str, ...]] = ("encode", "decode", "reconstruct", "score")
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **ROW_CONSTRAINTS,
         "output": Choice(("auto", *KINDS)),
@@ -161,8 +162,7 @@ class Autoencoder(AutoencodingEstimator):
     def _tied(self) -> bool:
         return bool(self.tied)
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_combinations(self) -> None:
         dense = self.backbone in ("auto", "mlp") and self.hidden not in ((), [])
         if self.pretraining and not dense:
             raise ValueError(
@@ -177,7 +177,7 @@ class Autoencoder(AutoencodingEstimator):
             raise ValueError(
                 "pretraining=True is for dense nets, and these data are read by another. Take backbone='mlp'."
             )
-        feed = RowBatches(rows, None, training, self._plan.batch_size)
+        feed = RowBatches(rows, None, training, self._options.batch_size)
 
         def heard(batch: RowBatch) -> Tensor:
             reading = self._read(batch)
@@ -186,7 +186,7 @@ class Autoencoder(AutoencodingEstimator):
         def cost(outputs: Tensor, batch: RowBatch) -> Tensor:
             return self._error(outputs, self._read(batch))
 
-        limits = (self._plan, self.max_epochs, self._rate)
+        limits = (self._options, self.max_epochs, self._learning_rate)
         pretrain(self.net_, self.activation, feed, heard, cost, *limits, generator)
 
     def _error(self, outputs: Tensor, reading: RowInputs) -> Tensor:

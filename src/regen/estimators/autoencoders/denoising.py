@@ -89,6 +89,14 @@ class DenoisingAutoencoder(AutoencodingEstimator):
     (False, True)
     """
 
+    capabilities: ClassVar[tuple[str, ...]] = (
+        "encode",
+        "decode",
+        "reconstruct",
+        "score",
+        "denoise",
+        "impute",
+    )
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **ROW_CONSTRAINTS,
         "noise": Number(0),
@@ -208,8 +216,7 @@ class DenoisingAutoencoder(AutoencodingEstimator):
 
     # Fit.
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_combinations(self) -> None:
         if self.corruption in ("mask", "salt_pepper") and self.noise > 1:
             raise ValueError(
                 f"The 'noise' of corruption={self.corruption!r} is a share of cells, in [0, 1]. Got {self.noise}"
@@ -280,7 +287,7 @@ class DenoisingAutoencoder(AutoencodingEstimator):
     def _terms(self, reading: RowInputs, generator: Generator | None) -> Mapping[str, Tensor]:
         worse, unseen = self._worsened(reading, generator)
         outputs = self._outputs_of(self._code_of(worse), reading)
-        cost = self._heads.cost(outputs, reading.target, reading.observed, self._plan.loss)
+        cost = self._heads.cost(outputs, reading.target, reading.observed, self._options.loss)
         if unseen is None:
             observed = reading.observed
             return {"loss": cost.mean() if observed is None else cost.sum() / observed.sum().clamp(min=1)}

@@ -127,7 +127,8 @@ class VariationalAutoencoder(AutoencodingEstimator):
     (10,)
     """
 
-    own_loss: ClassVar[str] = "what a cell costs is said by likelihood="
+    loss_parameter: ClassVar[str] = "likelihood"
+    capabilities: ClassVar[tuple[str, ...]] = ("encode", "decode", "reconstruct", "score", "impute", "sample")
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **ROW_CONSTRAINTS,
         "likelihood": Choice(("auto", *OF_NUMBERS)),
@@ -190,7 +191,7 @@ class VariationalAutoencoder(AutoencodingEstimator):
 
         means : the expected values of cells rather than draws of them, which makes smoother images.
         """
-        self._ready()
+        self._check_fitted()
         generator = self._chance(random_state, n=n)
         steps, lengths = self._lengths(None, n)
         codes = torch.empty(n, self.code, device=self._device).normal_(generator=generator)
@@ -257,8 +258,7 @@ class VariationalAutoencoder(AutoencodingEstimator):
 
     # What is minimised.
 
-    def _check(self) -> None:
-        super()._check()
+    def _check_combinations(self) -> None:
         if self.likelihood == "categorical" and (self.backbone == "conv" or self.image_shape is not None):
             raise ValueError(
                 "likelihood='categorical' is for columns that name, not for pixels. Take 'auto'."
@@ -368,10 +368,10 @@ class VariationalAutoencoder(AutoencodingEstimator):
             stacklevel=6,
         )
 
-    def _train(self, *arguments: Any, **named: Any) -> None:
+    def _train_module(self, *arguments: Any, **named: Any) -> None:
         _, _, feed, *_ = arguments
         self._warmth = KLWarmup(self.warmup * len(feed))
-        super()._train(*arguments, **named, memory=self._warmth)
+        super()._train_module(*arguments, **named, memory=self._warmth)
 
     # Draws.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from regen._check import Choice, Constraint, Either, Int, Number, check_parameters
 from regen.cells import Cell
 from regen.data.series import Series, from_layout, read_series
-from regen.estimators._base import CELL, SHARED, Estimator, all_or_nothing
+from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Estimator, rollback_on_error
 from regen.estimators._evaluation import evaluating
 from regen.estimators.forecasting._preparation import (
     Scale,
@@ -105,8 +105,9 @@ class Forecaster(Estimator):
     (6,)
     """
 
+    capabilities: ClassVar[tuple[str, ...]] = ("predict", "backtest")
     constraints: ClassVar[Mapping[str, Constraint]] = {
-        "cell": CELL,
+        "cell": CELL_CONSTRAINT,
         "window": Either((Choice(("auto",)), Int(1))),
         "horizon": Int(1),
         "hidden": Int(1),
@@ -117,7 +118,7 @@ class Forecaster(Estimator):
         "normalize": Choice(("auto", "last", "mean", "none")),
         "decoding": Choice(("direct", "recursive")),
         "bptt": Either((Choice(("full",)), Int(1))),
-        **SHARED,
+        **SHARED_CONSTRAINTS,
     }
 
     net_: WindowNet
@@ -159,7 +160,7 @@ class Forecaster(Estimator):
         self.random_state = random_state
         self.training = training
 
-    @all_or_nothing
+    @rollback_on_error
     def fit(
         self, y: Any, *, time: str | None = None, target: str | Sequence[str] | None = None
     ) -> "Forecaster":
@@ -171,20 +172,20 @@ class Forecaster(Estimator):
         time : name of the column that holds the dates, when they are not the index.
         target : name or names of the columns to forecast; all but `time` when None.
         """
-        self._check()
+        self._check_params()
         return self._fit(read_series(y, time=time, target=target))
 
     def _fit(self, series: Series) -> "Forecaster":
         cut = self._measure(series)
         self.validated_ = cut < len(series)
         data = self._scale.apply(series.filled(), series.observed, self._device)
-        with self._seeded() as generator:
+        with self._seeded_rng() as generator:
             self.net_ = self._build().to(self._device)
             unfolding = self._unfold(data, cut)
             judge = unfolding.judge if self.validated_ else None
             parts = (self.net_, unfolding.loss, unfolding.feed, judge, generator, unfolding.values)
-            with fitting_threads(self.net_, self._plan.batch_size, self.window_ // self.segment):
-                self._train(*parts, memory=unfolding.memory)
+            with fitting_threads(self.net_, self._options.batch_size, self.window_ // self.segment):
+                self._train_module(*parts, memory=unfolding.memory)
                 self.loss_per_step_ = unfolding.per_step()
                 self.errors_ = unfolding.errors(CALIBRATION_WINDOWS).cpu().numpy()
         self.backend_ = self.net_.reader.backend_
@@ -213,7 +214,7 @@ class Forecaster(Estimator):
         UserWarning
             When intervals are asked for and nothing was held out to measure them on.
         """
-        self._ready()
+        self._check_fitted()
         horizon = self.horizon if horizon is None else horizon
         check_parameters("predict", {"horizon": Int(1)}, {"horizon": horizon})
         point = self._scale.undo(self._forecast(horizon))
@@ -233,7 +234,7 @@ class Forecaster(Estimator):
                 columns[f"{name}-hi-{p:g}"] = point[:, c] + width[:, c]
         return from_layout(self.layout_, columns)
 
-    @all_or_nothing
+    @rollback_on_error
     def update(self, y: Any) -> "Forecaster":
         """Continue from new observations; nothing is refitted.
 
@@ -242,7 +243,7 @@ class Forecaster(Estimator):
         y : (n_new_steps,) or (n_new_steps, n_columns), the new steps only, of the columns that were fitted, starting
             at the step after the last one seen.
         """
-        self._ready()
+        self._check_fitted()
         known = series_of(self.layout_, self.tail_)
         grown = known.append(read_more(self.layout_, y, part=True))
         new = len(grown) - len(known)
@@ -256,7 +257,7 @@ class Forecaster(Estimator):
 
         ``stream.step(y)`` says what ``update(y)`` and then ``predict()`` would, as an array: see `ForecastStream`.
         """
-        self._ready()
+        self._check_fitted()
         state = None if self.bptt == "full" else self.stream_
         single = self.layout_["shape"] == "series"
         return ForecastStream(self.net_, self._scale, self.tail_, self.tail_seen_, state, single)
@@ -282,7 +283,7 @@ class Forecaster(Estimator):
         level : coverage of intervals to check, in percent.
         refit : fit anew at every origin on what came before it (slow); else the fitted network forecasts.
         """
-        self._ready()
+        self._check_fitted()
         check_parameters("backtest", ARGUMENTS, {"start": start, "stride": stride, "refit": refit})
         series = read_more(self.layout_, y)
         check_same_step(self.layout_, series)
@@ -307,7 +308,7 @@ class Forecaster(Estimator):
         check_segment(self.window_, self.segment)
         if self.bptt != "full":
             check_stream(int(self.bptt), self.window_, self.segment, self.decoding, self.normalize)
-        if self._plan.loss == "cross_entropy":
+        if self._options.loss == "cross_entropy":
             raise ValueError(
                 "loss='cross_entropy' is for classes; a Forecaster forecasts numbers. Take 'mae', 'mse' or 'huber'."
             )
@@ -317,10 +318,10 @@ class Forecaster(Estimator):
         if series.kind.named:
             self.feature_names_in_ = np.array(series.names, dtype=object)
         self.gaps_ = not series.observed.all()
-        cut = first_validation_target(len(series), self.window_, self.horizon, self._plan.validation)
+        cut = first_validation_target(len(series), self.window_, self.horizon, self._options.validation)
         check_observed(series, cut)
         if cut < len(series) and not series.observed[cut:].any():
-            cut = without_validation(len(series), cut, self._plan.validation)
+            cut = without_validation(len(series), cut, self._options.validation)
         scale = Scale.of(series.values, cut)
         self.center_, self.scale_ = scale.center, scale.scale
         return cut
@@ -338,12 +339,12 @@ class Forecaster(Estimator):
             normalize=self._normalize,
             decoding=self.decoding,
             gaps=self.gaps_,
-            backend=self._plan.backend,
+            backend=self._options.backend,
         )
 
     def _unfold(self, data: Scaled, cut: int) -> Unfolding:
-        cost = OBJECTIVES["mae" if self._plan.loss == "auto" else self._plan.loss]
-        batch_size = self._plan.batch_size
+        cost = OBJECTIVES["mae" if self._options.loss == "auto" else self._options.loss]
+        batch_size = self._options.batch_size
         if self.bptt == "full":
             return WindowUnfolding(self.net_, cost, data, self.window_, cut, batch_size=batch_size)
         return StreamUnfolding(

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from regen._check import Bool, Choice, Constraint, Either, Int, Number
 from regen.cells import Cell
-from regen.estimators._base import CELL, SHARED, Estimator, all_or_nothing
+from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Estimator, rollback_on_error
 from regen.estimators._online import softmax
 from regen.estimators._sequence_input import Sequences, read_known_sequences, read_sequences
 from regen.estimators._splits import hold_out
@@ -37,7 +37,7 @@ MOST_STEPS = 32
 """Recurrent steps that segment="auto" reads a sequence in, at most."""
 
 CONSTRAINTS: Mapping[str, Constraint] = {
-    "cell": CELL,
+    "cell": CELL_CONSTRAINT,
     "hidden": Int(1),
     "layers": Int(1),
     "bidirectional": Bool(),
@@ -45,7 +45,7 @@ CONSTRAINTS: Mapping[str, Constraint] = {
     "segment": Either((Choice(("auto",)), Int(1))),
     "pool": Choice(("all", "last", "mean", "max")),
     "normalize": Choice(("train", "sequence", "none")),
-    **SHARED,
+    **SHARED_CONSTRAINTS,
 }
 
 
@@ -105,6 +105,7 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     ['fast', 'slow']
     """
 
+    capabilities: ClassVar[tuple[str, ...]] = ("predict",)
     constraints: ClassVar[Mapping[str, Constraint]] = CONSTRAINTS
     net_: SequenceNet
 
@@ -140,7 +141,7 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Tags:
         return _tagged(super().__sklearn_tags__())
 
-    @all_or_nothing
+    @rollback_on_error
     def fit(self, X: Any, y: Any) -> "SequenceClassifier":
         """Train on labelled sequences.
 
@@ -150,7 +151,7 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
             lengths. NaN is a missing value.
         y : (n,) labels of any type that sorts.
         """
-        self._check()
+        self._check_params()
         cost = _cost(self, "cross_entropy", ("cross_entropy",))
         sequences = read_sequences(self, X)
         y = _given(self, y)
@@ -160,8 +161,8 @@ class SequenceClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         check_consistent_length(sequences.lengths, y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         self.n_outputs_ = len(self.classes_)
-        with self._seeded() as generator:
-            held_out = hold_out(codes, self._plan.validation, generator)
+        with self._seeded_rng() as generator:
+            held_out = hold_out(codes, self._options.validation, generator)
             _learn(self, sequences, torch.from_numpy(codes.astype(np.int64)), held_out, cost, generator)
         return self
 
@@ -217,6 +218,7 @@ class SequenceRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
     (3,)
     """
 
+    capabilities: ClassVar[tuple[str, ...]] = ("predict",)
     constraints: ClassVar[Mapping[str, Constraint]] = CONSTRAINTS
     net_: SequenceNet
 
@@ -254,7 +256,7 @@ class SequenceRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
         tags.target_tags.multi_output = True
         return tags
 
-    @all_or_nothing
+    @rollback_on_error
     def fit(self, X: Any, y: Any) -> "SequenceRegressor":
         """Train on sequences with their targets.
 
@@ -264,7 +266,7 @@ class SequenceRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
             lengths. NaN is a missing value.
         y : (n,) numbers, or (n, K) for K numbers each.
         """
-        self._check()
+        self._check_params()
         cost = _cost(self, "mse", ("mse", "mae", "huber"))
         sequences = read_sequences(self, X)
         y = check_array(_given(self, y), ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
@@ -272,9 +274,9 @@ class SequenceRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
         self.one_target_ = y.ndim == 1
         y = y.reshape(len(y), -1)
         self.n_outputs_ = y.shape[1]
-        with self._seeded() as generator:
+        with self._seeded_rng() as generator:
             alike = np.zeros(len(y), dtype=np.int64)
-            held_out = hold_out(alike, self._plan.validation, generator)
+            held_out = hold_out(alike, self._options.validation, generator)
             told = np.delete(y, held_out, axis=0)
             spread = told.std(axis=0)
             self.target_center_ = told.mean(axis=0)
@@ -323,7 +325,7 @@ def _cost(
     model: SequenceEstimator, default: str, known: tuple[str, ...]
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """The cost that the training plan asks for; ValueError when it does not fit the targets."""
-    loss = default if model._plan.loss == "auto" else model._plan.loss
+    loss = default if model._options.loss == "auto" else model._options.loss
     if loss not in known:
         words = ", ".join(repr(word) for word in ("auto", *known))
         raise ValueError(
@@ -350,7 +352,7 @@ def _learn(
     model.segment_ = -(-longest // MOST_STEPS) if model.segment == "auto" else int(model.segment)
     model.net_ = model._build().to(model._device)
     rows, y = scale.rows(sequences, model._device), y.to(model._device)
-    batch_size = model._plan.batch_size
+    batch_size = model._options.batch_size
     unfolding = SequenceUnfolding(model.net_, cost, rows, y, held_out, batch_size)
     judge = unfolding.judge if len(held_out) else None
     drawn = torch.from_numpy(
@@ -359,21 +361,21 @@ def _learn(
     copies = -(-longest // model.segment_)
     data = (rows.values, y, drawn)
     with fitting_threads(model.net_, batch_size, copies):
-        model._train(model.net_, unfolding.loss, unfolding.feed, judge, generator, *data)
+        model._train_module(model.net_, unfolding.loss, unfolding.feed, judge, generator, *data)
         model.loss_per_step_ = unfolding.per_step().cpu().numpy()
     model.backend_ = model.net_.reader.backend_
 
 
 def _answers(model: SequenceEstimator, X: Any) -> Tensor:
     """(n, K) what the trained network answers."""
-    model._ready()
+    model._check_fitted()
     sequences = read_known_sequences(model, X, model.n_features_per_step_, model.n_steps_in_)
     scale = SequenceScale(model.center_, model.scale_, model.gaps_)
     return still_answers(model.net_, scale.rows(sequences, model._device)).cpu()
 
 
 def _stream(model: SequenceEstimator, said: Callable[[NDArray[np.float32]], Any]) -> SequenceStream:
-    model._ready()
+    model._check_fitted()
     scale = SequenceScale(model.center_, model.scale_, model.gaps_)
     return SequenceStream(model.net_, scale, model.n_features_per_step_, said)
 
@@ -390,5 +392,5 @@ def _net(model: SequenceEstimator) -> SequenceNet:
         dropout=model.dropout,
         segment=model.segment_,
         pool=model.pool,
-        backend=model._plan.backend,
+        backend=model._options.backend,
     )

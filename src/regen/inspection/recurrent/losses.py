@@ -147,12 +147,14 @@ def _along_series(model: Forecaster, y: Any) -> NDArray[np.float64]:
     series = series_of_model(model, y)
     check_length(len(series), model.window_, model.horizon)
     data: Scaled = model._scale.apply(series.filled(), series.observed, model._device)
-    cost_of = OBJECTIVES["mae" if model._plan.loss == "auto" else model._plan.loss]
+    cost_of = OBJECTIVES["mae" if model._options.loss == "auto" else model._options.loss]
     kind: Callable[..., Unfolding] = WindowUnfolding
     cut = model.window_  # all after it is looked at
     if model.bptt != "full":
         kind, cut = partial(StreamUnfolding, bptt=int(model.bptt)), len(series)
-    return kind(model.net_, cost_of, data, model.window_, cut, batch_size=model._plan.batch_size).per_step()
+    return kind(
+        model.net_, cost_of, data, model.window_, cut, batch_size=model._options.batch_size
+    ).per_step()
 
 
 def _had_it_ended(subject: SequenceSubject) -> NDArray[np.float64]:
