@@ -165,7 +165,7 @@ def test_tables(name: str, here: Any) -> None:
     restored = package.load(run).reconstruct(cells)
     said(here("reconstruct", run, "table.csv", "-o", "out.parquet"))
     assert pyarrow.parquet.read_table("out.parquet").equals(restored)
-    package.data.sources.write_table("bare.csv", cells)
+    package.data.io.tables.write_table("bare.csv", cells)
     said(here("reconstruct", run, "bare.csv", "-o", "bare.parquet"))
     assert pyarrow.parquet.read_table("bare.parquet").equals(restored)
     assert said(here("reconstruct", run, "table.csv"))[0].split() == ["a", "b", "c", "kind"]

@@ -272,7 +272,7 @@ def test_scores(here: Any) -> None:
     expected = model.score_samples(rows, labels)
     np.testing.assert_allclose(column("s.csv", "score"), expected, rtol=1e-6)
     assert (model.score_samples(rows, 3 - labels) != expected).any(), "the label counts"
-    package.data.sources.write_table("bare.csv", rows)
+    package.data.io.tables.write_table("bare.csv", rows)
     said(here("score", "gan-labelled", "bare.csv", "-o", "s.csv"))
     np.testing.assert_allclose(column("s.csv", "score"), model.score_samples(rows), rtol=1e-6)
     lines = said(here("score", "dcgan-plain", "pictures"))
