@@ -58,7 +58,7 @@ freeze: installed-dev           ## accept the public names and command-line flag
 
 clean:           ## remove what was made, except .venv
 	rm -rf build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 installed:
 	@PYTHON="$(PYTHON)" sh .ci/install plot,sources

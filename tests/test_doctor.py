@@ -105,7 +105,7 @@ def test_without_native_the_package_still_imports(broken: bool, tmp_path: Path) 
     shutil.copytree(package, tmp_path / "regen", ignore=shutil.ignore_patterns("_native.*", "__pycache__"))
     if broken:
         (tmp_path / "regen" / f"_native{EXTENSION_SUFFIXES[0]}").write_bytes(b"")
-    start = "import sys; sys.path.insert(0, sys.argv[1]); from regen.kernels import _compiled; "
+    start = "import sys; sys.path.insert(0, sys.argv[1]); from regen.kernels.native import _extension; "
     start += "print(_extension.why_missing)"
     done = subprocess.run(
         [sys.executable, "-c", start, str(tmp_path)], capture_output=True, text=True, check=True

@@ -24,10 +24,6 @@ OPTIONAL = {
     "kaleido": "pictures",
     "pillow": "images",
     "umap-learn": "umap",
-    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
-    "dash": "studio",
-    "ray": "ray",
-    **dict.fromkeys(("tensorboard", "mlflow"), "track"),
 }
 WITHOUT_EXTRA = ("polars",)
 WIDTH = 80

@@ -17,16 +17,15 @@ TORCH_WORDS = {
 }
 # Optional packages, and the only parts of the package that may name them.
 HOMES = {
-    "plotly": ("figures", "report", "studio"),
-    "dash": ("studio",),
+    "plotly": ("figures", "report"),
     "duckdb": ("data", "doctor"),
     "PIL": ("data",),
     "pyarrow": ("data", "doctor"),
     "typer": ("cli",),
     "umap": ("inspection",),
     "triton": ("kernels", "doctor"),
-    "onnx": ("onnx", "doctor"),
-    "ray": ("cluster", "doctor"),
+    "onnx": ("onnx",),
+    "ray": ("cluster",),
 }
 
 
@@ -265,7 +264,7 @@ def test_no_duck_typing(package: dict[str, ast.Module]) -> None:
 
 
 def test_optional_packages_stay_at_home(package: dict[str, ast.Module]) -> None:
-    """Plotly only in figures, report and studio; typer only in cli; and so on."""
+    """Plotly only in figures and report; typer only in cli; and so on."""
     found = [line for name, tree in package.items() for line in homeless_packages(name, tree)]
     assert not found, "\n".join(found)
     for line in (

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 import regen
 from regen import Forecaster, SequenceClassifier, SequenceRegressor
 from regen.cells import LSTM
-from regen.estimators import online as streams
+from regen.estimators import _online as streams
 
 N, NEW = 120, 9
 STEPS = np.arange(N + NEW)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from regen.losses import quality
 from regen.metrics import Quality, memorisation, mmd, prdc, two_sample_accuracy
+from regen.metrics import generative as quality
 from regen.metrics.generative import median_distance
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from regen.kernels._compiled import native
+
+from regen.kernels.native._extension import native
 
 pytestmark = pytest.mark.skipif(native is None, reason="regen has no compiled part here")
 

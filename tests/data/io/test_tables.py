@@ -219,7 +219,7 @@ RAGGED = "Give every row as many as the header."
         ("g.csv.gz", b"a,b\n", "'g.csv.gz' is damaged or was cut short. Write or fetch it again."),
         (
             "g.csv.gz",
-            gzip.compress(b"a,b\n1,2\n" * 99)[:-9],
+            gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-9],
             "'g.csv.gz' is damaged or was cut short. Write or fetch it again.",
         ),
         (
