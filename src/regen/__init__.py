@@ -8,69 +8,37 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from regen._version import __version__
+from regen._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from regen import cells, datasets, inspect, nn
-    from regen.estimators import (
-        DCGAN,
-        GAN,
-        Autoencoder,
-        DenoisingAutoencoder,
-        Forecaster,
-        Game,
-        SequenceClassifier,
-        SequenceRegressor,
-        VariationalAutoencoder,
-    )
-    from regen.persistence import load, save
-    from regen.training import Training
+    from regen import cells as cells
+    from regen import datasets as datasets
+    from regen import inspect as inspect
+    from regen import nn as nn
+    from regen.estimators import *  # noqa: F403
+    from regen.persistence import load as load
+    from regen.persistence import save as save
+    from regen.training import Training as Training
 
-__all__ = [
-    "DCGAN",
-    "GAN",
-    "Autoencoder",
-    "DenoisingAutoencoder",
-    "Forecaster",
-    "Game",
-    "SequenceClassifier",
-    "SequenceRegressor",
-    "Training",
-    "VariationalAutoencoder",
-    "__version__",
-    "cells",
-    "datasets",
-    "inspect",
-    "load",
-    "nn",
-    "save",
-]
+    __all__: list[str]
 
-# Torch and scikit-learn take seconds to import: all comes when first asked for.
+# Torch and scikit-learn take seconds to import, so everything is imported on first access. The estimators are those
+# that `regen.estimators` exports.
 _MODULES = ("cells", "datasets", "inspect", "nn")
-_WHEN_ASKED = {
-    "Autoencoder": "regen.estimators",
-    "DCGAN": "regen.estimators",
-    "DenoisingAutoencoder": "regen.estimators",
-    "Forecaster": "regen.estimators",
-    "GAN": "regen.estimators",
-    "Game": "regen.estimators",
-    "SequenceClassifier": "regen.estimators",
-    "SequenceRegressor": "regen.estimators",
-    "Training": "regen.training",
-    "VariationalAutoencoder": "regen.estimators",
-    "load": "regen.persistence",
-    "save": "regen.persistence",
-}
+_NAMES = {"Training": "regen.training", "load": "regen.persistence", "save": "regen.persistence"}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":
+        return sorted([*_MODULES, *_NAMES, "__version__", *import_module("regen.estimators").__all__])
     if name in _MODULES:
         return import_module(f"regen.{name}")
-    if name not in _WHEN_ASKED:
-        raise AttributeError(f"module 'regen' has no attribute {name!r}")
-    return getattr(import_module(_WHEN_ASKED[name]), name)
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
+    if not name.startswith("_") and name in (estimators := import_module("regen.estimators")).__all__:
+        return getattr(estimators, name)
+    raise AttributeError(f"module 'regen' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return __getattr__("__all__")  # type: ignore[no-any-return]

@@ -27,7 +27,7 @@ def public_names() -> list[str]:
             modules[f"regen.{found.name}"] = importlib.import_module(f"regen.{found.name}")
     names = []
     for path, module in modules.items():
-        for name in vars(module).get("__all__", ()):
+        for name in getattr(module, "__all__", ()):
             getattr(module, name)  # a name that is listed exists
             names.append(f"{path}.{name}")
     return sorted(names)

@@ -37,7 +37,7 @@ def surface(here: Path, what: str) -> list[str]:
 
 def estimators() -> dict[str, type]:
     """The public estimators."""
-    public = {name: getattr(regen, name) for name in vars(regen).get("__all__", ())}
+    public = {name: getattr(regen, name) for name in regen.__all__}
     return {
         name: kind
         for name, kind in public.items()
