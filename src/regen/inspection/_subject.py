@@ -22,7 +22,7 @@ from regen.estimators.adversarial.evaluation import _beside
 from regen.estimators.adversarial.game_losses import Duellists
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.row_model import RowInputs
-from regen.inspection.recurrent.parts import Part, seen_through
+from regen.inspection.recurrent.parts import Part
 from regen.nets import Recurrent
 from regen.nets.forecast import WindowNet
 
@@ -257,7 +257,7 @@ def settled(net: nn.Module) -> Iterator[None]:
         with ExitStack() as stack:
             for module in modes:
                 if isinstance(module, nn.RNNBase) and (part := Part("", module)).weight.is_cuda:
-                    stack.enter_context(seen_through(part))
+                    stack.enter_context(part.intercept())
             yield
     finally:
         for module, mode in modes.items():

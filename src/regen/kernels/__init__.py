@@ -1,6 +1,6 @@
 """How a cell is run over time: one signature, several backends."""
 
-from regen.kernels.dispatch import BACKENDS, Run, choose
+from regen.kernels.dispatch import BACKENDS, LayerCall, Run, choose
 from regen.kernels.reference import Result
 
-__all__ = ["BACKENDS", "Result", "Run", "choose"]
+__all__ = ["BACKENDS", "LayerCall", "Result", "Run", "choose"]

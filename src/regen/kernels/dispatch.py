@@ -1,13 +1,13 @@
 """Which backend runs a cell, and why."""
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from jaxtyping import Int64
 from torch import Tensor
 
 from regen._check import Choice, check_parameters
-from regen.cells import Cell
+from regen.cells import Cell, Parameters, State
 from regen.kernels import native, reference, torch_fused
 from regen.kernels.reference import Result
 
@@ -59,6 +59,52 @@ def choose(
     if not reason:
         return torch_fused.run, f"torch: its fused {type(cell).__name__} on {x.device.type}; {missing}"
     return reference.run, f"reference: {reason}; {missing}"
+
+
+class LayerCall(NamedTuple):
+    """One layer of a net in one direction, over the whole sequence: the arguments of a kernel before it runs."""
+
+    layer: int
+    """From 0, the layer that receives the net's input."""
+    direction: int
+    """0 forward in time, 1 backward."""
+    cell: Cell
+    params: Parameters
+    """The weights, named as in ``cell.shapes``."""
+    x: Tensor
+    """(B, T, I) input of the layer."""
+    state: State | None
+    """One (B, size) tensor for each of ``cell.states``; None is zeros."""
+    lengths: Tensor | None
+    """(B,) valid steps of each row; None is T for all."""
+    keep: Tensor | None
+    """(B, P) recurrent dropout mask; None is ones."""
+    zoneout: Sequence[Tensor | float] | None
+    """For each state the fraction of the old value that is kept; None is 0."""
+    gates: bool
+    """Whether the result contains every gate and context."""
+    backend: str
+    """One of `BACKENDS`."""
+    memory: str
+    """What the native backend keeps for the backward pass, "normal" or "low"."""
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the layer runs from the last valid step back to the first."""
+        return self.direction == 1
+
+    def kernel(self) -> tuple[Run, str]:
+        """The kernel that `run` uses, and why; see `choose`."""
+        return choose(self.backend, self.cell, self.x, self.lengths, self.keep, self.zoneout, self.gates)
+
+    def run(self) -> Result:
+        """Run the layer on the backend that `kernel` chooses."""
+        kernel, _ = self.kernel()
+        options: dict[str, Any] = {"memory": self.memory} if kernel is native.run else {}
+        options |= {"lengths": self.lengths, "keep": self.keep, "zoneout": self.zoneout}
+        return kernel(
+            self.cell, self.params, self.x, self.state, reverse=self.reverse, gates=self.gates, **options
+        )
 
 
 def _torch_unable(cell: Cell, lengths: Tensor | None, keep: object, zoneout: object, gates: bool) -> str:

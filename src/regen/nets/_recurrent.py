@@ -5,8 +5,11 @@ Letters: `B` batch, `T` time, `I` input features, `H` hidden units, `P` width of
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from threading import Lock
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +17,27 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from regen.cells import Cell, Gates, Init, State
-from regen.kernels import Result, Run, choose, native, torch_fused
+from regen.kernels import LayerCall, Result, Run, choose, native, torch_fused
 from regen.nets import _validation
 from regen.nets.stream import Stream
 
 Sequences: TypeAlias = Tensor | PackedSequence
 Hidden: TypeAlias = Tensor | State
+LayerHook: TypeAlias = Callable[[LayerCall, Callable[[LayerCall], Result]], Result]
+WeightsHook: TypeAlias = Callable[[Mapping[str, Tensor], int, int], Mapping[str, Tensor]]
 
 # An export warns of attributes that change; before torch 2.7 it is not told from other compilation.
 _exporting: Callable[[], bool] = vars(torch.compiler).get("is_exporting", torch.compiler.is_compiling)
+
+
+class Interception(NamedTuple):
+    """The hooks of one ``with net.intercept(...)`` block."""
+
+    layer: LayerHook | None
+    weights: WeightsHook | None
+
+
+_INTERCEPTING = Lock()  # threads may enter and leave blocks of one net at the same time
 
 
 class Recurrent(nn.Module, ABC):
@@ -84,6 +99,7 @@ class Recurrent(nn.Module, ABC):
         self.dropout, self.recurrent_dropout, self.zoneout = dropout, recurrent_dropout, zoneout
         self.init, self.backend, self.memory = init, backend, memory
         self.backend_ = "none yet: call the net first"
+        self._interceptions: tuple[Interception, ...] = ()
         _validation.check_arguments(type(self).__name__, cell, vars(self))
         self._names: list[dict[str, str]] = []
         self.output_size = cell.state_sizes(hidden_size)[0]
@@ -102,12 +118,14 @@ class Recurrent(nn.Module, ABC):
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw the weights anew as ``init`` says; see `Cell.initialise`."""
         start = self.init if isinstance(self.init, Init) else Init(self.init)
-        for params in self._layers():
+        for params in self._own_weights():
             self.cell.initialise(params, start.init, generator, start.forget_bias, start.max_lag)
 
     def flatten_parameters(self) -> None:
         """Lay the weights out in one block, as cuDNN wants them; nothing to do on other devices."""
-        torch_fused.flatten(self.cell, self._layers(), self.input_size, self.hidden_size, self.bidirectional)
+        torch_fused.flatten(
+            self.cell, self._own_weights(), self.input_size, self.hidden_size, self.bidirectional
+        )
 
     def forward(
         self,
@@ -179,6 +197,65 @@ class Recurrent(nn.Module, ABC):
             raise ValueError(f"batch must be at least 1. Got {batch} instead.")
         return Stream(self.cell, self._layers(), batch, self._zones(), self.backend)
 
+    @contextmanager
+    def intercept(
+        self, *, layer: LayerHook | None = None, weights: WeightsHook | None = None
+    ) -> Iterator[Self]:
+        """Observe or replace what each layer computes within a ``with`` block.
+
+        Both hooks are called for every layer in every direction, in the order l0, l0_reverse, l1, ... Blocks may be
+        nested: the weights hook of the outer block is applied first, and the layer hook of the inner block is called
+        first, with the outer hook as its `run`. After the block, also after an error, the net is as before.
+
+        The hooks belong to the net and not to a thread: a forward pass in another thread uses them too while the
+        block is open. A layer hook that collects results must therefore be thread-safe itself.
+
+        Parameters
+        ----------
+        layer : callable, default=None
+            ``layer(call, run)`` returns the `regen.kernels.Result` of one layer. `call` is a
+            `regen.kernels.LayerCall`, the arguments of the kernel; ``run(call)`` runs it, and
+            ``run(call._replace(gates=True))`` runs it with other arguments. Gates in the result are returned by the
+            net if ``call.gates`` is true. With such a hook layers run one by one, `memory` and `backend` as
+            set, and `backend_` is left as it was. None runs the layers as usual.
+        weights : callable, default=None
+            ``weights(params, layer, direction)`` returns the parameters that the layer uses, by name without the
+            layer's suffix (``weight_ih``, ...), from those that the net holds; it must not change `params` in place.
+            Gradients flow through it. Applied at each forward pass, and by `stream` once. None uses the weights of
+            the net.
+
+        Yields
+        ------
+        Recurrent
+            The net itself.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from regen.nn import LSTM
+        >>> net = LSTM(3, 4)
+        >>> forget = []
+        >>> def read_forget_gate(call, run):
+        ...     result = run(call._replace(gates=True))
+        ...     forget.append(result.gates["f"])
+        ...     return result
+        >>> with net.intercept(layer=read_forget_gate):
+        ...     output, _ = net(torch.zeros(5, 1, 3))
+        >>> forget[0].shape
+        torch.Size([1, 5, 4])
+        """
+        entered = Interception(layer, weights)
+        with _INTERCEPTING:
+            self._interceptions = (*self._interceptions, entered)
+        try:
+            yield self
+        finally:
+            with _INTERCEPTING:
+                self._interceptions = tuple(each for each in self._interceptions if each is not entered)
+
+    def _layer_hooks(self) -> tuple[LayerHook, ...]:
+        return tuple([each.layer for each in self._interceptions if each.layer is not None])
+
     def _dtype(self) -> torch.dtype:
         first = self._parameters.get("weight_ih_l0")  # read directly, as in `_layers`
         return (self.weight_ih_l0 if first is None else first).dtype
@@ -204,7 +281,7 @@ class Recurrent(nn.Module, ABC):
             raise ValueError("x is a PackedSequence, which has its own lengths. Leave out lengths.")
         _validation.check_input(type(self).__name__, self.input_size, self._dtype(), x.data, packed=True)
         state = self._state(hx, x.data, int(x.batch_sizes[0]), batched=True)
-        run = self._choose(x.data, None, return_gates)
+        run = None if self._layer_hooks() else self._choose(x.data, None, return_gates)
         if run is torch_fused.run:
             output, last = self._stack(x, state, int(x.batch_sizes[0]))
             assert isinstance(output, PackedSequence)
@@ -214,7 +291,7 @@ class Recurrent(nn.Module, ABC):
         return torch_fused.repack(padded, x), last, gates
 
     def _unfold(self, x: Tensor, state: State | None, lengths: Tensor | None, gates: bool) -> Result:
-        run = self._choose(x, lengths, gates)
+        run = None if self._layer_hooks() else self._choose(x, lengths, gates)
         if run is not torch_fused.run:
             return self._layer_by_layer(run, x, state, lengths, gates)
         output, last = self._stack(torch_fused.pack(x, lengths), state, x.shape[0])
@@ -238,8 +315,9 @@ class Recurrent(nn.Module, ABC):
         )
 
     def _layer_by_layer(
-        self, run: Run, x: Tensor, state: State | None, lengths: Tensor | None, gates: bool
+        self, run: Run | None, x: Tensor, state: State | None, lengths: Tensor | None, gates: bool
     ) -> Result:
+        """Run the layers in turn; without `run` each is run by the hooks of `intercept`."""
         D = 1 + self.bidirectional
         layers = self._layers()
         compiled, alone = run is native.run, len(layers) == 1
@@ -251,27 +329,42 @@ class Recurrent(nn.Module, ABC):
             keep = self._keep(x) if self.recurrent_dropout and self.training else None
             zoneout = self._zone_masks(x) if self.zoneout else None
             reverse, cell, low = k % D == 1, self.cell, self.memory == "low"
-            if compiled:
+            if run is None:
+                noise = (lengths, keep, zoneout)
+                call = LayerCall(
+                    k // D, k % D, cell, params, x, before, *noise, gates, self.backend, self.memory
+                )
+                done.append(_through(self._layer_hooks(), call))
+            elif compiled:
                 done.append(
                     native.unfold(cell, params, x, before, lengths, reverse, keep, zoneout, gates, low, alone)
                 )
             else:
-                noise: dict[str, Any] = {"lengths": lengths, "keep": keep, "zoneout": zoneout}
-                done.append(run(cell, params, x, before, reverse=reverse, gates=gates, **noise))
+                noised = partial(run, lengths=lengths, keep=keep, zoneout=zoneout)
+                done.append(noised(cell, params, x, before, reverse=reverse, gates=gates))
         if compiled and alone and not gates:
             return done[0]
         if compiled and alone:
             last = done[0].state
         else:
             last = tuple([_piled(states) for states in zip(*[result.state for result in done], strict=True)])
-        told = {name: _piled([result.gates[name] for result in done]) for name in done[0].gates}
-        return Result(self._side_by_side(done[-D:]), last, told)
+        stacked = {name: _piled([result.gates[name] for result in done]) for name in done[0].gates}
+        return Result(self._side_by_side(done[-D:]), last, stacked)
 
     def _side_by_side(self, directions: list[Result]) -> Tensor:
         outputs = [result.output for result in directions]
         return torch.cat(outputs, -1) if self.bidirectional else outputs[0]
 
-    def _layers(self) -> list[dict[str, Tensor]]:
+    def _layers(self) -> list[Mapping[str, Tensor]]:
+        """The weights of each layer and direction that a forward pass uses."""
+        layers: list[Mapping[str, Tensor]] = self._own_weights()
+        for each in self._interceptions:
+            if each.weights is not None:
+                D = 1 + self.bidirectional
+                layers = [each.weights(params, k // D, k % D) for k, params in enumerate(layers)]
+        return layers
+
+    def _own_weights(self) -> list[Any]:
         own: Any = self._parameters  # read directly: a module's attributes cost more than a small net's gates
         return [
             {name: own[full] if full in own else getattr(self, full) for name, full in names.items()}
@@ -302,6 +395,11 @@ class Recurrent(nn.Module, ABC):
     def extra_repr(self) -> str:
         """The arguments that are not at their default."""
         return _validation.described(self.cell, vars(self))
+
+
+def _through(hooks: tuple[LayerHook, ...], call: LayerCall) -> Result:
+    """The result of the last hook, for which the others are its `run`."""
+    return hooks[-1](call, partial(_through, hooks[:-1])) if hooks else call.run()
 
 
 def _piled(tensors: Sequence[Tensor]) -> Tensor:

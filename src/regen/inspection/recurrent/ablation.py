@@ -16,7 +16,7 @@ from regen.inspection.finding import Finding
 from regen.inspection.recurrent.activity import SIGMOIDS
 from regen.inspection.recurrent.clamping import DIRECTIONS, held
 from regen.inspection.recurrent.gates import gates_of
-from regen.inspection.recurrent.parts import Part, seen_through
+from regen.inspection.recurrent.parts import Part
 
 __all__ = ["Ablation", "ablate"]
 
@@ -153,7 +153,7 @@ def ablate(
         whole = subject.loss()
         for layer, direction, _, units, silence in trials:
             without = held(chosen.net, units=units, layers=layer, direction=direction, **silence)
-            with seen_through(chosen, _layers=without):
+            with chosen.intercept(weights=without):
                 losses.append(subject.loss())
     layers, ways, names = (np.array(each) for each in zip(*[trial[:3] for trial in trials], strict=True))
     return Ablation(of, chosen.name, whole, layers, ways, names, np.array(losses))

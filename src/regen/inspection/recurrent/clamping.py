@@ -22,8 +22,8 @@ from torch import Tensor
 from regen._check import closest
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.inspection._batches import net_of
-from regen.inspection.recurrent.parts import Part, part_named, parts_of, seen_through
-from regen.nets import Recurrent
+from regen.inspection.recurrent.parts import Part, part_named, parts_of
+from regen.nets import Recurrent, WeightsHook
 
 __all__ = ["clamp", "clampable", "held"]
 
@@ -33,7 +33,6 @@ HEARD = ("weight_ih", "weight_hh", "weight_yh", "bias_hh")
 """What a gate hears by: each has H rows for every gate."""
 PEEPHOLES = {"input": "weight_ci", "forget": "weight_cf", "output": "weight_co"}
 DIRECTIONS = ("forward", "backward")
-Layers = list[dict[str, Tensor]]
 
 
 @final
@@ -86,8 +85,8 @@ def clamp(
         raise ValueError("clamp() was given no gate to hold. Name one with its value, such as forget=1.0.")
     with ExitStack() as stack:
         for chosen in _chosen(model, part, gates):
-            layers_of = held(chosen.net, units=units, layers=layers, direction=direction, **gates)
-            stack.enter_context(seen_through(chosen, _layers=layers_of))
+            weights = held(chosen.net, units=units, layers=layers, direction=direction, **gates)
+            stack.enter_context(chosen.intercept(weights=weights))
         yield model
 
 
@@ -111,8 +110,8 @@ def held(
     layers: int | Sequence[int] | None = None,
     direction: str | None = None,
     **gates: ArrayLike,
-) -> Any:
-    """In the place of ``Recurrent._layers``: the weights as they are when asked for, with some gates held.
+) -> WeightsHook:
+    """A hook for ``Recurrent.intercept`` that holds some gates.
 
     gates : by word a number or (units,) values, and the other arguments, as in `clamp`.
     """
@@ -124,15 +123,11 @@ def held(
         ways_known = " or ".join(map(repr, DIRECTIONS[:D]))
         raise ValueError(f"direction must be {ways_known} for this net. Got {direction!r} instead.")
     holds = [_hold(net.cell, word, value, chosen) for word, value in gates.items()]
-    plain = net._layers
 
-    def layers_held() -> Layers:
-        return [
-            _edited(net.cell, params, holds if k // D in wanted and k % D in ways else [])
-            for k, params in enumerate(plain())
-        ]
+    def hold(params: Mapping[str, Tensor], layer: int, way: int) -> Mapping[str, Tensor]:
+        return _edited(net.cell, params, holds if layer in wanted and way in ways else [])
 
-    return layers_held
+    return hold
 
 
 def _chosen(model: Any, part: str | None, gates: Mapping[str, ArrayLike]) -> list[Part]:
@@ -193,13 +188,13 @@ def _before_activation(kind: str, values: NDArray[np.float64]) -> NDArray[np.flo
     return np.clip(at, -FAR, FAR)
 
 
-def _edited(cell: Cell, params: dict[str, Tensor], holds: list[Hold]) -> dict[str, Tensor]:
+def _edited(cell: Cell, params: Mapping[str, Tensor], holds: list[Hold]) -> dict[str, Tensor]:
     """The parameters of one layer with some gates held; biases are there, for they are what holds."""
     W = params["weight_ih"]
     H = W.shape[0] // len(cell.gates)
     shapes = cell.shapes(W.shape[1], H)
     biases = {name: W.new_zeros(shapes[name]) for name in ("bias_ih", "bias_hh") if name in shapes}
-    edited = {name: (biases | params)[name] for name in shapes if name in params or name in biases}
+    edited = {name: (biases | dict(params))[name] for name in shapes if name in params or name in biases}
     for hold in holds:
         units = torch.tensor(hold.units, device=W.device)
         rows = hold.block * H + units

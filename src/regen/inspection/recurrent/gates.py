@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen._masks import length_mask
-from regen.cells import Cell, Diagonal, Parameters, State
+from regen.cells import Cell, Diagonal, Parameters
 from regen.data.series import frame
 from regen.inspection._batches import net_of, part_of, watched
 from regen.inspection._subject import Subject, settled
 from regen.inspection.finding import Finding
 from regen.inspection.labelled import Labelled
 from regen.inspection.recurrent.activity import UnitActivity
-from regen.inspection.recurrent.parts import Part, not_run, parts_of, seen_through
+from regen.inspection.recurrent.parts import Part, not_run, parts_of
 from regen.inspection.recurrent.sentences import WORDS, unit_sentences
-from regen.kernels import Result, choose
+from regen.kernels import LayerCall, Result
+from regen.nets import LayerHook
 
 __all__ = ["Gates", "gates", "gates_of", "parts"]
 
@@ -134,7 +135,7 @@ def gates_of(subject: Subject, chosen: Part) -> Gates:
     with settled(subject.net), torch.no_grad():
         for piece in subject.pieces():
             runs: list[Run] = []
-            with seen_through(chosen, _choose=listening(chosen, runs)):
+            with chosen.intercept(layer=recording(runs)):
                 piece.answer(piece.x)
             pieces.append(runs)
     if not all(pieces):
@@ -156,21 +157,21 @@ class Run(NamedTuple):
     kernel: str
 
 
-def listening(part: Part, runs: list[Run]) -> Callable[..., Callable[..., Result]]:
-    """In the place of ``Recurrent._choose``: kernels that return their gates, too, and add to `runs`."""
-    backend = "auto" if part.net.backend == "torch" else part.net.backend  # torch's operators return no gates
+def recording(runs: list[Run]) -> LayerHook:
+    """A hook for ``Recurrent.intercept`` that asks each layer for its gates and adds the run to `runs`."""
 
-    def choice(*_: object) -> Callable[..., Result]:
-        def run(cell: Cell, params: Parameters, x: Tensor, state: State | None, **asked: Any) -> Result:
-            wanted, lengths = asked["gates"], asked["lengths"]
-            kernel, told = choose(backend, cell, x, lengths, asked["keep"], asked["zoneout"], gates=True)
-            result = kernel(cell, params, x, state, **(asked | {"gates": True}))
-            runs.append(Run(params, result, None if lengths is None else lengths.clone(), told))
-            return result if wanted else result._replace(gates={})  # which the net would pile up for nobody
+    def record(call: LayerCall, run: Callable[[LayerCall], Result]) -> Result:
+        backend = "auto" if call.backend == "torch" else call.backend  # torch's operators return no gates
+        recorded = call._replace(gates=True, backend=backend)
+        result, lengths = run(recorded), call.lengths
+        runs.append(
+            Run(call.params, result, None if lengths is None else lengths.clone(), recorded.kernel()[1])
+        )
+        return (
+            result if call.gates else result._replace(gates={})
+        )  # the net would stack them without using them
 
-        return run
-
-    return choice
+    return record
 
 
 def _found(part: Part, subject: Subject, pieces: list[list[Run]]) -> Gates:

@@ -19,7 +19,7 @@ from regen.inspection.finding import Finding
 from regen.inspection.labelled import Labelled
 from regen.inspection.recurrent.clamping import DIRECTIONS
 from regen.inspection.recurrent.memory_span import changes
-from regen.inspection.recurrent.parts import Part, not_run, seen_through
+from regen.inspection.recurrent.parts import Part, not_run
 from regen.inspection.recurrent.sentences import steps_text
 from regen.inspection.recurrent.unfolded import Trace, spectral_radius, tracing
 
@@ -153,7 +153,7 @@ Grads = list[tuple[Trace, list[Tensor]]]
 def _traced(subject: Subject, part: Part) -> Grads:
     """Every run of the part with the gradients to its nodes: x (n, S, V), then (S, n, s) for each of its states."""
     traces: list[Trace] = []
-    with torch.enable_grad(), seen_through(part, _choose=tracing(traces)):
+    with torch.enable_grad(), part.intercept(layer=tracing(traces)):
         pulled = subject.pull(subject.x).sum()
     if not traces:
         raise not_run(part)

@@ -4,17 +4,16 @@ Letters: `n` rows, `S` recurrent steps, `K` answers.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regen.cells import Cell, Parameters, State
 from regen.inspection._subject import Subject
-from regen.inspection.recurrent.parts import Part, not_run, seen_through
-from regen.kernels import Result, choose
+from regen.inspection.recurrent.parts import Part, not_run
+from regen.kernels import LayerCall, Result
+from regen.nets import LayerHook
 
 __all__ = ["changes"]
 
@@ -63,30 +62,26 @@ def _answers(subject: Subject, part: Part, older: int | None, seen: list[int]) -
     """(n, K) answers with the inputs swapped that are at least that old; None swaps nothing."""
     answers = []
     for piece in subject.pieces():
-        with seen_through(part, _choose=_swapping(part, older, seen)):
+        with part.intercept(layer=_swapping(part, older, seen)):
             answers.append(piece.answer(piece.x))
     if not seen:
         raise not_run(part)
     return torch.cat(answers).double()
 
 
-def _swapping(part: Part, older: int | None, seen: list[int]) -> Callable[..., Callable[..., Result]]:
-    """In the place of ``Recurrent._choose``: kernels whose first layer reads old inputs of another row."""
-    directions, run_before = 1 + part.net.bidirectional, []  # type: ignore[var-annotated]
+def _swapping(part: Part, older: int | None, seen: list[int]) -> LayerHook:
+    """A hook for ``Recurrent.intercept``: the first layer receives old inputs of another row at its first run."""
+    runs = 0
 
-    def choice(*_: object) -> Callable[..., Result]:
-        def run(cell: Cell, params: Parameters, x: Tensor, state: State | None, **asked: Any) -> Result:
-            if len(run_before) < directions:
-                seen.append(x.shape[1])
-                x = x if older is None else swapped(x, asked["lengths"], older)
-            run_before.append(None)
-            noise = (asked["lengths"], asked["keep"], asked["zoneout"])
-            kernel, _ = choose(part.net.backend, cell, x, *noise)
-            return kernel(cell, params, x, state, **asked)
+    def swap(call: LayerCall, run: Callable[[LayerCall], Result]) -> Result:
+        nonlocal runs
+        if runs <= part.net.bidirectional:
+            seen.append(call.x.shape[1])
+            call = call if older is None else call._replace(x=swapped(call.x, call.lengths, older))
+        runs += 1
+        return run(call)
 
-        return run
-
-    return choice
+    return swap
 
 
 def swapped(x: Tensor, lengths: Tensor | None, older: int) -> Tensor:

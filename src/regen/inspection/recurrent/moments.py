@@ -7,10 +7,9 @@ from typing import Any, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from regen._check import Choice, Int, check_parameters
-from regen.cells import Cell, Parameters, State
+from regen.cells import State
 from regen.data.calendar import date_text
 from regen.data.series import frame
 from regen.estimators import Forecaster
@@ -18,8 +17,8 @@ from regen.inspection._batches import part_of, slid
 from regen.inspection._subject import settled
 from regen.inspection.finding import Finding
 from regen.inspection.recurrent.gates import gates
-from regen.inspection.recurrent.parts import Part, seen_through
-from regen.kernels import Result, choose
+from regen.kernels import LayerCall, Result
+from regen.nets import LayerHook
 
 __all__ = ["Moments", "similar_moments"]
 
@@ -140,27 +139,22 @@ def _after_windows(
     with settled(subject.net), torch.no_grad():
         for piece in subject.pieces():
             left: list[State] = []
-            with seen_through(chosen, _choose=_noting(chosen, left)):
+            with chosen.intercept(layer=_collecting(left)):
                 piece.answer(piece.x)
             states = torch.cat([state[of == "context"] for state in left[:each]], 1)
             pieces.append(states.reshape(len(piece.x), -1))
     return torch.cat(pieces)[None].cpu().numpy(), subject.times[None, :, -1], subject.times.shape[1] - 1
 
 
-def _noting(part: Part, left: list[State]) -> Callable[..., Callable[..., Result]]:
-    """In the place of ``Recurrent._choose``: the usual kernels, and `left` to hear of the states that they leave."""
+def _collecting(left: list[State]) -> LayerHook:
+    """A hook for ``Recurrent.intercept`` that adds the last states of each layer to `left`."""
 
-    def choice(*_: object) -> Callable[..., Result]:
-        def run(cell: Cell, params: Parameters, x: Tensor, state: State | None, **asked: Any) -> Result:
-            noise = (asked["lengths"], asked["keep"], asked["zoneout"])
-            kernel, _ = choose(part.net.backend, cell, x, *noise)
-            result = kernel(cell, params, x, state, **asked)
-            left.append(result.state)
-            return result
+    def collect(call: LayerCall, run: Callable[[LayerCall], Result]) -> Result:
+        result = run(call)
+        left.append(result.state)
+        return result
 
-        return run
-
-    return choice
+    return collect
 
 
 def _place(

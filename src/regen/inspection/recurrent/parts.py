@@ -1,7 +1,7 @@
-"""The recurrent nets inside a model, whoever made them, and a seam at which an inspection can step in.
+"""The recurrent nets inside a model, of `regen.nn` or ``torch.nn``, and how an inspection intercepts them.
 
-A net of ``torch.nn`` is seen through a twin of ours, which reads its weights where they are: all that is done to one
-of ours, to look inside or to hold a gate, is done to the twin, and the twin answers in the place of the net.
+A net of ``torch.nn`` has no `Recurrent.intercept`: while it is inspected, a net of ours with its weights runs in its
+place.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,68 @@ from torch import Tensor, nn
 
 from regen import cells
 from regen._check import closest
-from regen.nets import Recurrent, recurrent
+from regen.nets import LayerHook, Recurrent, WeightsHook, recurrent
 
-__all__ = ["Part", "instead", "not_run", "part_named", "parts_of", "seen_through"]
+__all__ = ["Part", "not_run", "part_named", "parts_of"]
 
-_MISSING = object()
+
+@final
+class TorchTwin:
+    """Runs in the place of a net of ``torch.nn``: a net of ours with its equations, and its weights at every call."""
+
+    def __init__(self, module: nn.RNNBase) -> None:
+        kinds: dict[str, cells.Cell] = {
+            "LSTM": cells.LSTM(proj_size=module.proj_size),
+            "GRU": cells.GRU(),
+            "RNN_TANH": cells.Elman(),
+            "RNN_RELU": cells.Elman("relu"),
+        }
+        self.module = module
+        self.net = recurrent(
+            kinds[module.mode],
+            module.input_size,
+            module.hidden_size,
+            num_layers=module.num_layers,
+            bias=module.bias,
+            batch_first=module.batch_first,
+            dropout=module.dropout if module.num_layers > 1 else 0.0,
+            bidirectional=module.bidirectional,
+            device="meta",
+            dtype=module.weight_ih_l0.dtype,
+            init="torch",
+        )
+        self._names = [name for name, _ in self.net.named_parameters()]
+        for name in self._names:
+            delattr(self.net, name)
+
+    def forward(self, *args: Any, **options: Any) -> Any:
+        """What the module returns, computed by `net`."""
+        self.net.train(self.module.training)
+        for (
+            name
+        ) in self._names:  # weights may be recomputed at each access, as with torch.nn.utils.parametrize
+            vars(self.net)[name] = getattr(self.module, name)
+        return self.net(*args, **options)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Within, calls of the module run `net`. torch has hooks around ``forward`` but none in its place."""
+        own = vars(self.module)
+        before = own.get("forward")
+        own["forward"] = self.forward
+        try:
+            yield
+        finally:
+            if before is None:
+                del own["forward"]
+            else:
+                own["forward"] = before
+
+
+def _twin(module: nn.RNNBase) -> TorchTwin:
+    """The twin that runs in the place of `module` now, or a new one."""
+    running = getattr(vars(module).get("forward"), "__self__", None)
+    return running if isinstance(running, TorchTwin) else TorchTwin(module)
 
 
 @final
@@ -40,12 +97,28 @@ class Part:
         return weight
 
     @cached_property
+    def _twin(self) -> TorchTwin | None:
+        return None if isinstance(self.module, Recurrent) else _twin(self.module)
+
+    @property
     def net(self) -> Recurrent:
-        """What answers: the module itself, or its twin."""
+        """The net that runs: the module itself, or its twin."""
         if isinstance(self.module, Recurrent):
             return self.module
-        answering = getattr(vars(self.module).get("forward"), "__self__", None)
-        return answering if isinstance(answering, Recurrent) else _twin(self.module)
+        assert self._twin is not None
+        return self._twin.net
+
+    @contextmanager
+    def intercept(
+        self, *, layer: LayerHook | None = None, weights: WeightsHook | None = None
+    ) -> Iterator[None]:
+        """As `Recurrent.intercept`; a net of ``torch.nn`` is run by its twin within."""
+        twin = self._twin
+        with (
+            nullcontext() if twin is None else twin.running(),
+            self.net.intercept(layer=layer, weights=weights),
+        ):
+            yield
 
 
 def parts_of(model: nn.Module) -> list[Part]:
@@ -80,58 +153,3 @@ def part_named(model: nn.Module, name: str | None) -> Part:
 def not_run(part: Part) -> ValueError:
     """The refusal to tell of a net that the model does not run."""
     return ValueError(f"{part.name!r} was not run by the model. Inspect that net itself, with what it reads.")
-
-
-@contextmanager
-def instead(owner: nn.Module, **methods: Any) -> Iterator[None]:
-    """Within, `owner` does these in the place of its own methods; afterwards, also after an error, its own again."""
-    own = vars(owner)
-    before = {name: own.get(name, _MISSING) for name in methods}
-    own.update(methods)
-    try:
-        yield
-    finally:
-        for name, method in before.items():
-            if method is _MISSING:
-                del own[name]
-            else:
-                own[name] = method
-
-
-@contextmanager
-def seen_through(part: Part, **methods: Any) -> Iterator[None]:
-    """Within, `part` does these in the place of its own methods, and its twin, if it has one, answers for it."""
-    net = part.net
-    answering = nullcontext() if net is part.module else instead(part.module, forward=net.forward)
-    with answering, instead(net, **methods):
-        yield
-
-
-def _twin(module: nn.RNNBase) -> Recurrent:
-    """A net of ours with the equations of one of ``torch.nn``, and with its weights, as they are when asked for."""
-    kinds: dict[str, cells.Cell] = {
-        "LSTM": cells.LSTM(proj_size=module.proj_size),
-        "GRU": cells.GRU(),
-        "RNN_TANH": cells.Elman(),
-        "RNN_RELU": cells.Elman("relu"),
-    }
-    net = recurrent(
-        kinds[module.mode],
-        module.input_size,
-        module.hidden_size,
-        num_layers=module.num_layers,
-        bias=module.bias,
-        batch_first=module.batch_first,
-        dropout=module.dropout if module.num_layers > 1 else 0.0,
-        bidirectional=module.bidirectional,
-        device="meta",
-        dtype=module.weight_ih_l0.dtype,
-        init="torch",
-    )
-
-    def layers() -> list[dict[str, Tensor]]:
-        net.train(module.training)  # dropout between layers is as the net's that it answers for
-        return [{name: getattr(module, full) for name, full in names.items()} for names in net._names]
-
-    vars(net)["_layers"] = layers
-    return net

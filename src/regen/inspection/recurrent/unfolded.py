@@ -6,7 +6,7 @@ steps, `s` numbers of a state (h and c side by side).
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ from torch import Tensor
 from regen._masks import length_mask
 from regen.cells import Cell, Parameters, State
 from regen.cells._cell import Step
-from regen.kernels import Result, reference
+from regen.kernels import LayerCall, Result
+from regen.nets import LayerHook
 
 __all__ = ["Trace", "spectral_radius", "tracing"]
 
@@ -64,27 +65,24 @@ class RecordingCell(Cell):
         return output, new, gates
 
 
-def tracing(traces: list[Trace]) -> Callable[..., Callable[..., Result]]:
-    """In the place of ``Recurrent._choose``: the reference loop, which leaves its nodes in `traces`."""
+def tracing(traces: list[Trace]) -> LayerHook:
+    """A hook for ``Recurrent.intercept``: the reference loop runs each layer and leaves its nodes in `traces`."""
 
-    def choice(*_: object) -> Callable[..., Result]:
-        def run(cell: Cell, params: Parameters, x: Tensor, state: State | None, **asked: Any) -> Result:
-            x = (x if x.requires_grad else x.detach().requires_grad_()).view_as(x)
-            overheard = RecordingCell(cell)
-            result = reference.run(overheard, params, x, state, **asked)
-            zones = tuple(float(z) for z in asked["zoneout"] or (0.0,) * len(cell.states))
-            before = overheard.heard  # with zoneout what is carried on is not what the cell said
-            after = [*before[1:], result.state] if any(zones) else overheard.said
-            if asked["reverse"]:
-                before, after = before[::-1], after[::-1]
-            lengths = torch.full(x.shape[:1], x.shape[1]) if asked["lengths"] is None else asked["lengths"]
-            alive = length_mask(lengths, x.shape[1], x.device)
-            traces.append(Trace(cell, params, x, before, after, alive, zones))
-            return result
+    def trace(call: LayerCall, run: Callable[[LayerCall], Result]) -> Result:
+        x = (call.x if call.x.requires_grad else call.x.detach().requires_grad_()).view_as(call.x)
+        overheard = RecordingCell(call.cell)
+        result = run(call._replace(cell=overheard, x=x, backend="reference"))
+        zones = tuple(float(z) for z in call.zoneout or (0.0,) * len(call.cell.states))
+        before = overheard.heard  # with zoneout what is carried on is not what the cell said
+        after = [*before[1:], result.state] if any(zones) else overheard.said
+        if call.reverse:
+            before, after = before[::-1], after[::-1]
+        lengths = torch.full(x.shape[:1], x.shape[1]) if call.lengths is None else call.lengths
+        alive = length_mask(lengths, x.shape[1], x.device)
+        traces.append(Trace(call.cell, call.params, x, before, after, alive, zones))
+        return result
 
-        return run
-
-    return choice
+    return trace
 
 
 def spectral_radius(trace: Trace) -> Tensor:
