@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import regen
-from regen.nets.adversarial import make_players
+from regen.nets.adversarial import make_gan_nets
 
 IMAGE, CHANNELS, CODE = (3, 32, 32), 64, 100
 STEPS = {"dcgan": 8, "points": 400}
@@ -73,7 +73,7 @@ def plain_dcgan(steps: int, batches: Batches) -> np.ndarray:
     """PyTorch's example; returns generated images."""
     torch.manual_seed(0)
     features = int(np.prod(IMAGE))
-    netG, netD = make_players(
+    netG, netD = make_gan_nets(
         "conv", features=features, outputs=features, code=CODE, shape=IMAGE, norm=True, channels=CHANNELS
     )
     optimizerD = torch.optim.Adam(netD.parameters(), 2e-4, betas=(0.5, 0.999))
@@ -119,7 +119,7 @@ def plain_points(steps: int, batches: Batches) -> np.ndarray:
     """A loop after the paper; generated points."""
     torch.manual_seed(0)
     middle, spread = POINTS.mean(0), POINTS.std(0)
-    netG, netD = make_players("mlp", features=2, outputs=2, code=2, hidden=(64,) * 4)
+    netG, netD = make_gan_nets("mlp", features=2, outputs=2, code=2, hidden=(64,) * 4)
     optimizerD = torch.optim.Adam(netD.parameters(), 4e-3, betas=(0.0, 0.99))
     optimizerG = torch.optim.Adam(netG.parameters(), 4e-3, betas=(0.0, 0.99))
     rates = [

@@ -37,7 +37,7 @@ import regen
 from regen._check import Constraint
 from regen.estimators._modalities import modality_of
 from regen.estimators.adversarial._base import COMPETING, AdversarialEstimator
-from regen.nets.mlp import start_weight
+from regen.nets.mlp import init_weight
 
 HERE = Path(__file__).parent
 SAMPLES, BLOCK, SLOPE = 25_600, 3_200, 0.3
@@ -70,7 +70,7 @@ class TinyCritic(nn.Module):
         wide = ((3, 2), (2, 4), (4, 8))
         layers = [nn.Conv2d(a, b, 3, 2, 1) for a, b in wide]
         for layer in layers:
-            start_weight(layer.weight, "relu", 9 * layer.in_channels, layer.out_channels)
+            init_weight(layer.weight, "relu", 9 * layer.in_channels, layer.out_channels)
         self.rest = nn.Sequential(
             *(part for layer in layers for part in (layer, nn.LeakyReLU(SLOPE))), nn.Flatten()
         )

@@ -177,7 +177,7 @@ def test_refusals_of_estimators() -> None:
             {"loss": torch.sub},
             "loss= is for torch modules; an estimator has the one it was trained with.",
         ),
-        (dense, X[:, 0], {}, "There is no recurrent net in this Coder."),
+        (dense, X[:, 0], {}, "There is no recurrent net in this AutoencoderNet."),
         (model, X, {}, "There is nothing to hold the answers against. Give y, what each sequence is."),
         (model, X, {"y": ["a"]}, "y has 1 rows and X has 12. Give one for each."),
         (model, X, {"y": ["c"] * 12}, "y holds the class 'c', which the model was not fitted on."),

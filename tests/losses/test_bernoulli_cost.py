@@ -12,7 +12,7 @@ def test_what_is_restored_perfectly_costs_nothing():
     """Grey or not: the cost is a divergence. Cross-entropy, a wrong twin, charges for grey itself."""
     target = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0], dtype=torch.float64)
     logits = target.logit(1e-12)
-    assert torch.allclose(BERNOULLI.cost(logits, target), torch.zeros(5, dtype=torch.float64), atol=1e-9)
+    assert torch.allclose(BERNOULLI.loss(logits, target), torch.zeros(5, dtype=torch.float64), atol=1e-9)
     assert (F.binary_cross_entropy_with_logits(logits, target, reduction="none")[1:4] > 0.3).all()
 
 
@@ -20,12 +20,12 @@ def test_the_gradient_is_that_of_cross_entropy():
     """Within [0, 1] nothing changes for training."""
     logits = torch.randn(50, dtype=torch.float64, requires_grad=True)
     target = torch.rand(50, dtype=torch.float64)
-    (mine,) = torch.autograd.grad(BERNOULLI.cost(logits, target).sum(), logits)
+    (mine,) = torch.autograd.grad(BERNOULLI.loss(logits, target).sum(), logits)
     (cross,) = torch.autograd.grad(
         F.binary_cross_entropy_with_logits(logits, target, reduction="sum"), logits
     )
     assert torch.allclose(mine, cross)
-    assert (BERNOULLI.cost(logits, target) >= 0).all()
+    assert (BERNOULLI.loss(logits, target) >= 0).all()
 
 
 def test_beyond_the_ends_it_costs_more():
@@ -33,6 +33,6 @@ def test_beyond_the_ends_it_costs_more():
     logits = torch.linspace(-6, 6, 25)
     for end, beyond in ((1.0, 1.5), (1.0, 9.0), (0.0, -0.5), (0.0, -9.0)):
         inside, outside = (torch.full_like(logits, value) for value in (end, beyond))
-        assert (BERNOULLI.cost(logits, outside) > BERNOULLI.cost(logits, inside)).all()
+        assert (BERNOULLI.loss(logits, outside) > BERNOULLI.loss(logits, inside)).all()
         cross = [F.softplus(logits) - logits * target for target in (outside, inside)]
         assert (cross[0] < cross[1]).any()

@@ -17,7 +17,7 @@ from regen.losses import (
     gaussian_kl,
     importance_bound,
     importance_weights,
-    log_normal,
+    normal_log_density,
     posterior,
 )
 
@@ -59,7 +59,7 @@ def test_gradients() -> None:
     mean, log_var = MEAN.clone().requires_grad_(), LOG_VAR.clone().requires_grad_()
     z = torch.randn(2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
     assert torch.autograd.gradcheck(gaussian_kl, (mean, log_var))
-    assert torch.autograd.gradcheck(log_normal, (z, mean, log_var))
+    assert torch.autograd.gradcheck(normal_log_density, (z, mean, log_var))
     assert torch.autograd.gradcheck(importance_bound, (z,))
     assert torch.autograd.gradcheck(lambda o: posterior(o), (torch.cat([mean, log_var], -1) * 30,))
 
@@ -70,10 +70,10 @@ def test_gradients() -> None:
 
 
 def test_density_and_draws_of_a_code() -> None:
-    """log_normal is torch's; 40,000 draws have the mean and the variance, to 5 standard errors (1 in 100,000)."""
+    """The density is torch's; 40,000 draws have the mean and the variance, to 5 standard errors (1 in 100,000)."""
     z = MEAN.flip(0)
     expected = dist.Normal(MEAN, (LOG_VAR / 2).exp()).log_prob(z).sum(-1)
-    torch.testing.assert_close(log_normal(z, MEAN, LOG_VAR), expected)
+    torch.testing.assert_close(normal_log_density(z, MEAN, LOG_VAR), expected)
     n = 40_000
     drawn = draw_normal(MEAN, LOG_VAR, n, torch.Generator().manual_seed(2))
     assert drawn.shape == (n, 2, 3)
@@ -133,7 +133,7 @@ def log_weights(mean: Tensor, log_var: Tensor, draws: int, seed: int, x: Tensor 
     """Log p(x, z) - log q(z | x) of draws from q."""
     z = draw_normal(mean, log_var, draws, torch.Generator().manual_seed(seed))
     told = dist.Normal(z @ W.T + B, math.sqrt(S2)).log_prob(x).sum(-1)
-    return told + log_normal(z, torch.zeros(2), torch.zeros(2)) - log_normal(z, mean, log_var)
+    return told + normal_log_density(z, torch.zeros(2), torch.zeros(2)) - normal_log_density(z, mean, log_var)
 
 
 @pytest.fixture
@@ -178,7 +178,9 @@ def test_exact_posterior_needs_one_draw() -> None:
     mean, log_var = (X - B) @ one / S2 / precision, -precision.log().expand(2, 1)
     z = draw_normal(mean, log_var, 7, torch.Generator().manual_seed(0))
     told = dist.Normal(z @ one.T + B, math.sqrt(S2)).log_prob(X).sum(-1)
-    weights = told + log_normal(z, torch.zeros(1), torch.zeros(1)) - log_normal(z, mean, log_var)
+    weights = (
+        told + normal_log_density(z, torch.zeros(1), torch.zeros(1)) - normal_log_density(z, mean, log_var)
+    )
     evidence = dist.MultivariateNormal(B, one @ one.T + S2 * torch.eye(3)).log_prob(X)
     torch.testing.assert_close(weights, evidence.expand(7, 2))
 

@@ -1,4 +1,4 @@
-"""Adversarial losses by hand, penalties against finite differences, calibrated scores; beside wrong twins."""
+"""GANLoss losses by hand, penalties against finite differences, calibrated scores; beside wrong twins."""
 
 import math
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from regen.losses import (
-    LOSSES,
-    adversarial,
+    GAN_LOSSES,
     calibrate,
+    gan_loss,
     score,
     zero_centred_penalty,
 )
@@ -62,11 +62,11 @@ def logits() -> tuple[Tensor, Tensor]:
     return torch.tensor(REAL, dtype=torch.float64), torch.tensor(FAKE, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", GAN_LOSSES)
 def test_losses_by_hand(name: str) -> None:
     """Both players' losses on three pairs; with the labels swapped neither is it."""
     real, fake = logits()
-    loss = adversarial(name)
+    loss = gan_loss(name)
     given = float(loss.discriminator(real, fake)), float(loss.generator(real, fake))
     assert given == pytest.approx(BY_HAND[name])
     assert float(loss.discriminator(fake, real)) != pytest.approx(BY_HAND[name][0])
@@ -74,11 +74,11 @@ def test_losses_by_hand(name: str) -> None:
     assert loss.discriminator(real, fake).shape == loss.generator(real, fake).shape == ()
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", GAN_LOSSES)
 def test_players_pull_in_opposite_directions(name: str) -> None:
     """The discriminator lowers the logits of what is generated and raises real ones; the generator raises."""
     real, fake = (each.requires_grad_() for each in logits())
-    loss = adversarial(name)
+    loss = gan_loss(name)
     up, down = torch.autograd.grad(loss.discriminator(real, fake).sum(), (real, fake))
     if name != "least_squares":  # beyond its label, it pulls back
         assert (up <= 0).all() and (down >= 0).all() and up.abs().sum() > 0 and down.abs().sum() > 0
@@ -86,11 +86,11 @@ def test_players_pull_in_opposite_directions(name: str) -> None:
         assert (lift < 0).all()
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", GAN_LOSSES)
 def test_who_needs_real_samples(name: str) -> None:
     """Only the relativistic generator does; the others take None, and batches of different sizes."""
     real, fake = logits()
-    loss = LOSSES[name]
+    loss = GAN_LOSSES[name]
     assert loss.needs_real is (name == "relativistic")
     if not loss.needs_real:
         assert torch.equal(loss.generator(None, fake), loss.generator(real, fake))
@@ -106,18 +106,18 @@ def test_who_needs_real_samples(name: str) -> None:
 def test_pairs_are_compared_one_by_one() -> None:
     """The relativistic loss depends on who is paired with whom; means compared with means do not."""
     real, fake = logits()
-    loss = LOSSES["relativistic"].discriminator
+    loss = GAN_LOSSES["relativistic"].discriminator
     assert float(loss(real, fake)) != pytest.approx(float(loss(real, fake.flip(0))))
     assert float(loss(real, fake)) != pytest.approx(soft(float(fake.mean() - real.mean())))
     torch.testing.assert_close(loss(real + 3, fake + 3), loss(real, fake))  # only differences count
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", GAN_LOSSES)
 def test_losses_do_not_overflow(name: str) -> None:
     """Logits of a thousand, either way, in float32: losses and their slopes stay finite."""
     real = torch.tensor([1e3, -1e3, 1e3, -1e3], requires_grad=True)
     fake = torch.tensor([1e3, -1e3, -1e3, 1e3], requires_grad=True)
-    total = LOSSES[name].discriminator(real, fake) + LOSSES[name].generator(real, fake)
+    total = GAN_LOSSES[name].discriminator(real, fake) + GAN_LOSSES[name].generator(real, fake)
     slopes = torch.autograd.grad(total, (real, fake))
     assert total.isfinite() and all(slope.isfinite().all() for slope in slopes)
 
@@ -128,10 +128,10 @@ def test_label_smoothing_is_one_sided() -> None:
     down = mean(soft, FAKE)
     both = mean(lambda r: 0.9 * soft(-r) + 0.1 * soft(r), REAL) + down
     for name in ("nonsaturating", "minimax"):
-        smooth = adversarial(name, 0.1)
+        smooth = gan_loss(name, 0.1)
         assert float(smooth.discriminator(real, fake)) == pytest.approx(both)
         assert float(smooth.generator(None, fake)) == pytest.approx(BY_HAND[name][1])
-    squares = adversarial("least_squares", 0.1).discriminator(real, fake)
+    squares = gan_loss("least_squares", 0.1).discriminator(real, fake)
     assert float(squares) == pytest.approx(
         mean(lambda r: (r - 0.9) ** 2 / 2, REAL) + mean(lambda f: f**2 / 2, FAKE)
     )
@@ -143,16 +143,16 @@ def test_smoothing_and_names_are_refused_in_words() -> None:
     """Where there is no label; beyond [0, 0.5); and an unknown loss, with the closest one."""
     for name in ("relativistic", "hinge", "wasserstein"):
         with pytest.raises(ValueError) as refusal:
-            adversarial(name, 0.1)
+            gan_loss(name, 0.1)
         assert str(refusal.value) == (
             f"Label smoothing needs a loss with labels, and {name!r} has none. "
             "Choose 'nonsaturating' or 'minimax' or 'least_squares', or smooth=0."
         )
     for smooth in (-0.1, 0.5, math.nan):
         with pytest.raises(ValueError, match=r"^Label smoothing must be a number in \[0, 0\.5\)\. Got"):
-            adversarial("minimax", smooth)
+            gan_loss("minimax", smooth)
     with pytest.raises(ValueError) as refusal:
-        adversarial("hing")
+        gan_loss("hing")
     assert str(refusal.value) == (
         "An adversarial loss must be one of 'relativistic', 'nonsaturating', 'minimax', 'hinge', 'least_squares', "
         "'wasserstein'. Got 'hing' instead. Did you mean 'hinge'?"
@@ -174,7 +174,7 @@ def test_gradients_do_not_leak_between_players() -> None:
             nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1), nn.Flatten(0)),
         )
         z, real = torch.randn(6, 2), torch.randn(6, 2)
-    for loss in LOSSES.values():
+    for loss in GAN_LOSSES.values():
         fake = generator(z)
         own = list(generator.parameters())
         detached = loss.discriminator(net(real), net(fake.detach()))
@@ -195,10 +195,10 @@ def test_penalties_on_both_sides_make_the_smallest_game_converge() -> None:
         place, slope = torch.tensor([1.0], requires_grad=True), torch.tensor([1.0], requires_grad=True)
         for _ in range(500):
             real, fake = torch.zeros(1, requires_grad=True), place.detach().requires_grad_()
-            cost = LOSSES[loss].discriminator(slope * real, slope * fake)
+            cost = GAN_LOSSES[loss].discriminator(slope * real, slope * fake)
             square = zero_centred_penalty(slope * real, real) + zero_centred_penalty(slope * fake, fake)
             (d,) = torch.autograd.grad(cost + gamma / 2 * square.mean(), slope)
-            (g,) = torch.autograd.grad(LOSSES[loss].generator(slope * real, slope * place), place)
+            (g,) = torch.autograd.grad(GAN_LOSSES[loss].generator(slope * real, slope * place), place)
             with torch.no_grad():
                 slope -= 0.1 * d
                 place -= 0.1 * g

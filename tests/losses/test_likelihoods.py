@@ -174,7 +174,7 @@ def test_gradients_are_those_of_the_function(name: str) -> None:
     expected = -member.log_density(outputs, target)
     if name in ("squared", "nonnegative"):
         expected = (target - member.mean(outputs)).square()
-    torch.testing.assert_close(member.cost(outputs, target), expected)
+    torch.testing.assert_close(member.loss(outputs, target), expected)
 
 
 # Bins of equal probability under the density, for one setting of the outputs of one cell.
@@ -229,7 +229,7 @@ def test_draws_follow_the_density(name: str, sign: int) -> None:
     """20,000 draws fall into bins as often as the density says; a correct sampler fails once in 100,000 seeds."""
     outputs = sign * torch.tensor(ONE_CELL[name], dtype=torch.float64)
     generator = torch.Generator().manual_seed(3)
-    drawn = LIKELIHOODS[name].draw(outputs.expand(20_000, -1), generator)[:, 0].numpy()
+    drawn = LIKELIHOODS[name].sample(outputs.expand(20_000, -1), generator)[:, 0].numpy()
     assert chance(name, outputs, drawn) > FALSE_ALARM
 
 
@@ -250,14 +250,14 @@ def test_draws_of_a_wrong_twin_are_noticed(name: str, wrong: list[float]) -> Non
     """The same test tells apart draws of slightly other parameters."""
     outputs = torch.tensor(ONE_CELL[name], dtype=torch.float64)
     twin = torch.tensor(wrong, dtype=torch.float64).expand(20_000, -1)
-    drawn = LIKELIHOODS[name].draw(twin, torch.Generator().manual_seed(3))[:, 0].numpy()
+    drawn = LIKELIHOODS[name].sample(twin, torch.Generator().manual_seed(3))[:, 0].numpy()
     assert chance(name, outputs, drawn) < FALSE_ALARM
 
 
 def test_draws_of_classes_follow_their_probabilities() -> None:
     """One-hot rows, each class as often as its probability; not so for other logits."""
     logits = torch.tensor([0.3, -1.2, 0.9, 0.0])
-    drawn = LIKELIHOODS["categorical"].draw(logits.expand(20_000, -1), torch.Generator().manual_seed(0))
+    drawn = LIKELIHOODS["categorical"].sample(logits.expand(20_000, -1), torch.Generator().manual_seed(0))
     assert torch.equal(drawn.sum(1), torch.ones(20_000)) and set(drawn.unique().tolist()) == {0.0, 1.0}
     seen = drawn.double().sum(0).numpy()
     assert stats.chisquare(seen, logits.double().softmax(0).numpy() * 20_000).pvalue > FALSE_ALARM
@@ -270,11 +270,11 @@ def test_draws_come_from_the_given_generator_only(name: str) -> None:
     """Same generator, same draws, and torch's own random numbers are not touched; without one they are used."""
     outputs, member = outputs_of(name).float(), LIKELIHOODS[name]
     before = torch.get_rng_state()
-    first = member.draw(outputs, torch.Generator().manual_seed(5))
-    assert torch.equal(first, member.draw(outputs, torch.Generator().manual_seed(5)))
+    first = member.sample(outputs, torch.Generator().manual_seed(5))
+    assert torch.equal(first, member.sample(outputs, torch.Generator().manual_seed(5)))
     assert torch.equal(before, torch.get_rng_state())
     with torch.random.fork_rng([]):
-        member.draw(outputs)
+        member.sample(outputs)
         assert not torch.equal(before, torch.get_rng_state())
 
 
@@ -295,7 +295,7 @@ def test_extreme_outputs_stay_finite(name: str, size: float) -> None:
     if name not in (*REAL, "continuous_bernoulli"):
         assert (found <= 0).all()  # a probability
     assert member.mean(outputs).isfinite().all()
-    assert member.draw(outputs.detach(), torch.Generator().manual_seed(0)).isfinite().all()
+    assert member.sample(outputs.detach(), torch.Generator().manual_seed(0)).isfinite().all()
 
 
 def _continuous_bernoulli(logit: float, x: float) -> float:
@@ -324,7 +324,7 @@ def test_continuous_bernoulli_is_flat_at_one_half() -> None:
     assert torch.equal(found, torch.zeros(3))
     torch.testing.assert_close(slope.detach(), target - 0.5)
     torch.testing.assert_close(curvature, torch.full((3,), -1 / 12))
-    drawn = member.draw(torch.zeros(20_000), torch.Generator().manual_seed(0)).numpy()
+    drawn = member.sample(torch.zeros(20_000), torch.Generator().manual_seed(0)).numpy()
     assert stats.kstest(drawn, "uniform").pvalue > FALSE_ALARM
 
 
@@ -364,14 +364,14 @@ def test_bias_says_the_mean_of_each_column(name: str) -> None:
     """An untrained decoder with this bias restores column means despite gaps; no other constant fits better."""
     member = LIKELIHOODS[name]
     outputs = outputs_of(name, 1, seed=4).expand(400, -1)
-    target = member.draw(outputs, torch.Generator().manual_seed(1))
+    target = member.sample(outputs, torch.Generator().manual_seed(1))
     if name == "nonnegative":
         target = target.abs()
     known = torch.rand(400, E, generator=torch.Generator().manual_seed(2)) > 0.3
     known[:, 1] = True
     if name == "categorical":
         known = known[:, :1].expand(-1, E)
-    bias = member.bias(torch.where(known, target, torch.nan))
+    bias = member.initial_bias(torch.where(known, target, torch.nan))
     expected = torch.where(known, target, torch.nan).nanmean(0)
     torch.testing.assert_close(member.mean(bias[None])[0], expected, rtol=1e-4, atol=2e-3)
 
@@ -387,7 +387,7 @@ def test_bias_says_the_mean_of_each_column(name: str) -> None:
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_bias_of_a_constant_column_is_finite(name: str, value: float) -> None:
     """Columns that never change have a bias a net can start from."""
-    bias = LIKELIHOODS[name].bias(torch.full((6, E), value))
+    bias = LIKELIHOODS[name].initial_bias(torch.full((6, E), value))
     assert bias.isfinite().all() and bias.abs().max() < 1100
 
 
@@ -395,5 +395,5 @@ def test_bias_of_a_constant_column_is_finite(name: str, value: float) -> None:
 def test_bias_of_the_continuous_bernoulli_inverts_its_mean(mean: float) -> None:
     """Newton's steps arrive from the middle to near both ends."""
     member = LIKELIHOODS["continuous_bernoulli"]
-    bias = member.bias(torch.full((4, 2), mean, dtype=torch.float64))
+    bias = member.initial_bias(torch.full((4, 2), mean, dtype=torch.float64))
     torch.testing.assert_close(member.mean(bias), torch.full((2,), mean, dtype=torch.float64))

@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from regen.losses import LIKELIHOODS, OBJECTIVES, Heads
+from regen.losses import LIKELIHOODS, LOSSES, MixedLikelihood
 
 BLOCKS = [("gaussian", 0, 2), ("categorical", 2, 5), ("bernoulli", 5, 6), ("poisson", 6, 8)]
 WIDTHS = [4, 3, 1, 2]
 
 
-def example(heads: Heads, rows: int = 6) -> tuple[Tensor, Tensor, Tensor]:
+def example(heads: MixedLikelihood, rows: int = 6) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs, a target with NaN, and where it is known (a categorical column is known as a whole)."""
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(rows, heads.outputs, dtype=torch.float64, generator=generator)
-    target = heads.draw(outputs, generator)
+    target = heads.sample(outputs, generator)
     mask = torch.rand(rows, heads.cells, generator=generator) > 0.4
     mask[:, 2:5] = mask[:, 2:3]
     return outputs.requires_grad_(), torch.where(mask, target, torch.nan), mask
@@ -24,7 +24,7 @@ def example(heads: Heads, rows: int = 6) -> tuple[Tensor, Tensor, Tensor]:
 
 def test_each_block_has_its_own_likelihood() -> None:
     """Densities, costs, means and biases are those of the blocks alone, in their order."""
-    heads = Heads(BLOCKS)
+    heads = MixedLikelihood(BLOCKS)
     outputs, target, mask = example(heads)
     assert (heads.cells, heads.outputs) == (8, sum(WIDTHS))
     assert heads.names == ("gaussian", "categorical", "bernoulli", "poisson")
@@ -35,17 +35,17 @@ def test_each_block_has_its_own_likelihood() -> None:
         start += width
         alone = LIKELIHOODS[name]
         assert torch.equal(found[:, low:high], alone.log_density(part, full[:, low:high]))
-        assert torch.equal(heads.cost(outputs, full)[:, low:high], alone.cost(part, full[:, low:high]))
+        assert torch.equal(heads.loss(outputs, full)[:, low:high], alone.loss(part, full[:, low:high]))
         assert torch.equal(heads.mean(outputs)[:, low:high], alone.mean(part))
-    biases = [LIKELIHOODS[name].bias(full[:, low:high]) for name, low, high in BLOCKS]
-    assert torch.equal(heads.bias(full), torch.cat(biases))
-    swapped = Heads([("poisson", 0, 2), *BLOCKS[1:3], ("gaussian", 6, 8)])
+    biases = [LIKELIHOODS[name].initial_bias(full[:, low:high]) for name, low, high in BLOCKS]
+    assert torch.equal(heads.initial_bias(full), torch.cat(biases))
+    swapped = MixedLikelihood([("poisson", 0, 2), *BLOCKS[1:3], ("gaussian", 6, 8)])
     assert not torch.allclose(swapped.log_density(outputs, full), found)
 
 
-COSTS: dict[str, Callable[[Heads, Tensor, Tensor, Tensor], Tensor]] = {
+COSTS: dict[str, Callable[[MixedLikelihood, Tensor, Tensor, Tensor], Tensor]] = {
     "log_density": lambda h, o, x, m: h.log_density(o, x, m),
-    **{loss: lambda h, o, x, m, loss=loss: h.cost(o, x, m, loss) for loss in ("auto", "mse", "mae", "huber")},
+    **{loss: lambda h, o, x, m, loss=loss: h.loss(o, x, m, loss) for loss in ("auto", "mse", "mae", "huber")},
 }
 
 
@@ -53,7 +53,7 @@ COSTS: dict[str, Callable[[Heads, Tensor, Tensor, Tensor], Tensor]] = {
 @pytest.mark.parametrize("blocks", [BLOCKS, [("gaussian", 0, 8)], [("squared", 0, 8)]])
 def test_what_is_not_observed_costs_nothing(cost: str, blocks: list[tuple[str, int, int]]) -> None:
     """Hidden cells cost 0 and send back no gradient, and no NaN; observed ones are as if nothing were hidden."""
-    heads = Heads(blocks)
+    heads = MixedLikelihood(blocks)
     outputs, target, mask = example(heads)
     found = COSTS[cost](heads, outputs, target, mask)
     (slope,) = torch.autograd.grad(found.sum(), outputs)
@@ -70,21 +70,21 @@ def test_what_is_not_observed_costs_nothing(cost: str, blocks: list[tuple[str, i
 
 def test_costs_of_the_mean() -> None:
     """mse, mae and huber compare the reconstruction with the target, whatever the likelihood."""
-    heads = Heads(BLOCKS)
+    heads = MixedLikelihood(BLOCKS)
     outputs, target, mask = example(heads)
     full = torch.where(mask, target, 0.0)
     for loss in ("mse", "mae", "huber"):
-        assert torch.equal(heads.cost(outputs, full, loss=loss), OBJECTIVES[loss](heads.mean(outputs), full))
+        assert torch.equal(heads.loss(outputs, full, kind=loss), LOSSES[loss](heads.mean(outputs), full))
 
 
 def test_cross_entropy_is_for_probabilities() -> None:
     """It is the own cost of binary and categorical cells, and refused for all others."""
-    heads = Heads([("bernoulli", 0, 2), ("categorical", 2, 5)])
+    heads = MixedLikelihood([("bernoulli", 0, 2), ("categorical", 2, 5)])
     outputs, target, mask = example(heads)
-    found = heads.cost(outputs, target, mask, "cross_entropy")
-    assert torch.equal(found, heads.cost(outputs, target, mask))
+    found = heads.loss(outputs, target, mask, "cross_entropy")
+    assert torch.equal(found, heads.loss(outputs, target, mask))
     with pytest.raises(ValueError) as refusal:
-        Heads(BLOCKS).cost(*example(Heads(BLOCKS)), "cross_entropy")
+        MixedLikelihood(BLOCKS).loss(*example(MixedLikelihood(BLOCKS)), "cross_entropy")
     assert str(refusal.value) == (
         "loss='cross_entropy' is for binary, [0, 1] and categorical data, and some of these are read as 'gaussian'. "
         "Take loss='auto'."
@@ -95,7 +95,7 @@ def test_cross_entropy_is_for_probabilities() -> None:
     ("blocks", "words"),
     [
         ([("normal", 0, 2)], "There is no likelihood 'normal'; there are 'squared', 'nonnegative', "),
-        ([], "Heads need at least one block of cells. Got none."),
+        ([], "MixedLikelihood need at least one block of cells. Got none."),
         (
             [("gaussian", 0, 2), ("poisson", 3, 4)],
             "Blocks of cells must follow each other without gap. Got 'poisson' from 3 to 4 after 2.",
@@ -106,14 +106,14 @@ def test_cross_entropy_is_for_probabilities() -> None:
 def test_blocks_that_make_no_row_are_refused(blocks: list[tuple[str, int, int]], words: str) -> None:
     """Unknown names, gaps and empty blocks are said in one sentence."""
     with pytest.raises(ValueError) as refusal:
-        Heads(blocks)
+        MixedLikelihood(blocks)
     assert str(refusal.value).startswith(words)
 
 
 def test_an_unknown_loss_is_refused() -> None:
     """The five words are named."""
     with pytest.raises(ValueError) as refusal:
-        Heads(BLOCKS).cost(*example(Heads(BLOCKS)), "l2")
+        MixedLikelihood(BLOCKS).loss(*example(MixedLikelihood(BLOCKS)), "l2")
     assert str(refusal.value) == (
         "loss must be 'auto', 'mse', 'mae', 'huber' or 'cross_entropy'. Got 'l2' instead."
     )
@@ -121,10 +121,10 @@ def test_an_unknown_loss_is_refused() -> None:
 
 def test_sequences_and_draws_have_more_axes() -> None:
     """Leading axes are free: (S, B, T, W) outputs against (B, T, E) targets."""
-    heads = Heads(BLOCKS)
+    heads = MixedLikelihood(BLOCKS)
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(3, 2, 4, heads.outputs, generator=generator)
-    target = heads.draw(outputs[0], generator)
+    target = heads.sample(outputs[0], generator)
     mask = torch.rand(2, 4, heads.cells, generator=generator) > 0.3
     found = heads.log_density(outputs, target, mask)
     expected = torch.stack([heads.log_density(each, target, mask) for each in outputs])

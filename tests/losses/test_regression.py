@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from regen.losses import (
-    OBJECTIVES,
+    LOSSES,
     absolute_error,
     cross_entropy,
     huber,
@@ -50,14 +50,14 @@ FORMULAS = {
 def test_cost_is_the_formula_element_by_element(name: str, holes: bool) -> None:
     """Every element has its cost, and a missing target costs nothing; a cost that ignores holes is not it."""
     prediction, target, mask = tensors(holes)
-    cost = OBJECTIVES[name](prediction, target, mask).detach().numpy()
+    cost = LOSSES[name](prediction, target, mask).detach().numpy()
     expected = np.where(HOLES, FORMULAS[name], 0) if holes else FORMULAS[name]
     np.testing.assert_allclose(cost, expected, rtol=1e-15)
     for other in FORMULAS:
         assert other == name or not np.allclose(cost, FORMULAS[other])
     if holes:
         assert not np.allclose(cost, FORMULAS[name])
-        assert np.isnan(OBJECTIVES[name](prediction, target).detach().numpy()).any()
+        assert np.isnan(LOSSES[name](prediction, target).detach().numpy()).any()
 
 
 def test_huber_turns_into_a_line_at_delta() -> None:
@@ -77,9 +77,9 @@ def test_huber_turns_into_a_line_at_delta() -> None:
 def test_a_hole_sends_back_no_gradient(name: str) -> None:
     """Gradients are finite, 0 at the holes, and elsewhere those of the cost without holes."""
     prediction, target, mask = tensors(True)
-    (gradient,) = torch.autograd.grad(OBJECTIVES[name](prediction, target, mask).sum(), prediction)
+    (gradient,) = torch.autograd.grad(LOSSES[name](prediction, target, mask).sum(), prediction)
     whole, known, _ = tensors(False)
-    (expected,) = torch.autograd.grad(OBJECTIVES[name](whole, known).sum(), whole)
+    (expected,) = torch.autograd.grad(LOSSES[name](whole, known).sum(), whole)
     torch.testing.assert_close(gradient, torch.where(torch.tensor(HOLES), expected, 0.0), rtol=0, atol=0)
     careless = torch.where(observed(target), (prediction - target) ** 2, 0.0)
     (poisoned,) = torch.autograd.grad(careless.sum(), prediction)

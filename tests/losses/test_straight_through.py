@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
-from regen.losses import Relaxed
+from regen.losses import StraightThrough
 from regen.losses.straight_through import NEAR_CERTAIN
 
 DRAWS = 20_000
@@ -26,9 +26,9 @@ SHIFT = torch.tensor([0.0, 0.8, 0.25, 0.7, 1.2, 0.0, 0.0, 0.0])
 SPREAD = torch.tensor([1.0, 1.0, 0.3, 0.4, 0.5, 1.0, 1.0, 1.0])
 
 
-def mixed() -> Relaxed:
+def mixed() -> StraightThrough:
     """A row of every kind."""
-    return Relaxed(MIXED, SHIFT, SPREAD)
+    return StraightThrough(MIXED, SHIFT, SPREAD)
 
 
 def logit(p: float) -> float:
@@ -46,7 +46,7 @@ def test_values_by_hand() -> None:
     a = torch.tensor(
         [[0.3, -0.5, 0.4, 0.1, 0.6, 1.0, 0.0, -1.0], [-2.0, -1.5, -3.0, 0.1, -4.0, 0.0, 0.0, 0.0]]
     )
-    said = mixed().draw(a, seeded())
+    said = mixed().sample(a, seeded())
     torch.testing.assert_close(said[:, 0], a[:, 0])
     torch.testing.assert_close(said[:, 1], torch.tensor([0.3, 0.0]))
     grey = [1 / (1 + math.exp(-(logit(0.25) + x))) for x in (0.4, -3.0)]
@@ -60,9 +60,9 @@ def test_values_by_hand() -> None:
     torch.testing.assert_close(mean[0, 4], torch.tensor(math.expm1(1.5)))
 
 
-def shares(relaxed: Relaxed, a: Tensor) -> Tensor:
+def shares(relaxed: StraightThrough, a: Tensor) -> Tensor:
     """(E,) mean of many draws."""
-    return relaxed.draw(a.expand(DRAWS, -1), seeded(3)).mean(0)
+    return relaxed.sample(a.expand(DRAWS, -1), seeded(3)).mean(0)
 
 
 def far(found: Tensor, wanted: Tensor) -> bool:
@@ -72,11 +72,11 @@ def far(found: Tensor, wanted: Tensor) -> bool:
 
 def test_draws_have_the_chances_that_are_said() -> None:
     """Truth values by the sigmoid, categories by the softmax; a sampler without its noise is caught."""
-    binary = Relaxed([("binary", 0, 2)], torch.tensor([0.7, 0.5]), torch.ones(2))
+    binary = StraightThrough([("binary", 0, 2)], torch.tensor([0.7, 0.5]), torch.ones(2))
     a = torch.tensor([0.4, -1.0])
     wanted = torch.tensor([1 / (1 + math.exp(-(logit(0.7) + 0.4))), 1 / (1 + math.exp(1.0))])
     assert not far(shares(binary, a), wanted)
-    one_of = Relaxed([("categorical", 0, 4)], torch.zeros(4), torch.ones(4))
+    one_of = StraightThrough([("categorical", 0, 4)], torch.zeros(4), torch.ones(4))
     a = torch.tensor([1.0, 0.0, -0.5, 0.2])
     assert not far(shares(one_of, a), a.softmax(-1))
     twin = torch.nn.functional.one_hot(a.argmax(), 4).float()  # the likeliest instead of a draw
@@ -89,8 +89,8 @@ def test_draws_have_the_chances_that_are_said() -> None:
 def test_real_and_generated_rows_are_of_one_form() -> None:
     """No critic can tell by form: a one-hot is exact; the smooth stand-in is not, and is told at once."""
     a = torch.randn(500, 3, generator=seeded())
-    relaxed = Relaxed([("categorical", 0, 3)], torch.zeros(3), torch.ones(3))
-    hard, soft = relaxed.draw(a, seeded(1)), relaxed.mean(a)
+    relaxed = StraightThrough([("categorical", 0, 3)], torch.zeros(3), torch.ones(3))
+    hard, soft = relaxed.sample(a, seeded(1)), relaxed.mean(a)
     assert ((hard == 0) | (hard == 1)).all() and (hard.sum(1) == 1).all()
     assert not ((soft == 0) | (soft == 1)).any()
 
@@ -98,7 +98,7 @@ def test_real_and_generated_rows_are_of_one_form() -> None:
 def test_every_number_gets_a_gradient() -> None:
     """Also where the cell is 0 or drawn: a step along it moves the chance; a plain threshold has none."""
     a = torch.full((400, 8), -0.4).requires_grad_()
-    said = mixed().draw(a, seeded())
+    said = mixed().sample(a, seeded())
     (slope,) = torch.autograd.grad((said * torch.arange(1.0, 9.0)).sum(), a)
     assert (slope[:, :5] > 0).all()
     assert (slope[:, 5:].abs() > 0).all()
@@ -114,10 +114,10 @@ def test_the_gradient_points_to_likelier_draws() -> None:
     relaxed, chance = mixed(), seeded(5)
     optimizer = torch.optim.Adam([a], 0.1)
     for _ in range(200):
-        loss = (relaxed.draw(a, chance) - wanted).square().sum()
+        loss = (relaxed.sample(a, chance) - wanted).square().sum()
         (a.grad,) = torch.autograd.grad(loss, a)
         optimizer.step()
-    said = relaxed.draw(a.detach(), chance).mean(0)
+    said = relaxed.sample(a.detach(), chance).mean(0)
     assert (said - wanted).abs().max() < 0.25, said
 
 
@@ -138,10 +138,12 @@ def test_cells_are_of_their_kind(kinds: list[str], seed: int) -> None:
         blocks.append((kind, end, end + width))
         end += width
     chance = seeded(seed)
-    relaxed = Relaxed(blocks, torch.rand(end, generator=chance), torch.rand(end, generator=chance) + 0.1)
+    relaxed = StraightThrough(
+        blocks, torch.rand(end, generator=chance), torch.rand(end, generator=chance) + 0.1
+    )
     a = 30 * torch.randn(4, 3, end, generator=chance)
     a[0, 0] = 1e4
-    for said in (relaxed.draw(a, chance), relaxed.mean(a)):
+    for said in (relaxed.sample(a, chance), relaxed.mean(a)):
         assert said.shape == a.shape and said.isfinite().all()
         for kind, start, stop in blocks:
             part = said[..., start:stop]
@@ -149,7 +151,7 @@ def test_cells_are_of_their_kind(kinds: list[str], seed: int) -> None:
                 assert (part >= 0).all()
             if kind in ("unit", "binary", "categorical"):
                 assert (part <= 1).all()
-    drawn = relaxed.draw(a, chance)
+    drawn = relaxed.sample(a, chance)
     whole = [
         drawn[..., start:stop] for kind, start, stop in blocks if kind in ("binary", "counts", "categorical")
     ]
@@ -159,13 +161,13 @@ def test_cells_are_of_their_kind(kinds: list[str], seed: int) -> None:
 def test_what_was_given_is_left_as_it_was() -> None:
     """The numbers of a layout are read, not changed: real rows are scaled by the same ones."""
     shift, spread = SHIFT.clone(), SPREAD.clone()
-    Relaxed(MIXED, shift, spread).draw(torch.randn(3, 8))
+    StraightThrough(MIXED, shift, spread).sample(torch.randn(3, 8))
     assert torch.equal(shift, SHIFT) and torch.equal(spread, SPREAD)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_column_that_never_varies_can_still_be_said(share: float) -> None:
     """A usual share of 0 or 1 has a logit all the same."""
-    relaxed = Relaxed([("unit", 0, 1)], torch.tensor([share]), torch.ones(1))
-    said = relaxed.draw(torch.zeros(1, 1))
+    relaxed = StraightThrough([("unit", 0, 1)], torch.tensor([share]), torch.ones(1))
+    said = relaxed.sample(torch.zeros(1, 1))
     assert abs(float(said) - share) == pytest.approx(NEAR_CERTAIN, rel=1e-3)

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from regen.metrics import Quality, memorisation, mmd, prdc, two_sample_accuracy
-from regen.metrics import generative as quality
+from regen.metrics import Quality, generative, memorisation, mmd, prdc, two_sample_accuracy
 from regen.metrics.generative import median_distance
 
 
@@ -38,7 +37,7 @@ def dense_prdc(real: Tensor, fake: Tensor, k: int) -> tuple[float, ...]:
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """All at once, row by row, and in blocks of which the last is smaller."""
     if request.param is not None:
-        monkeypatch.setattr(quality, "BLOCK", request.param)
+        monkeypatch.setattr(generative, "BLOCK", request.param)
 
 
 @pytest.mark.usefixtures("block")
@@ -93,9 +92,9 @@ def test_prdc_refuses_too_few() -> None:
 
 def test_blocks_are_no_larger_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """No matrix of distances beyond the limit, unless one row is."""
-    monkeypatch.setattr(quality, "BLOCK", 250)
+    monkeypatch.setattr(generative, "BLOCK", 250)
     a, b = draw(33, 2, 0), draw(100, 2, 1)
-    blocks = list(quality._blocks(a.double(), b.double()))
+    blocks = list(generative._blocks(a.double(), b.double()))
     assert [tuple(squares.shape) for _, squares in blocks] == [(2, 100)] * 16 + [(1, 100)]
     whole = torch.cat([squares for _, squares in blocks])
     torch.testing.assert_close(whole, torch.cdist(a.double(), b.double()).square())

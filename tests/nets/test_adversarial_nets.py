@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from regen.cells import LSTM, NAMES
-from regen.nets.adversarial import MLPCritic, MLPGenerator, RecurrentCritic, RecurrentGenerator, make_players
-from regen.nets.conditioning import beside_rows
+from regen.nets.adversarial import MLPCritic, MLPGenerator, RecurrentCritic, RecurrentGenerator, make_gan_nets
+from regen.nets.conditioning import pack_rows
 
 TOLERANCE = 1e-12
 """Measured: 2e-15 (float64). The twins below differ by more than 1e-3."""
@@ -40,7 +40,7 @@ def made(case: str, extra: str = "plain", seed: int = 0) -> tuple[Any, Any]:
     """A generator with a code of 4 and its critic."""
     backbone, options = CASES[case]
     torch.manual_seed(seed)
-    return make_players(backbone, code=4, **options, **EXTRAS[extra])
+    return make_gan_nets(backbone, code=4, **options, **EXTRAS[extra])
 
 
 def label_for(extra: str) -> Tensor | None:
@@ -192,10 +192,10 @@ def test_a_pack_is_rows_that_follow_each_other() -> None:
     """Rows 0 1 2 are the first pack, in this order; the twin that takes rows 0 2 4 is another."""
     x = torch.arange(12.0).view(6, 2)
     expected = torch.tensor([[0.0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]])
-    assert torch.equal(beside_rows(x, 3), expected)
+    assert torch.equal(pack_rows(x, 3), expected)
     assert not torch.equal(x.view(3, 2, 2).transpose(0, 1).flatten(1), expected)
     steps = torch.arange(24.0).view(4, 3, 2)
-    packed = beside_rows(steps, 2)
+    packed = pack_rows(steps, 2)
     assert packed.shape == (2, 3, 4)
     assert torch.equal(
         packed, torch.stack([torch.cat([steps[0], steps[1]], 1), torch.cat([steps[2], steps[3]], 1)])
@@ -319,8 +319,8 @@ def test_spectral_norm_bounds_every_weight_matrix_of_the_critic(case: str) -> No
     """Its largest singular value is 1 after enough power iterations; without, it is not."""
     backbone, options = CASES[case]
     torch.manual_seed(0)
-    bounded = make_players(backbone, code=4, spectral_norm=True, **options)[1]
-    free = make_players(backbone, code=4, **options)[1]
+    bounded = make_gan_nets(backbone, code=4, spectral_norm=True, **options)[1]
+    free = make_gan_nets(backbone, code=4, **options)[1]
     with torch.no_grad():
         for _ in range(300):
             bounded(rows(case))
@@ -342,16 +342,16 @@ def test_spectral_norm_bounds_every_weight_matrix_of_the_critic(case: str) -> No
 def test_widths() -> None:
     """The generator passes the critic's widths backwards; "auto" is four layers, or one of a recurrent net."""
     sizes = {"features": 6, "outputs": 7, "code": 3}
-    generator, critic = make_players("mlp", hidden=(20, 10), **sizes)
+    generator, critic = make_gan_nets("mlp", hidden=(20, 10), **sizes)
     assert [layer.weight.shape for layer in generator.net.layers] == [(10, 3), (20, 10), (7, 20)]
     assert [layer.weight.shape for layer in critic.net.layers] == [(20, 6), (10, 20), (1, 10)]
-    generator, critic = make_players("mlp", **sizes)
+    generator, critic = make_gan_nets("mlp", **sizes)
     assert [layer.weight.shape for layer in generator.net.layers] == [
         (128, 3),
         *[(128, 128)] * 3,
         (7, 128),
     ]
-    generator, critic = make_players("recurrent", **sizes)
+    generator, critic = make_gan_nets("recurrent", **sizes)
     assert generator.net.writer.hidden_size == critic.net.reader.hidden_size == 64
     assert critic.net.reader.num_layers == 1
 
@@ -360,13 +360,13 @@ def test_what_does_not_fit_is_refused() -> None:
     """In words: unknown backbone, norm without convolutions, images without shape, no steps."""
     sizes = {"features": 6, "outputs": 6, "code": 3}
     with pytest.raises(ValueError, match=r"^The backbone must be one of 'mlp', .* Did you mean 'mlp'"):
-        make_players("mpl", **sizes)
+        make_gan_nets("mpl", **sizes)
     words = "norm=True needs convolutions. Use backbone='conv' instead of 'recurrent'."
     with pytest.raises(ValueError, match=re.escape(words)):
-        make_players("lstm", norm=True, **sizes)
+        make_gan_nets("lstm", norm=True, **sizes)
     with pytest.raises(ValueError, match="needs the shape"):
-        make_players("conv", **sizes)
+        make_gan_nets("conv", **sizes)
     with pytest.raises(ValueError, match="outputs=7 is no multiple of the 6 cells of an image"):
-        make_players("conv", **(sizes | {"outputs": 7, "shape": (1, 2, 3)}))
+        make_gan_nets("conv", **(sizes | {"outputs": 7, "shape": (1, 2, 3)}))
     with pytest.raises(ValueError, match="must know how many steps to say"):
-        make_players("gru", **sizes)[0](torch.zeros(2, 3))
+        make_gan_nets("gru", **sizes)[0](torch.zeros(2, 3))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from regen.cells import LSTM, NAMES
-from regen.nets.autoencoder import Coder, make_coder
+from regen.nets.autoencoder import AutoencoderNet, make_autoencoder
 from regen.nets.recurrent_autoencoder import RecurrentDecoder, RecurrentEncoder
 
 TOLERANCE = 1e-10
@@ -21,22 +21,22 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "mlp": ("mlp", {}),
     "mlp linear": ("mlp", {"hidden": ()}),
     "mlp tied": ("mlp", {"tied": True, "hidden": (9, 5)}),
-    "mlp told": ("mlp", {"told": True, "hidden": 9}),
-    "mlp tied told": ("mlp", {"tied": True, "told": True, "hidden": (9, 5)}),
+    "mlp masked": ("mlp", {"mask_input": True, "hidden": 9}),
+    "mlp tied masked": ("mlp", {"tied": True, "mask_input": True, "hidden": (9, 5)}),
     "conv": ("conv", {"shape": (2, 5, 3)}),
-    "conv told": ("conv", {"shape": (2, 5, 3), "told": True, "hidden": (4, 3)}),
+    "conv masked": ("conv", {"shape": (2, 5, 3), "mask_input": True, "hidden": (4, 3)}),
     "recurrent": ("recurrent", {}),
-    "recurrent told": ("recurrent", {"told": True, "hidden": (8, 8), "cell": "lstm"}),
+    "recurrent masked": ("recurrent", {"mask_input": True, "hidden": (8, 8), "cell": "lstm"}),
     "reference": ("gru", {"backend": "reference"}),
 } | {f"cell {cell}": (cell, {"hidden": 8}) for cell in CELLS}
 
 
-def made(case: str, seed: int = 0, E: int = 30, **more: Any) -> Coder:
+def made(case: str, seed: int = 0, E: int = 30, **more: Any) -> AutoencoderNet:
     """A coder of 30 numbers, a code of 4."""
     backbone, options = CASES[case]
     torch.manual_seed(seed)
     sizes = {"features": E, "outputs": E, "code_outputs": 4, "code": 4} | more
-    return make_coder(backbone, **sizes, **options)
+    return make_autoencoder(backbone, **sizes, **options)
 
 
 def batch(case: str, B: int = 4, E: int = 30, T: int = 7) -> tuple[Tensor, Tensor]:
@@ -126,19 +126,19 @@ def test_an_untrained_decoder_says_its_bias_at_code_zero(case: str) -> None:
     assert (net.decoder(torch.ones(2, 4), 5) - values).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if "told" in case])
-def test_the_mask_is_read_if_told(case: str) -> None:
+@pytest.mark.parametrize("case", [case for case in CASES if "masked" in case])
+def test_the_mask_is_an_input_if_requested(case: str) -> None:
     """What is missing changes the code; all observed is as good as no mask."""
     net, (x, observed) = made(case), batch(case)
     assert torch.equal(net.encoder(x), net.encoder(x, torch.ones_like(observed)))
     assert (net.encoder(x) - net.encoder(x, observed)).abs().max() > 1e-3
 
 
-def test_untold_ignores_the_mask() -> None:
-    """A net that is not told says the same with any mask."""
+def test_the_mask_is_ignored_by_default() -> None:
+    """Without mask_input, the outputs do not depend on the mask."""
     for case in CASES:
         net, (x, observed) = made(case), batch(case)
-        assert "told" in case or torch.equal(net(x), net(x, observed)), case
+        assert "masked" in case or torch.equal(net(x), net(x, observed)), case
 
 
 # Sequences.
@@ -232,7 +232,7 @@ def test_a_decoder_must_know_how_many_steps() -> None:
         writer(torch.zeros(2, 3, dtype=torch.float64))
 
 
-# What make_coder chooses and refuses.
+# What make_autoencoder chooses and refuses.
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_a_decoder_must_know_how_many_steps() -> None:
 )
 def test_auto_widths(E: int, Z: int, widths: list[int]) -> None:
     """Two layers that grow with the row, within limits, and never narrower than the code."""
-    net = make_coder("mlp", features=E, outputs=E, code_outputs=Z, code=Z)
+    net = make_autoencoder("mlp", features=E, outputs=E, code_outputs=Z, code=Z)
     assert [layer.out_features for layer in net.encoder.layers][:-1] == widths
 
 
@@ -258,14 +258,14 @@ def test_auto_widths(E: int, Z: int, widths: list[int]) -> None:
 def test_auto_channels(side: int, channels: list[int]) -> None:
     """Convolutions until no side is longer than 7, at least two."""
     E = 3 * side * 5
-    net = make_coder("conv", features=E, outputs=E, code_outputs=2, code=2, shape=(3, side, 5))
+    net = make_autoencoder("conv", features=E, outputs=E, code_outputs=2, code=2, shape=(3, side, 5))
     assert [layer.out_channels for layer in net.encoder.layers] == channels
 
 
 @pytest.mark.parametrize(("F", "Z", "width"), [(1, 2, 64), (50, 8, 128), (500, 8, 256), (1, 300, 300)])
 def test_auto_units(F: int, Z: int, width: int) -> None:
     """One layer that grows with the step, within limits, and never narrower than the code."""
-    net = make_coder("lstm", features=F, outputs=F, code_outputs=Z, code=Z)
+    net = make_autoencoder("lstm", features=F, outputs=F, code_outputs=Z, code=Z)
     assert net.encoder.reader.hidden_size == width
     assert net.decoder.writer.hidden_size == width
 
@@ -324,4 +324,4 @@ def test_refusals(backbone: str, options: dict[str, Any], words: str) -> None:
     """In these words."""
     sizes = {"features": 6, "outputs": 6, "code_outputs": 2, "code": 2}
     with pytest.raises(ValueError, match=re.escape(words)):
-        make_coder(backbone, **(sizes | options))
+        make_autoencoder(backbone, **(sizes | options))

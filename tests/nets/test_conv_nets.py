@@ -19,11 +19,11 @@ def images(shape: tuple[int, int, int], B: int = 3) -> Tensor:
 
 
 def pair(
-    shape: tuple[int, int, int], width: int = 1, channels: tuple[int, ...] = (4, 5), told: bool = False
+    shape: tuple[int, int, int], width: int = 1, channels: tuple[int, ...] = (4, 5), mask_input: bool = False
 ) -> tuple[ConvEncoder, ConvDecoder]:
     """An encoder to 3 numbers and its decoder, in float64, with biases that are not 0."""
     torch.manual_seed(0)
-    reader = ConvEncoder(shape, 3, channels, "tanh", told).double()
+    reader = ConvEncoder(shape, 3, channels, "tanh", mask_input).double()
     writer = ConvDecoder(3, shape, width, channels, "tanh").double()
     for net in (reader, writer):
         for name, weight in net.named_parameters():
@@ -91,7 +91,7 @@ def test_a_decoder_says_all_of_one_parameter_first() -> None:
 def test_what_is_missing_is_told_beside_its_channel() -> None:
     """The flags are C channels more, 1 where a cell is missing, read at the place of that cell."""
     shape = (2, 5, 7)
-    reader, _ = pair(shape, told=True)
+    reader, _ = pair(shape, mask_input=True)
     x = images(shape)
     observed = torch.ones(3, 70, dtype=torch.bool)
     assert torch.equal(reader(x), reader(x, observed))

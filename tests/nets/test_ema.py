@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from regen.nets.dcgan import DCGANGenerator
-from regen.nets.ema import Average
+from regen.nets.ema import EMA
 from regen.training.player import Player
 
 TOLERANCE = 1e-12
@@ -28,7 +28,7 @@ class Walker(nn.Module):
         return x * self.weight[0] * (1 + self.training)
 
 
-def walk(steps: int, average: Average, walker: Walker) -> tuple[list[Tensor], list[Tensor]]:
+def walk(steps: int, average: EMA, walker: Walker) -> tuple[list[Tensor], list[Tensor]]:
     """All values of weight and buffer, the first ones included; the average follows each step."""
     noise = torch.Generator().manual_seed(0)
     weights, means = [walker.weight.detach().clone()], [walker.mean.clone()]
@@ -45,7 +45,7 @@ def walk(steps: int, average: Average, walker: Walker) -> tuple[list[Tensor], li
 def test_a_constant_half_life_in_closed_form() -> None:
     """d^n w_0 + (1 - d) sum_k d^(n-k) w_k with d = 0.5 ** (1 / half_life); off by one step is caught."""
     walker = Walker()
-    average = Average(walker, half_life=7, ramp=None)
+    average = EMA(walker, half_life=7, ramp=None)
     weights, means = walk(20, average, walker)
     d = 0.5 ** (1 / 7)
     for values, found in ((weights, average.net.weight), (means, average.net.mean)):
@@ -60,7 +60,7 @@ def test_half_of_what_counts_is_as_old_as_the_half_life() -> None:
     """A step from 0 to 1 is half forgotten after `half_life` updates."""
     walker = Walker()
     walker.weight.data.zero_()
-    average = Average(walker, half_life=12, ramp=None)
+    average = EMA(walker, half_life=12, ramp=None)
     walker.weight.data.fill_(1)
     for _ in range(12):
         average.update(walker)
@@ -69,8 +69,8 @@ def test_half_of_what_counts_is_as_old_as_the_half_life() -> None:
 
 def test_a_ramp_in_closed_form() -> None:
     """d_t = 0.5 ** (1 / min(half_life, ramp * t)): the start is forgotten, the twin without a ramp remembers it."""
-    walker, ramped = Walker(), Average(Walker(), half_life=5, ramp=0.4)
-    constant = Average(walker, half_life=5, ramp=None)
+    walker, ramped = Walker(), EMA(Walker(), half_life=5, ramp=0.4)
+    constant = EMA(walker, half_life=5, ramp=None)
     weights, _ = walk(20, ramped, walker)
     expected = weights[0]
     for t in range(1, 21):
@@ -79,7 +79,7 @@ def test_a_ramp_in_closed_form() -> None:
     torch.testing.assert_close(ramped.net.weight.detach(), expected, rtol=0, atol=TOLERANCE)
     walk(20, constant, Walker())
     assert (ramped.net.weight - constant.net.weight).abs().max() > 1e-2
-    start, ramp = Average(Walker(), 1000), 0.5 ** (1 / 0.05)
+    start, ramp = EMA(Walker(), 1000), 0.5 ** (1 / 0.05)
     walker = Walker()
     walker.weight.data += 1
     start.update(walker)
@@ -92,7 +92,7 @@ def test_buffers_follow() -> None:
     """Statistics of a batch norm are averaged as weights are, counts copied; the twin without is caught."""
     torch.manual_seed(0)
     generator = DCGANGenerator(4, (1, 8, 8), channels=4)
-    average, twin = Average(generator, half_life=2, ramp=None), Average(generator, half_life=2, ramp=None)
+    average, twin = EMA(generator, half_life=2, ramp=None), EMA(generator, half_life=2, ramp=None)
     for _ in range(10):
         generator(3 * torch.randn(16, 4))
         average.update(generator)
@@ -110,7 +110,7 @@ def test_buffers_follow() -> None:
 def test_no_average_is_a_copy() -> None:
     """half_life=0."""
     walker = Walker()
-    average = Average(walker, half_life=0)
+    average = EMA(walker, half_life=0)
     weights, means = walk(5, average, walker)
     assert torch.equal(average.net.weight, weights[-1])
     assert torch.equal(average.net.mean, means[-1])
@@ -120,7 +120,7 @@ def test_no_average_is_a_copy() -> None:
 def test_it_is_frozen_and_in_evaluation_mode() -> None:
     """No gradient, no training mode, nothing that a player moves; the net that it follows is left as it is."""
     walker = Walker()
-    both = nn.ModuleDict({"generator": walker, "average": Average(walker)})
+    both = nn.ModuleDict({"generator": walker, "average": EMA(walker)})
     both.train()
     assert walker.training
     assert not both["average"].net.training
@@ -135,7 +135,7 @@ def test_it_is_frozen_and_in_evaluation_mode() -> None:
 def test_it_is_a_copy_of_its_own() -> None:
     """What happens to the net is not seen before an update, nor the other way round."""
     walker = Walker()
-    average = Average(walker)
+    average = EMA(walker)
     walker.weight.data.fill_(9)
     walker.mean.fill_(9)
     assert average.net.weight.tolist() == [0, 1, 2]
@@ -144,13 +144,13 @@ def test_it_is_a_copy_of_its_own() -> None:
 
 def test_saved_and_restored_it_goes_on_bit_for_bit() -> None:
     """Its state holds copy and count of updates; the twin that starts its ramp again is caught."""
-    walker, again = Walker(), Average(Walker(), half_life=50)
-    average = Average(walker, half_life=50)
+    walker, again = Walker(), EMA(Walker(), half_life=50)
+    average = EMA(walker, half_life=50)
     walk(7, average, walker)
     state = copy.deepcopy(average.state_dict())
     assert sorted(state) == ["net.count", "net.mean", "net.weight", "updates"]
     again.load_state_dict(state)
-    restarted = Average(Walker(), half_life=50)
+    restarted = EMA(Walker(), half_life=50)
     restarted.net.load_state_dict(average.net.state_dict())
     for follower in (average, again, restarted):
         walk(7, follower, copy.deepcopy(walker))
@@ -167,11 +167,11 @@ def test_another_net_is_refused() -> None:
     wide.weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
     for other in (nn.Linear(3, 2), wide):
         with pytest.raises(ValueError, match=words):
-            Average(Walker()).update(other)
+            EMA(Walker()).update(other)
 
 
 def test_it_is_made_without_memory() -> None:
     """On torch's meta device."""
     with torch.device("meta"):
-        average = Average(DCGANGenerator(4, (1, 8, 8), channels=4))
+        average = EMA(DCGANGenerator(4, (1, 8, 8), channels=4))
     assert all(value.is_meta for value in average.state_dict().values())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regen.nets.mlp import ACTIVATIONS, MLPDecoder, MLPEncoder, start_weight
+from regen.nets.mlp import ACTIVATIONS, MLPDecoder, MLPEncoder, init_weight
 
 TOLERANCE = 1e-12
 """Measured: 9e-16 (float64). The twins below differ by more than 1e-3."""
@@ -19,10 +19,12 @@ def rows(B: int = 5, E: int = 6) -> Tensor:
     return torch.randn(B, E, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
-def encoder(activation: str = "tanh", told: bool = False, hidden: tuple[int, ...] = HIDDEN) -> MLPEncoder:
+def encoder(
+    activation: str = "tanh", mask_input: bool = False, hidden: tuple[int, ...] = HIDDEN
+) -> MLPEncoder:
     """6 numbers to 3, in float64, with biases that are not 0."""
     torch.manual_seed(0)
-    return shaken(MLPEncoder(6, 3, hidden, activation, told).double())
+    return shaken(MLPEncoder(6, 3, hidden, activation, mask_input).double())
 
 
 def shaken(net: nn.Module) -> nn.Module:
@@ -80,10 +82,10 @@ class NotTransposed(nn.Module):
         return z
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_tied_weights_are_the_encoders_transposed(told: bool) -> None:
+@pytest.mark.parametrize("mask_input", [False, True])
+def test_tied_weights_are_the_encoders_transposed(mask_input: bool) -> None:
     """The decoder's matrices are the encoder's, transposed and in the opposite order; its biases are its own."""
-    reader = encoder(told=told)
+    reader = encoder(mask_input=mask_input)
     writer = shaken(MLPDecoder(3, 6, HIDDEN, "tanh", tied=reader).double())
     z = rows(E=3)
     W1, W2, W3 = (layer.weight for layer in reader.layers)
@@ -91,7 +93,7 @@ def test_tied_weights_are_the_encoders_transposed(told: bool) -> None:
     expected = torch.tanh(torch.tanh(z @ W3 + c1) @ W2 + c2) @ W1[:, :6] + c3
     torch.testing.assert_close(writer(z), expected, rtol=0, atol=TOLERANCE)
     assert writer.bias is c3
-    if not told:
+    if not mask_input:
         assert (NotTransposed(writer, reader)(z) - writer(z)).abs().max() > 1e-3
 
 
@@ -122,9 +124,9 @@ def test_tied_weights_must_fit() -> None:
         )
 
 
-def test_what_is_missing_is_told() -> None:
-    """A told encoder reads 1 beside what is missing; complete rows read as if nothing had been said."""
-    net, x = encoder(told=True), rows()
+def test_what_is_missing_is_an_input() -> None:
+    """A mask_input encoder reads 1 beside what is missing; complete rows read as if nothing had been said."""
+    net, x = encoder(mask_input=True), rows()
     observed = rows().roll(1, 0) > 0
     every = torch.ones_like(observed)
     W = net.layers[0].weight
@@ -137,8 +139,8 @@ def test_what_is_missing_is_told() -> None:
     assert (net(x, ~observed) - said).abs().max() > 1e-3, "the twin with the mask inverted must differ"
 
 
-def test_one_that_is_not_told_ignores_the_mask() -> None:
-    """Without told=True it says the same with and without `observed`."""
+def test_without_mask_input_the_mask_is_ignored() -> None:
+    """Without mask_input=True it says the same with and without `observed`."""
     net, x = encoder(), rows()
     assert torch.equal(net(x, x > 0), net(x))
 
@@ -174,11 +176,11 @@ def test_weights_start_with_the_spread_of_their_source(activation: str | None, d
     """He, LeCun or Glorot: the standard deviation of 240,000 draws within 1 %; fan-in and fan-out swapped differ."""
     torch.manual_seed(0)
     weight = torch.empty(600, 400)
-    start_weight(weight, activation, 400, 600)
+    init_weight(weight, activation, 400, 600)
     assert abs(float(weight.std()) / deviation - 1) < 0.01
     assert abs(float(weight.mean())) < 5 * deviation / math.sqrt(weight.numel())
     twin = torch.empty(600, 400)
-    start_weight(twin, activation, 600, 400)
+    init_weight(twin, activation, 600, 400)
     assert activation in (None, "tanh", "sigmoid") or abs(float(twin.std()) / deviation - 1) > 0.1
 
 

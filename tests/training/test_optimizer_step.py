@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from regen.training.optimizer_step import Descent
+from regen.training.optimizer_step import OptimizerStep
 
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], Optimizer]] = {
     "adam": lambda weights: Adam(weights, 0.03, fused=True),
@@ -53,8 +53,8 @@ def by_torch(
     optimizer.step()
 
 
-def by_us(moved: list[nn.Parameter], descent: Descent, given: list[Tensor | None]) -> None:
-    """The same by a Descent."""
+def by_us(moved: list[nn.Parameter], descent: OptimizerStep, given: list[Tensor | None]) -> None:
+    """The same by a OptimizerStep."""
     descent.clear()
     for weight, gradient in zip(moved, given, strict=True):
         weight.grad = None if gradient is None else gradient.clone()
@@ -78,7 +78,7 @@ def test_steps_are_those_of_torch(name: str, clip: float | None) -> None:
     """Weights and the whole state of the optimiser, while norms wander around the limit and the rate changes."""
     ours, plain = weights(), weights()
     our_rule, rule = OPTIMIZERS[name](ours), OPTIMIZERS[name](plain)
-    descent = Descent(our_rule, ours, clip)
+    descent = OptimizerStep(our_rule, ours, clip)
     for step in range(8):
         given = gradients(step, size=0.5 + 0.5 * step)
         by_us(ours, descent, given)
@@ -97,7 +97,7 @@ def test_clipping_at_the_limit(size: float, limit: float) -> None:
     """Gradients just below, at and above the limit, and such that are not finite, are clipped as torch does."""
     given = gradients(0, size * limit)
     ours, plain = weights(), weights()
-    by_us(ours, Descent(SGD(ours, 0.0), ours, limit), given)
+    by_us(ours, OptimizerStep(SGD(ours, 0.0), ours, limit), given)
     by_torch(plain, SGD(plain, 0.0), limit, given)
     assert same([weight.grad for weight in ours], [weight.grad for weight in plain])
 
@@ -107,7 +107,7 @@ def test_a_weight_without_a_gradient_is_left_alone(missing: list[int]) -> None:
     """One that has no gradient on some steps keeps its value and its count of steps."""
     ours, plain = weights(), weights()
     our_rule, rule = OPTIMIZERS["adam"](ours), OPTIMIZERS["adam"](plain)
-    descent = Descent(our_rule, ours, 1.0)
+    descent = OptimizerStep(our_rule, ours, 1.0)
     for step in range(7):
         given = [
             None if step in (0, 3, 4) and place in missing else gradient
@@ -124,7 +124,7 @@ def test_a_state_that_was_replaced_is_looked_up_again(told: bool) -> None:
     """After `forget` the loaded moments are used; the twin that is not told goes on with the old ones."""
     ours, plain = weights(), weights()
     our_rule, rule = OPTIMIZERS["adam"](ours), OPTIMIZERS["adam"](plain)
-    descent = Descent(our_rule, ours, 1.0)
+    descent = OptimizerStep(our_rule, ours, 1.0)
     for step in range(3):
         by_us(ours, descent, gradients(step))
         by_torch(plain, rule, 1.0, gradients(step))
@@ -146,7 +146,7 @@ def test_hooks_of_an_optimizer_are_called() -> None:
     moved, seen = weights(), []
     optimizer = OPTIMIZERS["adam"](moved)
     optimizer.register_step_post_hook(lambda *_: seen.append(1))
-    descent = Descent(optimizer, moved, None)
+    descent = OptimizerStep(optimizer, moved, None)
     for step in range(4):
         by_us(moved, descent, gradients(step))
     assert len(seen) == 4
@@ -157,7 +157,7 @@ def test_float64_and_mixed_weights() -> None:
     ours, plain = weights(), weights()
     for moved in (ours, plain):
         moved[1] = nn.Parameter(moved[1].detach().double())
-    descent, rule = Descent(Adam(ours, 0.03, fused=True), ours, 1.0), Adam(plain, 0.03, fused=True)
+    descent, rule = OptimizerStep(Adam(ours, 0.03, fused=True), ours, 1.0), Adam(plain, 0.03, fused=True)
     for step in range(3):
         given = [gradient.to(weight) for gradient, weight in zip(gradients(step), plain, strict=True)]
         by_us(ours, descent, given)

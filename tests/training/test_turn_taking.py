@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from regen.training import History, Player, Schedule, Training, Turn, train
-from regen.training import turn_taking as turns
-from regen.training.turn_taking import LOG
+from regen.training.turn_taking import LOG, turns
 
 G, D = "generator", "discriminator"
 

@@ -28,7 +28,7 @@ from regen._check import (
 from regen.estimators._base import Estimator
 from regen.estimators.adversarial.game import Game
 from regen.training.options import Training
-from regen.training.params import Words
+from regen.training.params import Params
 
 __all__ = ["Flag", "chosen", "flags_of", "parameter_help"]
 
@@ -53,7 +53,7 @@ WRITTEN: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 """Parameters that are more than one value: how they are written on a command line, and what reads that."""
 
 
-PLANS: Mapping[str, type[Words]] = {"game": Game, "training": Training}
+PLANS: Mapping[str, type[Params]] = {"game": Game, "training": Training}
 """Arguments that hold words of their own, each of which is a flag in place of the whole."""
 LONGEST = 66
 """Letters of what may follow a flag that fit in a line of help; more go into the text."""

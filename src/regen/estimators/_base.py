@@ -31,11 +31,11 @@ from regen._check import (
 )
 from regen.cells import NAMES, Cell
 from regen.data.series import frame
-from regen.training.batches import Feed
+from regen.training.batches import Batches
 from regen.training.device import resolve_device
 from regen.training.loop import train
 from regen.training.options import Training
-from regen.training.player import Memory, Player
+from regen.training.player import Player, Stateful
 from regen.training.schedule import Schedule, solo
 
 __all__ = ["CELL_CONSTRAINT", "SHARED_CONSTRAINTS", "Estimator", "rollback_on_error"]
@@ -218,11 +218,11 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         self,
         module: nn.Module,
         loss: Callable[[Any], Mapping[str, Tensor]],
-        feed: Feed,
+        feed: Batches,
         validate: Callable[[], dict[str, float]] | None,
         rng: torch.Generator,
         *data: Tensor,
-        memory: Memory | None = None,
+        memory: Stateful | None = None,
     ) -> None:
         """Train `module` on the batches of `feed`, keep the weights of the lowest validation loss, and set the
         fitted attributes that describe the training.
@@ -236,7 +236,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         self,
         players: Sequence[Player],
         schedule: Schedule,
-        feed: Feed,
+        feed: Batches,
         validate: Callable[[], dict[str, float]] | None,
         rng: torch.Generator,
         *data: Tensor,

@@ -35,7 +35,7 @@ from regen.inspection._subject import (
     numbers,
 )
 from regen.inspection.recurrent.parts import Part, part_named, parts_of
-from regen.losses.regression import OBJECTIVES
+from regen.losses.regression import LOSSES
 
 __all__ = ["MOST_ROWS", "check_labels", "judged", "net_of", "part_of", "series_of_model", "slid", "watched"]
 
@@ -204,7 +204,7 @@ def _cut(
         observed=observed if model.gaps_ else None,
         y=y if judge else None,
         target_mask=target_mask if judge else None,
-        cost=OBJECTIVES["mae" if model._options.loss == "auto" else model._options.loss],
+        cost=LOSSES["mae" if model._options.loss == "auto" else model._options.loss],
         stream=model.bptt != "full",
         briefly=not judge,
     )
@@ -228,7 +228,7 @@ def _sequences(model: SequenceClassifier | SequenceRegressor, X: Any, y: Any) ->
         sequences=range(len(rows)),
         segment=model.segment_,
         y=None if y is None else _targets(model, y, len(rows)),
-        cost=OBJECTIVES[default if model._options.loss == "auto" else model._options.loss],
+        cost=LOSSES[default if model._options.loss == "auto" else model._options.loss],
     )
 
 

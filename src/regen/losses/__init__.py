@@ -1,4 +1,4 @@
-"""What is minimised: pure functions of tensors."""
+"""Loss functions: pure functions of tensors, which training minimises."""
 
 from regen.losses.elbo import (
     active_units,
@@ -7,23 +7,23 @@ from regen.losses.elbo import (
     gaussian_kl,
     importance_bound,
     importance_weights,
-    log_normal,
+    normal_log_density,
     posterior,
 )
 from regen.losses.gan import (
-    LOSSES,
-    Adversarial,
-    adversarial,
+    GAN_LOSSES,
+    GANLoss,
     calibrate,
+    gan_loss,
     gradient_penalty,
     score,
     zero_centred_penalty,
 )
 from regen.losses.likelihoods import LIKELIHOODS, Likelihood
-from regen.losses.mixed_likelihood import Heads
+from regen.losses.mixed_likelihood import MixedLikelihood
 from regen.losses.penalties import contractive, kl_sparsity, l1
 from regen.losses.regression import (
-    OBJECTIVES,
+    LOSSES,
     absolute_error,
     cross_entropy,
     huber,
@@ -32,24 +32,24 @@ from regen.losses.regression import (
     observed,
     squared_error,
 )
-from regen.losses.straight_through import Relaxed
+from regen.losses.straight_through import StraightThrough
 
 __all__ = [
+    "GAN_LOSSES",
     "LIKELIHOODS",
     "LOSSES",
-    "OBJECTIVES",
-    "Adversarial",
-    "Heads",
+    "GANLoss",
     "Likelihood",
-    "Relaxed",
+    "MixedLikelihood",
+    "StraightThrough",
     "absolute_error",
     "active_units",
-    "adversarial",
     "calibrate",
     "contractive",
     "cross_entropy",
     "draw_normal",
     "elbo_terms",
+    "gan_loss",
     "gaussian_kl",
     "gradient_penalty",
     "huber",
@@ -57,9 +57,9 @@ __all__ = [
     "importance_weights",
     "kl_sparsity",
     "l1",
-    "log_normal",
     "mean",
     "mean_per_step",
+    "normal_log_density",
     "observed",
     "posterior",
     "score",

@@ -20,7 +20,7 @@ __all__ = [
     "gaussian_kl",
     "importance_bound",
     "importance_weights",
-    "log_normal",
+    "normal_log_density",
     "posterior",
 ]
 
@@ -63,7 +63,7 @@ def gaussian_kl(mean: Float[Tensor, "... Z"], log_var: Float[Tensor, "... Z"]) -
     return 0.5 * (mean.square() + (torch.expm1(log_var) - log_var).clamp(min=0))
 
 
-def log_normal(
+def normal_log_density(
     z: Float[Tensor, "... Z"], mean: Float[Tensor, "... Z"], log_var: Float[Tensor, "... Z"]
 ) -> Float[Tensor, "..."]:
     """Log-density of z under ``N(mean, exp(log_var))``, summed over Z. Leading axes broadcast."""

@@ -20,10 +20,10 @@ from torch.nn.functional import softplus
 from regen._check import closest
 
 __all__ = [
-    "LOSSES",
-    "Adversarial",
-    "adversarial",
+    "GAN_LOSSES",
+    "GANLoss",
     "calibrate",
+    "gan_loss",
     "gradient_penalty",
     "score",
     "zero_centred_penalty",
@@ -39,7 +39,7 @@ ROUNDING = 1e-14
 
 @final
 @dataclass(frozen=True)
-class Adversarial:
+class GANLoss:
     """What each of two players minimises, both of them a mean over the batch.
 
     Parameters
@@ -54,7 +54,7 @@ class Adversarial:
     needs_real: bool = False
 
 
-def adversarial(name: str, smooth: float = 0.0) -> Adversarial:
+def gan_loss(name: str, smooth: float = 0.0) -> GANLoss:
     """The losses called `name`; r is the logit of a real sample, f that of a generated one.
 
     ===============  ==============================================  =============================
@@ -80,22 +80,22 @@ def adversarial(name: str, smooth: float = 0.0) -> Adversarial:
     ValueError
         For another name; for a `smooth` outside [0, 0.5), or above 0 where there is no label to smooth.
     """
-    if name not in LOSSES:
-        known = ", ".join(repr(each) for each in LOSSES)
+    if name not in GAN_LOSSES:
+        known = ", ".join(repr(each) for each in GAN_LOSSES)
         raise ValueError(
-            f"An adversarial loss must be one of {known}. Got {name!r} instead.{closest(name, LOSSES)}"
+            f"An adversarial loss must be one of {known}. Got {name!r} instead.{closest(name, GAN_LOSSES)}"
         )
     if not 0 <= smooth < 0.5:
         raise ValueError(f"Label smoothing must be a number in [0, 0.5). Got {smooth!r} instead.")
     if not smooth:
-        return LOSSES[name]
+        return GAN_LOSSES[name]
     if name not in _LABELLED:
         words = " or ".join(repr(each) for each in _LABELLED)
         raise ValueError(
             f"Label smoothing needs a loss with labels, and {name!r} has none. Choose {words}, or smooth=0."
         )
     smoothed = _LABELLED[name]
-    return Adversarial(lambda real, fake: smoothed(real, fake, smooth), LOSSES[name].generator)
+    return GANLoss(lambda real, fake: smoothed(real, fake, smooth), GAN_LOSSES[name].generator)
 
 
 def zero_centred_penalty(logits: Float[Tensor, " B"], x: Float[Tensor, "n ..."]) -> Float[Tensor, " B"]:
@@ -244,19 +244,19 @@ _LABELLED: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "least_squares": _squares,
 }
 
-LOSSES = {
-    "relativistic": Adversarial(
+GAN_LOSSES = {
+    "relativistic": GANLoss(
         lambda real, fake: softplus(-_pairs(real, fake)).mean(),
         lambda real, fake: softplus(_pairs(real, fake)).mean(),
         needs_real=True,
     ),
-    "nonsaturating": Adversarial(_cross_entropy, lambda real, fake: softplus(-fake).mean()),
-    "minimax": Adversarial(_cross_entropy, lambda real, fake: -softplus(fake).mean()),
-    "hinge": Adversarial(
+    "nonsaturating": GANLoss(_cross_entropy, lambda real, fake: softplus(-fake).mean()),
+    "minimax": GANLoss(_cross_entropy, lambda real, fake: -softplus(fake).mean()),
+    "hinge": GANLoss(
         lambda real, fake: (1 - real).relu().mean() + (1 + fake).relu().mean(),
         lambda real, fake: -fake.mean(),
     ),
-    "least_squares": Adversarial(_squares, lambda real, fake: (fake - 1).square().mean() / 2),
-    "wasserstein": Adversarial(lambda real, fake: fake.mean() - real.mean(), lambda real, fake: -fake.mean()),
+    "least_squares": GANLoss(_squares, lambda real, fake: (fake - 1).square().mean() / 2),
+    "wasserstein": GANLoss(lambda real, fake: fake.mean() - real.mean(), lambda real, fake: -fake.mean()),
 }
-"""The adversarial losses by name; `adversarial` has their formulas, sources and label smoothing."""
+"""The adversarial losses by name; `gan_loss` has their formulas, sources and label smoothing."""

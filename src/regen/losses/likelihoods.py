@@ -56,18 +56,18 @@ class Likelihood(ABC):
         """Expected value of every cell, (..., E): the reconstruction."""
 
     @abstractmethod
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         """One draw of every cell, (..., E), by `generator` (None: torch's own)."""
 
     @abstractmethod
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         """Outputs (width * E,) that say the mean of each column and, if there is one, its spread.
 
         As the bias of the last layer they let training begin at what a constant can say (Burda et al. 2016).
         target : (n, E), NaN where not known.
         """
 
-    def cost(self, outputs: Outputs, target: Cells) -> Cells:
+    def loss(self, outputs: Outputs, target: Cells) -> Cells:
         """What an autoencoder minimises, for every cell: ``-log_density``, unless the class says otherwise."""
         return -self.log_density(outputs, target)
 
@@ -79,16 +79,16 @@ class Squared(Likelihood):
     def log_density(self, outputs: Outputs, target: Cells) -> Cells:
         return -0.5 * ((target - outputs).square() + LOG_2PI)
 
-    def cost(self, outputs: Outputs, target: Cells) -> Cells:
+    def loss(self, outputs: Outputs, target: Cells) -> Cells:
         return (target - outputs).square()
 
     def mean(self, outputs: Outputs) -> Cells:
         return outputs
 
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         return outputs + _normal(outputs, generator)
 
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         return target.nanmean(0)
 
 
@@ -99,16 +99,16 @@ class Nonnegative(Likelihood):
     def log_density(self, outputs: Outputs, target: Cells) -> Cells:
         return -0.5 * ((target - F.softplus(outputs)).square() + LOG_2PI)
 
-    def cost(self, outputs: Outputs, target: Cells) -> Cells:
+    def loss(self, outputs: Outputs, target: Cells) -> Cells:
         return (target - F.softplus(outputs)).square()
 
     def mean(self, outputs: Outputs) -> Cells:
         return F.softplus(outputs)
 
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         return F.softplus(outputs) + _normal(outputs, generator)
 
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         return softplus_inverse(target.nanmean(0).clamp(min=NEAR_CERTAIN))
 
 
@@ -126,11 +126,11 @@ class Gaussian(Likelihood):
     def mean(self, outputs: Outputs) -> Cells:
         return outputs.chunk(2, -1)[0]
 
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         mean, spread = outputs.chunk(2, -1)
         return mean + (0.5 * held(spread, LOG_VARIANCE)).exp() * _normal(mean, generator)
 
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         mean = target.nanmean(0)
         variance = (target - mean).square().nanmean(0)
         return torch.cat([mean, unheld(variance.log(), LOG_VARIANCE)])
@@ -157,12 +157,12 @@ class Rectified(Likelihood):
         deviation = (0.5 * held(spread, LOG_VARIANCE)).exp()
         return deviation * rectified(mean / deviation)[0]
 
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         mean, spread = outputs.chunk(2, -1)
         drawn = mean + (0.5 * held(spread, LOG_VARIANCE)).exp() * _normal(mean, generator)
         return drawn.clamp(min=0)
 
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         """By the first two moments: ``m / exp(v / 2)`` by halving an interval, in float64."""
         mean = target.double().nanmean(0).clamp(min=NEAR_CERTAIN)
         wanted = target.double().square().nanmean(0).clamp(min=NEAR_CERTAIN) / mean.square()
@@ -197,12 +197,12 @@ class Student(Likelihood):
     def mean(self, outputs: Outputs) -> Cells:
         return outputs.chunk(3, -1)[0]
 
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         mean, log_scale, freedom = self._parameters(outputs)
         precision = torch._standard_gamma(0.5 * freedom, generator) / (0.5 * freedom)
         return mean + log_scale.exp() * _normal(mean, generator) * precision.rsqrt()
 
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         mean = target.nanmean(0)
         log_scale = 0.5 * (target - mean).square().nanmean(0).log()
         return torch.cat([mean, unheld(log_scale, LOG_VARIANCE / 2), torch.zeros_like(mean)])
@@ -226,13 +226,13 @@ class Laplace(Likelihood):
     def mean(self, outputs: Outputs) -> Cells:
         return outputs.chunk(2, -1)[0]
 
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         mean, spread = outputs.chunk(2, -1)
         right = torch.empty_like(mean).exponential_(generator=generator)
         left = torch.empty_like(mean).exponential_(generator=generator)
         return mean + held(spread, LOG_VARIANCE / 2).exp() * (right - left)
 
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         mean = target.nanmean(0)
         log_scale = (target - mean).abs().nanmean(0).log()
         return torch.cat([mean, unheld(log_scale, LOG_VARIANCE / 2)])
@@ -246,7 +246,7 @@ class Bernoulli(Likelihood):
         grey = target.clamp(0, 1)
         return torch.addcmul(-(target - grey).square(), grey, outputs) - F.softplus(outputs)
 
-    def cost(self, outputs: Outputs, target: Cells) -> Cells:
+    def loss(self, outputs: Outputs, target: Cells) -> Cells:
         """``KL(x || sigmoid(l))``: 0 for what is restored perfectly; beyond [0, 1] the squared distance is added."""
         grey = target.clamp(0, 1)
         entropy = -torch.xlogy(grey, grey) - torch.xlogy(1 - grey, 1 - grey)
@@ -255,10 +255,10 @@ class Bernoulli(Likelihood):
     def mean(self, outputs: Outputs) -> Cells:
         return outputs.sigmoid()
 
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         return torch.bernoulli(outputs.sigmoid(), generator=generator)
 
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         return target.nanmean(0).logit(NEAR_CERTAIN)
 
 
@@ -278,7 +278,7 @@ class ContinuousBernoulli(Likelihood):
     def mean(self, outputs: Outputs) -> Cells:
         return 0.5 + 0.5 * langevin(0.5 * outputs)
 
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         """By the inverse of the distribution function."""
         uniform = torch.empty_like(outputs).uniform_(generator=generator)
         size = outputs.abs()
@@ -288,7 +288,7 @@ class ContinuousBernoulli(Likelihood):
         drawn = torch.where(flat, uniform + 0.5 * size * uniform * (1 - uniform), steep).clamp(0, 1)
         return torch.where(outputs < 0, 1 - drawn, drawn)
 
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         """By Newton's steps from ``12 (m - 1/2)``: the mean of l has no closed inverse."""
         wanted = target.nanmean(0).double().clamp(NEAR_CERTAIN, 1 - NEAR_CERTAIN) - 0.5
         # Right to the second order at 1/2 and to a factor at the ends.
@@ -314,10 +314,10 @@ class Poisson(Likelihood):
     def mean(self, outputs: Outputs) -> Cells:
         return held(outputs, LOG_RATE).exp()
 
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         return torch.poisson(wide(self.mean(outputs)), generator).to(outputs.dtype)
 
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         return unheld(target.nanmean(0).clamp(min=NEAR_CERTAIN).log(), LOG_RATE)
 
 
@@ -341,13 +341,13 @@ class NegativeBinomial(Likelihood):
     def mean(self, outputs: Outputs) -> Cells:
         return held(outputs.chunk(2, -1)[0], LOG_RATE).exp()
 
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         """A Poisson draw at a rate that is itself drawn from a gamma distribution."""
         log_rate, log_shape = wide(held(outputs, LOG_RATE)).chunk(2, -1)
         rate = torch._standard_gamma(log_shape.exp(), generator) * (log_rate - log_shape).exp()
         return torch.poisson(rate, generator).to(outputs.dtype)
 
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         """By the moments of the columns; a column less spread than a Poisson has the largest k asked, 1e4."""
         mean = target.nanmean(0).clamp(min=NEAR_CERTAIN)
         excess = ((target - mean).square().nanmean(0) - mean).clamp(min=0)
@@ -368,12 +368,12 @@ class Categorical(Likelihood):
     def mean(self, outputs: Outputs) -> Cells:
         return outputs.softmax(-1)
 
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         """Gumbel's way: the largest logit after each has been shaken."""
         shaken = outputs - torch.empty_like(outputs).exponential_(generator=generator).log()
         return F.one_hot(shaken.argmax(-1), outputs.shape[-1]).to(outputs.dtype)
 
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         return target.nanmean(0).clamp(min=NEAR_CERTAIN).log()
 
 

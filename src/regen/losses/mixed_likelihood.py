@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from regen.losses.likelihoods import LIKELIHOODS, Cells, Likelihood, Outputs
-from regen.losses.regression import OBJECTIVES
+from regen.losses.regression import LOSSES
 
-__all__ = ["Heads"]
+__all__ = ["MixedLikelihood"]
 
 OF_THE_MEAN = ("mse", "mae", "huber")
 """Costs that compare the reconstruction with the target, whatever the likelihood."""
@@ -23,7 +23,7 @@ PROBABLE = ("bernoulli", "categorical")
 
 
 @final
-class Heads:
+class MixedLikelihood:
     """Likelihoods of the blocks of a row.
 
     Parameters
@@ -59,40 +59,40 @@ class Heads:
         """
         return self._per_block([member.log_density for member in self._likelihoods], outputs, target, mask)
 
-    def cost(
+    def loss(
         self,
         outputs: Outputs,
         target: Cells,
         mask: Bool[Tensor, "... E"] | None = None,
-        loss: str = "auto",
+        kind: str = "auto",
     ) -> Cells:
         """What an autoencoder minimises, for every cell; 0 where `mask` is False. Shapes as in `log_density`.
 
-        loss : "auto" is each likelihood's own cost; "mse", "mae" and "huber" compare the mean with the target;
+        kind : "auto" is each likelihood's own cost; "mse", "mae" and "huber" compare the mean with the target;
             "cross_entropy" is the own cost of "bernoulli" and "categorical" and a ValueError for all others.
         """
-        if loss in OF_THE_MEAN:
+        if kind in OF_THE_MEAN:
             if mask is not None:
                 target = torch.where(mask, target, 0.0)
-            found = OBJECTIVES[loss](self.mean(outputs), target)
+            found = LOSSES[kind](self.mean(outputs), target)
             return found if mask is None else torch.where(mask, found, 0.0)
-        self._allow(loss)
-        return self._per_block([member.cost for member in self._likelihoods], outputs, target, mask)
+        self._allow(kind)
+        return self._per_block([member.loss for member in self._likelihoods], outputs, target, mask)
 
     def mean(self, outputs: Outputs) -> Cells:
         """Expected value of every cell, (..., E): the reconstruction."""
         parts = zip(self._likelihoods, self._split(outputs), strict=True)
         return _side_by_side([member.mean(part) for member, part in parts])
 
-    def draw(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
+    def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
         """One draw of every cell, (..., E), by `generator` (None: torch's own)."""
         parts = zip(self._likelihoods, self._split(outputs), strict=True)
-        return _side_by_side([member.draw(part, generator) for member, part in parts])
+        return _side_by_side([member.sample(part, generator) for member, part in parts])
 
-    def bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
+    def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         """Outputs (W,) that say the mean and the spread of each column. target : (n, E), NaN where not known."""
         parts = zip(self._likelihoods, self._cells(target), strict=True)
-        return _side_by_side([member.bias(part) for member, part in parts])
+        return _side_by_side([member.initial_bias(part) for member, part in parts])
 
     def _per_block(
         self,
@@ -116,12 +116,12 @@ class Heads:
     def _cells(self, values: Tensor) -> Sequence[Tensor]:
         return [values] if len(self._sizes) == 1 else torch.split(values, self._sizes, -1)
 
-    def _allow(self, loss: str) -> None:
-        if loss == "auto":
+    def _allow(self, kind: str) -> None:
+        if kind == "auto":
             return
-        if loss != "cross_entropy":
+        if kind != "cross_entropy":
             raise ValueError(
-                f"loss must be 'auto', 'mse', 'mae', 'huber' or 'cross_entropy'. Got {loss!r} instead."
+                f"loss must be 'auto', 'mse', 'mae', 'huber' or 'cross_entropy'. Got {kind!r} instead."
             )
         for name in self.names:
             if name not in PROBABLE:
@@ -147,7 +147,7 @@ def _contiguous(blocks: Sequence[tuple[str, int, int]]) -> int:
             )
         end = stop
     if not blocks:
-        raise ValueError("Heads need at least one block of cells. Got none.")
+        raise ValueError("MixedLikelihood need at least one block of cells. Got none.")
     return end
 
 

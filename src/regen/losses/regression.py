@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 __all__ = [
-    "OBJECTIVES",
+    "LOSSES",
     "absolute_error",
     "cross_entropy",
     "huber",
@@ -113,7 +113,7 @@ def mean_per_step(
     return torch.where(mask, cost, 0.0).sum(others) / mask.sum(others)
 
 
-OBJECTIVES: dict[str, Callable[..., Tensor]] = {
+LOSSES: dict[str, Callable[..., Tensor]] = {
     "mse": squared_error,
     "mae": absolute_error,
     "huber": huber,

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-__all__ = ["Relaxed"]
+__all__ = ["StraightThrough"]
 
 TEMPERATURE = 1.0
 """Of the smooth stand-in of a draw."""
@@ -26,7 +26,7 @@ NEAR_CERTAIN = 1e-3
 
 
 @final
-class Relaxed:
+class StraightThrough:
     """What a generator's numbers `a` say of the cells of a row, block by block.
 
     ============= ============================================= ========================================
@@ -68,7 +68,7 @@ class Relaxed:
                 self._shift[start:stop] = self._shift[start:stop].logit(NEAR_CERTAIN)
         self._plain = all(kind == "real" for kind, _, _ in self._blocks)
 
-    def draw(
+    def sample(
         self, outputs: Float[Tensor, "... E"], generator: Generator | None = None
     ) -> Float[Tensor, "... E"]:
         """Cells (..., E); of binary and categorical ones a draw, by `generator` (None: torch's own)."""

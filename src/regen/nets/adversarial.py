@@ -14,14 +14,21 @@ from torch.nn.utils import parametrizations
 
 from regen._masks import length_mask
 from regen.cells import Cell
-from regen.nets.autoencoder import Hidden, backbone_named, check_shape, listed, power_of_two, recurrent_hidden
-from regen.nets.conditioning import beside_label, beside_rows, longest
+from regen.nets.autoencoder import (
+    Hidden,
+    as_tuple,
+    check_shape,
+    power_of_two,
+    recurrent_hidden,
+    resolve_backbone,
+)
+from regen.nets.conditioning import append_label, longest, pack_rows
 from regen.nets.dcgan import DCGANCritic, DCGANGenerator
-from regen.nets.input_gradients import squared_slopes
-from regen.nets.mlp import MLPEncoder, start_weight
+from regen.nets.input_gradients import squared_input_gradients
+from regen.nets.mlp import MLPEncoder, init_weight
 from regen.nets.recurrent_autoencoder import RecurrentDecoder, RecurrentEncoder
 
-__all__ = ["MLPCritic", "MLPGenerator", "RecurrentCritic", "RecurrentGenerator", "make_players"]
+__all__ = ["MLPCritic", "MLPGenerator", "RecurrentCritic", "RecurrentGenerator", "make_gan_nets"]
 
 
 @final
@@ -71,7 +78,7 @@ class MLPGenerator(nn.Module):
         ------
         ValueError : no label for a net of classes, or one for a net without.
         """
-        return self.net(beside_label(z, label, self.classes))  # type: ignore[no-any-return]
+        return self.net(append_label(z, label, self.classes))  # type: ignore[no-any-return]
 
 
 @final
@@ -123,9 +130,9 @@ class MLPCritic(nn.Module):
         """
         if not self._linear_between_kinks or torch.is_autocast_enabled(x.device.type):
             return None
-        rows = beside_rows(beside_label(x, label, self.classes), self.pack)
+        rows = pack_rows(append_label(x, label, self.classes), self.pack)
         layers = list(self.net.layers)
-        return squared_slopes(layers, rows, self._asked)  # type: ignore[arg-type]
+        return squared_input_gradients(layers, rows, self._asked)  # type: ignore[arg-type]
 
     def forward(
         self,
@@ -145,7 +152,7 @@ class MLPCritic(nn.Module):
         ------
         ValueError : B is no multiple of m, no label for a net of classes, or one for a net without.
         """
-        return self.net(beside_rows(beside_label(x, label, self.classes), self.pack))[:, 0]  # type: ignore[no-any-return]
+        return self.net(pack_rows(append_label(x, label, self.classes), self.pack))[:, 0]  # type: ignore[no-any-return]
 
 
 @final
@@ -177,7 +184,7 @@ class RecurrentGenerator(nn.Module):
         super().__init__()
         self.code, self.outputs, self.classes = code, outputs, classes
         self.net = RecurrentDecoder(cell, code + classes, outputs, hidden, layers, **options)
-        start_weight(self.net.readout.weight, None, self.net.readout.in_features, outputs)
+        init_weight(self.net.readout.weight, None, self.net.readout.in_features, outputs)
 
     @property
     def backend_(self) -> str:
@@ -202,7 +209,7 @@ class RecurrentGenerator(nn.Module):
         ------
         ValueError : no steps, no label for a net of classes, or one for a net without.
         """
-        return self.net(beside_label(z, label, self.classes), steps)  # type: ignore[no-any-return]
+        return self.net(append_label(z, label, self.classes), steps)  # type: ignore[no-any-return]
 
 
 @final
@@ -267,9 +274,9 @@ class RecurrentCritic(nn.Module):
         ------
         ValueError : B is no multiple of m, no label for a net of classes, or one for a net without.
         """
-        rows = beside_label(x, label, self.classes)
+        rows = append_label(x, label, self.classes)
         if self.pack > 1:
-            rows = beside_rows(_ended(rows, lengths), self.pack)
+            rows = pack_rows(_ended(rows, lengths), self.pack)
         ends = longest(lengths, self.pack)
         if not (x.is_cuda and x.requires_grad):
             return self.net(rows, None, ends)[:, 0]  # type: ignore[no-any-return]
@@ -281,7 +288,7 @@ Generator = MLPGenerator | DCGANGenerator | RecurrentGenerator
 Critic = MLPCritic | DCGANCritic | RecurrentCritic
 
 
-def make_players(
+def make_gan_nets(
     backbone: str | Cell,
     *,
     features: int,
@@ -326,12 +333,12 @@ def make_players(
     ------
     ValueError : unknown backbone or activation, or arguments that do not fit the backbone.
     """
-    backbone, cell = backbone_named(backbone, cell)
+    backbone, cell = resolve_backbone(backbone, cell)
     if norm and backbone != "conv":
         raise ValueError(f"norm=True needs convolutions. Use backbone='conv' instead of {backbone!r}.")
     read: dict[str, Any] = {"classes": classes, "pack": pack, "spectral_norm": spectral_norm}
     if backbone == "mlp":
-        widths = (power_of_two(2 * features, 128, 512),) * 4 if hidden == "auto" else listed(hidden)
+        widths = (power_of_two(2 * features, 128, 512),) * 4 if hidden == "auto" else as_tuple(hidden)
         generator = MLPGenerator(code, outputs, widths, activation, classes)
         return generator, MLPCritic(features, widths, activation, **read)
     if backbone == "conv":

@@ -15,7 +15,7 @@ from regen.nets.conv import ConvDecoder, ConvEncoder
 from regen.nets.mlp import MLPDecoder, MLPEncoder
 from regen.nets.recurrent_autoencoder import RecurrentDecoder, RecurrentEncoder
 
-__all__ = ["BACKBONES", "Coder", "make_coder"]
+__all__ = ["BACKBONES", "AutoencoderNet", "make_autoencoder"]
 
 BACKBONES = ("mlp", "conv", "recurrent", *NAMES)
 
@@ -25,7 +25,7 @@ Hidden = str | int | Sequence[int]
 
 
 @final
-class Coder(nn.Module):
+class AutoencoderNet(nn.Module):
     """An encoder and the decoder of its codes, which are trained together and used together or apart.
 
     Parameters
@@ -63,7 +63,7 @@ class Coder(nn.Module):
         return self.decoder(z[:, : self.decoder.code], x.shape[1], lengths)  # type: ignore[no-any-return]
 
 
-def make_coder(
+def make_autoencoder(
     backbone: str | Cell,
     *,
     features: int,
@@ -74,10 +74,10 @@ def make_coder(
     hidden: Hidden = "auto",
     activation: str = "relu",
     cell: str | Cell = "gru",
-    told: bool = False,
+    mask_input: bool = False,
     tied: bool = False,
     backend: str = "auto",
-) -> Coder:
+) -> AutoencoderNet:
     """A new encoder and its decoder, untrained.
 
     Parameters
@@ -96,35 +96,35 @@ def make_coder(
         (256 at most), until no side is longer than 7, but at least two; for recurrent one layer of the power of
         two next to 2 E within [64, 256], not narrower than the code.
     activation : between the layers of an mlp or conv; see `regen.nets.mlp.ACTIVATIONS`.
-    told : the encoder also reads which numbers are missing.
+    mask_input : the encoder also reads which numbers are missing.
     tied : the decoder's weights are the encoder's, transposed; mlp only.
     backend : who runs a recurrent backbone.
 
     Returns
     -------
-    Coder
+    AutoencoderNet
 
     Raises
     ------
     ValueError : unknown backbone or activation, or arguments that do not fit the backbone.
     """
-    backbone, cell = backbone_named(backbone, cell)
+    backbone, cell = resolve_backbone(backbone, cell)
     if tied and backbone != "mlp":
         raise ValueError(f"tied=True needs dense layers. Use backbone='mlp' instead of {backbone!r}.")
     if backbone == "mlp":
-        widths = _mlp_hidden(features, code) if hidden == "auto" else listed(hidden)
-        reader = MLPEncoder(features, code_outputs, widths, activation, told)
-        return Coder(reader, MLPDecoder(code, outputs, widths, activation, reader if tied else None))
+        widths = _mlp_hidden(features, code) if hidden == "auto" else as_tuple(hidden)
+        reader = MLPEncoder(features, code_outputs, widths, activation, mask_input)
+        return AutoencoderNet(reader, MLPDecoder(code, outputs, widths, activation, reader if tied else None))
     if backbone == "conv":
-        return _conv(shape, features, outputs, code_outputs, code, hidden, activation, told)
+        return _conv(shape, features, outputs, code_outputs, code, hidden, activation, mask_input)
     width, layers = recurrent_hidden(features, code, hidden)
-    return Coder(
-        RecurrentEncoder(cell, features, code_outputs, width, layers, told=told, backend=backend),
+    return AutoencoderNet(
+        RecurrentEncoder(cell, features, code_outputs, width, layers, mask_input=mask_input, backend=backend),
         RecurrentDecoder(cell, code, outputs, width, layers, backend=backend),
     )
 
 
-def backbone_named(backbone: str | Cell, cell: str | Cell) -> tuple[str, str | Cell]:
+def resolve_backbone(backbone: str | Cell, cell: str | Cell) -> tuple[str, str | Cell]:
     """The family, "mlp", "conv" or "recurrent", and the cell of the last: what `backbone` names, or else `cell`."""
     if isinstance(backbone, Cell) or backbone in NAMES:
         backbone, cell = "recurrent", backbone
@@ -165,12 +165,12 @@ def _conv(
     code: int,
     hidden: Hidden,
     activation: str,
-    told: bool,
-) -> Coder:
+    mask_input: bool,
+) -> AutoencoderNet:
     shape, width = check_shape(shape, features, outputs)
-    channels = _conv_channels(shape) if hidden == "auto" else listed(hidden)
-    return Coder(
-        ConvEncoder(shape, code_outputs, channels, activation, told),
+    channels = _conv_channels(shape) if hidden == "auto" else as_tuple(hidden)
+    return AutoencoderNet(
+        ConvEncoder(shape, code_outputs, channels, activation, mask_input),
         ConvDecoder(code, shape, width, channels, activation),
     )
 
@@ -191,7 +191,7 @@ def recurrent_hidden(features: int, code: int, hidden: Hidden) -> tuple[int, int
     """Width and count of the layers."""
     if hidden == "auto":
         return max(power_of_two(2 * features, 64, 256), code), 1
-    widths = listed(hidden)
+    widths = as_tuple(hidden)
     if len(set(widths)) != 1:
         raise ValueError(
             f"hidden={widths!r}; a recurrent net has at least one layer, and all of one width, such as (64, 64)."
@@ -204,7 +204,7 @@ def power_of_two(least: int, low: int, high: int) -> int:
     return int(min(max(1 << (least - 1).bit_length(), low), high))
 
 
-def listed(hidden: Hidden) -> tuple[int, ...]:
+def as_tuple(hidden: Hidden) -> tuple[int, ...]:
     if isinstance(hidden, str):
         raise ValueError(f"hidden must be 'auto', an int or a tuple of ints. Got {hidden!r} instead.")
     return (hidden,) if isinstance(hidden, int) else tuple(hidden)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["beside_label", "beside_rows", "longest", "one_hot"]
+__all__ = ["append_label", "longest", "one_hot", "pack_rows"]
 
 
 def one_hot(label: Int64[Tensor, " B"] | None, classes: int, like: Tensor) -> Float[Tensor, "B classes"]:
@@ -23,7 +23,7 @@ def one_hot(label: Int64[Tensor, " B"] | None, classes: int, like: Tensor) -> Fl
     return F.one_hot(label, classes).to(like.dtype)
 
 
-def beside_label(
+def append_label(
     x: Float[Tensor, "B *steps E"], label: Int64[Tensor, " B"] | None, classes: int
 ) -> Float[Tensor, "B *steps F"]:
     """x, and beside it, at every step, its label as ones and zeros: F = E + classes.
@@ -52,7 +52,7 @@ def refuse_label(label: Tensor | None) -> None:
         raise ValueError("This net was made without classes and reads no label. Make it with classes=.")
 
 
-def beside_rows(x: Float[Tensor, "B *steps E"], pack: int) -> Float[Tensor, "n *steps mE"]:
+def pack_rows(x: Float[Tensor, "B *steps E"], pack: int) -> Float[Tensor, "n *steps mE"]:
     """Each `pack` rows that follow each other side by side as one, at every step: n = B / m, mE = m E.
 
     A critic that reads several rows at once sees that they are too much alike (PacGAN: Lin et al. 2018).

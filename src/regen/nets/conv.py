@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from regen.nets.mlp import SMALL, activation_named, beside, start_weight
+from regen.nets.mlp import SMALL, append_missing_mask, get_activation, init_weight
 
 __all__ = ["ConvDecoder", "ConvEncoder", "sizes"]
 
@@ -31,7 +31,7 @@ class ConvEncoder(nn.Module):
     outputs : K, how many numbers it says.
     channels : of each convolution, in the order in which they are passed.
     activation : name of what follows each convolution; see `regen.nets.mlp.ACTIVATIONS`.
-    told : also read which cells are missing, as C more channels of zeros and ones; see `MLPEncoder`.
+    mask_input : also read which cells are missing, as C more channels of zeros and ones; see `MLPEncoder`.
 
     Raises
     ------
@@ -44,16 +44,16 @@ class ConvEncoder(nn.Module):
         outputs: int,
         channels: Sequence[int] = (32, 64),
         activation: str = "relu",
-        told: bool = False,
+        mask_input: bool = False,
     ) -> None:
         super().__init__()
         _refuse_none(channels)
-        self.shape, self.outputs, self.told = shape, outputs, told
-        self._act = activation_named(activation)
+        self.shape, self.outputs, self.mask_input = shape, outputs, mask_input
+        self._act = get_activation(activation)
         C, Y, X = shape
         self.layers = nn.ModuleList()
         for before, after in pairwise((C, *channels)):
-            flags = C if told and not len(self.layers) else 0
+            flags = C if mask_input and not len(self.layers) else 0
             layer = nn.Conv2d(before + flags, after, KERNEL, stride=2, padding=1)
             _start(layer, activation, before * KERNEL**2, after * KERNEL**2)
             self.layers.append(layer)
@@ -72,11 +72,11 @@ class ConvEncoder(nn.Module):
         Parameters
         ----------
         x : (B, C*Y*X) without NaN.
-        observed : (B, C*Y*X), False where a cell was missing; None: nowhere. Read if `told`.
+        observed : (B, C*Y*X), False where a cell was missing; None: nowhere. Read if `mask_input`.
         lengths : not read; images have no steps.
         """
         _, Y, X = self.shape
-        h = (beside(x, observed) if self.told else x).view(len(x), -1, Y, X)
+        h = (append_missing_mask(x, observed) if self.mask_input else x).view(len(x), -1, Y, X)
         for layer in self.layers:
             h = self._act(layer(h))
         return self.code(h.flatten(1))  # type: ignore[no-any-return]
@@ -114,7 +114,7 @@ class ConvDecoder(nn.Module):
         _refuse_none(channels)
         C, Y, X = shape
         self.code, self.shape, self.outputs = code, shape, width * C * Y * X
-        self._act = activation_named(activation)
+        self._act = get_activation(activation)
         ys, xs = sizes(Y, len(channels))[::-1], sizes(X, len(channels))[::-1]
         wide = (*reversed(channels), width * C)
         self._first = (wide[0], ys[0], xs[0])
@@ -168,7 +168,7 @@ def sizes(side: int, times: int) -> list[int]:
 
 
 def _start(layer: nn.Module, activation: str | None, heard: int, reached: int, size: float = 1.0) -> None:
-    start_weight(layer.weight, activation, heard, reached, size)  # type: ignore[arg-type]
+    init_weight(layer.weight, activation, heard, reached, size)  # type: ignore[arg-type]
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from regen.nets.conditioning import beside_label, beside_rows, one_hot, refuse_label
+from regen.nets.conditioning import append_label, one_hot, pack_rows, refuse_label
 from regen.nets.conv import sizes
-from regen.nets.mlp import start_weight
+from regen.nets.mlp import init_weight
 
 __all__ = ["DCGANCritic", "DCGANGenerator", "halvings"]
 
@@ -111,7 +111,7 @@ class DCGANGenerator(nn.Module):
         ------
         ValueError : no label for a net of classes, or one for a net without.
         """
-        h = self.spread(beside_label(z, label, self.classes)).view(-1, *self._first)
+        h = self.spread(append_label(z, label, self.classes)).view(-1, *self._first)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             h = layer(torch.relu(norm(h)))
         return h.flatten(1)  # type: ignore[no-any-return]
@@ -184,12 +184,12 @@ class DCGANCritic(nn.Module):
         ------
         ValueError : B is no multiple of m, no label for a net of classes, or one for a net without.
         """
-        h = self._maps(beside_rows(x, self.pack))[-1].flatten(1)
+        h = self._maps(pack_rows(x, self.pack))[-1].flatten(1)
         logit = self.logit(h)[:, 0]
         if self.labels is None:
             refuse_label(label)
             return logit  # type: ignore[no-any-return]
-        told = beside_rows(one_hot(label, self.classes, x), self.pack)
+        told = pack_rows(one_hot(label, self.classes, x), self.pack)
         return logit + (h * self.labels(told)).sum(1)  # type: ignore[no-any-return]
 
     def features(self, x: Float[Tensor, "B E"]) -> Float[Tensor, "B F"]:
@@ -241,11 +241,11 @@ def _start_published(net: nn.Module) -> None:
 
 
 def _start_kept(net: nn.Module, *linear: nn.Module | None) -> None:
-    """Weights by which signals keep their size, see `start_weight`, biases 0; behind `linear` is no activation."""
+    """Weights by which signals keep their size, see `init_weight`, biases 0; behind `linear` is no activation."""
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             reached, heard = layer.weight.shape[:2] if isinstance(layer, nn.Linear) else _fans(layer)
-            start_weight(layer.weight, None if layer in linear else "relu", heard, reached)
+            init_weight(layer.weight, None if layer in linear else "relu", heard, reached)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Average"]
+__all__ = ["EMA"]
 
 RAMP = 0.05
 
@@ -15,7 +15,7 @@ Homes = Sequence[Mapping[str, Tensor | None]]
 
 
 @final
-class Average(nn.Module):
+class EMA(nn.Module):
     """A copy of a net that follows it slowly: the exponential moving average of its parameters and its buffers.
 
     ``a_t = d_t a_{t-1} + (1 - d_t) w_t`` with ``d_t = 0.5 ** (1 / half_life_t)``, for every parameter and every
@@ -70,7 +70,7 @@ class Average(nn.Module):
         """What the average of the net says: any inputs (B, ...) of the net, its outputs (B, ...)."""
         return self.net(*inputs, **options)
 
-    def train(self, mode: bool = True) -> "Average":
+    def train(self, mode: bool = True) -> "EMA":
         """The copy stays as it is, in evaluation mode."""
         super().train(mode)
         self.net.eval()

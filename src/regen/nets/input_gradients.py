@@ -18,10 +18,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-__all__ = ["squared_slopes"]
+__all__ = ["squared_input_gradients"]
 
 
-def squared_slopes(
+def squared_input_gradients(
     layers: Sequence[nn.Linear], x: Float[Tensor, "B E"], asked: Float[Tensor, " E"] | None = None
 ) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
     """Logits of the rows, and ``||d logit / d x||**2`` at each; both can be derived once, by weights and by x.

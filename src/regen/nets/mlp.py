@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from regen._check import closest
 
-__all__ = ["ACTIVATIONS", "SMALL", "MLPDecoder", "MLPEncoder", "beside", "start_weight"]
+__all__ = ["ACTIVATIONS", "SMALL", "MLPDecoder", "MLPEncoder", "append_missing_mask", "init_weight"]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -42,8 +42,8 @@ class MLPEncoder(nn.Module):
     ----------
     features, outputs : E and K, how many numbers it reads and says.
     hidden : widths of the layers between, in the order in which they are passed; () is a linear encoder.
-    activation : a name of `ACTIVATIONS`; it also says how weights start, see `start_weight`.
-    told : also read which numbers are missing, as E zeros and ones beside x. A row without gaps reads zeros
+    activation : a name of `ACTIVATIONS`; it also says how weights start, see `init_weight`.
+    mask_input : also read which numbers are missing, as E zeros and ones beside x. A row without gaps reads zeros
         there, so that it costs nothing to leave `observed` out.
 
     Raises
@@ -57,12 +57,12 @@ class MLPEncoder(nn.Module):
         outputs: int,
         hidden: Sequence[int] = (256, 128),
         activation: str = "relu",
-        told: bool = False,
+        mask_input: bool = False,
     ) -> None:
         super().__init__()
-        self.features, self.outputs, self.told = features, outputs, told
-        self._act = activation_named(activation)
-        self.layers = _layers((features, *hidden, outputs), activation, flags=features if told else 0)
+        self.features, self.outputs, self.mask_input = features, outputs, mask_input
+        self._act = get_activation(activation)
+        self.layers = _layers((features, *hidden, outputs), activation, flags=features if mask_input else 0)
 
     def forward(
         self,
@@ -75,10 +75,10 @@ class MLPEncoder(nn.Module):
         Parameters
         ----------
         x : (B, E) without NaN; what was missing is filled, with 0 as a rule.
-        observed : (B, E), False where a number was missing; None: nowhere. Read if `told`.
+        observed : (B, E), False where a number was missing; None: nowhere. Read if `mask_input`.
         lengths : not read; rows have no steps.
         """
-        return _through(beside(x, observed) if self.told else x, self.layers, self._act)
+        return _through(append_missing_mask(x, observed) if self.mask_input else x, self.layers, self._act)
 
 
 @final
@@ -109,7 +109,7 @@ class MLPDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.code, self.outputs = code, outputs
-        self._act = activation_named(activation)
+        self._act = get_activation(activation)
         self._source: tuple[MLPEncoder, ...] = ()  # in a tuple: not a part of the decoder
         if tied is None:
             self.layers = _layers((code, *reversed(hidden), outputs), activation, size=SMALL)
@@ -152,14 +152,14 @@ class MLPDecoder(nn.Module):
 
     def _tied(self, z: Tensor) -> Tensor:
         weights = [layer.weight for layer in _linear(self._source[0].layers)][::-1]
-        weights[-1] = weights[-1][:, : self.outputs]  # a told encoder reads flags too, which are not restored
+        weights[-1] = weights[-1][:, : self.outputs]  # without those of the missing-value indicators
         *hidden, last = zip(self.biases, weights, strict=True)
         for bias, weight in hidden:
             z = self._act(torch.addmm(bias, z, weight))
         return torch.addmm(last[0], z, last[1])
 
 
-def beside(
+def append_missing_mask(
     x: Float[Tensor, "B *steps E"], observed: Bool[Tensor, "B *steps E"] | None
 ) -> Float[Tensor, "B *steps F"]:
     """x, and beside it 1 where it was missing, 0 where it was observed (everywhere if None): F = 2 E."""
@@ -168,7 +168,7 @@ def beside(
 
 
 @torch.no_grad()
-def start_weight(weight: Tensor, activation: str | None, heard: int, reached: int, size: float = 1.0) -> None:
+def init_weight(weight: Tensor, activation: str | None, heard: int, reached: int, size: float = 1.0) -> None:
     """Draw a weight so that signals neither grow nor fade, with what its outputs pass next.
 
     weight : (...) of any shape. heard, reached : inputs that each output sums, and outputs that each input reaches.
@@ -195,9 +195,9 @@ def _layers(widths: tuple[int, ...], activation: str, flags: int = 0, size: floa
     for k, (before, after) in enumerate(pairwise(widths)):
         layer = nn.Linear(before + (flags if k == 0 else 0), after)
         if k == last:
-            start_weight(layer.weight, None, before, after, size)
+            init_weight(layer.weight, None, before, after, size)
         else:
-            start_weight(layer.weight, activation, before, after)
+            init_weight(layer.weight, activation, before, after)
         nn.init.zeros_(layer.bias)
         layers.append(layer)
     return nn.ModuleList(layers)
@@ -214,7 +214,7 @@ def _through(x: Tensor, layers: nn.ModuleList, act: Callable[[Tensor], Tensor]) 
     return F.linear(x, last.weight, last.bias)
 
 
-def activation_named(activation: str) -> Callable[[Tensor], Tensor]:
+def get_activation(activation: str) -> Callable[[Tensor], Tensor]:
     if activation not in ACTIVATIONS:
         raise ValueError(
             f"The activation must be one of {', '.join(map(repr, ACTIVATIONS))}. Got {activation!r} instead."

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from regen._masks import length_mask
 from regen.cells import Cell
-from regen.nets.mlp import SMALL, beside, start_weight
+from regen.nets.mlp import SMALL, append_missing_mask, init_weight
 from regen.nets.recurrent import recurrent
 
 __all__ = ["RecurrentDecoder", "RecurrentEncoder"]
@@ -27,7 +27,7 @@ class RecurrentEncoder(nn.Module):
     cell : a cell or its name.
     features, outputs : F and K, how many numbers it reads at a step, and says.
     hidden, layers, bidirectional : the recurrent net; backwards it ends at the first step.
-    told : also read at each step which numbers are missing, as F zeros and ones; see `MLPEncoder`.
+    mask_input : also read at each step which numbers are missing, as F zeros and ones; see `MLPEncoder`.
     options : for the recurrent net, such as ``backend=``.
 
     Attributes
@@ -43,12 +43,12 @@ class RecurrentEncoder(nn.Module):
         hidden: int = 64,
         layers: int = 1,
         bidirectional: bool = False,
-        told: bool = False,
+        mask_input: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
-        self.outputs, self.told = outputs, told
-        heard = features * (1 + told)
+        self.outputs, self.mask_input = outputs, mask_input
+        heard = features * (1 + mask_input)
         options |= {"num_layers": layers, "bidirectional": bidirectional}
         self.reader = recurrent(cell, heard, hidden, **options)
         width = layers * (1 + bidirectional) * sum(self.reader.cell.state_sizes(hidden))
@@ -65,10 +65,10 @@ class RecurrentEncoder(nn.Module):
         Parameters
         ----------
         x : (B, T, F) without NaN in the steps that are read.
-        observed : (B, T, F), False where a number was missing; None: nowhere. Read if `told`.
+        observed : (B, T, F), False where a number was missing; None: nowhere. Read if `mask_input`.
         lengths : (B,) valid steps of each row; the others are never read. None: all.
         """
-        _, last = self.reader(beside(x, observed) if self.told else x, lengths=lengths)
+        _, last = self.reader(append_missing_mask(x, observed) if self.mask_input else x, lengths=lengths)
         states = last if isinstance(last, tuple) else (last,)
         return self.code(torch.cat([state.transpose(0, 1).flatten(1) for state in states], 1))  # type: ignore[no-any-return]
 
@@ -159,6 +159,6 @@ class RecurrentDecoder(nn.Module):
 
 def _linear(heard: int, outputs: int, size: float = 1.0) -> nn.Linear:
     layer = nn.Linear(heard, outputs)
-    start_weight(layer.weight, None, heard, outputs, size)
+    init_weight(layer.weight, None, heard, outputs, size)
     nn.init.zeros_(layer.bias)
     return layer

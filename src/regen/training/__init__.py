@@ -1,20 +1,21 @@
 """How networks are trained: players, schedules of turns, and one loop that moves them."""
 
-from regen.training.batches import Feed
+from regen._deprecation import moved
+from regen.training.batches import Batches
 from regen.training.device import autocast, resolve_device
 from regen.training.history import History
 from regen.training.loop import train
 from regen.training.options import Training
-from regen.training.player import Memory, Player, make_optimizer
+from regen.training.player import Player, Stateful, make_optimizer
 from regen.training.schedule import Schedule, alternate, solo
 from regen.training.turn_taking import Turn, turns
 
 __all__ = [
-    "Feed",
+    "Batches",
     "History",
-    "Memory",
     "Player",
     "Schedule",
+    "Stateful",
     "Training",
     "Turn",
     "alternate",
@@ -25,3 +26,7 @@ __all__ = [
     "train",
     "turns",
 ]
+
+__getattr__ = moved(
+    __name__, {"Feed": "regen.training.batches:Batches", "Memory": "regen.training.player:Stateful"}
+)

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 import torch
 
-__all__ = ["Feed"]
+__all__ = ["Batches"]
 
 
-class Feed(Protocol):
+class Batches(Protocol):
     """A source of batches. The same state of the generator must give the same epoch."""
 
     def epoch(self, generator: torch.Generator) -> Iterator[Any]:

@@ -26,7 +26,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from regen.training.lr_schedules import LAID_OUT
+from regen.training.lr_schedules import FIXED_LENGTH
 from regen.training.options import Training
 from regen.training.player import Player
 from regen.training.pytree import pack, unpack
@@ -55,7 +55,7 @@ def identity(
         "learning_rate": learning_rate,
         **{name: settings[name] for name in SETTINGS},
         "the length of the run (which its learning rates are laid out over)": (
-            f"{steps} steps" if training.schedule in LAID_OUT else "any"
+            f"{steps} steps" if training.schedule in FIXED_LENGTH else "any"
         ),
         "the turns": schedule.describe(),
         "the network": {

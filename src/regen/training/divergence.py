@@ -6,16 +6,16 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, final
 
-from regen.training.player_state import Seat
+from regen.training.player_state import PlayerState
 
-__all__ = ["STRIKES", "Guard"]
+__all__ = ["STRIKES", "DivergenceGuard"]
 
 STRIKES = 3
 """Times that training may diverge; the last one ends it."""
 
 
 @final
-class Guard:
+class DivergenceGuard:
     """Goes back to the last good state when a loss, a weight or an optimiser's number is not finite.
 
     Parameters
@@ -23,7 +23,7 @@ class Guard:
     seats : all players by name; they go back together.
     """
 
-    def __init__(self, seats: Mapping[str, Seat]) -> None:
+    def __init__(self, seats: Mapping[str, PlayerState]) -> None:
         self._seats = seats
         self._states: dict[str, Any] = {}
         self.strikes = 0

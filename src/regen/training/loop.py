@@ -14,18 +14,18 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from regen.training.batches import Feed
+from regen.training.batches import Batches
 from regen.training.checkpoint import Checkpoint, identity
 from regen.training.device import autocast
-from regen.training.divergence import Guard
+from regen.training.divergence import DivergenceGuard
 from regen.training.history import History, Means
 from regen.training.options import Training
 from regen.training.player import Player
-from regen.training.player_state import Seat
+from regen.training.player_state import PlayerState
 from regen.training.pytree import clone
-from regen.training.rng import Chance
+from regen.training.rng import RNGStates
 from regen.training.schedule import Schedule
-from regen.training.stopping import Best, Limits
+from regen.training.stopping import Budget, EarlyStopping
 
 __all__ = ["train"]
 
@@ -36,7 +36,7 @@ CHECK = 64
 def train(
     players: Sequence[Player],
     schedule: Schedule,
-    feed: Feed,
+    feed: Batches,
     training: Training,
     *,
     max_epochs: int,
@@ -102,7 +102,7 @@ class _Run:
         self,
         players: Sequence[Player],
         schedule: Schedule,
-        feed: Feed,
+        feed: Batches,
         training: Training,
         max_epochs: int,
         learning_rate: float,
@@ -114,17 +114,18 @@ class _Run:
             raise ValueError("There is no batch to train on. Give more data or a smaller batch_size.")
         assert len({player.name for player in players}) == len(players), "players need different names"
         self.schedule, self.feed, self.validate, self.learning_rate = schedule, feed, validate, learning_rate
-        self.limits = Limits(training, max_epochs)
+        self.limits = Budget(training, max_epochs)
         steps = self.limits.steps(len(feed))
         device = next(parameter.device for player in players for parameter in player.parameters())
         self.precision = autocast(training.precision, device)
         self.seats = {
-            player.name: Seat(player, training, learning_rate, steps, self.precision) for player in players
+            player.name: PlayerState(player, training, learning_rate, steps, self.precision)
+            for player in players
         }
         self.first = players[0].name
-        self.best = Best({name: seat.module for name, seat in self.seats.items()}, training.patience)
-        self.guard = Guard(self.seats)
-        self.chance = Chance(generator, device)
+        self.best = EarlyStopping({name: seat.module for name, seat in self.seats.items()}, training.patience)
+        self.guard = DivergenceGuard(self.seats)
+        self.chance = RNGStates(generator, device)
         self.history, self.means = History(), Means()
         self.terms: dict[str, dict[str, Tensor]] = {}
         self.epoch = self.done = self.step = 0  # whole epochs; batches of the present one; batches in all

@@ -13,16 +13,16 @@ from torch.optim.lr_scheduler import (
     ReduceLROnPlateau,
 )
 
-__all__ = ["LAID_OUT", "Rate"]
+__all__ = ["FIXED_LENGTH", "LearningRate"]
 
-LAID_OUT = ("cosine", "step", "onecycle")
+FIXED_LENGTH = ("cosine", "step", "onecycle")
 """Schedules that are laid out over the length of the run, which therefore cannot be extended afterwards."""
 HALVED = 1000
 """Batches after which an inverse rate is half of what it was."""
 
 
 @final
-class Rate:
+class LearningRate:
     """The learning rate of one optimiser.
 
     - ``"constant"``, and ``"auto"`` where nobody has chosen: as given.

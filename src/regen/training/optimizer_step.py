@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, AdamW, Optimizer
 
-__all__ = ["Descent"]
+__all__ = ["OptimizerStep"]
 
 _ENGINE = torch.autograd.Variable._execution_engine
 ROUNDING = 1e-3
@@ -23,7 +23,7 @@ ROUNDING = 1e-3
 
 
 @final
-class Descent:
+class OptimizerStep:
     """An optimiser and the norm to which it clips.
 
     Parameters

@@ -17,7 +17,7 @@ from regen._check import (
     Number,
     Text,
 )
-from regen.training.params import Words
+from regen.training.params import Params
 
 __all__ = ["Training", "validation_share"]
 
@@ -27,7 +27,7 @@ AUTO_SHARE = 0.2
 
 @final
 @dataclass(kw_only=True)
-class Training(Words):
+class Training(Params):
     """How to train, apart from ``max_epochs`` and ``learning_rate``, which belong to the estimator.
 
     It is a plain value with scikit-learn's ``get_params`` and ``set_params``, so that ``clone`` copies it and

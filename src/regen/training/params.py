@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Self
 
 from regen._check import Constraint, check_parameters, closest
 
-__all__ = ["Words"]
+__all__ = ["Params"]
 
 
 @dataclass(kw_only=True)
-class Words(ABC):
+class Params(ABC):
     """Fields that only store what they are given; `check` refuses, and every estimator calls it in ``fit``.
 
     A subclass is a dataclass with its fields, all with defaults, and says in `constraints` what each may be.

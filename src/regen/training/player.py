@@ -9,10 +9,10 @@ from typing import Any, Protocol, final
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-__all__ = ["Memory", "Player", "make_optimizer"]
+__all__ = ["Player", "Stateful", "make_optimizer"]
 
 
-class Memory(Protocol):
+class Stateful(Protocol):
     """What a loss carries from batch to batch, such as the state of streams; saved with the run."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class Player:
         change it later.
     optimizer : torch.optim.Optimizer or None
         None: the one that the training plan names, with the run's learning rate.
-    memory : Memory or None
+    memory : Stateful or None
         What `loss` carries from batch to batch. Needed only to resume in the middle of an epoch.
     moved : callable or None
         What follows each of its moves, such as an average of its weights taking in the new ones.
@@ -50,7 +50,7 @@ class Player:
     module: nn.Module
     loss: Callable[[Any], Mapping[str, Tensor]]
     optimizer: Optimizer | None = None
-    memory: Memory | None = None
+    memory: Stateful | None = None
     moved: Callable[[], None] | None = None
 
     def parameters(self) -> list[nn.Parameter]:

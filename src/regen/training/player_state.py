@@ -9,17 +9,17 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from regen.training.lr_schedules import Rate
-from regen.training.optimizer_step import Descent
+from regen.training.lr_schedules import LearningRate
+from regen.training.optimizer_step import OptimizerStep
 from regen.training.options import Training
 from regen.training.player import Player, make_optimizer
 from regen.training.pytree import clone, tensors
 
-__all__ = ["Seat"]
+__all__ = ["PlayerState"]
 
 
 @final
-class Seat:
+class PlayerState:
     """One player with its optimiser, learning rate and clipping.
 
     Parameters
@@ -45,12 +45,12 @@ class Seat:
         self.optimizer = player.optimizer or make_optimizer(
             training.optimizer, self.parameters, learning_rate, training.weight_decay
         )
-        self.rate = Rate(training.schedule, self.optimizer, steps)
+        self.rate = LearningRate(training.schedule, self.optimizer, steps)
         self.moved = False
         self._loss = player.loss
         self._memory = player.memory
         self._after = player.moved
-        self._descent = Descent(self.optimizer, self.parameters, training.clip)
+        self._descent = OptimizerStep(self.optimizer, self.parameters, training.clip)
         self._precision = precision
 
     def move(self, batch: Any) -> dict[str, Tensor]:

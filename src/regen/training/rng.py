@@ -8,13 +8,13 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from regen.training.batches import Feed
+from regen.training.batches import Batches
 
-__all__ = ["Chance"]
+__all__ = ["RNGStates"]
 
 
 @final
-class Chance:
+class RNGStates:
     """The generator of the data's order, and torch's global generators of the CPU and of `device`."""
 
     def __init__(self, generator: torch.Generator, device: torch.device) -> None:
@@ -22,7 +22,7 @@ class Chance:
         self._device = device
         self._epoch_start = generator.get_state()
 
-    def batches(self, feed: Feed, done: int) -> Iterator[Any]:
+    def batches(self, feed: Batches, done: int) -> Iterator[Any]:
         """A new epoch; or the rest of one of which `done` batches were seen before an interruption."""
         if not done:
             self._epoch_start = self._generator.get_state()

@@ -13,12 +13,12 @@ from regen._check import seconds
 from regen.training.options import Training
 from regen.training.pytree import clone
 
-__all__ = ["Best", "Limits"]
+__all__ = ["Budget", "EarlyStopping"]
 
 
 @final
-class Limits:
-    """Limits on epochs, steps and time; time counts from here, plus what a resumed run had used before."""
+class Budget:
+    """Budget on epochs, steps and time; time counts from here, plus what a resumed run had used before."""
 
     def __init__(self, training: Training, max_epochs: int) -> None:
         self.max_epochs = max_epochs
@@ -56,7 +56,7 @@ class Limits:
 
 
 @final
-class Best:
+class EarlyStopping:
     """The best epoch so far by its validation loss, its weights, and how long ago it was.
 
     Parameters

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 import regen
-from regen.nets.adversarial import make_players
+from regen.nets.adversarial import make_gan_nets
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The generated rows cover:UserWarning",
@@ -43,7 +43,7 @@ IMAGES, UPRIGHT = bars()
 @settings(max_examples=25, deadline=None)
 def test_nets_of_every_height_and_width(Y: int, X: int, C: int, norm: bool) -> None:
     """Codes to images of exactly that size, and images to one logit and features each, for all sizes of 8 to 80."""
-    generator, critic = make_players(
+    generator, critic = make_gan_nets(
         "conv", features=C * Y * X, outputs=C * Y * X, code=3, shape=(C, Y, X), channels=1, norm=norm
     )
     image = generator(torch.randn(2, 3))

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from regen.data.batching import RowBatch
 from regen.estimators.adversarial.game import Game
 from regen.estimators.adversarial.game_losses import Duel, Followed
-from regen.losses.gan import LOSSES
-from regen.nets.adversarial import make_players
+from regen.losses.gan import GAN_LOSSES
+from regen.nets.adversarial import make_gan_nets
 
 B, E, Z, K = 12, 3, 4, 3
 LENGTHS = torch.tensor([5, 2, 4, 1, 3, 5, 2, 2, 4, 5, 1, 3])
@@ -23,12 +23,12 @@ def nets(form: str, classes: int = 0, pack: int = 1, **options: Any) -> tuple[An
     torch.manual_seed(1)
     sizes: dict[str, Any] = {"features": E, "outputs": E, "code": Z, "classes": classes, "pack": pack}
     if form == "gru":
-        players = make_players("gru", hidden=5, **sizes, **options)
+        players = make_gan_nets("gru", hidden=5, **sizes, **options)
     elif form == "mlp":
-        players = make_players("mlp", hidden=(8, 6), **sizes, **options)
+        players = make_gan_nets("mlp", hidden=(8, 6), **sizes, **options)
     else:
         shape = {"features": 30, "outputs": 30, "shape": (1, 5, 6), "channels": 2, "norm": form == "normed"}
-        players = make_players("conv", **sizes | shape, **options)
+        players = make_gan_nets("conv", **sizes | shape, **options)
     return players[0].double(), players[1].double()
 
 
@@ -58,7 +58,7 @@ def by_hand(form: str, labelled: bool, twin: str = "", **fields: Any) -> tuple[T
     real = batch.x.clone().requires_grad_()
     labels = batch.y.roll(1) if twin == "labels" and batch.y is not None else batch.y
     r, f = critic(real, batch.y, batch.lengths), critic(fake, labels, batch.lengths)
-    loss = LOSSES[game.objective].discriminator(r, f)
+    loss = GAN_LOSSES[game.objective].discriminator(r, f)
     for name, logit, x in (("r1", r, real), ("r2", f, fake)):
         if name in game.penalised and name != twin:
             (slope,) = torch.autograd.grad(logit.sum(), x, create_graph=True)
@@ -120,7 +120,7 @@ def test_packs_are_penalised_as_one(form: str, pack: int) -> None:
     assert apart(pulled(terms["loss"], critic), gradient) < 1e-9
 
 
-@pytest.mark.parametrize("objective", list(LOSSES))
+@pytest.mark.parametrize("objective", list(GAN_LOSSES))
 @pytest.mark.parametrize("form", FORMS)
 def test_no_gradient_leaks(objective: str, form: str) -> None:
     """The discriminator's loss gives the generator none; the generator moves through rows that are not detached."""
@@ -141,11 +141,11 @@ def test_the_twin_that_does_not_detach_leaks() -> None:
     generator, critic = nets("mlp")
     batch = batch_of("mlp")
     fake = generator(torch.randn(B, Z))
-    LOSSES["relativistic"].discriminator(critic(batch.x), critic(fake)).backward()
+    GAN_LOSSES["relativistic"].discriminator(critic(batch.x), critic(fake)).backward()
     assert all(weight.grad is not None for weight in generator.parameters())
 
 
-@pytest.mark.parametrize("objective", list(LOSSES))
+@pytest.mark.parametrize("objective", list(GAN_LOSSES))
 def test_the_generators_loss(objective: str) -> None:
     """By its formula on the same rows that the discriminator saw, with the discriminator as it is now."""
     game, generator, critic = duel(objective=objective)
@@ -158,7 +158,7 @@ def test_the_generators_loss(objective: str) -> None:
     found = pulled(game.generate(batch)["loss"], generator)
     torch.manual_seed(3)
     logit = critic(generator(torch.randn(B, Z)))
-    wanted = pulled(LOSSES[objective].generator(critic(batch.x).detach(), logit), generator)
+    wanted = pulled(GAN_LOSSES[objective].generator(critic(batch.x).detach(), logit), generator)
     assert apart(found, wanted) < 1e-9
 
 
@@ -270,7 +270,7 @@ def test_penalties_through_every_kernel(cell: str) -> None:
     found = []
     for backend in ("reference", "auto"):
         torch.manual_seed(1)
-        generator, critic = make_players(cell, features=E, outputs=E, code=Z, hidden=5, backend=backend)
+        generator, critic = make_gan_nets(cell, features=E, outputs=E, code=Z, hidden=5, backend=backend)
         rules = Game().rules({"penalty_weight": 0.7}, norm=False)
         torch.manual_seed(3)
         terms = Duel(generator, critic, lambda x: x, rules).discriminate(batch_of("gru"))

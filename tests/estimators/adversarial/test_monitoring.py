@@ -10,7 +10,7 @@ from regen.data.batching import RowBatch
 from regen.estimators.adversarial.evaluation import Board, logits_of
 from regen.estimators.adversarial.latent import great_circle
 from regen.estimators.adversarial.monitoring import Judge, shortfall
-from regen.nets.adversarial import make_players
+from regen.nets.adversarial import make_gan_nets
 
 QUALITY = {"precision": 0.9, "recall": 0.7, "density": 1.2, "coverage": 0.6, "two_sample": 0.4, "mmd": 0.02}
 
@@ -103,7 +103,7 @@ def test_a_judge_counts_epochs() -> None:
 def test_companions_stand_beside_every_row(form: str) -> None:
     """A critic of packs reads each row beside the same others, as if asked one by one; with others it says else."""
     torch.manual_seed(0)
-    _, critic = make_players(form, features=2, outputs=2, code=2, hidden=6, pack=3, classes=2)
+    _, critic = make_gan_nets(form, features=2, outputs=2, code=2, hidden=6, pack=3, classes=2)
     shape = (5, 4, 2) if form == "gru" else (5, 2)
     lengths = torch.tensor([4, 1, 3, 2, 4]) if form == "gru" else None
     rows = RowBatch(torch.randn(shape), lengths, torch.arange(5) % 2)
@@ -123,7 +123,7 @@ def test_companions_stand_beside_every_row(form: str) -> None:
 def test_companions_of_other_lengths() -> None:
     """Longer or shorter ones are padded, and padding is never read."""
     torch.manual_seed(0)
-    _, critic = make_players("gru", features=2, outputs=2, code=2, hidden=6, pack=2)
+    _, critic = make_gan_nets("gru", features=2, outputs=2, code=2, hidden=6, pack=2)
     rows = RowBatch(torch.randn(3, 3, 2), torch.tensor([3, 1, 2]), None)
     beside = RowBatch(torch.randn(1, 6, 2), torch.tensor([5]), None)
     padded = rows._replace(x=torch.cat([rows.x, torch.full((3, 3, 2), 7.0)], 1))

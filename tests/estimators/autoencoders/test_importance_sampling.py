@@ -13,7 +13,7 @@ from scipy import stats
 from regen.estimators.autoencoders.importance_sampling import Weighed, drawn_outputs, expected_cells
 from regen.estimators.autoencoders.importance_sampling import evidence as estimate
 from regen.estimators.autoencoders.vae import VariationalAutoencoder
-from regen.losses import Heads
+from regen.losses import MixedLikelihood
 
 SCALES = np.array([1.0, 10.0, 0.1, 3.0, 100.0, 0.02, 7.0, 40.0])
 F = len(SCALES)
@@ -245,7 +245,7 @@ def test_draws_in_chunks_are_those_at_once() -> None:
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(9, 2, 3, dtype=torch.float64, generator=generator)
     log_weights = 2 * torch.randn(9, 2, dtype=torch.float64, generator=generator) - 800
-    heads = Heads([("squared", 0, 3)])
+    heads = MixedLikelihood([("squared", 0, 3)])
 
     def chunks(*sizes: int) -> Iterator[Weighed]:
         pairs = zip(outputs.split(sizes), log_weights.split(sizes), strict=True)

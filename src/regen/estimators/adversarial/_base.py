@@ -30,7 +30,7 @@ from regen.estimators.adversarial.game_training import MOST_COMPARED, learn
 from regen.estimators.adversarial.latent import great_circle, inverted
 from regen.estimators.adversarial.sampling import codes_for, codes_of, labels_for, lengths_for
 from regen.losses.gan import score
-from regen.losses.straight_through import Relaxed
+from regen.losses.straight_through import StraightThrough
 from regen.training.options import Training
 
 __all__ = ["COMPETING", "AdversarialEstimator"]
@@ -168,14 +168,14 @@ class AdversarialEstimator(Estimator):
         self._form = MODALITIES[self.form_["kind"]].of(self.form_)
         layout = self._form.layout
         blocks = [(block.kind, block.start, block.stop) for block in layout.blocks]
-        self._head = Relaxed(blocks, *map(torch.from_numpy, layout.usual))
+        self._head = StraightThrough(blocks, *map(torch.from_numpy, layout.usual))
         return Duellists(*self._nets(self._head.cells))
 
     # Between codes, rows and logits.
 
     def _inputs(self, outputs: Tensor, chance: Generator | None = None) -> Tensor:
         """What the discriminator reads of what a generator wrote; a gradient comes back through it."""
-        return self._form.layout.inputs(self._head.draw(outputs, chance))
+        return self._form.layout.inputs(self._head.sample(outputs, chance))
 
     @torch.no_grad()
     def _write(
@@ -194,7 +194,7 @@ class AdversarialEstimator(Estimator):
         for start in range(0, len(codes), EVALUATION_BATCH):
             part = slice(start, start + EVALUATION_BATCH)
             outputs = generator(codes[part], None if label is None else label[part], steps)
-            found.append(self._head.mean(outputs) if chance is None else self._head.draw(outputs, chance))
+            found.append(self._head.mean(outputs) if chance is None else self._head.sample(outputs, chance))
         return torch.cat(found)
 
     def _remember(self, companions: RowBatch) -> None:
@@ -363,7 +363,7 @@ class AdversarialEstimator(Estimator):
 
     @property
     def generator_(self) -> nn.Module:
-        """The generator that samples, a torch module: codes (B, Z) to what `regen.losses.Relaxed` reads."""
+        """The generator that samples, a torch module: codes (B, Z) to what `regen.losses.StraightThrough` reads."""
         self._check_fitted()
         return self.net_.generator
 

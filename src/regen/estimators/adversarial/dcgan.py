@@ -18,7 +18,7 @@ from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators._modalities import modality_of
 from regen.estimators.adversarial._base import COMPETING, AdversarialEstimator
 from regen.estimators.adversarial.game import Game
-from regen.nets.adversarial import make_players
+from regen.nets.adversarial import make_gan_nets
 from regen.training.options import Training
 
 __all__ = ["DCGAN"]
@@ -152,7 +152,7 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstima
         return modality_of(X, "conv", self.image_shape)
 
     def _nets(self, features: int) -> tuple[nn.Module, nn.Module]:
-        return make_players(
+        return make_gan_nets(
             "conv",
             features=features,
             outputs=features,

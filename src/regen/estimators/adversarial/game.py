@@ -16,8 +16,8 @@ from regen._check import (
     Nothing,
     Number,
 )
-from regen.losses.gan import LOSSES, Adversarial, adversarial
-from regen.training.params import Words
+from regen.losses.gan import GAN_LOSSES, GANLoss, gan_loss
+from regen.training.params import Params
 from regen.training.schedule import Schedule, alternate
 from regen.training.turn_taking import turns
 
@@ -55,7 +55,7 @@ class Rules:
     """
 
     objective: str
-    losses: Adversarial
+    losses: GANLoss
     penalty: str
     weight: float
     pack: int
@@ -66,7 +66,7 @@ class Rules:
 
 @final
 @dataclass(kw_only=True)
-class Game(Words):
+class Game(Params):
     """What generator and discriminator compete for, and who moves when.
 
     It is a plain value with scikit-learn's ``get_params`` and ``set_params``, as `regen.Training` is: ``clone``
@@ -75,7 +75,7 @@ class Game(Words):
     Parameters
     ----------
     objective : {"relativistic", "nonsaturating", "minimax", "hinge", "least_squares", "wasserstein"}
-        What they compete for, see `regen.losses.gan.adversarial`. "relativistic" asks of pairs which of
+        What they compete for, see `regen.losses.gan_loss`. "relativistic" asks of pairs which of
         the two is real, so that no kind of rows can be left out cheaply: with both penalties it alone finds all 1,000
         modes of stacked MNIST (Huang et al. 2024).
     penalty : {"auto", "r1+r2", "r1", "r2", "gradient", "none"}, default="auto"
@@ -131,7 +131,7 @@ class Game(Words):
     quality_every: int = 250
 
     constraints: ClassVar[dict[str, Constraint]] = {
-        "objective": Choice(tuple(LOSSES)),
+        "objective": Choice(tuple(GAN_LOSSES)),
         "penalty": Choice(("auto", *PENALTIES)),
         "penalty_weight": Either((Choice(("auto",)), Number(0))),
         "spectral_norm": Bool(),
@@ -159,7 +159,7 @@ class Game(Words):
     def check(self) -> None:
         """Refuse the first field that is out of its range, with a ValueError that names it."""
         super().check()
-        adversarial(self.objective, self.label_smoothing)
+        gan_loss(self.objective, self.label_smoothing)
         _ = self.schedule()
 
     @property
@@ -186,7 +186,7 @@ class Game(Words):
             weight = GRADIENT_WEIGHT
         return Rules(
             objective=self.objective,
-            losses=adversarial(self.objective, self.label_smoothing),
+            losses=gan_loss(self.objective, self.label_smoothing),
             penalty=self.penalised,
             weight=float(weight),
             pack=self.pack,

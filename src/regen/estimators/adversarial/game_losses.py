@@ -15,7 +15,7 @@ from regen.data.batching import RowBatch
 from regen.estimators.adversarial.game import CENTRED, Rules
 from regen.losses.gan import gradient_penalty, score, zero_centred_penalty
 from regen.nets.adversarial import MLPCritic
-from regen.nets.ema import Average
+from regen.nets.ema import EMA
 
 __all__ = ["Duel", "Duellists", "Followed"]
 
@@ -39,7 +39,7 @@ class Followed(nn.Module):
     def __init__(self, net: nn.Module, half_life: float) -> None:
         super().__init__()
         self.net = net
-        self.average = Average(net, half_life) if half_life else None
+        self.average = EMA(net, half_life) if half_life else None
 
     @property
     def sampler(self) -> nn.Module:

@@ -14,7 +14,7 @@ from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._modalities import modality_of, ragged
 from regen.estimators.adversarial._base import COMPETING, AdversarialEstimator
 from regen.estimators.adversarial.game import Game
-from regen.nets.adversarial import make_players
+from regen.nets.adversarial import make_gan_nets
 from regen.training.options import Training
 
 __all__ = ["GAN"]
@@ -146,7 +146,7 @@ class GAN(AdversarialEstimator):
     def _nets(self, features: int) -> tuple[nn.Module, nn.Module]:
         named = self.backbone not in ("auto", "recurrent")
         usual = "gru" if self.form_["kind"] == "sequences" else "mlp"
-        return make_players(
+        return make_gan_nets(
             self.backbone if named else usual,
             features=features,
             outputs=features,

@@ -30,8 +30,8 @@ from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators._modalities import MODALITIES, Modality, modality_of
 from regen.estimators._splits import LEAST_BATCHES, hold_out
 from regen.estimators.autoencoders.row_model import RowInputs
-from regen.losses.mixed_likelihood import Heads
-from regen.nets.autoencoder import Coder, make_coder
+from regen.losses.mixed_likelihood import MixedLikelihood
+from regen.nets.autoencoder import AutoencoderNet, make_autoencoder
 from regen.nets.recurrent_autoencoder import RecurrentEncoder
 from regen.training.options import Training
 from regen.training.threads import fitting_threads
@@ -48,7 +48,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
     """
 
     default_learning_rate = 1e-3
-    net_: Coder
+    net_: AutoencoderNet
     code: int
     backbone: str | Cell
     hidden: Any
@@ -59,7 +59,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
     gaps_: bool
     threshold_: float
     _form: Modality[Any]
-    _heads: Heads
+    _heads: MixedLikelihood
 
     # What a subclass says.
 
@@ -162,7 +162,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
         known = torch.zeros(len(rows), dtype=torch.bool).index_fill(0, training, True)
         known = known if rows.lengths is None else known.repeat_interleave(rows.lengths)
         values = rows.values[known.to(rows.values.device)]
-        bias = self._heads.bias(values.reshape(-1, values.shape[-1]))
+        bias = self._heads.initial_bias(values.reshape(-1, values.shape[-1]))
         self.net_.decoder.set_bias(bias.nan_to_num(0.0))
 
     def _improve(self, rows: Ragged, training: Tensor, held_out: Tensor, generator: Generator) -> None:
@@ -200,11 +200,13 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
                 stacklevel=5,
             )
 
-    def _build(self) -> Coder:
+    def _build(self) -> AutoencoderNet:
         self._form = MODALITIES[self.form_["kind"]].of(self.form_)
         blocks = self._form.layout.blocks
-        self._heads = Heads([(self._likelihood(block.kind), block.start, block.stop) for block in blocks])
-        return make_coder(
+        self._heads = MixedLikelihood(
+            [(self._likelihood(block.kind), block.start, block.stop) for block in blocks]
+        )
+        return make_autoencoder(
             self._kind_of_net(),
             features=self._heads.cells,
             outputs=self._heads.outputs,
@@ -213,7 +215,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
             shape=self._form.shape,
             hidden=(self.hidden,) if isinstance(self.hidden, int) else self.hidden,
             activation=self.activation,
-            told=self._told,
+            mask_input=self._told,
             tied=self._tied,
             backend=self._options.backend,
         )

@@ -17,7 +17,7 @@ from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.pretraining import pretrain
 from regen.estimators.autoencoders.row_model import RowInputs
 from regen.losses.penalties import contractive, kl_sparsity, l1
-from regen.nets.mlp import MLPEncoder, beside
+from regen.nets.mlp import MLPEncoder, append_missing_mask
 from regen.training.options import Training
 
 __all__ = ["KINDS", "RESTORED", "Autoencoder", "row_errors"]
@@ -181,7 +181,7 @@ class Autoencoder(AutoencodingEstimator):
 
         def heard(batch: RowBatch) -> Tensor:
             reading = self._read(batch)
-            return beside(reading.x, reading.observed) if self._told else reading.x
+            return append_missing_mask(reading.x, reading.observed) if self._told else reading.x
 
         def cost(outputs: Tensor, batch: RowBatch) -> Tensor:
             return self._error(outputs, self._read(batch))
@@ -191,7 +191,7 @@ class Autoencoder(AutoencodingEstimator):
 
     def _error(self, outputs: Tensor, reading: RowInputs) -> Tensor:
         """Mean cost of the observed cells."""
-        cost = self._heads.cost(outputs, reading.target, reading.observed, self._loss)
+        cost = self._heads.loss(outputs, reading.target, reading.observed, self._loss)
         return cost.mean() if reading.observed is None else cost.sum() / reading.observed.sum().clamp(min=1)
 
     def _terms(self, reading: RowInputs, generator: Generator | None) -> Mapping[str, Tensor]:
@@ -217,7 +217,7 @@ class Autoencoder(AutoencodingEstimator):
 def row_errors(model: AutoencodingEstimator, reading: RowInputs) -> Tensor:
     """(B,) mean cost of the observed cells of each row, restored from its code."""
     outputs = model._outputs_of(model._code_of(reading), reading)
-    cost = model._heads.cost(outputs, reading.target, reading.observed, model._loss).flatten(1)
+    cost = model._heads.loss(outputs, reading.target, reading.observed, model._loss).flatten(1)
     if reading.observed is None:
         return cost.mean(1)
     return cost.sum(1) / reading.observed.flatten(1).sum(1).clamp(min=1)

@@ -30,7 +30,7 @@ from regen.estimators.autoencoders.imputation import (
     there,
 )
 from regen.estimators.autoencoders.row_model import RowInputs
-from regen.nets.autoencoder import Coder
+from regen.nets.autoencoder import AutoencoderNet
 from regen.training.options import Training
 
 __all__ = ["DenoisingAutoencoder"]
@@ -239,7 +239,7 @@ class DenoisingAutoencoder(AutoencodingEstimator):
     def _told(self) -> bool:
         return self._hides
 
-    def _build(self) -> Coder:
+    def _build(self) -> AutoencoderNet:
         net = super()._build()
         self._column = column_of(self._form.layout.blocks)
         return net
@@ -287,7 +287,7 @@ class DenoisingAutoencoder(AutoencodingEstimator):
     def _terms(self, reading: RowInputs, generator: Generator | None) -> Mapping[str, Tensor]:
         worse, unseen = self._worsened(reading, generator)
         outputs = self._outputs_of(self._code_of(worse), reading)
-        cost = self._heads.cost(outputs, reading.target, reading.observed, self._options.loss)
+        cost = self._heads.loss(outputs, reading.target, reading.observed, self._options.loss)
         if unseen is None:
             observed = reading.observed
             return {"loss": cost.mean() if observed is None else cost.sum() / observed.sum().clamp(min=1)}

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from regen.data.ragged import Ragged
 from regen.estimators.autoencoders.row_model import RowInputs
-from regen.losses.elbo import draw_normal, log_normal
-from regen.losses.mixed_likelihood import Heads
+from regen.losses.elbo import draw_normal, normal_log_density
+from regen.losses.mixed_likelihood import MixedLikelihood
 
 __all__ = [
     "Weighed",
@@ -87,8 +87,8 @@ def weighed(
             shares = torch.tensor([share for share, *_ in parts], device=mean.device)
             which = torch.multinomial(shares, count, replacement=True, generator=generator)
         z = drawn[which, torch.arange(count, device=mean.device)]
-        densities = [log_normal(z, m, v) + math.log(share) for share, m, v in parts]
-        apart = log_normal(z, zero, zero) - torch.logsumexp(torch.stack(densities), 0)
+        densities = [normal_log_density(z, m, v) + math.log(share) for share, m, v in parts]
+        apart = normal_log_density(z, zero, zero) - torch.logsumexp(torch.stack(densities), 0)
         outputs = many(z, reading, told)
         yield Weighed(outputs, density(outputs, reading).double() + apart.double())
 
@@ -99,7 +99,7 @@ def evidence(draws: Iterator[Weighed], samples: int) -> Tensor:
     return torch.logsumexp(torch.stack(parts), 0) - math.log(samples)
 
 
-def expected_cells(draws: Iterator[Weighed], heads: Heads) -> Tensor:
+def expected_cells(draws: Iterator[Weighed], heads: MixedLikelihood) -> Tensor:
     """(B, E) or (B, T, E) mean of every cell over the draws by their weights."""
     total: Tensor | None = None
     kept = torch.empty(0)

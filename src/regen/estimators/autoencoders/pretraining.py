@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from regen.nets.mlp import ACTIVATIONS, MLPDecoder, MLPEncoder
-from regen.training.batches import Feed
+from regen.training.batches import Batches
 from regen.training.loop import train
 from regen.training.options import Training
 from regen.training.player import Player
@@ -58,7 +58,7 @@ class _Level(nn.Module):
 def pretrain(
     net: nn.Module,
     activation: str,
-    feed: Feed,
+    feed: Batches,
     heard: Callable[[Any], Tensor],
     cost: Cost,
     training: Training,

@@ -37,10 +37,10 @@ from regen.losses.elbo import (
     elbo_terms,
     gaussian_kl,
     importance_bound,
-    log_normal,
+    normal_log_density,
     posterior,
 )
-from regen.nets.autoencoder import Coder
+from regen.nets.autoencoder import AutoencoderNet
 from regen.training.options import Training
 
 __all__ = ["VariationalAutoencoder"]
@@ -199,7 +199,7 @@ class VariationalAutoencoder(AutoencodingEstimator):
         with evaluating(self.net_):
             for some in torch.split(codes, EVALUATION_BATCH):
                 outputs = self.net_.decoder(some, steps)
-                cells = self._heads.mean(outputs) if means else self._heads.draw(outputs, generator)
+                cells = self._heads.mean(outputs) if means else self._heads.sample(outputs, generator)
                 parts.append(cells.cpu())
         return self._form.decode(torch.cat(parts), lengths, rounded=not means)
 
@@ -247,7 +247,7 @@ class VariationalAutoencoder(AutoencodingEstimator):
             if n_draws is None:
                 return padded(expected_cells(draws, self._heads), steps)[None].cpu()
             chosen = drawn_outputs(draws, n_draws, generator)
-            return padded(self._heads.draw(chosen, generator), steps).cpu()
+            return padded(self._heads.sample(chosen, generator), steps).cpu()
 
         with evaluating(self.net_):
             for some in torch.split(index, EVALUATION_BATCH):
@@ -282,7 +282,7 @@ class VariationalAutoencoder(AutoencodingEstimator):
     def _parameters_of_code(self) -> int:
         return 2
 
-    def _build(self) -> Coder:
+    def _build(self) -> AutoencoderNet:
         net = super()._build()
         scale, cut = np.array(self._form.layout.log_scale, dtype=np.float64), []
         for name, block in zip(self._heads.names, self._form.layout.blocks, strict=True):
@@ -311,7 +311,7 @@ class VariationalAutoencoder(AutoencodingEstimator):
         terms = elbo_terms(told.mean(0), kl, beta, self.free_bits)
         if self.importance_samples > 1:
             zero = torch.zeros_like(mean)
-            apart = log_normal(z, zero, zero) - log_normal(z, mean, log_var)
+            apart = normal_log_density(z, zero, zero) - normal_log_density(z, mean, log_var)
             terms["loss"] = -importance_bound(told + beta * apart).mean()
             terms["bound"] = importance_bound((told + apart).detach()).mean()
         return {**terms, "loss": terms["loss"] / self._numbers}

@@ -43,7 +43,7 @@ from regen.estimators.forecasting.bptt import (
     forecast_from,
 )
 from regen.estimators.forecasting.online import ForecastStream
-from regen.losses.regression import OBJECTIVES
+from regen.losses.regression import LOSSES
 from regen.nets.forecast import Decoding, Normalize, WindowNet
 from regen.training.options import Training
 from regen.training.threads import fitting_threads
@@ -343,7 +343,7 @@ class Forecaster(Estimator):
         )
 
     def _unfold(self, data: Scaled, cut: int) -> Unfolding:
-        cost = OBJECTIVES["mae" if self._options.loss == "auto" else self._options.loss]
+        cost = LOSSES["mae" if self._options.loss == "auto" else self._options.loss]
         batch_size = self._options.batch_size
         if self.bptt == "full":
             return WindowUnfolding(self.net_, cost, data, self.window_, cut, batch_size=batch_size)

@@ -26,7 +26,7 @@ from regen.estimators._sequence_input import Sequences, read_known_sequences, re
 from regen.estimators._splits import hold_out
 from regen.estimators.sequences._training import SequenceScale, SequenceUnfolding, still_answers
 from regen.estimators.sequences.online import SequenceStream
-from regen.losses.regression import OBJECTIVES
+from regen.losses.regression import LOSSES
 from regen.nets.sequence import Pool, SequenceNet
 from regen.training.options import Training
 from regen.training.threads import fitting_threads
@@ -331,7 +331,7 @@ def _cost(
         raise ValueError(
             f"The 'loss' of the training of {type(model).__name__} must be one of {words}. Got {loss!r} instead."
         )
-    return OBJECTIVES[loss]
+    return LOSSES[loss]
 
 
 def _learn(

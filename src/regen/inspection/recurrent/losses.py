@@ -30,7 +30,7 @@ from regen.inspection._subject import (
 )
 from regen.inspection.finding import Finding
 from regen.inspection.recurrent.sentences import steps_text
-from regen.losses.regression import OBJECTIVES, mean_per_step
+from regen.losses.regression import LOSSES, mean_per_step
 from regen.nets import Recurrent
 
 __all__ = ["LossPerCopy", "loss_per_copy"]
@@ -147,7 +147,7 @@ def _along_series(model: Forecaster, y: Any) -> NDArray[np.float64]:
     series = series_of_model(model, y)
     check_length(len(series), model.window_, model.horizon)
     data: Scaled = model._scale.apply(series.filled(), series.observed, model._device)
-    cost_of = OBJECTIVES["mae" if model._options.loss == "auto" else model._options.loss]
+    cost_of = LOSSES["mae" if model._options.loss == "auto" else model._options.loss]
     kind: Callable[..., Unfolding] = WindowUnfolding
     cut = model.window_  # all after it is looked at
     if model.bptt != "full":
@@ -175,7 +175,7 @@ def _restored(subject: CodingSubject) -> NDArray[np.float64]:
     for piece in subject.pieces():
         reading = piece.reading(piece.x)
         outputs = model._outputs_of(model._code_of(reading), reading)
-        cost = model._heads.cost(outputs, reading.target, reading.observed, model._loss)
+        cost = model._heads.loss(outputs, reading.target, reading.observed, model._loss)
         seen = torch.ones_like(cost) if reading.observed is None else reading.observed.to(cost.dtype)
         sums.append(torch.stack([each.double().sum((0, 2)) for each in (cost, seen)]))
     total, count = torch.stack(sums).sum(0).cpu().numpy()
@@ -208,7 +208,7 @@ def _said(subject: ModuleSubject) -> tuple[NDArray[np.float64], str]:
     if subject.cost is not None:
         each = subject.cost(said, y)
     else:
-        each = OBJECTIVES["cross_entropy" if classes else "mse"](said, y)
+        each = LOSSES["cross_entropy" if classes else "mse"](said, y)
     if lengths is None:
         return mean_per_step(each).cpu().double().numpy(), of
     there = length_mask(lengths, each.shape[1])
