@@ -15,9 +15,9 @@ from regen.cli.tables import columns_of, text_table
 from regen.data.io.sequence_files import TABLES, read_sequences
 from regen.data.io.tables import read_table, write_table
 from regen.data.series import frame
-from regen.estimators.forecasting.backtest import scores
 from regen.estimators.forecasting.forecaster import Forecaster
 from regen.estimators.sequences.estimators import SequenceClassifier
+from regen.metrics import forecast_scores
 from regen.persistence import load
 
 __all__ = ["backtest", "predict"]
@@ -146,7 +146,7 @@ def _score_table(result: Any) -> str:
     """Scores beside those of the naive forecast, where it has them."""
     columns = {name: np.asarray(values) for name, values in columns_of(result.forecasts).items()}
     y, naive = (columns[name].reshape(-1, 1, 1) for name in ("y", "naive"))
-    plain = scores(y, naive, naive, np.zeros(1), {})
+    plain = forecast_scores(y, naive, naive, np.zeros(1), {})
     shown = {name: value for name, value in result.scores.items() if name != "naive_mae"}
     table = {
         "score": list(shown),

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from regen._check import Bool, Either, Int, Nothing, Number
 from regen.data.seasonality import season_length, seasonal_naive
 from regen.data.series import Series, frame
+from regen.metrics.forecasting import forecast_scores, seasonal_scale
 
-__all__ = ["Backtest", "backtest", "scores"]
+__all__ = ["Backtest", "backtest"]
 
 Values = NDArray[np.float64]
 
@@ -36,7 +37,7 @@ class Backtest:
     forecasts : dataframe with a row for every origin, step and column: ``origin`` and ``time`` (dates, or steps
         where the series has none), ``step`` (1 is the step after the origin), ``column``, ``y``, ``forecast``,
         ``naive`` (the value a season ago), and ``lo-80``, ``hi-80`` for each level.
-    scores : figures by name; see `scores`.
+    scores : see `regen.metrics.forecast_scores`.
     n_origins : number of forecasts made.
     """
 
@@ -48,44 +49,6 @@ class Backtest:
         width = max(len(name) for name in self.scores)
         lines = [f"{name:<{width}}  {value:12.4f}" for name, value in self.scores.items()]
         return "\n".join([f"{self.n_origins} origins", *lines])
-
-
-def scores(
-    y: Values, forecast: Values, naive: Values, scale: Values, bounds: Mapping[float, tuple[Values, Values]]
-) -> dict[str, float]:
-    """Errors of forecasts, all in the unit of the series unless said; missing values count nowhere.
-
-    Parameters
-    ----------
-    y, forecast, naive : (n, H, C) what came, what was said, and what the season before says.
-    scale : (C,) mean absolute seasonal difference before the first origin, the denominator of MASE.
-    bounds : level in percent -> lower and upper ends (n, H, C).
-
-    Returns
-    -------
-    ``mae``, ``rmse``; ``smape`` in percent, 200 |y - f| / (|y| + |f|) as in the M4 competition; ``mase`` (Hyndman &
-    Koehler 2006); ``naive_mae``; ``skill`` = 1 - mae / naive_mae, above 0 when better than naive; and for each
-    level ``coverage_80``, the share in percent of values inside.
-    """
-    error = np.abs(y - forecast)
-    size = np.abs(y) + np.abs(forecast)
-    naive_mae = float(np.nanmean(np.abs(y - naive)))
-    mae = float(np.nanmean(error))
-    found = {
-        "mae": mae,
-        "rmse": float(np.sqrt(np.nanmean(error**2))),
-        "smape": float(np.nanmean(200 * np.divide(error, size, out=0 * error, where=size > 0))),
-        "mase": float(np.nanmean(np.divide(error, scale, out=np.full_like(error, np.nan), where=scale > 0)))
-        if (scale > 0).any()
-        else float("nan"),
-        "naive_mae": naive_mae,
-        "skill": 1 - mae / naive_mae if naive_mae else float("nan"),
-    }
-    seen = ~np.isnan(y)
-    for level, (low, high) in bounds.items():
-        inside = (y >= low) & (y <= high)
-        found[f"coverage_{level:g}"] = float(100 * inside[seen].mean())
-    return found
 
 
 def backtest(
@@ -110,17 +73,10 @@ def backtest(
     bounds = {level: (forecast - width, forecast + width) for level, width in widths.items()}
     scale = seasonal_scale(known.values, season)
     return Backtest(
-        _table(series, at, y, forecast, naive, bounds), scores(y, forecast, naive, scale, bounds), len(at)
+        _table(series, at, y, forecast, naive, bounds),
+        forecast_scores(y, forecast, naive, scale, bounds),
+        len(at),
     )
-
-
-def seasonal_scale(values: Values, season: int) -> Values:
-    """Mean absolute seasonal difference (C,) of the values (N, C) known before the first origin; NaN if none is."""
-    change = np.abs(values[season:] - values[:-season])
-    count = (~np.isnan(change)).sum(axis=0)
-    scale: Values = np.full(values.shape[1], np.nan)
-    np.divide(np.nansum(change, axis=0), count, out=scale, where=count > 0)
-    return scale
 
 
 def origins(n_steps: int, start: int | float, stride: int, horizon: int, window: int) -> range:
