@@ -48,7 +48,7 @@ def test_fit_a_forecaster(regen: Any, sales: str) -> None:
     assert (model.training["clip"], model.training["loss"]) == (None, "huber")
     plan = {"clip": None, "loss": "huber"}
     twin = package.Forecaster(window=6, horizon=3, hidden=3, max_epochs=1, random_state=0, training=plan)
-    series = twin.fit(package.data.sources.read_table(sales), time="month", target="units")
+    series = twin.fit(package.data.io.tables.read_table(sales), time="month", target="units")
     assert model.predict().equals(series.predict())
     rows = table_of(run / "history.csv")
     assert float(rows[0]["validation.loss"]) == model.epochs_["validation.loss"][0]
@@ -244,7 +244,7 @@ def test_backtest(regen: Any, sales: str) -> None:
     )
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["score", "forecaster", "seasonal-naive"]
-    twin = package.load(run).backtest(package.data.sources.read_table(sales), start=0.5, stride=2, level=80)
+    twin = package.load(run).backtest(package.data.io.tables.read_table(sales), start=0.5, stride=2, level=80)
     shown = {line.split()[0]: line.split()[1:] for line in lines[1:-1]}
     assert shown["mae"] == [f"{twin.scores['mae']:.4f}", f"{twin.scores['naive_mae']:.4f}"]
     assert shown["coverage_80"] == [f"{twin.scores['coverage_80']:.4f}"]
