@@ -270,7 +270,7 @@ def test_a_forgotten_pool_or_state_is_told():
     model, X = teller(SequenceRegressor, max_epochs=3)
     right, pools, states = (model.stream() for _ in range(3))
     for k, row in enumerate(X[0]):
-        pools._carried._whole = 0
+        pools._carried._segments = 0
         if k:
             states._carried._stream.reset()
         said = right.step(row)

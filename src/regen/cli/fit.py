@@ -24,7 +24,8 @@ from regen.estimators.autoencoders.autoencoder import Autoencoder
 from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
 from regen.estimators.autoencoders.vae import VariationalAutoencoder
 from regen.estimators.forecasting.forecaster import Forecaster
-from regen.estimators.sequences.estimators import SequenceClassifier, SequenceRegressor
+from regen.estimators.sequences.classifier import SequenceClassifier
+from regen.estimators.sequences.regressor import SequenceRegressor
 
 __all__ = ["commands"]
 

@@ -14,7 +14,8 @@ from regen.data.io.sequence_files import TABLES, read_sequences
 from regen.data.io.tables import read_table
 from regen.estimators.adversarial._base import AdversarialEstimator
 from regen.estimators.forecasting.forecaster import Forecaster
-from regen.estimators.sequences.estimators import SequenceClassifier, SequenceRegressor
+from regen.estimators.sequences.classifier import SequenceClassifier
+from regen.estimators.sequences.regressor import SequenceRegressor
 from regen.persistence import load
 from regen.report import Given, Section, found, sheet, write
 

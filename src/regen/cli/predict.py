@@ -16,7 +16,7 @@ from regen.data.io.sequence_files import TABLES, read_sequences
 from regen.data.io.tables import read_table, write_table
 from regen.data.series import frame
 from regen.estimators.forecasting.forecaster import Forecaster
-from regen.estimators.sequences.estimators import SequenceClassifier
+from regen.estimators.sequences.classifier import SequenceClassifier
 from regen.metrics import forecast_scores
 from regen.persistence import load
 

@@ -10,8 +10,9 @@ from regen.estimators.autoencoders.vae import VariationalAutoencoder
 from regen.estimators.forecasting.backtest import Backtest
 from regen.estimators.forecasting.forecaster import Forecaster
 from regen.estimators.forecasting.online import ForecastStream
-from regen.estimators.sequences.estimators import SequenceClassifier, SequenceRegressor
+from regen.estimators.sequences.classifier import SequenceClassifier
 from regen.estimators.sequences.online import SequenceStream
+from regen.estimators.sequences.regressor import SequenceRegressor
 
 __all__ = [
     "DCGAN",

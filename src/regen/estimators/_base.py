@@ -114,7 +114,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            cls.__init__ = _naming_unknown_arguments(cls.__init__, cls.__name__)  # type: ignore[method-assign]
+            cls.__init__ = _naming_unknown_arguments(cls.__init__)  # type: ignore[method-assign]
 
     @abstractmethod
     def _build(self) -> nn.Module:
@@ -218,25 +218,25 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         self,
         module: nn.Module,
         loss: Callable[[Any], Mapping[str, Tensor]],
-        feed: Batches,
+        batches: Batches,
         validate: Callable[[], dict[str, float]] | None,
         rng: torch.Generator,
         *data: Tensor,
         memory: Stateful | None = None,
     ) -> None:
-        """Train `module` on the batches of `feed`, keep the weights of the lowest validation loss, and set the
+        """Train `module` on the given batches, keep the weights of the lowest validation loss, and set the
         fitted attributes that describe the training.
 
         `data` are the tensors that the batches are drawn from; a checkpoint made with other data is refused.
         """
         players = [Player("train", module, loss, memory=memory)]
-        self._train_players(players, solo("train"), feed, validate, rng, *data)
+        self._train_players(players, solo("train"), batches, validate, rng, *data)
 
     def _train_players(
         self,
         players: Sequence[Player],
         schedule: Schedule,
-        feed: Batches,
+        batches: Batches,
         validate: Callable[[], dict[str, float]] | None,
         rng: torch.Generator,
         *data: Tensor,
@@ -246,7 +246,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         history = train(
             players,
             schedule,
-            feed,
+            batches,
             self._options,
             max_epochs=self.max_epochs,
             learning_rate=self._learning_rate,
@@ -320,7 +320,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         return f"{epochs} The loss {part} was {losses[0]:.3g} at first and {min(losses):.3g} at its best."
 
 
-def _naming_unknown_arguments(init: Callable[..., None], owner: str) -> Callable[..., None]:
+def _naming_unknown_arguments(init: Callable[..., None]) -> Callable[..., None]:
     """Return `init` with an error for an unknown argument that names the closest known one."""
     known = list(inspect.signature(init).parameters)[1:]
 
@@ -328,7 +328,7 @@ def _naming_unknown_arguments(init: Callable[..., None], owner: str) -> Callable
     def checked(self: Any, *args: Any, **kwargs: Any) -> None:
         for name in kwargs:
             if name not in known:
-                raise TypeError(f"{owner} has no parameter {name!r}.{closest(name, known)}")
+                raise TypeError(f"{type(self).__name__} has no parameter {name!r}.{closest(name, known)}")
         init(self, *args, **kwargs)
 
     return checked

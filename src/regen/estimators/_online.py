@@ -1,4 +1,4 @@
-"""What the streams of fitted estimators share: one step read, weights as arrays, probabilities."""
+"""What the streams of fitted estimators share: input checks, weights as arrays, softmax."""
 
 from copy import deepcopy
 from typing import Any, TypeVar
@@ -14,16 +14,16 @@ Floats = NDArray[np.float32]
 Net = TypeVar("Net", bound=nn.Module)
 
 
-def read_step(name: str, given: Any, width: int, part: str) -> tuple[Values, NDArray[np.bool_]]:
-    """One step (width,) of numbers, its own copy, and where they were observed.
+def read_step(name: str, step: Any, width: int, element: str) -> tuple[Values, NDArray[np.bool_]]:
+    """Convert one step to a new array (width,) and the mask of its observed values.
 
     Parameters
     ----------
-    name, part : what the step is called, and each of its values.
-    given : (width,) numbers, or one when width is 1; NaN is missing.
+    name, element : names of the argument and of each of its values, for messages.
+    step : (width,) numbers, or one number when width is 1; NaN is missing.
     """
     try:
-        raw = np.asarray(given)
+        raw = np.asarray(step)
         row = np.array(raw, dtype=np.float64) if raw.dtype.kind in "biufO" else None
     except (TypeError, ValueError):
         row = None
@@ -33,16 +33,16 @@ def read_step(name: str, given: Any, width: int, part: str) -> tuple[Values, NDA
         )
     if row.shape != (width,):
         if width > 1 or row.shape != ():
-            columns = f"{width} {part}{'' if width == 1 else 's'}"
-            one = " or a number" if width == 1 else ""
+            columns = f"{width} {element}{'' if width == 1 else 's'}"
+            scalar = " or a number" if width == 1 else ""
             raise ValueError(
-                f"{name} is one step of {columns}, of shape ({width},){one}. Got shape {row.shape} instead."
+                f"{name} is one step of {columns}, of shape ({width},){scalar}. Got shape {row.shape} instead."
             )
         row = row.reshape(1)
-    seen = np.isfinite(row)
-    if not seen.all() and np.isinf(row).any():
+    observed = np.isfinite(row)
+    if not observed.all() and np.isinf(row).any():
         raise ValueError(f"{name} has an infinite value. Put a number there, or NaN if it is missing.")
-    return row, seen
+    return row, observed
 
 
 def softmax(logits: NDArray[np.float32]) -> Values:
@@ -51,15 +51,15 @@ def softmax(logits: NDArray[np.float32]) -> Values:
     return exp / exp.sum()  # type: ignore[no-any-return]
 
 
-def own_copy(net: Net) -> Net:
-    """A copy on the CPU that answers as in evaluation, and stays as it is when the model is trained on."""
+def eval_copy(net: Net) -> Net:
+    """A copy on the CPU in evaluation mode, which further training of the model does not change."""
     return deepcopy(net).cpu().eval()
 
 
-def carried_by(stream: Stream) -> str:
+def carried_backend(stream: Stream) -> str:
     return f"{stream.backend_}; the state is carried from step to step"
 
 
-def weights_of(linear: nn.Linear) -> tuple[Floats, Floats]:
-    """Its weight (inputs, outputs) and bias (outputs,), as they are now."""
+def linear_weights(linear: nn.Linear) -> tuple[Floats, Floats]:
+    """The weight (inputs, outputs) and the bias (outputs,) of a linear layer, as arrays."""
     return linear.weight.detach().numpy().T, linear.bias.detach().numpy()

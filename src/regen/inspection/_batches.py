@@ -23,7 +23,7 @@ from regen.estimators.adversarial.sampling import labels_for
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.forecasting._preparation import check_length, check_same_step, read_more
 from regen.estimators.forecasting.bptt import spread
-from regen.estimators.sequences._training import SequenceScale
+from regen.estimators.sequences.bptt import SequenceScale
 from regen.inspection._subject import (
     CodingSubject,
     CriticSubject,

@@ -1,4 +1,4 @@
-"""Unfolding a forecaster: what trains, what is held out, what is carried and where gradients are cut."""
+"""BPTTTask a forecaster: what trains, what is held out, what is carried and where gradients are cut."""
 
 import pytest
 import torch
@@ -6,10 +6,10 @@ import torch
 from regen.estimators._evaluation import evaluating
 from regen.estimators.forecasting._preparation import Scaled
 from regen.estimators.forecasting.bptt import (
-    SeriesMemory,
-    StreamUnfolding,
-    WindowUnfolding,
-    forecast_along,
+    StreamBPTT,
+    StreamState,
+    WindowBPTT,
+    forecast_stream,
     spread,
 )
 from regen.losses.regression import absolute_error, mean
@@ -32,12 +32,12 @@ def net(**options):
 
 def windows(data, **options):
     """Unfolded over windows."""
-    return WindowUnfolding(net(**options), absolute_error, data, WINDOW, CUT, batch_size=16)
+    return WindowBPTT(net(**options), absolute_error, data, WINDOW, CUT, batch_size=16)
 
 
 def streams(data, bptt, module=None):
     """Unfolded over one stream, so that time order is plain to see."""
-    return StreamUnfolding(module or net(), absolute_error, data, WINDOW, CUT, batch_size=1, bptt=bptt)
+    return StreamBPTT(module or net(), absolute_error, data, WINDOW, CUT, batch_size=1, bptt=bptt)
 
 
 def changed(data, where):
@@ -53,7 +53,9 @@ def test_training_never_sees_the_held_out_part(make):
     data, order = series(), torch.Generator()
 
     def batches(given):
-        return [tuple(part for part in batch[:2]) for batch in make(given).feed.epoch(order.manual_seed(0))]
+        return [
+            tuple(part for part in batch[:2]) for batch in make(given).batches.epoch(order.manual_seed(0))
+        ]
 
     kept, after, before = (
         batches(each) for each in (data, changed(data, slice(CUT, None)), changed(data, CUT - 1))
@@ -68,9 +70,9 @@ def test_training_never_sees_the_held_out_part(make):
 def test_every_held_out_target_is_judged(make):
     """The first and the last held-out step both count in the validation loss."""
     data = series()
-    plain = make(data).judge()["loss"]
+    plain = make(data).validate()["loss"]
     for step in (CUT, N - 1):
-        assert make(changed(data, step)).judge()["loss"] != plain
+        assert make(changed(data, step)).validate()["loss"] != plain
 
 
 def test_windows_judge_as_one_batch():
@@ -81,7 +83,7 @@ def test_windows_judge_as_one_batch():
     x, y = unfolding.windows.gather(starts)
     with evaluating(unfolding.net):
         expected = absolute_error(unfolding.net(x), y).mean().item()
-    assert unfolding.judge()["loss"] == pytest.approx(expected, rel=1e-6)
+    assert unfolding.validate()["loss"] == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("make", [windows, lambda data: streams(data, 4)], ids=["windows", "streams"])
@@ -90,22 +92,22 @@ def test_missing_targets_cost_nothing(make):
     data = series()
     observed = data.observed.clone()
     observed[N - 1] = False
-    losses = {make(Scaled(each.values, observed)).judge()["loss"] for each in (data, changed(data, N - 1))}
+    losses = {make(Scaled(each.values, observed)).validate()["loss"] for each in (data, changed(data, N - 1))}
     assert len(losses) == 1
-    assert make(data).judge()["loss"] not in losses
+    assert make(data).validate()["loss"] not in losses
 
 
 def test_the_state_is_carried_and_only_cut():
     """The loss of the streams is that of one long pass whatever k is; forgetting between windows is not."""
     data, module = series(), net()
-    whole = forecast_along(module, data.values[: CUT - HORIZON], None)
+    whole = forecast_stream(module, data.values[: CUT - HORIZON], None)
     target = data.values[1:CUT].unfold(0, HORIZON, 1).transpose(1, 2)
     cost = absolute_error(whole, target)
 
     def losses(bptt, forget=False):
         unfolding, found = streams(data, bptt, module), []
         with evaluating(module):
-            for batch in unfolding.feed.epoch():
+            for batch in unfolding.batches.epoch():
                 if forget:
                     unfolding.stream.forget()
                 found.append(float(unfolding.loss(batch)["loss"]))
@@ -121,7 +123,7 @@ def gradient(bptt):
     """Gradient of the second window's loss with respect to the recurrent weights."""
     module = net()
     unfolding = streams(series(), bptt, module)
-    first, second, *_ = unfolding.feed.epoch()
+    first, second, *_ = unfolding.batches.epoch()
     unfolding.loss(first)
     unfolding.loss(second)["loss"].backward()
     return module.reader.weight_hh_l0.grad.clone()
@@ -132,7 +134,7 @@ def test_gradients_are_cut_every_k_steps():
 
     def by_hand(k):
         module, data = net(), series()
-        stream, costs = SeriesMemory(module), []
+        stream, costs = StreamState(module), []
         stream.read(data.values[None, :WINDOW])
         for start in range(WINDOW, 2 * WINDOW, k):
             steps = slice(start, min(start + k, 2 * WINDOW))
@@ -153,12 +155,12 @@ def test_reading_a_stream_in_pieces():
     """Pieces read one after the other end where one long read ends, and forecast the same."""
     data, module = series(), net(normalize="last")
     module.eval()
-    whole, pieces = SeriesMemory(module), SeriesMemory(module)
+    whole, pieces = StreamState(module), StreamState(module)
     whole.read(data.values[None])
     for part in data.values.split([1, 7, 20, 32]):
         pieces.read(part[None])
     torch.testing.assert_close(whole.ahead(10), pieces.ahead(10))
-    again = SeriesMemory(module)
+    again = StreamState(module)
     again.load_state_dict(whole.state_dict())
     assert torch.equal(again.ahead(10), whole.ahead(10))
     assert torch.equal(whole.ahead(10), whole.ahead(10)), "looking ahead must not move the stream"

@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from regen.cells import LSTM
 from regen.data.ragged import Ragged
 from regen.estimators import SequenceClassifier, SequenceRegressor
-from regen.estimators.sequences._training import SequenceUnfolding
+from regen.estimators.sequences.bptt import SequenceBPTT
 from regen.losses import cross_entropy
 from regen.nets.sequence import SequenceNet
 from regen.training import Training
@@ -158,8 +158,8 @@ def test_rows_held_out_are_not_trained_on() -> None:
     held_out = np.arange(0, 40, 5)
 
     def read(held_out: NDArray[np.int64]) -> set[int]:
-        unfolding = SequenceUnfolding(net, cross_entropy, Ragged(x), y, held_out, 16)
-        batches = list(unfolding.feed.epoch(torch.Generator().manual_seed(0)))
+        unfolding = SequenceBPTT(net, cross_entropy, Ragged(x), y, held_out, 16)
+        batches = list(unfolding.batches.epoch(torch.Generator().manual_seed(0)))
         assert len(batches) >= 8
         return {int(value) for batch in batches for value in batch.x.flatten()}
 
@@ -222,8 +222,8 @@ def test_cost_of_very_many_copies(monkeypatch: pytest.MonkeyPatch) -> None:
         "forward",
         lambda self, x, lengths, f=net.forward: read.append(x.shape[:2]) or f(x, lengths),
     )
-    unfolding = SequenceUnfolding(net, cross_entropy, Ragged(x), y, np.arange(2, 67), 8)
-    costs = unfolding.per_step()
+    unfolding = SequenceBPTT(net, cross_entropy, Ragged(x), y, np.arange(2, 67), 8)
+    costs = unfolding.loss_per_copy()
     assert net.training, "left as it was"
     assert len(read) == 64 and {rows for rows, _ in read} == {22}
     ends = [steps for _, steps in read]

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 
 from regen.estimators._sequence_input import Sequences, read_known_sequences, read_sequences
 from regen.estimators._splits import hold_out
-from regen.estimators.sequences._training import SequenceScale
+from regen.estimators.sequences.bptt import SequenceScale
 
 NAN = np.nan
 

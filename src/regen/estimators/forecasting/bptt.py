@@ -23,15 +23,15 @@ EVALUATION_WORK = 2**21
 """Squared copies times rows that `per_step` reads; a second or so of a small net."""
 
 
-class Unfolding(ABC):
+class BPTTTask(ABC):
     """A network unfolded over a series whose steps from `cut` on are held out to validate.
 
     `feed` gives training batches, `loss` their mean cost; the other methods look at the held-out part, or at the
     training part when nothing is held out. Costs of missing targets count nowhere.
     """
 
-    feed: WindowBatches | StreamBatches
-    memory: "SeriesMemory | None" = None
+    batches: WindowBatches | StreamBatches
+    memory: "StreamState | None" = None
 
     def __init__(self, net: WindowNet, cost: Cost, data: Scaled, window: int, cut: int) -> None:
         self.net, self.cost, self.window, self.horizon = net, cost, window, net.horizon
@@ -44,11 +44,11 @@ class Unfolding(ABC):
         """Mean cost of one training batch."""
 
     @abstractmethod
-    def judge(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
         """Mean cost on the held-out part."""
 
     @abstractmethod
-    def per_step(self) -> Values:
+    def loss_per_copy(self) -> Values:
         """Mean cost of each unfolded copy (copies,)."""
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Unfolding(ABC):
 
 
 @final
-class WindowUnfolding(Unfolding):
+class WindowBPTT(BPTTTask):
     """``bptt="full"``: every window is unfolded on its own and judged by the horizon after it."""
 
     def __init__(
@@ -71,14 +71,14 @@ class WindowUnfolding(Unfolding):
         train = range(cut - window - net.horizon + 1)
         held_out = range(cut - window, len(self.windows))
         self.held_out = held_out if len(held_out) else train
-        self.feed = WindowBatches(self.windows, train, batch_size, observed=self.mask)
+        self.batches = WindowBatches(self.windows, train, batch_size, observed=self.mask)
 
     def loss(self, batch: WindowBatch) -> Mapping[str, Tensor]:
         """Mean loss of a batch of windows."""
         forecast = self.net(batch.inputs, batch.observed)
         return {"loss": mean(self.cost(forecast, batch.targets), batch.target_mask)}
 
-    def judge(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
         """Mean loss on the held-out windows."""
         total = weight = 0.0
         with evaluating(self.net):
@@ -88,7 +88,7 @@ class WindowUnfolding(Unfolding):
                 weight += count
         return {"loss": total / max(weight, 1.0)}
 
-    def per_step(self) -> Values:
+    def loss_per_copy(self) -> Values:
         """Copy t is judged by the same horizon as the last one, after reading only the last t segments before it.
 
         A pass for each t makes this dear: of long windows fewer rows are read, and at most 128 values of t, with
@@ -122,7 +122,7 @@ class WindowUnfolding(Unfolding):
 
 
 @final
-class SeriesMemory:
+class StreamState:
     """What a network remembers of one or more series where it stands: the state that everything read so far has left.
 
     Attributes
@@ -154,7 +154,7 @@ class SeriesMemory:
         """The next `horizon` steps (B, horizon, C), reading its own forecasts back; the stream stays where it is."""
         if self.latest is None:
             raise ValueError("A stream that has read nothing cannot forecast.")
-        copy = SeriesMemory(self.net)
+        copy = StreamState(self.net)
         copy.load_state_dict(self.state_dict())
         blocks = [self.latest]
         while sum(block.shape[1] for block in blocks) < horizon:
@@ -178,7 +178,7 @@ class SeriesMemory:
 
 
 @final
-class StreamUnfolding(Unfolding):
+class StreamBPTT(BPTTTask):
     """``bptt=k``: contiguous streams, judged after every step; gradients are cut every k steps."""
 
     def __init__(
@@ -186,11 +186,11 @@ class StreamUnfolding(Unfolding):
     ) -> None:
         super().__init__(net, cost, data, window, cut)
         self.bptt = bptt
-        self.stream = self.memory = SeriesMemory(net)
+        self.stream = self.memory = StreamState(net)
         # Streams shorter than a few windows would mostly train the first, ignorant steps.
         streams = max(1, min(batch_size, (cut - net.horizon) // (4 * window)))
         mask = None if self.observed is None else self.observed[:cut]
-        self.feed = StreamBatches(self.values[:cut], streams, window, net.horizon, observed=mask)
+        self.batches = StreamBatches(self.values[:cut], streams, window, net.horizon, observed=mask)
 
     def loss(self, batch: StreamBatch) -> Mapping[str, Tensor]:
         """Mean loss of the next steps of all streams; gradients are cut every `bptt` steps."""
@@ -207,12 +207,12 @@ class StreamUnfolding(Unfolding):
         cost = self.cost(torch.cat(forecasts, 1), batch.targets)
         return {"loss": mean(cost, batch.target_mask)}
 
-    def judge(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
         """Mean loss after every held-out step."""
         cost, observed = self._held_out_costs()
         return {"loss": float(mean(cost, observed))}
 
-    def per_step(self) -> Values:
+    def loss_per_copy(self) -> Values:
         """Place t is every `window`-th step, counted from the first held-out one."""
         cost, observed = self._held_out_costs()
         places = [slice(place, None, self.window) for place in range(min(self.window, len(cost)))]
@@ -234,7 +234,7 @@ class StreamUnfolding(Unfolding):
         """Forecasts and targets (n, H, C) of the copies whose whole target is held out, and the targets' mask."""
         copies = len(self.values) - self.horizon
         first = self.cut - 1 if self.cut - 1 < copies else 0
-        forecasts = forecast_along(self.net, self.values[:copies], self._seen(copies))[first:]
+        forecasts = forecast_stream(self.net, self.values[:copies], self._seen(copies))[first:]
         targets = self.values[1:].unfold(0, self.horizon, 1).transpose(1, 2)[first:copies]
         if self.observed is None:
             return forecasts, targets, None
@@ -260,11 +260,11 @@ def check_stream(bptt: int, window: int, segment: int, decoding: str, normalize:
         )
 
 
-def forecast_along(
-    net: WindowNet, values: Tensor, observed: Tensor | None, stream: SeriesMemory | None = None
+def forecast_stream(
+    net: WindowNet, values: Tensor, observed: Tensor | None, stream: StreamState | None = None
 ) -> Tensor:
     """Forecasts (N, H, C) after every step of a series (N, C), reading on from `stream` and moving it."""
-    stream = SeriesMemory(net) if stream is None else stream
+    stream = StreamState(net) if stream is None else stream
     found = []
     with evaluating(net):
         for start in range(0, len(values), EVALUATION_STEPS):
@@ -275,7 +275,7 @@ def forecast_along(
     return torch.cat(found)
 
 
-def forecast_from(
+def forecast_windows(
     net: WindowNet, values: Tensor, observed: Tensor | None, starts: Tensor, window: int
 ) -> Tensor:
     """Forecasts (n, H, C) after the windows of a series (N, C) that begin at `starts` (n,), each read on its own."""

@@ -34,13 +34,13 @@ from regen.estimators.forecasting._preparation import (
 )
 from regen.estimators.forecasting.backtest import ARGUMENTS, Backtest, backtest, origins
 from regen.estimators.forecasting.bptt import (
-    SeriesMemory,
-    StreamUnfolding,
-    Unfolding,
-    WindowUnfolding,
+    BPTTTask,
+    StreamBPTT,
+    StreamState,
+    WindowBPTT,
     check_stream,
-    forecast_along,
-    forecast_from,
+    forecast_stream,
+    forecast_windows,
 )
 from regen.estimators.forecasting.online import ForecastStream
 from regen.losses.regression import LOSSES
@@ -182,11 +182,11 @@ class Forecaster(Estimator):
         with self._seeded_rng() as generator:
             self.net_ = self._build().to(self._device)
             unfolding = self._unfold(data, cut)
-            judge = unfolding.judge if self.validated_ else None
-            parts = (self.net_, unfolding.loss, unfolding.feed, judge, generator, unfolding.values)
+            validate = unfolding.validate if self.validated_ else None
+            parts = (self.net_, unfolding.loss, unfolding.batches, validate, generator, unfolding.values)
             with fitting_threads(self.net_, self._options.batch_size, self.window_ // self.segment):
                 self._train_module(*parts, memory=unfolding.memory)
-                self.loss_per_step_ = unfolding.per_step()
+                self.loss_per_step_ = unfolding.loss_per_copy()
                 self.errors_ = unfolding.errors(CALIBRATION_WINDOWS).cpu().numpy()
         self.backend_ = self.net_.reader.backend_
         self._remember(series, series.observed, new=len(series))
@@ -342,12 +342,12 @@ class Forecaster(Estimator):
             backend=self._options.backend,
         )
 
-    def _unfold(self, data: Scaled, cut: int) -> Unfolding:
+    def _unfold(self, data: Scaled, cut: int) -> BPTTTask:
         cost = LOSSES["mae" if self._options.loss == "auto" else self._options.loss]
         batch_size = self._options.batch_size
         if self.bptt == "full":
-            return WindowUnfolding(self.net_, cost, data, self.window_, cut, batch_size=batch_size)
-        return StreamUnfolding(
+            return WindowBPTT(self.net_, cost, data, self.window_, cut, batch_size=batch_size)
+        return StreamBPTT(
             self.net_, cost, data, self.window_, cut, batch_size=batch_size, bptt=int(self.bptt)
         )
 
@@ -365,11 +365,11 @@ class Forecaster(Estimator):
         """Stand at the end of `series`, observed where `seen`, of which the last `new` steps were not read yet."""
         filled = series.filled()
         if self.bptt != "full":
-            stream = SeriesMemory(self.net_)
+            stream = StreamState(self.net_)
             if new < len(series):
                 stream.load_state_dict(self.stream_)
             unread = self._scale.apply(filled[-new:], seen[-new:], self._device)
-            forecast_along(self.net_, unread.values, unread.observed if self.gaps_ else None, stream)
+            forecast_stream(self.net_, unread.values, unread.observed if self.gaps_ else None, stream)
             self.stream_ = stream.state_dict()
         self.layout_ = series.layout()
         self.tail_, self.tail_seen_ = filled[-self.window_ :], seen[-self.window_ :]
@@ -377,7 +377,7 @@ class Forecaster(Estimator):
     def _forecast(self, horizon: int) -> Tensor:
         """Standardised forecasts (horizon, C) of the steps after the last one seen."""
         if self.bptt != "full":
-            stream = SeriesMemory(self.net_)
+            stream = StreamState(self.net_)
             stream.load_state_dict(self.stream_)
             with evaluating(self.net_):
                 return stream.ahead(horizon)[0]
@@ -392,9 +392,9 @@ class Forecaster(Estimator):
         seen = data.observed if self.gaps_ else None
         known = torch.tensor(at, device=self._device)
         if self.bptt != "full":
-            return self._scale.undo(forecast_along(self.net_, data.values, seen)[known - 1])
+            return self._scale.undo(forecast_stream(self.net_, data.values, seen)[known - 1])
         starts = known - self.window_
-        return self._scale.undo(forecast_from(self.net_, data.values, seen, starts, self.window_))
+        return self._scale.undo(forecast_windows(self.net_, data.values, seen, starts, self.window_))
 
     def _half_widths(self, level: float, horizon: int) -> Values:
         """Half widths (horizon, C) of intervals in the unit of the series."""

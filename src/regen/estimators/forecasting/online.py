@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regen.estimators._online import carried_by, own_copy, read_step, weights_of
+from regen.estimators._online import carried_backend, eval_copy, linear_weights, read_step
 from regen.estimators.forecasting._preparation import Scale, Values
 from regen.nets.forecast import WindowNet
 
@@ -45,7 +45,7 @@ class CarriedForecast(Forecasting):
     """``bptt=k``: reads the step alone, and carries the state of the recurrent net.
 
     net : on the CPU.
-    memory : where it begins: the `state_dict` of a `SeriesMemory` of one series.
+    memory : where it begins: the `state_dict` of a `StreamState` of one series.
     """
 
     _before: Floats
@@ -56,7 +56,7 @@ class CarriedForecast(Forecasting):
         self._independent, self._moving = net.independent, net.normalize == "last"
         self._stream = net.reader.stream(C if net.independent else 1)
         self._start: tuple[tuple[Tensor, ...], Floats] = tuple(memory["state"]), before
-        self._weight, self._bias = weights_of(net.readout)
+        self._weight, self._bias = linear_weights(net.readout)
         self._shape = net.horizon, C
         self._x = torch.zeros(C if net.independent else 1, net.reader.input_size)
         x = self._x.numpy()
@@ -66,7 +66,7 @@ class CarriedForecast(Forecasting):
 
     @property
     def backend_(self) -> str:
-        return carried_by(self._stream)
+        return carried_backend(self._stream)
 
     def read(self, z: Floats, seen: Seen) -> Floats:
         self._values[:] = z - self._before if self._moving else z
@@ -141,7 +141,7 @@ class ForecastStream:
         self._center, self._scale, self._single = scale.center, scale.scale, single
         self._divisor = np.where(scale.scale > 0, scale.scale, np.inf)
         self._start = window[-1]
-        net = own_copy(net)
+        net = eval_copy(net)
         self._net: Forecasting = (
             WindowForecast(net, *scale.apply(window, observed))
             if memory is None

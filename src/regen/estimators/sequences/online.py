@@ -1,6 +1,6 @@
-"""A fitted sequence estimator that reads one step at a time: what its `stream()` returns.
+"""SequenceStream: a fitted sequence estimator that predicts after every step of one new sequence.
 
-Letters: `F` features of a sequence, `K` classes or targets, `V` values of a step, `s` steps of a segment.
+Letters: `F` features of a sequence, `K` classes or targets, `V` input values of a step, `s` steps of a segment.
 """
 
 from collections.abc import Callable
@@ -10,183 +10,205 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regen.estimators._online import Floats, carried_by, own_copy, read_step, weights_of
+from regen.estimators._online import Floats, carried_backend, eval_copy, linear_weights, read_step
 from regen.estimators._sequence_input import Sequences, Values
-from regen.estimators.sequences._training import SequenceScale
+from regen.estimators.sequences.bptt import SequenceScale
 from regen.nets.sequence import BEFORE, SequenceNet
+
+__all__ = ["SequenceStream"]
 
 
 @final
-class CarriedAnswer:
-    """A `SequenceNet` that reads forward, and carries its state and what it has pooled.
+class CarriedNet:
+    """A unidirectional `SequenceNet` that runs step by step and carries its state and the pooled outputs.
 
-    A segment that is not whole yet is read as if the sequence ended there, from the state before it.
+    A segment that is not complete is run as if the sequence ended there, from the state before the segment.
 
     net : on the CPU, not bidirectional.
+    values : V.
     """
 
     def __init__(self, net: SequenceNet, values: int) -> None:
         self._s = net.segment
         self._stream = net.reader.stream()
-        self._embed = None if self._s == 1 else weights_of(net.embed[0])  # type: ignore[index,arg-type]
-        self._weight, self._bias = weights_of(net.readout)
+        self._embed = None if self._s == 1 else linear_weights(net.embed[0])  # type: ignore[index,arg-type]
+        self._weight, self._bias = linear_weights(net.readout)
         self._kinds = ("last", "mean", "max") if net.pool == "all" else (net.pool,)
         self._P = net.reader.output_size
         self._x = torch.zeros(1, net.reader.input_size)
         self._window = np.zeros((values, (1 + BEFORE) * self._s), dtype=np.float32)
-        self.backend_ = carried_by(self._stream)
+        self.backend_ = carried_backend(self._stream)
         self.reset()
 
     def reset(self) -> None:
-        """Before the first step again."""
+        """Return to the state before the first step."""
         self._stream.reset()
-        self._before: Any = None
-        self._within, self._whole = 0, 0
+        self._segment_state: Any = None
+        self._step_in_segment, self._segments = 0, 0
         self._window[:] = 0
         self._sum, self._max = np.zeros(self._P), np.full(self._P, -np.inf, dtype=np.float32)
 
-    def read(self, z: Floats) -> Floats:
-        """The answer (K,) after one more step, of values (V,)."""
-        h = self._heard(z)
-        total, most = self._sum + h, np.maximum(self._max, h)
-        past = {"last": h, "mean": (total / (self._whole + 1)).astype(np.float32), "max": most}
-        pooled = np.concatenate([past[kind] for kind in self._kinds])
-        self._within += 1
-        if self._within == self._s:
-            self._within, self._whole, self._sum, self._max = 0, self._whole + 1, total, most
+    def step(self, z: Floats) -> Floats:
+        """The outputs (K,) after one more step with the input values (V,)."""
+        h = self._recurrent_output(z)
+        total, largest = self._sum + h, np.maximum(self._max, h)
+        by_kind = {"last": h, "mean": (total / (self._segments + 1)).astype(np.float32), "max": largest}
+        pooled = np.concatenate([by_kind[kind] for kind in self._kinds])
+        self._step_in_segment += 1
+        if self._step_in_segment == self._s:
+            self._step_in_segment, self._segments = 0, self._segments + 1
+            self._sum, self._max = total, largest
             self._window[:, : -self._s] = self._window[:, self._s :]
             self._window[:, -self._s :] = 0
         return pooled @ self._weight + self._bias
 
-    def _heard(self, z: Floats) -> Floats:
-        """What the recurrent net says (P,) when the sequence ends with this step; the next one writes over it."""
+    def _recurrent_output(self, z: Floats) -> Floats:
+        """Output (P,) of the recurrent net if the sequence ends with this step; the next call overwrites it."""
         if self._embed is None:
             self._x.numpy()[0] = z
             return self._stream.step(self._x)[0].numpy()
-        if self._within == 0:
-            self._before = self._stream.state
+        if self._step_in_segment == 0:
+            self._segment_state = self._stream.state
         else:
-            self._stream.state = self._before
-        self._window[:, BEFORE * self._s + self._within] = z
+            self._stream.state = self._segment_state
+        self._window[:, BEFORE * self._s + self._step_in_segment] = z
         weight, bias = self._embed
         np.maximum(self._window.ravel() @ weight + bias, 0, out=self._x.numpy()[0])
         return self._stream.step(self._x)[0].numpy()
 
 
-FEW = 64
-"""Steps of a sequence that there is room for at first."""
+INITIAL_CAPACITY = 64
+"""Steps of a sequence that memory is allocated for at first."""
 
 
 @final
 class SequenceStream:
-    """A fitted sequence estimator that reads one new sequence a step at a time: see `SequenceClassifier.stream`.
+    """A fitted sequence estimator that predicts after every step of one new sequence.
 
-    After every step it answers as ``predict_proba`` or ``predict`` does for the sequence read so far. It runs on the
-    CPU, with the weights that the model had when the stream was made.
+    Made by `SequenceClassifier.stream` and `SequenceRegressor.stream`. After every step it returns what
+    ``predict_proba`` or ``predict`` would return for the steps so far. It runs on the CPU, with the weights that the
+    model had when the stream was made.
 
-    With ``bidirectional=False`` and ``normalize="train"`` or ``"none"`` the state of the network is carried, so that
-    a step costs microseconds, the same after a thousand steps as after one. Otherwise every step changes how the
-    first is read, and all steps so far are read anew: that costs what the answer to one sequence costs, and grows
-    with the sequence, as does the memory.
+    With ``bidirectional=False`` and ``normalize="train"`` or ``"none"`` the state of the network is carried: a step
+    takes microseconds, the same after a thousand steps as after one. Otherwise every step changes the network's
+    input or its state at the first step, and all steps so far are run anew: a step takes as long as the prediction
+    of one sequence, and time and memory grow with the sequence.
 
     Attributes
     ----------
-    n_steps : steps read.
+    n_steps : int
+        Steps since the stream was made or reset.
+
+    See Also
+    --------
+    ForecastStream : The same for `Forecaster`.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> X = np.random.default_rng(0).normal(size=(64, 12))
+    >>> reg = regen.SequenceRegressor(hidden=8, bidirectional=False, max_epochs=1, random_state=0)
+    >>> stream = reg.fit(X, X.mean(1)).stream()
+    >>> predictions = [stream.step(x) for x in X[0]]
+    >>> bool(np.isclose(predictions[-1], reg.predict(X[:1])[0], atol=1e-5))
+    True
     """
 
     n_steps: int
     _last: Values
-    _waiting: bool
+    _incomplete: bool
 
     def __init__(
         self,
         net: SequenceNet,
         scale: SequenceScale,
         features: int,
-        said: Callable[[NDArray[np.float32]], Any],
+        predict: Callable[[NDArray[np.float32]], Any],
     ) -> None:
-        self._net, self._scale, self._features, self._said = own_copy(net), scale, features, said
-        self._carried: CarriedAnswer | None = None
+        self._net, self._scale, self._features, self._predict = eval_copy(net), scale, features, predict
+        self._carried: CarriedNet | None = None
         if not net.bidirectional and scale.center is not None and scale.scale is not None:
-            self._carried = CarriedAnswer(self._net, features * (2 if scale.gaps else 1))
+            self._carried = CarriedNet(self._net, features * (2 if scale.gaps else 1))
             self._center, self._divisor = scale.center, scale.scale
         self.reset()
 
     @property
     def backend_(self) -> str:
-        """Which kernel runs, and why; whether its state is carried."""
+        """The kernel that runs, and why; and whether the state is carried."""
         if self._carried is not None:
             return self._carried.backend_
-        why = "bidirectional=True" if self._net.bidirectional else "normalize='sequence'"
-        return f"{self._net.reader.backend_}; all is read anew at every step, as {why} asks for"
+        reason = "bidirectional=True" if self._net.bidirectional else "normalize='sequence'"
+        return f"{self._net.reader.backend_}; all steps are run anew at every step, because of {reason}"
 
     def step(self, x: Any) -> Any:
-        """Read the next step of the sequence and answer.
+        """Add the next step of the sequence and predict.
 
         Parameters
         ----------
-        x : (F,) values of the features, or a number for a sequence of one. NaN is missing.
+        x : float or array-like of shape (F,)
+            The features of the step. NaN is missing.
 
         Returns
         -------
-        The classifier: probabilities (K,) in the order of ``classes_``. The regressor: a number, or (K,) when
-        it was fitted on so many targets.
+        prediction : float or ndarray of shape (K,)
+            Of a classifier the probabilities in the order of ``classes_``; of a regressor the target or targets.
 
         Raises
         ------
         ValueError
-            x has another shape, or holds what is no number or infinite. The stream then stays where it was.
+            When x has another shape, or holds a value that is no number or infinite. The stream is then unchanged.
         """
-        row, seen = read_step("x", x, self._features, "feature")
+        row, observed = read_step("x", x, self._features, "feature")
         self.n_steps += 1
         if self._carried is None:
-            self._keep(row)
-            return self._said(self._anew())
-        if self._waiting:
-            return self._said(self._while_waiting(self._carried, row, seen))
-        self._last = row if seen.all() else np.where(seen, row, self._last)
-        return self._said(self._carried.read(self._scaled(seen)))
+            self._store(row)
+            return self._predict(self._run_anew())
+        if self._incomplete:
+            return self._predict(self._step_incomplete(self._carried, row, observed))
+        self._last = row if observed.all() else np.where(observed, row, self._last)
+        return self._predict(self._carried.step(self._standardised(observed)))
 
     def reset(self) -> None:
-        """Before the first step of another sequence."""
+        """Return to the state before the first step, for another sequence."""
         self.n_steps = 0
-        self._kept = np.empty((FEW, self._features))
+        self._stored = np.empty((INITIAL_CAPACITY, self._features))
         self._last = np.full(self._features, np.nan)
-        self._waiting = True
+        self._incomplete = True
         if self._carried is not None:
             self._carried.reset()
 
-    def _scaled(self, seen: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """What the net reads of the last step, (F,) or (2 F,): `SequenceScale.rows` of one row."""
+    def _standardised(self, observed: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Input values (F,) or (2 F,) of the last step, as `SequenceScale.rows` computes them."""
         z = (self._last - self._center) / self._divisor
-        return (np.concatenate([z, seen]) if self._scale.gaps else z).astype(np.float32)
+        return (np.concatenate([z, observed]) if self._scale.gaps else z).astype(np.float32)
 
-    def _while_waiting(
-        self, carried: CarriedAnswer, row: Values, seen: NDArray[np.bool_]
+    def _step_incomplete(
+        self, carried: CarriedNet, row: Values, observed: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
-        """The answer while a feature has had no number yet: when its first comes, the gap before it holds that one
-        too, so all is read again.
+        """The outputs while a feature has had no value yet.
+
+        The first value of a feature also fills the gap before it, so that all steps are run anew then.
         """
-        self._keep(row)
-        first = np.isnan(self._last) & seen
-        self._last = np.where(seen, row, self._last)
-        self._waiting = bool(np.isnan(self._last).any())
+        self._store(row)
+        first = np.isnan(self._last) & observed
+        self._last = np.where(observed, row, self._last)
+        self._incomplete = bool(np.isnan(self._last).any())
         if first.any():
             carried.reset()
             for z in self._rows()[0, :-1].numpy():
-                carried.read(z)
-        return carried.read(np.nan_to_num(self._scaled(seen)))
+                carried.step(z)
+        return carried.step(np.nan_to_num(self._standardised(observed)))
 
-    def _anew(self) -> NDArray[np.float32]:
+    def _run_anew(self) -> NDArray[np.float32]:
         with torch.no_grad():
             return self._net(self._rows())[0].numpy()  # type: ignore[no-any-return]
 
     def _rows(self) -> torch.Tensor:
         """(1, n_steps, F or 2 F) the sequence so far, standardised."""
-        known = Sequences(self._kept[: self.n_steps], np.array([self.n_steps]))
-        return self._scale.rows(known).values
+        sequence = Sequences(self._stored[: self.n_steps], np.array([self.n_steps]))
+        return self._scale.rows(sequence).values
 
-    def _keep(self, row: Values) -> None:
-        if self.n_steps > len(self._kept):
-            self._kept = np.concatenate([self._kept, np.empty_like(self._kept)])
-        self._kept[self.n_steps - 1] = row
+    def _store(self, row: Values) -> None:
+        if self.n_steps > len(self._stored):
+            self._stored = np.concatenate([self._stored, np.empty_like(self._stored)])
+        self._stored[self.n_steps - 1] = row

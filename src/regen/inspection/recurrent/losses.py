@@ -17,8 +17,8 @@ from regen.data.ragged import Ragged
 from regen.data.series import frame
 from regen.estimators import Forecaster
 from regen.estimators.forecasting._preparation import Scaled, check_length
-from regen.estimators.forecasting.bptt import StreamUnfolding, Unfolding, WindowUnfolding
-from regen.estimators.sequences._training import SequenceUnfolding
+from regen.estimators.forecasting.bptt import BPTTTask, StreamBPTT, WindowBPTT
+from regen.estimators.sequences.bptt import SequenceBPTT
 from regen.inspection._batches import MOST_ROWS, judged, net_of, series_of_model
 from regen.inspection._subject import (
     CodingSubject,
@@ -148,13 +148,13 @@ def _along_series(model: Forecaster, y: Any) -> NDArray[np.float64]:
     check_length(len(series), model.window_, model.horizon)
     data: Scaled = model._scale.apply(series.filled(), series.observed, model._device)
     cost_of = LOSSES["mae" if model._options.loss == "auto" else model._options.loss]
-    kind: Callable[..., Unfolding] = WindowUnfolding
+    kind: Callable[..., BPTTTask] = WindowBPTT
     cut = model.window_  # all after it is looked at
     if model.bptt != "full":
-        kind, cut = partial(StreamUnfolding, bptt=int(model.bptt)), len(series)
+        kind, cut = partial(StreamBPTT, bptt=int(model.bptt)), len(series)
     return kind(
         model.net_, cost_of, data, model.window_, cut, batch_size=model._options.batch_size
-    ).per_step()
+    ).loss_per_copy()
 
 
 def _had_it_ended(subject: SequenceSubject) -> NDArray[np.float64]:
@@ -166,8 +166,8 @@ def _had_it_ended(subject: SequenceSubject) -> NDArray[np.float64]:
         x = x[length_mask(lengths, x.shape[1])]
     everything = np.empty(0, dtype=np.int64)
     rows = Ragged(x, lengths)
-    unfolding = SequenceUnfolding(subject.net, subject.cost, rows, subject.y, everything, len(subject.y))  # type: ignore[arg-type]
-    return unfolding.per_step().cpu().numpy()
+    unfolding = SequenceBPTT(subject.net, subject.cost, rows, subject.y, everything, len(subject.y))  # type: ignore[arg-type]
+    return unfolding.loss_per_copy().cpu().numpy()
 
 
 def _restored(subject: CodingSubject) -> NDArray[np.float64]:

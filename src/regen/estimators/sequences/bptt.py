@@ -1,4 +1,4 @@
-"""From sequences to what a sequence estimator trains on: one scale, gaps marked, rows held out, costs per copy.
+"""Back-propagation through time over whole sequences, and their standardisation.
 
 Letters: `n` sequences, `N` steps of all of them together, `F` features, `S` recurrent steps, `K` outputs.
 """
@@ -20,15 +20,15 @@ from regen.estimators._splits import LEAST_BATCHES
 from regen.losses.regression import mean_per_step
 from regen.nets.sequence import SequenceNet
 
-__all__ = ["SequenceScale", "SequenceUnfolding", "still_answers"]
+__all__ = ["SequenceBPTT", "SequenceScale", "predict_rows"]
 
-Cost = Callable[[Tensor, Tensor], Tensor]
+LossFunction = Callable[[Tensor, Tensor], Tensor]
 Index = NDArray[np.int64]
-MOST_LOOKED_BACK = 256
-"""Rows that the cost of every unfolded copy is measured on."""
-MOST_READINGS, MOST_READ_ANEW = 64, 32
-"""A bidirectional net reads anew for every copy. Of more copies than the first it is asked only so many, on as many
-rows as the second: the costs of 400 copies on 64 rows took twice as long as the training they were to explain."""
+MEASURED_SEQUENCES = 256
+"""Most sequences on which `SequenceBPTT.loss_per_copy` measures."""
+BIDIRECTIONAL_COPIES, BIDIRECTIONAL_SEQUENCES = 64, 32
+"""Its limits for a bidirectional net, which runs anew for every copy: without them, 400 copies on 64 sequences took
+twice as long as the training."""
 
 
 @final
@@ -36,7 +36,7 @@ rows as the second: the costs of 400 copies on 64 rows took twice as long as the
 class SequenceScale:
     """Centre and scale of each feature, both (F,): of the training sequences, or None: of each sequence.
 
-    gaps : whether the net is also told which values were observed.
+    gaps : whether the net also receives the mask of the observed values.
     """
 
     center: Values | None
@@ -45,7 +45,7 @@ class SequenceScale:
 
     @classmethod
     def of(cls, sequences: Sequences, rows: Index, normalize: str) -> "SequenceScale":
-        """What `normalize` asks for, measured on the sequences number `rows`."""
+        """The scale for a value of `normalize`, measured on the sequences number `rows`."""
         observed = sequences.observed
         gaps = not observed.all()
         features = sequences.values.shape[1]
@@ -59,7 +59,7 @@ class SequenceScale:
         return cls(center[0], scale[0], gaps)
 
     def rows(self, sequences: Sequences, device: torch.device | str = "cpu") -> Ragged:
-        """Standardised float32 rows of F features, or 2 F with those that say what was observed."""
+        """Standardised float32 sequences of F features, or of 2 F: the values and the mask of the observed ones."""
         observed = sequences.observed
         if self.center is None or self.scale is None:
             center, scale = _moments(sequences.values, observed, sequences.starts)
@@ -78,8 +78,8 @@ class SequenceScale:
 def _moments(values: Values, observed: NDArray[np.bool_], starts: Index) -> tuple[Values, Values]:
     """Mean and standard deviation (pieces, F) of the observed values of the pieces that begin at `starts`.
 
-    A feature that is constant in a piece has an infinite scale, so that it reads 0 whatever comes: there is
-    nothing to learn from it. One without any value has mean 0.
+    A feature that is constant in a piece has an infinite scale, so that it is 0 for any value; one without any value
+    has mean 0.
     """
     count = np.maximum(np.add.reduceat(observed, starts, axis=0, dtype=np.int64), 1)
     center = np.add.reduceat(np.where(observed, values, 0.0), starts, axis=0) / count
@@ -90,67 +90,73 @@ def _moments(values: Values, observed: NDArray[np.bool_], starts: Index) -> tupl
 
 
 @final
-class SequenceUnfolding:
-    """A network unfolded over sequences of which some are held out to validate.
+class SequenceBPTT:
+    """A network unfolded over whole sequences, some of which are held out to validate.
 
     Parameters
     ----------
-    net, cost : the network, and the cost of each of its answers.
-    rows : the sequences, standardised.
-    y : (n,) classes or (n, K) targets, on the device of the rows.
-    held_out : rows to validate on; none: the training rows are looked at instead.
-    batch_size : rows per training batch.
+    net, loss_function : the network, and the loss of each of its outputs.
+    sequences : standardised.
+    y : (n,) classes or (n, K) targets, on the device of the sequences.
+    held_out : sequences to validate on; none: the training sequences are measured instead.
+    batch_size : sequences per training batch.
     """
 
     def __init__(
-        self, net: SequenceNet, cost: Cost, rows: Ragged, y: Tensor, held_out: Index, batch_size: int
+        self,
+        net: SequenceNet,
+        loss_function: LossFunction,
+        sequences: Ragged,
+        y: Tensor,
+        held_out: Index,
+        batch_size: int,
     ) -> None:
-        self.net, self.cost, self.rows, self.y = net, cost, rows, y
-        training = torch.from_numpy(np.setdiff1d(np.arange(len(rows)), held_out))
+        self.net, self.loss_function, self.sequences, self.y = net, loss_function, sequences, y
+        training = torch.from_numpy(np.setdiff1d(np.arange(len(sequences)), held_out))
         self.held_out = torch.from_numpy(held_out) if len(held_out) else training
         batches = -(-len(training) // batch_size)
         passes = -(-LEAST_BATCHES // batches)
-        self.feed = RowBatches(rows, y, training.repeat(passes), batch_size)
+        self.batches = RowBatches(sequences, y, training.repeat(passes), batch_size)
 
     def loss(self, batch: RowBatch) -> Mapping[str, Tensor]:
-        """Mean cost of one batch."""
-        return {"loss": self.cost(self.net(batch.x, batch.lengths), batch.y).mean()}  # type: ignore[arg-type]
+        """Mean loss of one batch."""
+        return {"loss": self.loss_function(self.net(batch.x, batch.lengths), batch.y).mean()}  # type: ignore[arg-type]
 
-    def judge(self) -> dict[str, float]:
-        """Mean cost of the held-out rows."""
+    def validate(self) -> dict[str, float]:
+        """Mean loss of the held-out sequences."""
         total = 0.0
-        for batch in _in_order(self.rows, self.y, self.held_out):
+        for batch in _in_order(self.sequences, self.y, self.held_out):
             total += float(self.loss(batch)["loss"]) * len(batch.x)
         return {"loss": total / len(self.held_out)}
 
-    def per_step(self) -> Tensor:
-        """(S,) mean cost of each unfolded copy: had the net to answer after its segment.
+    def loss_per_copy(self) -> Tensor:
+        """(S,) mean loss of each unfolded copy, if the sequence ended after its segment.
 
-        Of more than 64 copies of a bidirectional net, 64 are asked, evenly spread from the first to the last, on at
-        most 32 rows; the costs of those between lie on a straight line.
+        Of more than 64 copies of a bidirectional net, 64 are measured, evenly spaced from the first to the last, on
+        at most 32 sequences; those between are interpolated.
         """
-        every = -(-len(self.held_out) // MOST_LOOKED_BACK)
-        (batch,) = _in_order(self.rows, self.y, self.held_out[::every])
-        asked = np.arange(-(-batch.x.shape[1] // self.net.segment))
-        last = asked[-1]
-        if self.net.bidirectional and len(asked) > MOST_READINGS:
-            asked = np.linspace(0, last, MOST_READINGS).round().astype(int)
-            every = -(-len(batch.x) // MOST_READ_ANEW)
+        every = -(-len(self.held_out) // MEASURED_SEQUENCES)
+        (batch,) = _in_order(self.sequences, self.y, self.held_out[::every])
+        copies = np.arange(-(-batch.x.shape[1] // self.net.segment))
+        last = copies[-1]
+        if self.net.bidirectional and len(copies) > BIDIRECTIONAL_COPIES:
+            copies = np.linspace(0, last, BIDIRECTIONAL_COPIES).round().astype(int)
+            every = -(-len(batch.x) // BIDIRECTIONAL_SEQUENCES)
             batch = RowBatch(*(None if part is None else part[::every] for part in batch))  # type: ignore[arg-type]
         with evaluating(self.net):
-            answers = self.net.answers(batch.x, batch.lengths, asked.tolist())
+            outputs = self.net.answers(batch.x, batch.lengths, copies.tolist())
             assert batch.y is not None
-            wanted = batch.y.unsqueeze(1).expand(-1, answers.shape[1], *batch.y.shape[1:])
-            cost = mean_per_step(self.cost(answers, wanted))
-        between = np.interp(np.arange(last + 1), asked, cost.double().cpu().numpy())
-        return torch.from_numpy(between).to(cost)
+            targets = batch.y.unsqueeze(1).expand(-1, outputs.shape[1], *batch.y.shape[1:])
+            losses = mean_per_step(self.loss_function(outputs, targets))
+        all_copies = np.interp(np.arange(last + 1), copies, losses.double().cpu().numpy())
+        return torch.from_numpy(all_copies).to(losses)
 
 
-def still_answers(net: SequenceNet, rows: Ragged) -> Tensor:
-    """(n, K) answers of a trained net, without gradients."""
+def predict_rows(net: SequenceNet, sequences: Ragged) -> Tensor:
+    """Outputs (n, K) of a trained net, in evaluation mode."""
     with evaluating(net):
-        return torch.cat([net(batch.x, batch.lengths) for batch in _in_order(rows)])
+        return torch.cat([net(batch.x, batch.lengths) for batch in _in_order(sequences)])
 
 
-def _in_order(rows: Ragged, y: Tensor | None = None, index: Tensor | None = None) -> Iterator[RowBatch]:
-    return RowBatches(rows, y, index, EVALUATION_BATCH, shuffle=False).epoch()
+def _in_order(sequences: Ragged, y: Tensor | None = None, index: Tensor | None = None) -> Iterator[RowBatch]:
+    return RowBatches(sequences, y, index, EVALUATION_BATCH, shuffle=False).epoch()

@@ -1,0 +1,154 @@
+"""SequenceEstimator: what the classifier and the regressor of sequences share."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import Tags
+from torch import Tensor
+
+from regen._check import Bool, Choice, Constraint, Either, Int, Number
+from regen.cells import Cell
+from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Estimator
+from regen.estimators._sequence_input import Sequences, read_known_sequences
+from regen.estimators.sequences.bptt import SequenceBPTT, SequenceScale, predict_rows
+from regen.estimators.sequences.online import SequenceStream
+from regen.losses.regression import LOSSES
+from regen.nets.sequence import Pool, SequenceNet
+from regen.training.options import Training
+from regen.training.threads import fitting_threads
+
+__all__ = ["SequenceEstimator"]
+
+MOST_STEPS = 32
+"""Most recurrent steps of the longest training sequence with ``segment="auto"``."""
+
+
+class SequenceEstimator(Estimator):
+    """Predicts from whole sequences with one recurrent network; see `SequenceClassifier` for the parameters."""
+
+    capabilities: ClassVar[tuple[str, ...]] = ("predict",)
+    losses: ClassVar[tuple[str, ...]]
+    """Names of the losses that fit the targets; the first is the default."""
+    constraints: ClassVar[Mapping[str, Constraint]] = {
+        "cell": CELL_CONSTRAINT,
+        "hidden": Int(1),
+        "layers": Int(1),
+        "bidirectional": Bool(),
+        "dropout": Number(0, 1, high_open=True),
+        "segment": Either((Choice(("auto",)), Int(1))),
+        "pool": Choice(("all", "last", "mean", "max")),
+        "normalize": Choice(("train", "sequence", "none")),
+        **SHARED_CONSTRAINTS,
+    }
+    net_: SequenceNet
+    n_outputs_: int
+
+    def __init__(
+        self,
+        cell: str | Cell = "gru",
+        hidden: int = 64,
+        layers: int = 1,
+        bidirectional: bool = True,
+        dropout: float = 0.0,
+        segment: int | str = "auto",
+        pool: Pool = "all",
+        normalize: str = "train",
+        *,
+        max_epochs: int = 100,
+        learning_rate: float | str = "auto",
+        random_state: Any = None,
+        training: Training | Mapping[str, Any] | None = None,
+    ) -> None:
+        self.cell = cell
+        self.hidden = hidden
+        self.layers = layers
+        self.bidirectional = bidirectional
+        self.dropout = dropout
+        self.segment = segment
+        self.pool = pool
+        self.normalize = normalize
+        self.max_epochs = max_epochs
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+        self.training = training
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _check_combinations(self) -> None:
+        loss = self._options.loss
+        if loss not in ("auto", *self.losses):
+            names = ", ".join(repr(name) for name in ("auto", *self.losses))
+            raise ValueError(
+                f"The 'loss' of the training of {type(self).__name__} must be one of {names}. Got {loss!r} instead."
+            )
+
+    def _check_target_given(self, y: Any) -> None:
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+
+    def _fit(
+        self, sequences: Sequences, y: Tensor, held_out: NDArray[np.int64], rng: torch.Generator
+    ) -> None:
+        """Standardise the sequences, build the network and train it.
+
+        y : (n,) places of the classes, or (n, K) standardised targets.
+        held_out : (m,) numbers of the sequences that validate; the others train.
+        """
+        longest = int(sequences.lengths.max())
+        scale = SequenceScale.of(sequences, np.setdiff1d(np.arange(len(sequences)), held_out), self.normalize)
+        self.center_, self.scale_, self.gaps_ = scale.center, scale.scale, scale.gaps
+        self.n_steps_in_ = longest if sequences.table else None
+        self.n_features_per_step_ = sequences.values.shape[1]
+        self.segment_ = -(-longest // MOST_STEPS) if self.segment == "auto" else int(self.segment)
+        self.net_ = self._build().to(self._device)
+        rows, y = scale.rows(sequences, self._device), y.to(self._device)
+        batch_size = self._options.batch_size
+        bptt = SequenceBPTT(self.net_, self._loss_function, rows, y, held_out, batch_size)
+        validate = bptt.validate if len(held_out) else None
+        # `held_out` identifies the run too: resumed with another one, it would validate on what it was trained on.
+        data = (rows.values, y, torch.from_numpy(held_out))
+        with fitting_threads(self.net_, batch_size, -(-longest // self.segment_)):
+            self._train_module(self.net_, bptt.loss, bptt.batches, validate, rng, *data)
+            self.loss_per_step_ = bptt.loss_per_copy().cpu().numpy()
+        self.backend_ = self.net_.reader.backend_
+
+    def _build(self) -> SequenceNet:
+        return SequenceNet(
+            self.cell,
+            self.n_features_per_step_ * (2 if self.gaps_ else 1),
+            self.n_outputs_,
+            hidden=self.hidden,
+            layers=self.layers,
+            bidirectional=bool(self.bidirectional),
+            dropout=self.dropout,
+            segment=self.segment_,
+            pool=self.pool,
+            backend=self._options.backend,
+        )
+
+    @property
+    def _loss_function(self) -> Callable[[Tensor, Tensor], Tensor]:
+        loss = self._options.loss
+        return LOSSES[self.losses[0] if loss == "auto" else loss]
+
+    @property
+    def _scale(self) -> SequenceScale:
+        return SequenceScale(self.center_, self.scale_, self.gaps_)
+
+    def _outputs(self, X: Any) -> Tensor:
+        """Outputs (n, K) of the trained network: logits, or standardised targets."""
+        self._check_fitted()
+        sequences = read_known_sequences(self, X, self.n_features_per_step_, self.n_steps_in_)
+        return predict_rows(self.net_, self._scale.rows(sequences, self._device)).cpu()
+
+    def _stream(self, predict: Callable[[NDArray[np.float32]], Any]) -> SequenceStream:
+        """A stream that applies `predict` to the outputs (K,) of the network."""
+        self._check_fitted()
+        return SequenceStream(self.net_, self._scale, self.n_features_per_step_, predict)
