@@ -189,7 +189,7 @@ def test_a_repair_is_measured() -> None:
     np.testing.assert_allclose(found.before, ((worse - read) ** 2).double().mean(0).sqrt().numpy(), rtol=1e-4)
     with torch.no_grad():
         code = model.encoder_(worse)
-        restored = model._heads.mean(model.decoder_(code))
+        restored = model.prepare(X).model.likelihood.mean(model.decoder_(code))
     np.testing.assert_allclose(
         found.after, ((restored - read) ** 2).double().mean(0).sqrt().numpy(), rtol=1e-3
     )

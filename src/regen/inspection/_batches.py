@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from regen._masks import length_mask
-from regen.data.batching import RowBatch, RowBatches, Windows
+from regen.data.batching import RowBatch, Windows
 from regen.data.calendar import date_text
 from regen.data.series import Series
 from regen.estimators import Forecaster, SequenceClassifier, SequenceRegressor
-from regen.estimators._evaluation import evaluating
 from regen.estimators._sequence_input import Sequences, read_known_sequences
 from regen.estimators.adversarial._base import AdversarialEstimator
 from regen.estimators.adversarial.sampling import labels_for
@@ -249,18 +248,15 @@ def _targets(model: SequenceClassifier | SequenceRegressor, y: Any, n: int) -> T
 
 def _coded(model: AutoencodingEstimator, X: Any, part: str | None) -> CodingSubject:
     name = part_named(model.net_, part).name  # refused here where nothing is recurrent
-    given = model._given(X)
-    rows = model._rows(given)
-    with evaluating(model.net_):
-        (batch,) = RowBatches(rows, None, None, len(rows), shuffle=False).epoch()
-        reading = model._read(batch)
+    objective, given, rows = model.prepare(X)
+    inputs = objective.model.one_batch(rows)
     return CodingSubject(
         net=model.net_,
-        model=model,
-        x=reading.x,
-        y=reading.target,
-        observed=reading.observed,
-        lengths=reading.lengths,
+        objective=objective,
+        x=inputs.x,
+        y=inputs.target,
+        observed=inputs.observed,
+        lengths=inputs.lengths,
         raw=_raw(given),
         features=_names(given.values.shape[1]),
         sequences=range(len(rows)),

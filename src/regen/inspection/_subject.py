@@ -20,7 +20,7 @@ from regen.data.batching import RowBatch
 from regen.estimators._evaluation import EVALUATION_BATCH
 from regen.estimators.adversarial.evaluation import _beside
 from regen.estimators.adversarial.game_losses import Duellists
-from regen.estimators.autoencoders._base import AutoencodingEstimator
+from regen.estimators.autoencoders.objectives import Objective
 from regen.estimators.autoencoders.row_model import RowInputs
 from regen.inspection.recurrent.parts import Part
 from regen.nets import Recurrent
@@ -154,20 +154,20 @@ class SequenceSubject(Subject):
 class CodingSubject(Subject):
     """Sequences to be compressed and restored; `whole`: the answer is what is restored, else the code."""
 
-    model: AutoencodingEstimator
+    objective: Objective
     observed: Tensor | None = None
     whole: bool = False
 
     def answer(self, x: Tensor) -> Tensor:
-        reading = self.reading(x)
-        code = self.model._code_of(reading)
-        return self.model._outputs_of(code, reading).flatten(1) if self.whole else code
+        inputs, model = self.inputs(x), self.objective.model
+        code = model.codes(inputs)
+        return model.outputs(code, inputs).flatten(1) if self.whole else code
 
     def costs(self, x: Tensor) -> Tensor:
-        return -self.model._row_scores(self.reading(x))
+        return -self.objective.row_scores(self.inputs(x))
 
-    def reading(self, x: Tensor) -> RowInputs:
-        """What the network reads when it reads x."""
+    def inputs(self, x: Tensor) -> RowInputs:
+        """The rows with x as the input of the encoder."""
         assert self.y is not None
         return RowInputs(self.y, self.observed, x, self.lengths)
 

@@ -12,8 +12,6 @@ from regen._masks import length_mask
 from regen.data.image_encoding import Pixels
 from regen.data.ragged import Ragged
 from regen.data.table_encoding import Columns
-from regen.estimators.adversarial._base import AdversarialEstimator
-from regen.estimators.autoencoders._base import AutoencodingEstimator
 
 __all__ = ["DisplayRows", "encoded_names", "limits_of", "padded_cells", "pictured", "shown"]
 
@@ -45,13 +43,12 @@ class DisplayRows:
         return DisplayRows(self.kind, self.values[rows], self.names, self.limits)
 
 
-def shown(model: AutoencodingEstimator | AdversarialEstimator, encoded: Tensor) -> DisplayRows:
-    """Encoded rows (n, E) or (n, T, E) of a fitted model, NaN where there is nothing."""
-    layout = model._form.layout
+def shown(layout: Columns | Pixels, encoded: Tensor) -> DisplayRows:
+    """Encoded rows (n, E) or (n, T, E), NaN where there is nothing."""
     values = encoded.double().numpy()
     if isinstance(layout, Pixels):
         return DisplayRows("images", pictured(values, layout.shape), (), limits_of(layout, values))
-    if model.form_["kind"] == "table":
+    if encoded.ndim == 2:
         return DisplayRows("table", layout.inputs(encoded.double()).numpy(), encoded_names(layout))
     n, T, _ = values.shape
     columns = layout._cells(values.reshape(n * T, -1), rounded=False)

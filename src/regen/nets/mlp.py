@@ -124,6 +124,11 @@ class MLPDecoder(nn.Module):
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(width)) for width in (*widths, outputs))
 
     @property
+    def tied(self) -> bool:
+        """Whether the weights are those of an encoder, transposed."""
+        return bool(self._source)
+
+    @property
     def bias(self) -> nn.Parameter:
         """Of the last layer, (K,)."""
         return self.biases[-1] if self._source else self.layers[-1].bias  # type: ignore[return-value]

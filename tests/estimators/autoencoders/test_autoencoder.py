@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 import regen
 from regen.data.batching import RowBatch
 from regen.estimators import Autoencoder
-from regen.estimators.autoencoders.autoencoder import SPARSE
+from regen.estimators.autoencoders.objectives import SPARSITY
 
 DIGITS: NDArray[np.float64] = load_digits().data[:400]
 QUICK: dict[str, Any] = {"max_epochs": 3, "random_state": 0}
@@ -156,10 +156,11 @@ def test_the_loss_is_that_of_what_was_observed() -> None:
     X[::2, 0] = np.nan
     model = Autoencoder(2, **QUICK, output="real").fit(X)
     x = torch.tensor([[float("nan"), 1.0, 2.0, 3.0], [0.5, float("nan"), float("nan"), 1.0]])
-    reading = model._read(RowBatch(x, None, None))
-    said = model._outputs_of(model._code_of(reading), reading)
-    expected = (said - x)[~x.isnan()].square().mean()
-    loss = model._terms(reading, None)["loss"]
+    objective = model.prepare(X).objective
+    inputs = objective.model.inputs(RowBatch(x, None, None))
+    outputs = objective.model.outputs(objective.model.codes(inputs), inputs)
+    expected = (outputs - x)[~x.isnan()].square().mean()
+    loss = objective.loss(inputs, None)["loss"]
     torch.testing.assert_close(loss, expected)
     gradients = torch.autograd.grad(loss, list(model.net_.parameters()))
     assert all(gradient.isfinite().all() for gradient in gradients)
@@ -181,7 +182,7 @@ def test_penalties() -> None:
     """Each presses what it is a penalty on."""
 
     def jacobian(model: Autoencoder) -> float:
-        x = torch.from_numpy(model._form.encode(model._given(DIGITS[:20])).values.numpy())
+        x = torch.from_numpy(model.prepare(DIGITS[:20]).rows.values.numpy())
         slopes = torch.func.vmap(torch.func.jacrev(lambda row: model.encoder_(row[None])[0]))(x)
         return float(slopes.detach().square().sum((1, 2)).mean())
 
@@ -192,7 +193,7 @@ def test_penalties() -> None:
     assert np.abs(sparse.transform(DIGITS)).mean() < 0.5 * np.abs(plain.transform(DIGITS)).mean()
     assert jacobian(stiff) < 0.5 * jacobian(plain)
     often, rarely = ((1 / (1 + np.exp(-model.transform(DIGITS)))).mean(0) for model in (plain, seldom))
-    assert np.abs(rarely - SPARSE).max() < 0.5 * np.abs(often - SPARSE).min()
+    assert np.abs(rarely - SPARSITY).max() < 0.5 * np.abs(often - SPARSITY).min()
     assert {"train.error", "train.contractive", "validation.error"} <= set(stiff.history_)
 
 
@@ -269,7 +270,7 @@ REFUSALS: list[tuple[dict[str, Any], Any, str]] = [
     (
         {"pretraining": True, "image_shape": (8, 8)},
         DIGITS,
-        "pretraining=True is for dense nets, and these data are read by another. Take backbone='mlp'.",
+        "pretraining=True needs a dense net, and the net of these data is not dense. Take backbone='mlp'.",
     ),
     (
         {"penalty": {"l2": 1.0}},

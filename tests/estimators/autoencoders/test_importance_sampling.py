@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from regen.estimators.autoencoders.importance_sampling import Weighed, drawn_outputs, expected_cells
-from regen.estimators.autoencoders.importance_sampling import evidence as estimate
+from regen.estimators.autoencoders.importance_sampling import WeightedDraws, expected_cells, resampled_outputs
+from regen.estimators.autoencoders.importance_sampling import log_evidence as estimate
 from regen.estimators.autoencoders.vae import VariationalAutoencoder
 from regen.losses import MixedLikelihood
 
@@ -247,9 +247,9 @@ def test_draws_in_chunks_are_those_at_once() -> None:
     log_weights = 2 * torch.randn(9, 2, dtype=torch.float64, generator=generator) - 800
     heads = MixedLikelihood([("squared", 0, 3)])
 
-    def chunks(*sizes: int) -> Iterator[Weighed]:
+    def chunks(*sizes: int) -> Iterator[WeightedDraws]:
         pairs = zip(outputs.split(sizes), log_weights.split(sizes), strict=True)
-        return (Weighed(*pair) for pair in pairs)
+        return (WeightedDraws(*pair) for pair in pairs)
 
     weights = torch.softmax(log_weights, 0)
     for sizes in ((9,), (4, 5), (1, 2, 1, 5)):
@@ -257,7 +257,7 @@ def test_draws_in_chunks_are_those_at_once() -> None:
         torch.testing.assert_close(found, torch.logsumexp(log_weights, 0) - np.log(9))
         mean = expected_cells(chunks(*sizes), heads)
         torch.testing.assert_close(mean, (weights[..., None] * outputs).sum(0))
-        drawn = drawn_outputs(chunks(*sizes), 20_000, generator)
+        drawn = resampled_outputs(chunks(*sizes), 20_000, generator)
         for row in range(2):
             which = (drawn[:, row, None] == outputs[:, row]).all(-1).double()
             seen = which.sum(0).numpy()

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 import regen
-from regen.estimators.autoencoders.kl_warmup import KLWarmup
-from regen.estimators.autoencoders.vae import OF_NUMBERS, VariationalAutoencoder
+from regen.estimators.autoencoders.elbo import KLWarmup
+from regen.estimators.autoencoders.vae import KIND_OF_LIKELIHOOD, VariationalAutoencoder
 
 COLLAPSED = (
     "None of the 2 units of the code depends on the rows: its posterior has collapsed onto the prior. Take a smaller "
@@ -80,11 +80,11 @@ SUPPORT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("likelihood", OF_NUMBERS)
+@pytest.mark.parametrize("likelihood", KIND_OF_LIKELIHOOD)
 @pytest.mark.usefixtures("quiet")
 def test_every_likelihood_trains_and_draws(likelihood: str) -> None:
     """On data of its kind: finite densities, the bound below the evidence, draws within what can be."""
-    kind = OF_NUMBERS[likelihood]
+    kind = KIND_OF_LIKELIHOOD[likelihood]
     data = VALUES[kind](np.random.default_rng(0), 100)
     fitted = model(likelihood=likelihood, max_epochs=5).fit(data)
     few = fitted.log_likelihood(data, samples=5, random_state=0).mean()
@@ -112,7 +112,7 @@ def test_auto_looks_at_each_column() -> None:
         }
     )
     fitted = model(max_epochs=8, beta=0.5).fit(frame)
-    assert sorted(fitted._heads.names) == [
+    assert sorted(fitted.prepare(frame).model.likelihood.names) == [
         "bernoulli",
         "categorical",
         "negative_binomial",
@@ -324,7 +324,7 @@ def test_rows_far_out_have_finite_scores() -> None:
         ),
         (
             {"free_bits": 0.5, "importance_samples": 5},
-            "free_bits=0.5 needs importance_samples=1, whose divergence is known unit by unit. Got "
+            "free_bits=0.5 needs importance_samples=1, where the divergence of each unit is known. Got "
             "importance_samples=5.",
         ),
     ],
@@ -340,7 +340,7 @@ def test_pixels_are_no_categories() -> None:
     """Said of the likelihood, which is what was given."""
     with pytest.raises(ValueError) as refusal:
         model(likelihood="categorical", image_shape=(3, 2)).fit(X)
-    words = "likelihood='categorical' is for columns that name, not for pixels. Take 'auto'."
+    words = "likelihood='categorical' is for columns of categories, not for pixels. Take 'auto'."
     assert str(refusal.value) == words
 
 

@@ -1,41 +1,29 @@
 """Autoencoder: rows compressed to a code of a few numbers, and restored from it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Generator, Tensor
+from torch import Generator
 
 from regen._check import Anything, Bool, Choice, Constraint, Either, Nothing, Number
 from regen.cells import Cell
-from regen.data.batching import RowBatch, RowBatches
-from regen.data.ragged import Ragged
+from regen.data.batching import RowBatches
 from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators.autoencoders._base import AutoencodingEstimator
+from regen.estimators.autoencoders.objectives import (
+    NUMERIC_KINDS,
+    PENALTIES,
+    RECONSTRUCTION_LIKELIHOODS,
+    Reconstruction,
+)
 from regen.estimators.autoencoders.pretraining import pretrain
-from regen.estimators.autoencoders.row_model import RowInputs
-from regen.losses.penalties import contractive, kl_sparsity, l1
-from regen.nets.mlp import MLPEncoder, append_missing_mask
+from regen.estimators.autoencoders.row_model import RowModel, RowSplit
+from regen.nets.mlp import MLPEncoder
 from regen.training.options import Training
 
-__all__ = ["KINDS", "RESTORED", "Autoencoder", "row_errors"]
-
-KINDS = ("real", "nonnegative", "unit", "binary", "counts")
-"""What a column of numbers may be."""
-RESTORED: Mapping[str, str] = {
-    "real": "squared",
-    "nonnegative": "nonnegative",
-    "unit": "bernoulli",
-    "binary": "bernoulli",
-    "counts": "poisson",
-    "categorical": "categorical",
-}
-"""How an autoencoder restores each kind of column, and what an error costs, by the name of the likelihood."""
-PENALTIES = ("l1", "kl", "contractive")
-SPARSE = 0.05
-"""Mean activity that the "kl" penalty wants of a unit of the code (Ng 2011)."""
+__all__ = ["Autoencoder"]
 
 
 def _penalties(value: Any) -> bool:
@@ -103,7 +91,7 @@ class Autoencoder(AutoencodingEstimator):
     capabilities: ClassVar[tuple[str, ...]] = ("encode", "decode", "reconstruct", "score")
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **ROW_CONSTRAINTS,
-        "output": Choice(("auto", *KINDS)),
+        "output": Choice(("auto", *NUMERIC_KINDS)),
         "tied": Bool(),
         "penalty": Either(
             (
@@ -148,19 +136,20 @@ class Autoencoder(AutoencodingEstimator):
         self.training = training
 
     def reconstruction_error(self, X: Any) -> NDArray[np.float64]:
-        """Mean cost (n,) of the observed values of each row: what `score_samples` is minus of. X as in `fit`."""
+        """Mean loss of the observed values of each row, restored from its code: minus `score_samples`.
+
+        Parameters
+        ----------
+        X : array-like, dataframe or list of arrays
+            Rows as in `fit`; NaN is a missing value, and has no loss.
+
+        Returns
+        -------
+        errors : ndarray (n,), float64
+            By default squared errors in standard deviations of numbers, cross-entropies of truth values and
+            categories, and minus log-likelihoods of counts.
+        """
         return -self.score_samples(X)
-
-    def _likelihood(self, kind: str) -> str:
-        return RESTORED[kind]
-
-    @property
-    def _output(self) -> str:
-        return self.output
-
-    @property
-    def _tied(self) -> bool:
-        return bool(self.tied)
 
     def _check_combinations(self) -> None:
         dense = self.backbone in ("auto", "mlp") and self.hidden not in ((), [])
@@ -170,54 +159,29 @@ class Autoencoder(AutoencodingEstimator):
                 f" backbone={self.backbone!r}, hidden={self.hidden!r}; take pretraining=False."
             )
 
-    def _prepare(self, rows: Ragged, training: Tensor, generator: Generator) -> None:
-        if not self.pretraining:
-            return
-        if not isinstance(self.net_.encoder, MLPEncoder):
-            raise ValueError(
-                "pretraining=True is for dense nets, and these data are read by another. Take backbone='mlp'."
-            )
-        feed = RowBatches(rows, None, training, self._options.batch_size)
+    def _likelihood(self, kind: str) -> str:
+        return RECONSTRUCTION_LIKELIHOODS[kind]
 
-        def heard(batch: RowBatch) -> Tensor:
-            reading = self._read(batch)
-            return append_missing_mask(reading.x, reading.observed) if self._told else reading.x
+    @property
+    def _numeric_kind(self) -> str:
+        return self.output
 
-        def cost(outputs: Tensor, batch: RowBatch) -> Tensor:
-            return self._error(outputs, self._read(batch))
+    @property
+    def _encodes_mask(self) -> bool:
+        return self.gaps_
 
-        limits = (self._options, self.max_epochs, self._learning_rate)
-        pretrain(self.net_, self.activation, feed, heard, cost, *limits, generator)
-
-    def _error(self, outputs: Tensor, reading: RowInputs) -> Tensor:
-        """Mean cost of the observed cells."""
-        cost = self._heads.loss(outputs, reading.target, reading.observed, self._loss)
-        return cost.mean() if reading.observed is None else cost.sum() / reading.observed.sum().clamp(min=1)
-
-    def _terms(self, reading: RowInputs, generator: Generator | None) -> Mapping[str, Tensor]:
+    def _objective(self, model: RowModel) -> Reconstruction:
         penalty = {name: weight for name, weight in (self.penalty or {}).items() if weight}
-        if not penalty:
-            return {"loss": self._error(self._outputs_of(self._code_of(reading), reading), reading)}
-        with torch.enable_grad():  # the Jacobian is asked for when judging, too
-            reading = reading._replace(x=reading.x.detach().requires_grad_("contractive" in penalty))
-            code = self._code_of(reading)
-            asked: dict[str, Callable[[], Tensor]] = {
-                "l1": lambda: l1(code).mean(),
-                "kl": lambda: kl_sparsity(code.sigmoid(), SPARSE).sum(),
-                "contractive": lambda: contractive(code, reading.x).mean(),
-            }
-            terms = {name: asked[name]() for name in penalty}
-        error = self._error(self._outputs_of(code, reading), reading)
-        return {"loss": error + sum(penalty[name] * terms[name] for name in terms), "error": error, **terms}
+        return Reconstruction(model, self._options.loss, penalty)
 
-    def _row_scores(self, reading: RowInputs) -> Tensor:
-        return -row_errors(self, reading)
-
-
-def row_errors(model: AutoencodingEstimator, reading: RowInputs) -> Tensor:
-    """(B,) mean cost of the observed cells of each row, restored from its code."""
-    outputs = model._outputs_of(model._code_of(reading), reading)
-    cost = model._heads.loss(outputs, reading.target, reading.observed, model._loss).flatten(1)
-    if reading.observed is None:
-        return cost.mean(1)
-    return cost.sum(1) / reading.observed.flatten(1).sum(1).clamp(min=1)
+    def _train_net(self, model: RowModel, split: RowSplit, rng: Generator) -> None:
+        objective = self._objective(model)
+        if self.pretraining:
+            if not isinstance(self.net_.encoder, MLPEncoder):
+                raise ValueError(
+                    "pretraining=True needs a dense net, and the net of these data is not dense. Take backbone='mlp'."
+                )
+            plan = self._options
+            batches = RowBatches(split.rows, None, split.training, plan.batch_size)
+            pretrain(objective, self.activation, batches, plan, self.max_epochs, self._learning_rate, rng)
+        self._minimise(objective, split, rng)

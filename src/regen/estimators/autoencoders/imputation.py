@@ -1,9 +1,13 @@
-"""Gaps in rows: which cells to hide so that a net learns to fill them, and values to fill them with by chance.
+"""Imputation by a denoising autoencoder: expected values, and draws by the errors of values hidden on purpose.
 
-Letters: `B` batch, `E` encoded numbers of a row (of a step), `F` columns, `D` donors, `M` cells asked for.
+Letters: `n` rows, `B` batch, `E` encoded numbers of a row (of a step), `D` donors, `M` cells.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -11,125 +15,170 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from regen._masks import length_mask
+from regen.data.ragged import Ragged
 from regen.data.table_encoding import Block
-from regen.estimators.autoencoders.row_model import RowInputs
+from regen.estimators._evaluation import evaluating
+from regen.estimators.autoencoders.objectives import HIDDEN_SHARE, Denoising, hidden_cells
+from regen.estimators.autoencoders.row_model import RowModel
 
-__all__ = ["DONATED", "FEW", "NEAREST", "choose_donors", "column_of", "drawn", "hidden", "in_parts", "there"]
+__all__ = [
+    "DonorDraws",
+    "choose_donors",
+    "draw_cells",
+    "expected_values",
+    "fill",
+    "find_donors",
+    "split_gaps",
+]
 
-FEW = 0.05
-"""Share of observed cells that are hidden beside the gaps of other rows: any column may lack a value one day."""
+PARTS = 4
+"""Parts in which the gaps of a row are drawn, each given the values drawn before."""
 DONORS = 512
 """Cells of each column, at most, whose errors are kept to draw from."""
 DONATED = 1_000_000
 """Cells whose errors are kept, at most, of all columns together; wide rows such as images have fewer of each."""
 NEAREST = 32
-"""Donors of which one is drawn: those whose predictions are next to that of the gap."""
+"""Donors of which one is drawn: those whose predictions are nearest to that of the gap."""
+CALIBRATION_ROWS = 2000
+"""Rows (or steps), at most, whose values are hidden to measure the errors of their predictions."""
+CALIBRATIONS = (4, 20)
+"""Times that they are hidden, at least and at most."""
+CALIBRATION_SHARE = 0.2
+"""Share of values hidden for it where neither the corruption nor gaps in the data set one."""
 
 
-def column_of(blocks: Sequence[Block]) -> Tensor:
-    """(E,) the column of each encoded number, counted from 0: those of a category are one."""
-    numbers = [(block.start, block.stop, block.kind == "categorical") for block in blocks]
-    found: list[int] = []
-    for start, stop, one in numbers:
-        first = found[-1] + 1 if found else 0
-        found += [first] * (stop - start) if one else range(first, first + stop - start)
-    return torch.tensor(found)
+def expected_values(model: RowModel, rows: Ragged) -> Tensor:
+    """Expected encoded value of every cell, shaped as the values of `rows`; on the CPU."""
+    codes = model.map(rows, model.codes)
+    if rows.lengths is None:
+        return model.expected(codes, None if rows.values.ndim == 2 else rows.values.shape[1])
+    padded = model.expected(codes, int(rows.lengths.max()))
+    return padded[length_mask(rows.lengths, padded.shape[1])]
 
 
-def there(reading: RowInputs) -> Tensor:
-    """(B, E) or (B, T, E), True where a value was observed."""
-    return torch.ones_like(reading.x, dtype=torch.bool) if reading.observed is None else reading.observed
+def fill(model: RowModel, data: Any, rows: Ragged, values: Tensor) -> Any:
+    """`data` with its gaps filled from encoded values, shaped as those of `rows`."""
+    if rows.lengths is not None:
+        valid = length_mask(rows.lengths, int(rows.lengths.max()))
+        padded = values.new_zeros((*valid.shape, values.shape[-1]))
+        padded[valid] = values
+        values = padded
+    return model.modality.fill(data, values)
 
 
-def hidden(
-    reading: RowInputs, share: float, patterns: bool, column: Tensor, generator: Generator | None
-) -> Tensor:
-    """Which observed cells of a batch to hide, as its x; never what was missing.
+@final
+@dataclass(frozen=True, eq=False)
+class DonorDraws:
+    """Draws of missing values.
 
-    share : of cells hidden by chance. patterns : each row also lacks what another row of the batch lacks, so that
-        what is missing together in the data is hidden together.
-    column : (E,) from `column_of`; numbers of one column are hidden together.
+    columns : (E,) from `columns_of`. donors : (2, D, E) from `find_donors`. extremes : (2, E) lowest and highest
+    values of fit.
     """
-    seen = there(reading)
-    device = seen.device if generator is None else generator.device
-    cells = (*seen.shape[:-1], int(column[-1]) + 1)
-    unseen = torch.rand(cells, generator=generator, device=device) < share
-    unseen = unseen.to(seen.device)[..., column.to(seen.device)]
-    if patterns:
-        other = torch.randperm(len(seen), generator=generator, device=device).to(seen.device)
-        gaps = ~seen if reading.lengths is None else ~seen & _steps(reading)
-        unseen |= gaps[other]
-    return unseen & seen
+
+    model: RowModel
+    columns: Tensor
+    donors: Tensor
+    extremes: Tensor
+
+    def draw(self, rows: Ragged, rng: Generator) -> Tensor:
+        """Encoded values, shaped as those of `rows`, with every gap drawn, part after part; on the CPU."""
+        values = rows.values.cpu()
+        blocks = self.model.modality.layout.blocks
+        parts = split_gaps(values.isnan(), self.columns, PARTS, rng)
+        for part in range(PARTS):
+            gaps = values.isnan() & (parts == part)
+            if bool(gaps.any()):
+                expected = expected_values(self.model, Ragged(values.to(self.model.device), rows.lengths))
+                drawn = draw_cells(expected, blocks, self.donors, self.extremes, rng)
+                values = torch.where(gaps, drawn, values)
+        return values
 
 
-def _steps(reading: RowInputs) -> Tensor:
-    """(B, T, 1) True at the steps that a sequence has: past its end there is no gap, but nothing."""
-    assert reading.lengths is not None
-    return length_mask(reading.lengths, reading.x.shape[1])[..., None]
+def find_donors(objective: Denoising, rows: Ragged, index: Tensor, rng: Generator) -> NDArray[np.float32]:
+    """(2, D, E) predictions of values hidden in rows number `index`, and by how much the true ones exceed them."""
+    model = objective.model
+    steps = 1 if model.modality.steps is None else model.modality.steps
+    most = max(min(CALIBRATION_ROWS, DONATED // model.likelihood.cells) // steps, NEAREST)
+    index = index[torch.randperm(len(index), generator=rng)[:most]]
+    times = int(np.clip(most // len(index), *CALIBRATIONS))
+    seed = int(torch.randint(2**31 - 1, (), generator=rng))
+    own = Generator(rows.values.device).manual_seed(seed)
+    share = HIDDEN_SHARE if model.has_missing else CALIBRATION_SHARE
+    share = objective.noise if objective.corruption == "mask" else share
+    found: list[tuple[Tensor, ...]] = []
+    with evaluating(model.net):
+        for inputs in model.batches(rows, index.repeat(times)):
+            hidden = hidden_cells(inputs, share, model.has_missing, objective.columns, own)
+            visible = inputs.mask & ~hidden
+            left = inputs._replace(x=torch.where(visible, inputs.x, 0.0), observed=visible)
+            expected = model.likelihood.mean(model.outputs(model.codes(left), inputs))
+            cells = (expected, inputs.target, hidden, inputs.mask)
+            found.append(tuple(each.reshape(-1, expected.shape[-1]).cpu() for each in cells))
+    return choose_donors(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
-def choose_donors(said: Tensor, truth: Tensor, unseen: Tensor, observed: Tensor) -> NDArray[np.float32]:
-    """(2, D, E): predictions in ascending order, and by how much the true values were above them.
+def choose_donors(predicted: Tensor, actual: Tensor, hidden: Tensor, observed: Tensor) -> NDArray[np.float32]:
+    """(2, D, E): predictions in ascending order, and by how much the actual values exceed them.
 
     Columns with less than D cells end in predictions of infinity.
 
     Parameters
     ----------
-    said, truth : (M, E) predictions and true values of cells.
-    unseen, observed : (M, E) which cells were hidden when they were predicted, and which had a value at all. Where a
-        column has none of the first, those of the second are taken; where it has none at all, nothing is above.
+    predicted, actual : (M, E) predictions and actual values of cells.
+    hidden, observed : (M, E) which cells were hidden when they were predicted, and which had a value at all. A
+        column without hidden cells takes its observed ones; one without either has errors of 0.
     """
-    usable = torch.where(unseen.any(0), unseen, observed)
+    usable = torch.where(hidden.any(0), hidden, observed)
     empty = ~usable.any(0)
-    above = torch.where(empty, 0.0, truth - said)
+    errors = torch.where(empty, 0.0, actual - predicted)
     usable = usable | empty
-    by_chance = torch.rand(said.shape, generator=Generator().manual_seed(0)).masked_fill(~usable, 2.0)
-    chosen = by_chance.argsort(0)[: min(DONORS, max(DONATED // said.shape[1], NEAREST))]
-    said = said.masked_fill(~usable, torch.inf).gather(0, chosen)
-    said, order = said.sort(0)
-    above = above.masked_fill(~usable, 0.0).gather(0, chosen).gather(0, order)
-    most = int(said.isfinite().sum(0).max())
-    return torch.stack([said, above])[:, :most].float().numpy()
+    order = torch.rand(predicted.shape, generator=Generator().manual_seed(0)).masked_fill(~usable, 2.0)
+    chosen = order.argsort(0)[: min(DONORS, max(DONATED // predicted.shape[1], NEAREST))]
+    predicted = predicted.masked_fill(~usable, torch.inf).gather(0, chosen)
+    predicted, ascending = predicted.sort(0)
+    errors = errors.masked_fill(~usable, 0.0).gather(0, chosen).gather(0, ascending)
+    most = int(predicted.isfinite().sum(0).max())
+    return torch.stack([predicted, errors])[:, :most].float().numpy()
 
 
-def in_parts(gaps: Tensor, column: Tensor, parts: int, generator: Generator) -> Tensor:
-    """As `gaps` (..., E), by chance: in which part each gap is drawn, so that as few of a row as can be share one."""
-    first = torch.searchsorted(column, torch.arange(int(column[-1]) + 1))
+def split_gaps(gaps: Tensor, columns: Tensor, parts: int, rng: Generator) -> Tensor:
+    """The part, shaped as `gaps` (..., E), in which each gap is drawn: random, as even as possible over a row."""
+    first = torch.searchsorted(columns, torch.arange(int(columns[-1]) + 1))
     missing = gaps[..., first]
-    rank = torch.rand(missing.shape, generator=generator).masked_fill(~missing, 2.0).argsort(-1).argsort(-1)
-    return (rank * parts // missing.sum(-1, keepdim=True).clamp(min=parts))[..., column]
+    rank = torch.rand(missing.shape, generator=rng).masked_fill(~missing, 2.0).argsort(-1).argsort(-1)
+    return (rank * parts // missing.sum(-1, keepdim=True).clamp(min=parts))[..., columns]
 
 
-def drawn(
-    said: Tensor, blocks: Sequence[Block], donors: Tensor, extremes: Tensor, generator: Generator
+def draw_cells(
+    expected: Tensor, blocks: Sequence[Block], donors: Tensor, extremes: Tensor, rng: Generator
 ) -> Tensor:
-    """(..., E) values that may stand where `said` (..., E) is expected.
+    """(..., E) draws for cells of which `expected` (..., E) are the expected values.
 
-    Categories and truth values come by their probabilities; numbers are off by as much as one of the `donors` (2, D,
-    E) whose predictions are nearest was, but not beyond the `extremes` (2, E).
+    Categories and truth values are drawn from their probabilities; numbers get the error of one of the `donors` (2,
+    D, E) of nearest prediction, within the `extremes` (2, E).
     """
-    flat = said.reshape(-1, said.shape[-1])
+    flat = expected.reshape(-1, expected.shape[-1])
     parts = []
     for block in blocks:
         cut = slice(block.start, block.stop)
         part = flat[:, cut]
         if block.kind == "binary":
-            parts.append(torch.bernoulli(part.clamp(0, 1), generator=generator))
+            parts.append(torch.bernoulli(part.clamp(0, 1), generator=rng))
         elif block.kind == "categorical":
-            chosen = torch.multinomial(part.clamp(min=1e-12), 1, generator=generator)
+            chosen = torch.multinomial(part.clamp(min=1e-12), 1, generator=rng)
             parts.append(torch.zeros_like(part).scatter_(1, chosen, 1.0))
         else:
-            off = _off(part, donors[:, :, cut], generator)
-            parts.append((part + off).clamp(extremes[0, cut], extremes[1, cut]))
-    return torch.cat(parts, 1).view(said.shape)
+            errors = _donated_errors(part, donors[:, :, cut], rng)
+            parts.append((part + errors).clamp(extremes[0, cut], extremes[1, cut]))
+    return torch.cat(parts, 1).view(expected.shape)
 
 
-def _off(said: Tensor, donors: Tensor, generator: Generator) -> Tensor:
-    """(M, e) how far donors (2, D, e), whose predictions are near what is `said` (M, e), were off."""
-    ranked, above = donors[0].T.contiguous(), donors[1].T.contiguous()
-    count = ranked.isfinite().sum(1, keepdim=True)
+def _donated_errors(expected: Tensor, donors: Tensor, rng: Generator) -> Tensor:
+    """(M, e) errors of donors (2, D, e) with predictions near `expected` (M, e)."""
+    predicted, errors = donors[0].T.contiguous(), donors[1].T.contiguous()
+    count = predicted.isfinite().sum(1, keepdim=True)
     window = count.clamp(max=NEAREST)
-    near = torch.searchsorted(ranked, said.T.contiguous())
+    near = torch.searchsorted(predicted, expected.T.contiguous())
     start = (near - window // 2).clamp(min=torch.zeros_like(count), max=count - window)
-    chance = torch.rand(near.shape, generator=generator)
-    return above.gather(1, start + (chance * window).long()).T
+    uniform = torch.rand(near.shape, generator=rng)
+    return errors.gather(1, start + (uniform * window).long()).T

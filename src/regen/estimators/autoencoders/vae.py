@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -14,38 +15,19 @@ from torch import Generator, Tensor
 
 from regen._check import Choice, Constraint, Int, Number, check_parameters
 from regen.cells import Cell
-from regen.data.batching import RowBatches
 from regen.data.ragged import Ragged
 from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators.autoencoders._base import AutoencodingEstimator
-from regen.estimators.autoencoders.importance_sampling import (
-    drawn_outputs,
-    evidence,
-    expected_cells,
-    longest,
-    many,
-    padded,
-    weighed,
-    with_gaps,
-)
-from regen.estimators.autoencoders.kl_warmup import KLWarmup
-from regen.estimators.autoencoders.row_model import RowInputs
-from regen.losses.elbo import (
-    active_units,
-    draw_normal,
-    elbo_terms,
-    gaussian_kl,
-    importance_bound,
-    normal_log_density,
-    posterior,
-)
-from regen.nets.autoencoder import AutoencoderNet
+from regen.estimators.autoencoders.elbo import ELBO, KLWarmup, units_of
+from regen.estimators.autoencoders.importance_sampling import impute_rows, log_evidence, weighted_draws
+from regen.estimators.autoencoders.row_model import RowInputs, RowModel, RowSplit
+from regen.losses.elbo import active_units, draw_normal, gaussian_kl, posterior
 from regen.training.options import Training
 
 __all__ = ["VariationalAutoencoder"]
 
-USUAL: Mapping[str, str] = {
+DEFAULT_LIKELIHOODS: Mapping[str, str] = {
     "real": "student",
     "nonnegative": "rectified",
     "unit": "continuous_bernoulli",
@@ -54,7 +36,7 @@ USUAL: Mapping[str, str] = {
     "categorical": "categorical",
 }
 """The likelihood of each kind of column."""
-OF_NUMBERS: Mapping[str, str] = {
+KIND_OF_LIKELIHOOD: Mapping[str, str] = {
     "gaussian": "real",
     "student": "real",
     "laplace": "real",
@@ -68,8 +50,6 @@ OF_NUMBERS: Mapping[str, str] = {
     "categorical": "categorical",
 }
 """What columns of numbers are taken for when their likelihood is set."""
-STRETCHED = ("gaussian", "student", "laplace", "squared", "rectified")
-"""Likelihoods of numbers that have a unit: their densities are per unit."""
 
 
 @final
@@ -127,11 +107,12 @@ class VariationalAutoencoder(AutoencodingEstimator):
     (10,)
     """
 
+    outputs_per_unit = 2  # mean and log-variance
     loss_parameter: ClassVar[str] = "likelihood"
     capabilities: ClassVar[tuple[str, ...]] = ("encode", "decode", "reconstruct", "score", "impute", "sample")
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **ROW_CONSTRAINTS,
-        "likelihood": Choice(("auto", *OF_NUMBERS)),
+        "likelihood": Choice(("auto", *KIND_OF_LIKELIHOOD)),
         "beta": Number(0),
         "warmup": Number(0),
         "free_bits": Number(0),
@@ -176,178 +157,187 @@ class VariationalAutoencoder(AutoencodingEstimator):
     # Use.
 
     def log_likelihood(self, X: Any, samples: int = 5000, random_state: Any = None) -> NDArray[np.float64]:
-        """Logarithm of the density of each row, (n,), in nats and in the units of the data.
+        """Log-density of each row, estimated by importance sampling from q(z | x).
 
-        Estimated by importance sampling from q(z | x): below the true value on average, and closer to it the more
-        `samples` are drawn (Burda et al. 2016). What is missing is left out of the density.
+        The estimate is below the true value on average, and approaches it with more `samples` (Burda et al. 2016).
 
-        X : rows (n, F), or other data as in `fit`. samples : draws of the code for each row.
+        Parameters
+        ----------
+        X : array-like, dataframe or list of arrays
+            Rows as in `fit`; the density is that of the observed values.
+        samples : int, default=5000
+            Draws of the code for each row.
+        random_state : int, RandomState or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        log_density : ndarray (n,), float64
+            In nats and in the units of the data.
+
+        Raises
+        ------
+        ValueError
+            When X does not match the data of fit, or `samples` is below 1.
         """
-        rows, generator = self._rows(self._given(X)), self._chance(random_state, samples=samples)
-        return self._each(rows, lambda r: evidence(self._weighed(r, samples, generator), samples)).numpy()
+        elbo, rows = self._elbo(X)
+        rng = self._rng(random_state, samples=samples)
+
+        def estimate(inputs: RowInputs) -> Tensor:
+            return log_evidence(weighted_draws(elbo, inputs, samples, rng), samples)
+
+        return elbo.model.map(rows, estimate).numpy()
 
     def sample(self, n: int = 1, random_state: Any = None, means: bool = False) -> Any:
-        """`n` new rows, as the kind of data that fit was given; sequences are as long as the longest at fit.
+        """Generate rows.
 
-        means : the expected values of cells rather than draws of them, which makes smoother images.
+        Parameters
+        ----------
+        n : int, default=1
+            Number of rows.
+        random_state : int, RandomState or None, default=None
+            Seed of the draws.
+        means : bool, default=False
+            Return the expected values of cells in place of draws, for smoother images.
+
+        Returns
+        -------
+        X : array, dataframe or list of arrays
+            n rows of the kind of data that fit received; sequences are as long as the longest of them.
+
+        Raises
+        ------
+        ValueError
+            When `n` is below 1.
         """
         self._check_fitted()
-        generator = self._chance(random_state, n=n)
-        steps, lengths = self._lengths(None, n)
-        codes = torch.empty(n, self.code, device=self._device).normal_(generator=generator)
+        rng, model = self._rng(random_state, n=n), self._row_model()
+        steps, lengths = model.lengths(None, n)
+        codes = torch.empty(n, self.code, device=model.device).normal_(generator=rng)
         parts = []
-        with evaluating(self.net_):
-            for some in torch.split(codes, EVALUATION_BATCH):
-                outputs = self.net_.decoder(some, steps)
-                cells = self._heads.mean(outputs) if means else self._heads.sample(outputs, generator)
+        with evaluating(model.net):
+            for part in torch.split(codes, EVALUATION_BATCH):
+                outputs = model.net.decoder(part, steps)
+                cells = model.likelihood.mean(outputs) if means else model.likelihood.sample(outputs, rng)
                 parts.append(cells.cpu())
-        return self._form.decode(torch.cat(parts), lengths, rounded=not means)
+        return model.modality.decode(torch.cat(parts), lengths, rounded=not means)
 
     def sample_code(
         self, X: Any, n_draws: int | None = None, random_state: Any = None
     ) -> NDArray[np.float32]:
-        """Draws from q(z | x), (n, Z), or (n_draws, n, Z): how sure the code is. X as in `fit`."""
+        """Draw codes from q(z | x), whose spread is the uncertainty of the code.
+
+        Parameters
+        ----------
+        X : array-like, dataframe or list of arrays
+            Rows as in `fit`; NaN is a missing value.
+        n_draws : int, default=None
+            Draws for each row; None returns one, without an axis of draws.
+        random_state : int, RandomState or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        codes : ndarray (n, Z) or (n_draws, n, Z), float32
+            The draws.
+
+        Raises
+        ------
+        ValueError
+            When X does not match the data of fit, or `n_draws` is below 1.
+        """
         count = 1 if n_draws is None else n_draws
-        rows, generator = self._rows(self._given(X)), self._chance(random_state, n_draws=count)
+        elbo, rows = self._elbo(X)
+        rng = self._rng(random_state, n_draws=count)
 
-        def drawn(reading: RowInputs) -> Tensor:
-            return draw_normal(*self._posterior(reading), count, generator).transpose(0, 1)
+        def drawn(inputs: RowInputs) -> Tensor:
+            return draw_normal(*elbo.posterior(inputs), count, rng).transpose(0, 1)
 
-        codes = self._each(rows, drawn).transpose(0, 1).numpy()
+        codes = elbo.model.map(rows, drawn).transpose(0, 1).numpy()
         return codes[0] if n_draws is None else codes
 
     def impute(
         self, X: Any, n_draws: int | None = None, random_state: Any = None, samples: int = 1000
     ) -> Any:
-        """X with its missing values filled in, the others as they were, to the bit.
+        """Fill in missing values; observed values keep every bit.
 
-        Codes drawn from q(z | observed), some from wider distributions, are weighed so that they stand for
+        Codes drawn from q(z | observed), some from wider distributions, are weighted so that they represent
         p(z | observed) (Mattei & Frellsen 2019).
 
         Parameters
         ----------
-        X : rows (n, F), or other data as in `fit`.
-        n_draws : None fills in expected values (of categories the most probable). A number returns a list of so many
-            tables like X, in each of which missing values are drawn: together they show how sure one can be.
-        random_state : seed of the draws.
-        samples : codes drawn for each row.
+        X : array-like, dataframe or list of arrays
+            Rows as in `fit`; NaN is a missing value.
+        n_draws : int, default=None
+            None fills in expected values, and the most probable category. A number returns as many imputed data
+            sets, whose spread shows the uncertainty of the missing values.
+        random_state : int, RandomState or None, default=None
+            Seed of the draws.
+        samples : int, default=1000
+            Codes drawn for each row.
+
+        Returns
+        -------
+        X_imputed : array, dataframe or list of arrays; list of `n_draws` of them where that is given
+            Data of the kind of X. Whole numbers and truth values are rounded.
+
+        Raises
+        ------
+        ValueError
+            When X does not match the data of fit, or `samples` or `n_draws` is below 1.
         """
-        given = self._given(X)
-        generator = self._chance(
-            random_state, samples=samples, **({} if n_draws is None else {"n_draws": n_draws})
-        )
-        rows = self._rows(given)
-        index = with_gaps(rows)
-        steps = None if rows.values.ndim == 2 and rows.lengths is None else longest(rows)
-        shape = (len(rows), self._heads.cells) if steps is None else (len(rows), steps, self._heads.cells)
-        filled = torch.zeros(n_draws or 1, *shape)
+        objective, data, rows = self.prepare(X)
+        assert isinstance(objective, ELBO)
+        counts = {} if n_draws is None else {"n_draws": n_draws}
+        rng = self._rng(random_state, samples=samples, **counts)
+        values = impute_rows(objective, rows, n_draws, samples, rng)
+        imputed = [objective.model.modality.fill(data, each) for each in values]
+        return imputed[0] if n_draws is None else imputed
 
-        def restored(reading: RowInputs) -> Tensor:
-            draws = self._weighed(reading, samples, generator, wary=True)
-            if n_draws is None:
-                return padded(expected_cells(draws, self._heads), steps)[None].cpu()
-            chosen = drawn_outputs(draws, n_draws, generator)
-            return padded(self._heads.sample(chosen, generator), steps).cpu()
-
-        with evaluating(self.net_):
-            for some in torch.split(index, EVALUATION_BATCH):
-                for batch in RowBatches(rows, None, some, len(some), shuffle=False).epoch():
-                    filled[:, some] = restored(self._read(batch))
-        tables = [self._form.fill(given, values) for values in filled]
-        return tables[0] if n_draws is None else tables
-
-    # What is minimised.
+    # Fit.
 
     def _check_combinations(self) -> None:
         if self.likelihood == "categorical" and (self.backbone == "conv" or self.image_shape is not None):
             raise ValueError(
-                "likelihood='categorical' is for columns that name, not for pixels. Take 'auto'."
+                "likelihood='categorical' is for columns of categories, not for pixels. Take 'auto'."
             )
         if self.free_bits > 0 and self.importance_samples > 1:
             raise ValueError(
-                f"free_bits={self.free_bits!r} needs importance_samples=1, whose divergence is known unit by unit."
-                f" Got importance_samples={self.importance_samples!r}."
+                f"free_bits={self.free_bits!r} needs importance_samples=1, where the divergence of each unit is"
+                f" known. Got importance_samples={self.importance_samples!r}."
             )
 
     def _likelihood(self, kind: str) -> str:
-        if self.likelihood == "auto" or kind != OF_NUMBERS[self.likelihood]:
-            return USUAL[kind]
+        if self.likelihood == "auto" or kind != KIND_OF_LIKELIHOOD[self.likelihood]:
+            return DEFAULT_LIKELIHOODS[kind]
         return "bernoulli" if self.likelihood == "binarized" else self.likelihood
 
     @property
-    def _output(self) -> str:
-        return "auto" if self.likelihood == "auto" else OF_NUMBERS[self.likelihood]
+    def _numeric_kind(self) -> str:
+        return "auto" if self.likelihood == "auto" else KIND_OF_LIKELIHOOD[self.likelihood]
 
     @property
-    def _parameters_of_code(self) -> int:
-        return 2
+    def _encodes_mask(self) -> bool:
+        return self.gaps_
 
-    def _build(self) -> AutoencoderNet:
-        net = super()._build()
-        scale, cut = np.array(self._form.layout.log_scale, dtype=np.float64), []
-        for name, block in zip(self._heads.names, self._form.layout.blocks, strict=True):
-            if name not in STRETCHED:
-                scale[block.start : block.stop] = 0.0
-            cut += [name == "rectified"] * (block.stop - block.start)
-        self._log_scale = torch.from_numpy(scale.astype(np.float32))
-        self._cut, self._stretched = torch.tensor(cut), bool(scale.any())
-        return net
+    def _objective(self, model: RowModel) -> ELBO:
+        binarized, weights = self.likelihood == "binarized", (self.beta, self.free_bits)
+        return ELBO(model, "auto", binarized, *weights, self.importance_samples, *units_of(model))
 
-    def _prepare(self, rows: Ragged, training: Tensor, generator: Generator) -> None:
-        self._numbers = float((~rows.values.isnan()).sum()) / len(rows)
-
-    def _terms(self, reading: RowInputs, generator: Generator | None) -> Mapping[str, Tensor]:
-        if self.likelihood == "binarized":
-            chance = torch.empty_like(reading.target).uniform_(generator=generator)
-            drawn = (chance < reading.target).to(chance.dtype)
-            read = self._form.layout.inputs(drawn)
-            read = read if reading.observed is None else torch.where(reading.observed, read, 0.0)
-            reading = reading._replace(target=drawn, x=read)
-        beta = self._warmth.weight(self.beta) if generator is None else self.beta
-        mean, log_var = self._posterior(reading)
-        kl = gaussian_kl(mean, log_var)
-        z = draw_normal(mean, log_var, self.importance_samples, generator)
-        told = self._density(many(z, reading, self._outputs_of), reading)
-        terms = elbo_terms(told.mean(0), kl, beta, self.free_bits)
-        if self.importance_samples > 1:
-            zero = torch.zeros_like(mean)
-            apart = normal_log_density(z, zero, zero) - normal_log_density(z, mean, log_var)
-            terms["loss"] = -importance_bound(told + beta * apart).mean()
-            terms["bound"] = importance_bound((told + apart).detach()).mean()
-        return {**terms, "loss": terms["loss"] / self._numbers}
-
-    def _posterior(self, reading: RowInputs) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance (B, Z) of the code of each row, in float32 also where products are in bfloat16."""
-        return posterior(self._said_of(reading).float())
-
-    def _density(self, outputs: Tensor, reading: RowInputs) -> Tensor:
-        """(..., B) log-density of what was observed of each row, in units of the data."""
-        cells = (-1,) if reading.target.ndim == 2 else (-2, -1)
-        found = self._heads.log_density(outputs.float(), reading.target, reading.observed).sum(cells)
-        unit = self._log_scale.to(found.device)
-        if self._stretched and (reading.observed is not None or self._cut.any()):
-            counted = (reading.target != 0) | ~self._cut.to(found.device)
-            counted = counted if reading.observed is None else counted & reading.observed
-            return found - (counted * unit).sum(cells)
-        return found - unit.sum() * (1 if reading.target.ndim == 2 else reading.target.shape[1])
-
-    def _row_scores(self, reading: RowInputs) -> Tensor:
-        """The ELBO with the code at its mean."""
-        mean, log_var = self._posterior(reading)
-        return self._density(self._outputs_of(mean, reading), reading) - gaussian_kl(mean, log_var).sum(1)
-
-    def _improve(self, rows: Ragged, training: Tensor, held_out: Tensor, generator: Generator) -> None:
-        seed = int(torch.randint(2**31 - 1, (), generator=generator))
-        super()._improve(rows, training, held_out, generator)
-        chance, sums = Generator(rows.values.device).manual_seed(seed), dict[str, float]()
-        told = held_out if len(held_out) else training
-        with evaluating(self.net_):
-            for batch in RowBatches(rows, None, told, EVALUATION_BATCH, shuffle=False).epoch():
-                for name, value in self._terms(self._read(batch), chance).items():
-                    sums[name] = sums.get(name, 0.0) + float(value) * len(batch.x) / len(told)
+    def _train_net(self, model: RowModel, split: RowSplit, rng: Generator) -> None:
+        seed = int(torch.randint(2**31 - 1, (), generator=rng))
+        rows = split.rows
+        warmup = KLWarmup(self.warmup * len(self._batches(split)))
+        per_row = float((~rows.values.isnan()).sum()) / len(rows)
+        elbo = replace(self._objective(model), per_row=per_row, warmup=warmup)
+        self._minimise(elbo, split, rng, memory=warmup)
+        own, sums, index = Generator(model.device).manual_seed(seed), dict[str, float](), split.evaluation
+        with evaluating(model.net):
+            for inputs in model.batches(rows, index):
+                for name, value in elbo.loss(inputs, own).items():
+                    sums[name] = sums.get(name, 0.0) + float(value) * len(inputs.x) / len(index)
         self.elbo_terms_ = {name: value for name, value in sums.items() if name != "loss"}
-        said = self._each(rows, self._said_of).double()
-        mean, log_var = posterior(said)
+        mean, log_var = posterior(model.map(rows, model.encoder_outputs).double())
         self.kl_per_unit_ = gaussian_kl(mean, log_var).mean(0).numpy()
         self.active_units_ = active_units(mean).numpy()
         self._warn_of_collapse()
@@ -356,31 +346,24 @@ class VariationalAutoencoder(AutoencodingEstimator):
         active = int(self.active_units_.sum())
         if 4 * active >= self.code:
             return
-        who = f"Only {active}" if active else "None"
-        depend, whose = (
-            "depend" if active > 1 else "depends",
-            "the posterior of the others" if active else "its posterior",
-        )
+        units = f"Only {active}" if active else "None"
+        depend = "depend" if active > 1 else "depends"
+        collapsed = "the posterior of the others" if active else "its posterior"
         warnings.warn(
-            f"{who} of the {self.code} units of the code {depend} on the rows: {whose} has collapsed onto the prior."
-            " Take a smaller code, a longer warmup, free_bits of 0.1 or more, a beta below 1, or train for longer.",
+            f"{units} of the {self.code} units of the code {depend} on the rows: {collapsed} has collapsed onto the"
+            " prior. Take a smaller code, a longer warmup, free_bits of 0.1 or more, a beta below 1, or train for"
+            " longer.",
             UserWarning,
             stacklevel=6,
         )
 
-    def _train_module(self, *arguments: Any, **named: Any) -> None:
-        _, _, feed, *_ = arguments
-        self._warmth = KLWarmup(self.warmup * len(feed))
-        super()._train_module(*arguments, **named, memory=self._warmth)
+    def _elbo(self, X: Any) -> tuple[ELBO, Ragged]:
+        objective, _, rows = self.prepare(X)
+        assert isinstance(objective, ELBO)
+        return objective, rows
 
-    # Draws.
-
-    def _chance(self, random_state: Any, **counts: Any) -> Generator:
-        """A generator by `random_state`, once the `counts` of what it is to draw are seen to be counts."""
+    def _rng(self, random_state: Any, **counts: Any) -> Generator:
+        """A generator seeded by `random_state`, after a check of the `counts` of draws."""
         check_parameters(type(self).__name__, dict.fromkeys(counts, Int(1)), counts)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         return Generator(self._device).manual_seed(seed)
-
-    def _weighed(self, reading: RowInputs, samples: int, generator: Generator, wary: bool = False) -> Any:
-        mean, log_var = self._posterior(reading)
-        return weighed(mean, log_var, reading, self._outputs_of, self._density, samples, generator, wary)

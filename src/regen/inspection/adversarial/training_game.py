@@ -225,8 +225,8 @@ def _nearest_training(model: AdversarialEstimator, X: Any, made: Any) -> Nearest
         distances=distances.numpy(),
         real_distance=float(usual.median()),
         generated_distance=float(apart.median()),
-        generated=shown(model, cells["made"]),
-        neighbours=shown(model, cells["real"][nearest]),
+        generated=shown(form.layout, cells["made"]),
+        neighbours=shown(form.layout, cells["real"][nearest]),
     )
 
 

@@ -16,8 +16,9 @@ from regen._check import Choice, Int, check_parameters
 from regen._optional import require
 from regen.data.series import frame
 from regen.estimators.autoencoders._base import AutoencodingEstimator
-from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
-from regen.estimators.autoencoders.vae import VariationalAutoencoder
+from regen.estimators.autoencoders.elbo import ELBO
+from regen.estimators.autoencoders.objectives import Denoising
+from regen.estimators.autoencoders.row_model import RowModel
 from regen.inspection.display import DisplayRows, padded_cells, shown
 from regen.inspection.finding import Finding
 from regen.inspection.labelled import Labelled
@@ -156,6 +157,7 @@ class Codes(Finding):
     repair: Repair | None
     data: DisplayRows
     model: AutoencodingEstimator
+    row_model: RowModel
 
     @property
     def order(self) -> NDArray[np.int64]:
@@ -241,15 +243,19 @@ class Codes(Finding):
         low, high = points.min(axis=0), points.max(axis=0)
         across, down = np.linspace(low[0], high[0], grid), np.linspace(high[1], low[1], grid)
         on_it = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
-        decoded = shown(self.model, self._decoded((on_it @ axes + middle).astype(np.float32)))
+        decoded = shown(
+            self.row_model.modality.layout, self._decoded((on_it @ axes + middle).astype(np.float32))
+        )
         return CodeMap(points, by, names, kept, decoded, (low[0], high[0], low[1], high[1]))
 
     def reconstructed(self, rows: Any = None) -> DisplayRows:
         """Rows as they are restored from their codes, to be drawn. rows : (m,) their numbers; None is all."""
         data, chosen = self.data, slice(None) if rows is None else rows
         steps = data.values.shape[1] if data.kind == "sequences" else None
-        restored = self.model._restored(torch.from_numpy(self.values.values[chosen]), steps)
-        return DisplayRows(data.kind, shown(self.model, restored).values, data.names, data.limits)
+        restored = self.row_model.expected(torch.from_numpy(self.values.values[chosen]), steps)
+        return DisplayRows(
+            data.kind, shown(self.row_model.modality.layout, restored).values, data.names, data.limits
+        )
 
     def neighbours(self, rows: Any = None, *, n: int = 5) -> Neighbours:
         """For some rows, the n others whose codes are nearest. rows : (m,) their numbers; None takes eight evenly."""
@@ -296,10 +302,12 @@ class Codes(Finding):
 
     def _along(self, walked: NDArray[np.float32], positions: Floats, unit: int | None) -> LatentTraversal:
         restored = self.model.inverse_transform(walked)
-        return LatentTraversal(walked, positions, unit, restored, shown(self.model, self._decoded(walked)))
+        return LatentTraversal(
+            walked, positions, unit, restored, shown(self.row_model.modality.layout, self._decoded(walked))
+        )
 
     def _decoded(self, walked: NDArray[np.float32]) -> Tensor:
-        return self.model._restored(torch.from_numpy(walked), self.model._form.steps)
+        return self.row_model.expected(torch.from_numpy(walked), self.row_model.modality.steps)
 
 
 def codes(model: Any, X: Any, *, random_state: int | None = 0) -> Codes:
@@ -325,15 +333,16 @@ def codes(model: Any, X: Any, *, random_state: int | None = 0) -> Codes:
             "codes looks at an Autoencoder, DenoisingAutoencoder or VariationalAutoencoder. Got"
             f" {type(model).__name__} instead."
         )
-    rows = model._rows(model._given(X))
+    objective, _, rows = model.prepare(X)
     if len(rows) < 2:
         raise ValueError(f"X has {len(rows)} row. Give at least two, for units are told by how they vary.")
-    said = model._each(rows, model._said_of).double()
+    row_model = objective.model
+    said = row_model.map(rows, row_model.encoder_outputs).double()
     values, kl = said[:, : model.code], None
-    if isinstance(model, VariationalAutoencoder):
+    if isinstance(objective, ELBO):
         values, log_var = posterior(said)
         kl = gaussian_kl(values, log_var).mean(0).numpy()
-    loss, losses, blind = _worth(model, rows, values.float())
+    loss, losses, blind = _worth(row_model, rows, values.float())
     variance = values.var(0, correction=0).numpy()
     even = max(blind - loss, 0.0) / model.code
     active = active_units(values).numpy() if kl is not None else losses - loss > LISTENED * even
@@ -346,22 +355,23 @@ def codes(model: Any, X: Any, *, random_state: int | None = 0) -> Codes:
         losses=losses,
         blind=blind,
         active=active & (variance > 0),
-        repair=repair(model, rows, random_state) if isinstance(model, DenoisingAutoencoder) else None,
-        data=shown(model, padded_cells(rows)),
+        repair=repair(objective, rows, random_state) if isinstance(objective, Denoising) else None,
+        data=shown(row_model.modality.layout, padded_cells(rows)),
         model=model,
+        row_model=row_model,
     )
 
 
-def _worth(model: AutoencodingEstimator, rows: Any, values: Tensor) -> tuple[float, Floats, float]:
+def _worth(model: RowModel, rows: Any, values: Tensor) -> tuple[float, Floats, float]:
     """Mean squared error of restored rows; with each unit (Z,) at its mean; and with all of them there."""
     n, Z = values.shape
     some = torch.linspace(0, n - 1, min(n, max(DECODED // (Z + 2), 8))).round().long()
-    inputs = model._form.layout.inputs
+    inputs = model.modality.layout.inputs
     target = inputs(padded_cells(rows, some).double())
     steps = None if target.ndim == 2 else target.shape[1]
 
     def error(codes: Tensor) -> float:
-        wrong = (inputs(model._restored(codes, steps).double()) - target).square()
+        wrong = (inputs(model.expected(codes, steps).double()) - target).square()
         return float(wrong[wrong.isfinite()].mean())
 
     middle, kept = values.mean(0), values[some]

@@ -11,11 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from regen.data.batching import RowBatches
 from regen.data.image_encoding import Pixels
 from regen.data.ragged import Ragged
-from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
-from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
+from regen.estimators._evaluation import evaluating
+from regen.estimators.autoencoders.objectives import Denoising
 from regen.estimators.autoencoders.row_model import RowInputs
 from regen.inspection.display import DisplayRows, encoded_names, limits_of, pictured
 from regen.inspection.finding import Finding
@@ -60,21 +59,20 @@ class Repair(Finding):
         return said
 
 
-def repair(model: DenoisingAutoencoder, rows: Ragged, random_state: int | None) -> Repair:
+def repair(objective: Denoising, rows: Ragged, random_state: int | None) -> Repair:
     """Spoil rows as in training, restore them, and compare both with what they were."""
     chance = Generator(rows.values.device)
     chance.manual_seed(0 if random_state is None else random_state)
-    layout = model._form.layout
+    model, layout = objective.model, objective.model.modality.layout
     sums = torch.zeros(3, layout.inputs(rows.values[:1]).shape[-1], dtype=torch.float64)
     parts: list[Tensor] = []
-    with evaluating(model.net_):
-        for batch in RowBatches(rows, None, None, EVALUATION_BATCH, shuffle=False).epoch():
-            reading = model._read(batch)
-            worse, _ = model._worsened(reading, chance)
-            said = model._heads.mean(model._outputs_of(model._code_of(worse), reading))
-            sums += _squares(reading, worse.x, layout.inputs(said)).cpu()
+    with evaluating(model.net):
+        for inputs in model.batches(rows):
+            worse, _ = objective.corrupt(inputs, chance)
+            said = model.likelihood.mean(model.outputs(model.codes(worse), inputs))
+            sums += _squares(inputs, worse.x, layout.inputs(said)).cpu()
             if not parts:
-                true, spoilt = _seen(reading.target, reading.observed), _seen(worse.x, worse.observed)
+                true, spoilt = _seen(inputs.target, inputs.observed), _seen(worse.x, worse.observed)
                 parts = [each[:EXAMPLES].cpu() for each in (true, spoilt, said)]
     before, after = (sums[1:] / sums[0].clamp(min=1)).sqrt().numpy()
     if not isinstance(layout, Pixels):
@@ -82,10 +80,10 @@ def repair(model: DenoisingAutoencoder, rows: Ragged, random_state: int | None) 
     return Repair(before, after, (), layout.shape, _pictures(layout, *parts))
 
 
-def _squares(reading: RowInputs, worse: Tensor, restored: Tensor) -> Tensor:
+def _squares(inputs: RowInputs, worse: Tensor, restored: Tensor) -> Tensor:
     """(3, E) how many values were observed, and the sums of squared errors before and after."""
-    there = torch.ones_like(reading.x) if reading.observed is None else reading.observed.to(reading.x.dtype)
-    each = torch.stack([there, (worse - reading.x).square() * there, (restored - reading.x).square() * there])
+    there = inputs.mask.to(inputs.x.dtype)
+    each = torch.stack([there, (worse - inputs.x).square() * there, (restored - inputs.x).square() * there])
     return each.double().reshape(3, -1, each.shape[-1]).sum(1)
 
 

@@ -171,12 +171,12 @@ def _had_it_ended(subject: SequenceSubject) -> NDArray[np.float64]:
 
 
 def _restored(subject: CodingSubject) -> NDArray[np.float64]:
-    model, sums = subject.model, []
+    model, sums = subject.objective.model, []
     for piece in subject.pieces():
-        reading = piece.reading(piece.x)
-        outputs = model._outputs_of(model._code_of(reading), reading)
-        cost = model._heads.loss(outputs, reading.target, reading.observed, model._loss)
-        seen = torch.ones_like(cost) if reading.observed is None else reading.observed.to(cost.dtype)
+        inputs = piece.inputs(piece.x)
+        outputs = model.outputs(model.codes(inputs), inputs)
+        cost = model.cell_losses(outputs, inputs, subject.objective.cell_loss)
+        seen = inputs.mask.to(cost.dtype)
         sums.append(torch.stack([each.double().sum((0, 2)) for each in (cost, seen)]))
     total, count = torch.stack(sums).sum(0).cpu().numpy()
     found: NDArray[np.float64] = total / np.where(count > 0, count, np.nan)
