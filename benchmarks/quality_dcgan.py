@@ -35,8 +35,8 @@ from torch import Tensor, nn
 
 import regen
 from regen._check import Constraint
-from regen.estimators._modalities import modality_of
-from regen.estimators.adversarial._base import COMPETING, AdversarialEstimator
+from regen.estimators._modalities import Modality, modality_of
+from regen.estimators.adversarial._base import GAN_CONSTRAINTS, AdversarialEstimator
 from regen.nets.mlp import init_weight
 
 HERE = Path(__file__).parent
@@ -84,9 +84,9 @@ class TinyCritic(nn.Module):
 class Tiny(AdversarialEstimator):
     """`regen.DCGAN` with these nets."""
 
-    constraints: ClassVar[Mapping[str, Constraint]] = COMPETING
+    constraints: ClassVar[Mapping[str, Constraint]] = GAN_CONSTRAINTS
     default_learning_rate: ClassVar[float] = 1e-3
-    usual_game: ClassVar[Mapping[str, float]] = {
+    default_game: ClassVar[Mapping[str, float]] = {
         "penalty_weight": 1.0,
         "ema_half_life": 500,
         "beta1": 0.0,
@@ -107,10 +107,10 @@ class Tiny(AdversarialEstimator):
         self.max_epochs, self.learning_rate = max_epochs, learning_rate
         self.random_state, self.training = random_state, training
 
-    def _kind_of_data(self, X: Any) -> str:
+    def _modality_name(self, X: Any) -> str:
         return modality_of(X, "conv", None)
 
-    def _nets(self, features: int) -> tuple[nn.Module, nn.Module]:
+    def _networks(self, modality: Modality[Any]) -> tuple[nn.Module, nn.Module]:
         return TinyGenerator(), TinyCritic()
 
 

@@ -322,7 +322,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     ),
     (
         ("sample", "gan-labelled", "--label", "7"),
-        "There is no label '7'; fit had 0, 1, 2, 3.",
+        "Unknown label '7'. The labels of fit are 0, 1, 2, 3.",
     ),
     (
         ("sample", "gan-plain", "--label", "7"),
@@ -347,7 +347,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     ),
     (
         ("score", "gan-labelled", "other.csv"),
-        "There is no label 9; fit had 0, 1, 2, 3.",
+        "Unknown label 9. The labels of fit are 0, 1, 2, 3.",
     ),
     (("score", "gan-plain", "pictures"), "'pictures' holds pictures. The GAN was fitted on a table."),
     (

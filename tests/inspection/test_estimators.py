@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import regen
-from regen.data.batching import RowBatch
 from regen.estimators import GAN
 from regen.inspect import ablate, gates, gradient_flow, loss_per_copy, parts, saliency, similar_moments
 from regen.inspection import Finding
@@ -181,8 +180,7 @@ def test_both_players_of_a_gan(pack: int) -> None:
 
 def logits(model: Any, X: Any, y: Any) -> Any:
     """What the discriminator says of rows and labels, as its own estimator asks it."""
-    x, lengths = model._encoded(model._form, model._form.read_known(model, X)).gather(torch.arange(len(X)))
-    return model._logits(RowBatch(x, lengths, torch.from_numpy(y))).double().numpy()
+    return model.model_.logits(model.encode_rows(X, y)).double().numpy()
 
 
 @pytest.mark.parametrize("look", [gates, saliency, ablate, gradient_flow])

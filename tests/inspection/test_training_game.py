@@ -70,7 +70,7 @@ def test_the_nearest_rows() -> None:
     """Of every generated row the nearest real one, by all distances of scaled columns; not the second."""
     nearest = found().nearest
     assert nearest is not None
-    scale = fitted()._form.layout.scale
+    scale = fitted().modality_.layout.scale
     made, X = fitted().sample(60, random_state=0) / scale, table() / scale
     distances = np.linalg.norm(made[:, None] - X[None], axis=2)
     np.testing.assert_array_equal(nearest.nearest, distances.argmin(axis=1))
@@ -87,7 +87,7 @@ def test_the_nearest_rows() -> None:
 
 def standard(X: np.ndarray) -> np.ndarray:
     """Columns that were divided by their scale, as the discriminator reads them."""
-    layout = fitted()._form.layout
+    layout = fitted().modality_.layout
     return X - layout.center / layout.scale
 
 

@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from regen._masks import length_mask
-from regen.data.batching import RowBatch, Windows
+from regen.data.batching import Windows
 from regen.data.calendar import date_text
 from regen.data.series import Series
 from regen.estimators import Forecaster, SequenceClassifier, SequenceRegressor
 from regen.estimators._sequence_input import Sequences, read_known_sequences
 from regen.estimators.adversarial._base import AdversarialEstimator
-from regen.estimators.adversarial.sampling import labels_for
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.forecasting._preparation import check_length, check_same_step, read_more
 from regen.estimators.forecasting.bptt import spread
@@ -269,21 +268,16 @@ def _judged_real(model: AdversarialEstimator, X: Any, y: Any) -> CriticSubject:
     if (y is None) == bool(model.n_labels_):
         words = "with labels. Give y, one for each row." if y is None else "without labels. Leave out y."
         raise ValueError(f"This {type(model).__name__} was fitted {words}")
-    given = model._form.read_known(model, X)
-    n = len(given)
-    x, lengths = model._encoded(model._form, given).gather(torch.arange(n))
-    beside: Any = [
-        None if each is None else torch.from_numpy(each).to(x.device) for each in model.companions_
-    ]
+    given, batch = model.modality_.read_known(model, X), model.encode_rows(X, y)
     return CriticSubject(
         net=model.net_,
-        x=x,
-        lengths=lengths,
-        label=labels_for(model, y, n, None),
-        companions=RowBatch(*beside) if any(each is not None for each in beside) else None,
+        x=batch.x,
+        lengths=batch.lengths,
+        label=batch.y,
+        companions=model.model_.companions,
         raw=_raw(given),
         features=_names(given.values.shape[1]),
-        sequences=range(n),
+        sequences=range(len(given)),
     )
 
 

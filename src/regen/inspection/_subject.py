@@ -18,8 +18,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from regen.data.batching import RowBatch
 from regen.estimators._evaluation import EVALUATION_BATCH
-from regen.estimators.adversarial.evaluation import _beside
-from regen.estimators.adversarial.game_losses import Duellists
+from regen.estimators.adversarial.gan_model import GANPair, append_companions
 from regen.estimators.autoencoders.objectives import Objective
 from regen.estimators.autoencoders.row_model import RowInputs
 from regen.inspection.recurrent.parts import Part
@@ -181,16 +180,15 @@ class CriticSubject(Subject):
     row for one that reads packs; None for others.
     """
 
-    net: Duellists
+    net: GANPair
     label: Tensor | None = None
     companions: RowBatch | None = None
 
     def answer(self, x: Tensor) -> Tensor:
-        rows: tuple[Tensor | None, ...] = (x, self.lengths, self.label)
+        rows = RowBatch(x, self.lengths, self.label)
         if self.companions is not None:
-            rows = tuple(_beside(own, others) for own, others in zip(rows, self.companions, strict=True))
-        read, lengths, label = rows
-        return self.net.discriminator(read, label, lengths)[:, None]  # type: ignore[no-any-return]
+            rows = append_companions(rows, self.companions)
+        return self.net.discriminator(rows.x, rows.y, rows.lengths)[:, None]  # type: ignore[no-any-return]
 
     def costs(self, x: Tensor) -> Tensor:
         return F.softplus(-self.answer(x)[:, 0])

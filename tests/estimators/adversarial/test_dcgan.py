@@ -90,7 +90,7 @@ def test_features() -> None:
     assert features.dtype == np.float32 and features.shape == (60, len(fitted.get_feature_names_out()))
     assert fitted.get_feature_names_out()[:2].tolist() == ["dcgan0", "dcgan1"]
     with torch.no_grad():
-        read = fitted._form.layout.inputs(torch.from_numpy(IMAGES.reshape(60, 64).astype(np.float32)))
+        read = fitted.modality_.layout.inputs(torch.from_numpy(IMAGES.reshape(60, 64).astype(np.float32)))
         alone = fitted.discriminator_.features(read).numpy()
     np.testing.assert_allclose(features, alone, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(fitted.transform(IMAGES[3:5]), features[3:5], rtol=1e-4, atol=1e-5)

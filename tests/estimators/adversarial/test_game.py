@@ -10,7 +10,7 @@ import regen
 from regen.estimators.adversarial.game import MEASURES, Game
 from regen.training.options import Training
 
-USUAL = {"penalty_weight": 0.25}
+DEFAULTS = {"penalty_weight": 0.25, "ema_half_life": 500, "beta1": 0.0, "beta2": 0.99}
 
 
 def test_it_is_a_plain_value() -> None:
@@ -50,8 +50,8 @@ def test_no_field_is_also_one_of_the_training_plan() -> None:
 )
 def test_auto_penalties(fields: dict[str, Any], penalty: str, weight: float) -> None:
     """The kind by the objective, the weight by the kind or by the estimator."""
-    rules = Game(**fields).rules(USUAL, norm=False)
-    assert (rules.penalty, rules.weight) == (penalty, weight)
+    rules = Game(**fields).rules(DEFAULTS, batch_norm=False)
+    assert (rules.penalty, rules.penalty_weight) == (penalty, weight)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,8 @@ def test_what_does_not_fit_together() -> None:
         (
             {"pack": 3},
             {"batch_size": 32},
-            "pack=3 reads 3 rows at once, so that batch_size must be a multiple of it. Got batch_size=32.",
+            "pack=3 gives the discriminator 3 rows at once, so that batch_size must be a multiple of it. Got"
+            " batch_size=32.",
         ),
         (
             {},

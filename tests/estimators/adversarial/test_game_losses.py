@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from regen.data.batching import RowBatch
 from regen.estimators.adversarial.game import Game
-from regen.estimators.adversarial.game_losses import Duel, Followed
+from regen.estimators.adversarial.game_losses import EMAGenerator, GANLosses
 from regen.losses.gan import GAN_LOSSES
 from regen.nets.adversarial import make_gan_nets
 
 B, E, Z, K = 12, 3, 4, 3
 LENGTHS = torch.tensor([5, 2, 4, 1, 3, 5, 2, 2, 4, 5, 1, 3])
+DEFAULTS = {"penalty_weight": 0.7, "ema_half_life": 0, "beta1": 0.0, "beta2": 0.99}
 FORMS = ("mlp", "gru", "conv", "normed")
 
 
@@ -39,12 +40,14 @@ def batch_of(form: str, labelled: bool = False) -> RowBatch:
     return RowBatch(x, LENGTHS if form == "gru" else None, torch.arange(B) % K if labelled else None)
 
 
-def duel(form: str = "mlp", labelled: bool = False, say: Any = None, **fields: Any) -> tuple[Duel, Any, Any]:
+def duel(
+    form: str = "mlp", labelled: bool = False, say: Any = None, **fields: Any
+) -> tuple[GANLosses, Any, Any]:
     """A duel and its nets."""
     game = Game(**fields)
     generator, critic = nets(form, K if labelled else 0, game.pack, spectral_norm=game.spectral_norm)
-    rules = game.rules({"penalty_weight": 0.7}, norm=form == "normed")
-    return Duel(generator, critic, say or (lambda outputs: outputs), rules), generator, critic
+    rules = game.rules(DEFAULTS, batch_norm=form == "normed")
+    return GANLosses(generator, critic, say or (lambda outputs: outputs), rules), generator, critic
 
 
 def by_hand(form: str, labelled: bool, twin: str = "", **fields: Any) -> tuple[Tensor, list[Tensor]]:
@@ -60,7 +63,7 @@ def by_hand(form: str, labelled: bool, twin: str = "", **fields: Any) -> tuple[T
     r, f = critic(real, batch.y, batch.lengths), critic(fake, labels, batch.lengths)
     loss = GAN_LOSSES[game.objective].discriminator(r, f)
     for name, logit, x in (("r1", r, real), ("r2", f, fake)):
-        if name in game.penalised and name != twin:
+        if name in game.resolved_penalty and name != twin:
             (slope,) = torch.autograd.grad(logit.sum(), x, create_graph=True)
             slope = slope.mean(0, keepdim=True) if twin == "batch slope" else slope
             loss = loss + 0.7 / 2 * slope.square().reshape(len(slope) // game.pack or 1, -1).sum(1).mean()
@@ -95,7 +98,7 @@ def test_the_discriminators_loss_is_the_one_anyone_would_write(
     """Value and gradient, whichever way they are computed: in one pass, in two, or by slopes known sooner."""
     game, _, critic = duel(form, labelled, penalty=penalty)
     torch.manual_seed(3)
-    terms = game.discriminate(batch_of(form, labelled))
+    terms = game.discriminator_loss(batch_of(form, labelled))
     loss, gradient = by_hand(form, labelled, penalty=penalty)
     torch.testing.assert_close(terms["loss"].detach(), loss, rtol=1e-10, atol=1e-12)
     assert apart(pulled(terms["loss"], critic), gradient) < 1e-9
@@ -114,7 +117,7 @@ def test_packs_are_penalised_as_one(form: str, pack: int) -> None:
     """A sample is a pack: one logit and one slope for its rows together."""
     game, _, critic = duel(form, pack=pack)
     torch.manual_seed(3)
-    terms = game.discriminate(batch_of(form))
+    terms = game.discriminator_loss(batch_of(form))
     loss, gradient = by_hand(form, False, pack=pack)
     torch.testing.assert_close(terms["loss"].detach(), loss, rtol=1e-10, atol=1e-12)
     assert apart(pulled(terms["loss"], critic), gradient) < 1e-9
@@ -126,10 +129,10 @@ def test_no_gradient_leaks(objective: str, form: str) -> None:
     """The discriminator's loss gives the generator none; the generator moves through rows that are not detached."""
     game, generator, _ = duel(form, objective=objective)
     batch = batch_of(form)
-    loss = game.discriminate(batch)["loss"]
+    loss = game.discriminator_loss(batch)["loss"]
     loss.backward()
     assert all(weight.grad is None for weight in generator.parameters())
-    assert any(size > 0 for size in _sizes(pulled(game.generate(batch)["loss"], generator)))
+    assert any(size > 0 for size in _sizes(pulled(game.generator_loss(batch)["loss"], generator)))
 
 
 def _sizes(gradient: list[Tensor]) -> list[float]:
@@ -151,11 +154,11 @@ def test_the_generators_loss(objective: str) -> None:
     game, generator, critic = duel(objective=objective)
     batch = batch_of("mlp")
     torch.manual_seed(3)
-    game.discriminate(batch)
+    game.discriminator_loss(batch)
     with torch.no_grad():
         for weight in critic.parameters():
             weight.mul_(1.1)  # it has moved
-    found = pulled(game.generate(batch)["loss"], generator)
+    found = pulled(game.generator_loss(batch)["loss"], generator)
     torch.manual_seed(3)
     logit = critic(generator(torch.randn(B, Z)))
     wanted = pulled(GAN_LOSSES[objective].generator(critic(batch.x).detach(), logit), generator)
@@ -172,12 +175,12 @@ def test_each_batch_has_its_own_rows() -> None:
 
     game, _, _ = duel(say=say)
     first, second = batch_of("mlp"), batch_of("mlp")
-    game.discriminate(first)
-    game.generate(first)
+    game.discriminator_loss(first)
+    game.generator_loss(first)
     assert len(seen) == 1
-    game.generate(first)  # the same batch again, after the generator moved: its rows are others now
-    game.discriminate(second)
-    game.discriminate(first)
+    game.generator_loss(first)  # the same batch again, after the generator moved: its rows are others now
+    game.discriminator_loss(second)
+    game.discriminator_loss(first)
     assert len(seen) == 4
     assert not torch.equal(seen[0], seen[2])
 
@@ -189,13 +192,13 @@ def test_scores_of_both(objective: str, both: bool) -> None:
     """1 to 100; 50 for both where a flat discriminator cannot tell; the better told, the further apart."""
     game, _, critic = duel(objective=objective, penalty="none")
     batch = batch_of("mlp")
-    told = game.discriminate(batch)
+    told = game.discriminator_loss(batch)
     assert all(1 <= float(told[name]) <= 100 for name in ("score", "score_real"))
-    assert ("score_real" in game.generate(batch)) == both
+    assert ("score_real" in game.generator_loss(batch)) == both
     with torch.no_grad():
         for weight in critic.parameters():
             weight.zero_()
-    flat = game.discriminate(batch)
+    flat = game.discriminator_loss(batch)
     assert (float(flat["score"]), float(flat["score_real"])) == (50.0, 50.0)
     assert float(told["score"]) != 50.0
 
@@ -205,8 +208,8 @@ def test_a_score_is_there_when_turns_ask_for_it() -> None:
     batch = batch_of("mlp")
     plain, _, _ = duel(objective="wasserstein")
     asked, _, _ = duel(objective="wasserstein", turns="scores")
-    assert "score" not in plain.generate(batch)
-    assert 1 <= float(asked.generate(batch)["score"]) <= 100
+    assert "score" not in plain.generator_loss(batch)
+    assert 1 <= float(asked.generator_loss(batch)["score"]) <= 100
 
 
 def test_least_squares_scores_have_their_middle_at_a_half() -> None:
@@ -216,7 +219,7 @@ def test_least_squares_scores_have_their_middle_at_a_half() -> None:
         for weight in critic.parameters():
             weight.zero_()
         list(critic.parameters())[-1].fill_(0.5)
-    assert float(game.discriminate(batch_of("mlp"))["score"]) == pytest.approx(50)
+    assert float(game.discriminator_loss(batch_of("mlp"))["score"]) == pytest.approx(50)
 
 
 def test_instance_noise_is_on_both_and_leaves_the_rows() -> None:
@@ -225,8 +228,8 @@ def test_instance_noise_is_on_both_and_leaves_the_rows() -> None:
     game, _, critic = duel(instance_noise=0.5, penalty="none", objective="nonsaturating")
     critic.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
     big = RowBatch(torch.zeros(4000, E), None, None)
-    game.discriminate(big)
-    game.generate(big)
+    game.discriminator_loss(big)
+    game.generator_loss(big)
     assert float(seen[0][:4000].std()) == pytest.approx(0.5, rel=0.05)
     assert not big.x.any()
     assert not torch.equal(seen[0][4000:], seen[1])
@@ -245,21 +248,21 @@ def test_wasserstein_wants_a_slope_of_one() -> None:
 
     generator, _ = nets("mlp")
     for slope, penalty in ((1.0, 0.0), (0.0, 1.0), (3.0, 4.0)):
-        rules = Game(objective="wasserstein").rules({"penalty_weight": 0.7}, norm=False)
-        terms = Duel(generator, Straight(slope), lambda x: x, rules).discriminate(batch_of("mlp"))
+        rules = Game(objective="wasserstein").rules(DEFAULTS, batch_norm=False)
+        terms = GANLosses(generator, Straight(slope), lambda x: x, rules).discriminator_loss(batch_of("mlp"))
         assert float(terms["penalty"].detach()) == pytest.approx(penalty, abs=1e-12)
 
 
 def test_followed() -> None:
     """With a half-life an average samples, without one the net itself does."""
     net = nn.Linear(2, 2)
-    followed, plain = Followed(net, 3.0), Followed(net, 0.0)
+    followed, plain = EMAGenerator(net, 3.0), EMAGenerator(net, 0.0)
     assert followed.sampler is not net and plain.sampler is net
     before = followed.sampler.weight.clone()
     with torch.no_grad():
         net.weight.add_(1.0)
-    followed.follow()
-    plain.follow()
+    followed.update()
+    plain.update()
     assert not torch.equal(before, followed.sampler.weight)
     assert not any(weight.requires_grad for weight in followed.sampler.parameters())
 
@@ -271,9 +274,9 @@ def test_penalties_through_every_kernel(cell: str) -> None:
     for backend in ("reference", "auto"):
         torch.manual_seed(1)
         generator, critic = make_gan_nets(cell, features=E, outputs=E, code=Z, hidden=5, backend=backend)
-        rules = Game().rules({"penalty_weight": 0.7}, norm=False)
+        rules = Game().rules(DEFAULTS, batch_norm=False)
         torch.manual_seed(3)
-        terms = Duel(generator, critic, lambda x: x, rules).discriminate(batch_of("gru"))
+        terms = GANLosses(generator, critic, lambda x: x, rules).discriminator_loss(batch_of("gru"))
         assert float(terms["penalty"].detach()) > 1e-6
         found.append((terms["loss"].detach(), pulled(terms["loss"], critic)))
     torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-9, atol=1e-12)

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 import regen
-from regen.estimators.adversarial import monitoring as _judge
-from regen.estimators.adversarial.monitoring import Judge
+from regen.estimators.adversarial.evaluation import QualityMonitor, quality_warnings
+from regen.metrics.generative import Memorisation
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The generated rows cover:UserWarning", "ignore:The discriminator has won:UserWarning"
@@ -232,10 +232,10 @@ def worse(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     told = [0.2, 0.9, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.04]
     waiting = list(told)
 
-    def judged(self: Judge) -> dict[str, float]:
+    def judged(self: QualityMonitor) -> dict[str, float]:
         return {"loss": 1 - waiting.pop(0)}
 
-    monkeypatch.setattr(Judge, "__call__", judged)
+    monkeypatch.setattr(QualityMonitor, "__call__", judged)
     yield told
 
 
@@ -295,27 +295,28 @@ def test_the_average_samples() -> None:
 def test_warnings_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Collapse, copies and a discriminator that has won are said, once each."""
     quality = {"coverage": 0.04, "precision": 0.9, "score_real": 99.7, "score": 1.0}
-    copies = _judge.Memorisation(0.1, 0.97)
-    found = _judge.verdicts(quality, copies, held_out=True)
+    copies = Memorisation(0.1, 0.97)
+    found = quality_warnings(quality, copies, held_out=True)
     assert found == [
-        "The generated rows cover 4 % of the held-out ones; as good as real, they would cover 97 %. Those it makes"
-        " are good, but kinds of rows are missing: the generator has collapsed. Train for longer, or look in history_"
-        " when coverage fell.",
-        "Generated rows may be copies: with a chance of 97 % one is nearer to the training rows than a new real row"
-        " is (50 % without copying), and 0.10 times as far. Give more rows, smaller nets or fewer epochs.",
+        "The generated rows cover 4 % of the held-out rows; real rows would cover 97 %. Most of them lie among real"
+        " rows, but modes are missing: the generator has collapsed. Train for more epochs, or see in history_ when"
+        " coverage fell.",
+        "Generated rows may be copies: with a probability of 97 % one is closer to the training rows than a new real"
+        " row is (50 % without copying), at 0.10 times the distance. Give more rows, smaller networks or fewer"
+        " epochs.",
         "The discriminator has won: its mean score is 100 for held-out rows and 1 for generated ones, where 50 is a"
-        " guess, and the generator has little to learn from. Raise penalty_weight, lower discriminator_rate, or let"
-        " scores say who moves (turns='scores').",
+        " guess, and the generator receives little gradient. Raise penalty_weight, lower discriminator_rate, or take"
+        " turns by scores (turns='scores').",
     ]
-    bad = _judge.verdicts(quality | {"precision": 0.01}, None, held_out=False)
-    assert "of the training ones" in bad[0] and "has not learned what rows look like" in bad[0]
+    bad = quality_warnings(quality | {"precision": 0.01}, None, held_out=False)
+    assert "of the training rows" in bad[0] and "has not learned the distribution of the rows" in bad[0]
     good = {"coverage": 0.9, "precision": 0.9, "score_real": 60.0, "score": 40.0}
     for usual in (
-        _judge.Memorisation(1.0, 0.5),
-        _judge.Memorisation(0.76, 0.87),
-        _judge.Memorisation(0.4, 0.8),
+        Memorisation(1.0, 0.5),
+        Memorisation(0.76, 0.87),
+        Memorisation(0.4, 0.8),
     ):
-        assert _judge.verdicts(good, usual, held_out=True) == []
+        assert quality_warnings(good, usual, held_out=True) == []
 
 
 def test_a_collapsed_generator_is_told() -> None:

@@ -33,29 +33,29 @@ FITS: list[tuple[Any, tuple[Any, ...], str]] = [
     (
         gan,
         (GAPS,),
-        "X has missing values (NaN), and GAN compares whole rows. Fill them first, as"
-        " regen.DenoisingAutoencoder().impute does, or leave those rows out.",
+        "X has missing values (NaN), and GAN requires complete rows. Impute them first, for example with"
+        " regen.DenoisingAutoencoder().impute, or drop those rows.",
     ),
     (
         dcgan,
         (np.where(IMAGES > 0.99, np.nan, IMAGES),),
-        "X has missing values (NaN), and DCGAN compares whole rows.",
+        "X has missing values (NaN), and DCGAN requires complete rows.",
     ),
-    (gan, (X[:1],), "GAN learns how rows differ, and needs 6 at least. Got n_samples=1."),
-    (gan, (X, np.zeros(40)), "y has one class only, 0.0. Leave y out, or give rows of several labels."),
+    (gan, (X[:1],), "GAN needs at least 6 training rows. Got n_samples=1."),
+    (gan, (X, np.zeros(40)), "y has only one class, 0.0. Leave y out, or give rows of several labels."),
     (gan, (X, X[:, 0]), "Unknown label type: continuous"),
     (gan, (X, np.arange(39)), "Found input variables with inconsistent numbers of samples: [40, 39]"),
     (
         gan,
         (IMAGES[:, None],),
-        "X of shape (40, 1, 6, 5) looks like images, which regen.DCGAN makes. GAN is for tables, points and sequences"
-        " (n, T, F); for images without convolutions take backbone='mlp'.",
+        "X of shape (40, 1, 6, 5) looks like images, which regen.DCGAN generates. GAN is for tables, points and"
+        " sequences (n, T, F); for images without convolutions set backbone='mlp'.",
     ),
-    (gan, (IMAGES > 0.5,), "X of shape (40, 6, 5) looks like images, which regen.DCGAN makes."),
+    (gan, (IMAGES > 0.5,), "X of shape (40, 6, 5) looks like images, which regen.DCGAN generates."),
     (
         dcgan,
         (X,),
-        "DCGAN makes images (n, Y, X) or (n, C, Y, X), or flat ones with image_shape=(Y, X). Got X of shape (40, 3).",
+        "DCGAN takes images (n, Y, X) or (n, C, Y, X), or flat ones with image_shape=(Y, X). Got X of shape (40, 3).",
     ),
     (gan, (np.full((40, 2), np.inf),), "Column 0 of X has an infinite value in row 0."),
 ]
@@ -92,8 +92,8 @@ def test_parameters_out_of_range(options: dict[str, Any], words: str) -> None:
 def test_too_few_rows_to_tell_quality() -> None:
     """A share that holds out five rows cannot tell one epoch from another."""
     words = (
-        "validation=0.1 holds out 4 rows; quality needs 6 at least. Raise it, take validation=0, or give more"
-        " rows."
+        "validation=0.1 holds out 4 rows; the quality measures need at least 6. Raise validation, set validation=0,"
+        " or give more rows."
     )
     with pytest.raises(ValueError, match="^" + re.escape(words)):
         regen.GAN(training={"validation": 0.1}).fit(X)
@@ -140,15 +140,23 @@ USES: list[tuple[str, Any, str]] = [
     (
         "lengths",
         lambda m: m.sample(2, lengths=[1, 2]),
-        "lengths are for sequences; this estimator was not fitted on any.",
+        "lengths applies to sequences, and this GAN was not fitted on sequences. Leave it out.",
     ),
-    ("codes", lambda m: m.inverse_transform(np.zeros((2, 5))), "Z has 5 columns; the code has 3 units."),
+    (
+        "codes",
+        lambda m: m.inverse_transform(np.zeros((2, 5))),
+        "Z must have 3 columns, the size of the code. Got 5 columns.",
+    ),
     (
         "steps",
         lambda m: m.interpolate(steps=1),
         "The 'steps' parameter of GAN must be an int in [2, inf). Got 1 instead.",
     ),
-    ("ends", lambda m: m.interpolate(np.zeros(2)), "Z has 2 columns; the code has 3 units."),
+    (
+        "ends",
+        lambda m: m.interpolate(np.zeros(2)),
+        "Z must have 3 columns, the size of the code. Got 2 columns.",
+    ),
     (
         "search",
         lambda m: m.invert(X, steps=0),
@@ -159,7 +167,7 @@ USES: list[tuple[str, Any, str]] = [
         lambda m: m.score_samples(X[:, :2]),
         "X has 2 features, but GAN is expecting 3 features as input.",
     ),
-    ("gaps", lambda m: m.score_samples(GAPS), "X has missing values (NaN), and GAN compares whole rows."),
+    ("gaps", lambda m: m.score_samples(GAPS), "X has missing values (NaN), and GAN requires complete rows."),
     ("few", lambda m: m.quality(X[:5]), "k=5 neighbours need k >= 1 and more than k samples of each kind."),
 ]
 
@@ -177,13 +185,17 @@ LABELLED: list[tuple[str, Any, str]] = [
         lambda m: m.inverse_transform(np.zeros((2, 3))),
         "This GAN was fitted with labels. Give label, one of 'a', 'b', or one for each row.",
     ),
-    ("unknown", lambda m: m.sample(2, label="c"), "There is no label 'c'; fit had 'a', 'b'."),
+    ("unknown", lambda m: m.sample(2, label="c"), "Unknown label 'c'. The labels of fit are 'a', 'b'."),
     (
         "count",
         lambda m: m.sample(2, label=["a"] * 3),
-        "label must be one label or 2 of them. Got shape (3,).",
+        "label must be a single label or 2 labels. Got an array of shape (3,).",
     ),
-    ("scored", lambda m: m.score_samples(X, ["z"] * 40), "There is no label 'z'; fit had 'a', 'b'."),
+    (
+        "scored",
+        lambda m: m.score_samples(X, ["z"] * 40),
+        "Unknown label 'z'. The labels of fit are 'a', 'b'.",
+    ),
     (
         "sought",
         lambda m: m.invert(X),

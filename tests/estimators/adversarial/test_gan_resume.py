@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import regen
-from regen.estimators.adversarial.game_losses import Duel
+from regen.estimators.adversarial.game_losses import GANLosses
 from regen.training.checkpoint import read_tree, write_tree
 
 pytestmark = pytest.mark.filterwarnings(
@@ -60,7 +60,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regen.training.loop.CHECK", 3)
     monkeypatch.setattr("regen.training.checkpoint.EVERY", -1e9)
     monkeypatch.setattr("regen.training.checkpoint.time.monotonic", lambda: 0.0)
-    monkeypatch.setattr("regen.estimators.adversarial.game_training.LEAST_BATCHES", 8)
+    monkeypatch.setattr("regen.estimators.adversarial.game_training.MIN_BATCHES", 8)
 
 
 def run(name: str, steps: int = STEPS, path: Path | None = None) -> Any:
@@ -86,7 +86,7 @@ def crash_at(move: int, patch: pytest.MonkeyPatch, how: type[BaseException] = Cr
     moves = [0]
 
     def counted(loss: Any) -> Any:
-        def computed(self: Duel, batch: Any) -> Any:
+        def computed(self: GANLosses, batch: Any) -> Any:
             moves[0] += 1
             if moves[0] == move:
                 raise how
@@ -94,8 +94,8 @@ def crash_at(move: int, patch: pytest.MonkeyPatch, how: type[BaseException] = Cr
 
         return computed
 
-    patch.setattr(Duel, "generate", counted(Duel.generate))
-    patch.setattr(Duel, "discriminate", counted(Duel.discriminate))
+    patch.setattr(GANLosses, "generator_loss", counted(GANLosses.generator_loss))
+    patch.setattr(GANLosses, "discriminator_loss", counted(GANLosses.discriminator_loss))
 
 
 @pytest.mark.parametrize("move", [11, 18])

@@ -1,10 +1,11 @@
-"""What competes to create: all that GAN and DCGAN share, from any form of data to two players, and samples back.
+"""AdversarialEstimator: all that GAN and DCGAN share.
 
 Letters: `n` rows, `B` batch, `T` steps, `E` encoded numbers of a row (of a step, for sequences), `Z` code.
 """
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,86 +16,85 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import column_or_1d
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from regen._check import Constraint, Either, Int, Kind, Nothing, check_parameters
 from regen.data.batching import RowBatch
-from regen.data.ragged import Ragged
 from regen.estimators._base import SHARED_CONSTRAINTS, Estimator, rollback_on_error
-from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
-from regen.estimators._modalities import MODALITIES, Modality
-from regen.estimators.adversarial.evaluation import Board, logits_of
-from regen.estimators.adversarial.game import Game, Rules
-from regen.estimators.adversarial.game_losses import Duellists
-from regen.estimators.adversarial.game_training import MOST_COMPARED, learn
-from regen.estimators.adversarial.latent import great_circle, inverted
-from regen.estimators.adversarial.sampling import codes_for, codes_of, labels_for, lengths_for
+from regen.estimators._evaluation import evaluating
+from regen.estimators._modalities import MODALITIES, Modality, TableModality
+from regen.estimators.adversarial.evaluation import Evaluator
+from regen.estimators.adversarial.game import Game, GameRules
+from regen.estimators.adversarial.game_training import (
+    MAX_COMPARED,
+    GameData,
+    GameTraining,
+    encode_labels,
+    split_rows,
+)
+from regen.estimators.adversarial.gan_model import GANModel, GANPair
+from regen.estimators.adversarial.latent import (
+    check_codes,
+    draw_codes,
+    invert,
+    label_index,
+    sequence_lengths,
+    slerp,
+)
 from regen.losses.gan import score
-from regen.losses.straight_through import StraightThrough
 from regen.training.options import Training
 
-__all__ = ["COMPETING", "AdversarialEstimator"]
+__all__ = ["GAN_CONSTRAINTS", "AdversarialEstimator"]
 
-COMPETING: Mapping[str, Constraint] = {
+GAN_CONSTRAINTS: Mapping[str, Constraint] = {
     "code": Int(1),
     "game": Either((Nothing(), Kind(Game, "a regen.Game"), Kind(dict, "a dict of its arguments"))),
     **SHARED_CONSTRAINTS,
 }
-"""Constraints of the arguments that GAN and DCGAN share."""
+"""Constraints of the parameters that GAN and DCGAN share."""
 
 
 class AdversarialEstimator(Estimator):
-    """Codes in, rows out, learned against a discriminator that scores rows from 1 to 100.
+    """A generator of rows, trained against a discriminator that scores rows from 1 to 100.
 
-    A subclass says what nets play, and how its data are read.
+    A subclass chooses the networks and the modality of the data.
+
+    Class attributes
+    ----------------
+    default_game : what "auto" is in `Game`, for penalty_weight, ema_half_life, beta1 and beta2.
+    output, image_shape, norm : the values of estimators that do not have these parameters.
     """
 
     loss_parameter: ClassVar[str] = "game"
-    usual_game: ClassVar[Mapping[str, float]]
-    """What "auto" is in `Game`: penalty_weight, ema_half_life, beta1 and beta2."""
-    net_: Duellists
+    default_game: ClassVar[Mapping[str, float]]
+    output: str = "auto"
+    image_shape: Any = None
+    norm: bool = False
     code: int | str
     game: Game | Mapping[str, Any] | None
+    net_: GANPair
     form_: dict[str, Any]
     n_labels_: int
+    label_shares_: NDArray[np.float64]
+    lengths_: NDArray[np.int64] | None
     calibration_: list[tuple[float, float]]
     companions_: list[NDArray[Any] | None]
     classes_: NDArray[Any]
     turns_: list[tuple[Any, ...]]
     quality_: dict[str, float]
-    _form: Modality[Any]
+    backend_: str
 
-    # What a subclass says.
-
-    @abstractmethod
-    def _kind_of_data(self, X: Any) -> str:
-        """Which of `MODALITIES` X is (n, ...)."""
+    # Hooks.
 
     @abstractmethod
-    def _nets(self, features: int) -> tuple[nn.Module, nn.Module]:
-        """A new generator and discriminator for rows (or steps) of so many numbers."""
+    def _modality_name(self, X: Any) -> str:
+        """The key of `MODALITIES` for data X (n, ...)."""
 
-    @property
-    def _usual_code(self) -> int:
-        """What ``code="auto"`` is."""
-        return 64
+    @abstractmethod
+    def _networks(self, modality: Modality[Any]) -> tuple[nn.Module, nn.Module]:
+        """A new generator and a new discriminator for rows of that modality."""
 
-    @property
-    def _output(self) -> str:
-        """The kind that is set for all columns of numbers, or "auto"."""
-        return "auto"
-
-    @property
-    def _shape_given(self) -> Any:
-        """(Y, X) or (C, Y, X) of images that come flat."""
-        return None
-
-    @property
-    def _norm(self) -> bool:
-        """Whether the discriminator has a batch norm."""
-        return False
-
-    # Fit.
+    # Parameters.
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -102,121 +102,156 @@ class AdversarialEstimator(Estimator):
         return tags
 
     def set_params(self, **params: Any) -> AdversarialEstimator:
-        """Set parameters by name; ``game__pack`` reaches into the game, also where it is evaluating None."""
+        """Set the parameters of this estimator.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name. ``game__pack=2`` sets a field of `game`, also where that is None.
+
+        Returns
+        -------
+        self : AdversarialEstimator
+        """
         if any(name.startswith("game__") for name in params) and not isinstance(self.game, Game):
             self.game = Game.of(self.game)
         super().set_params(**params)
         return self
 
-    @rollback_on_error
-    def fit(self, X: Any, y: Any = None) -> AdversarialEstimator:
-        """Train on rows.
-
-        Parameters
-        ----------
-        X : (n, ...) rows, as the class says.
-        y : (n,) labels of any type that sorts, or None. With labels both players read them, and `sample` takes one.
-        """
-        self._check_params()
-        with self._seeded_rng() as generator:
-            learn(self, X, y, generator)
-        return self
-
-    def _encoded(self, form: Modality[Any], given: Any) -> Ragged:
-        """Rows as the discriminator reads them."""
-        rows = form.encode(given)
-        if rows.values.isnan().any():
-            raise ValueError(
-                f"X has missing values (NaN), and {type(self).__name__} compares whole rows. Fill them first, as"
-                " regen.DenoisingAutoencoder().impute does, or leave those rows out."
-            )
-        rows.values = form.layout.inputs(rows.values).to(self._device)
-        return rows
-
-    def _adjust_options(self, options: Training) -> Training:
-        """Without early stopping no patience ends the training."""
-        return options if self._game.early_stopping else replace(options, patience=None)
-
     @property
     def _game(self) -> Game:
         return Game.of(self.game)
 
-    def _usual(self, name: str) -> float:
-        """A field of the game, "auto" resolved."""
-        value = getattr(self._game, name)
-        return float(self.usual_game[name] if value == "auto" else value)
-
     @property
-    def _rules(self) -> Rules:
-        return self._game.rules(self.usual_game, self._norm)
+    def _rules(self) -> GameRules:
+        return self._game.rules(self.default_game, bool(self.norm))
 
-    @property
-    def _code(self) -> int:
-        """Z, "auto" resolved; known once the data have been measured."""
-        return self.code if isinstance(self.code, int) else self._usual_code
+    def _adjust_options(self, options: Training) -> Training:
+        return options if self._game.early_stopping else replace(options, patience=None)
 
     def _check_combinations(self) -> None:
-        game, plan = self._game, self._options
+        game, batch_size = self._game, self._options.batch_size
         game.check()
-        if plan.batch_size % game.pack:
+        if batch_size % game.pack:
             raise ValueError(
-                f"pack={game.pack} reads {game.pack} rows at once, so that batch_size must be a multiple of it. Got"
-                f" batch_size={plan.batch_size}."
+                f"pack={game.pack} gives the discriminator {game.pack} rows at once, so that batch_size must be a"
+                f" multiple of it. Got batch_size={batch_size}."
             )
 
-    def _build(self) -> Duellists:
-        self._form = MODALITIES[self.form_["kind"]].of(self.form_)
-        layout = self._form.layout
-        blocks = [(block.kind, block.start, block.stop) for block in layout.blocks]
-        self._head = StraightThrough(blocks, *map(torch.from_numpy, layout.usual))
-        return Duellists(*self._nets(self._head.cells))
+    def _code_size(self, modality: Modality[Any]) -> int:
+        """Z, "auto" resolved."""
+        if isinstance(self.code, int):
+            return self.code
+        return max(2, min(modality.layout.blocks[-1].stop, 64)) if isinstance(modality, TableModality) else 16
 
-    # Between codes, rows and logits.
+    # Fit.
 
-    def _inputs(self, outputs: Tensor, chance: Generator | None = None) -> Tensor:
-        """What the discriminator reads of what a generator wrote; a gradient comes back through it."""
-        return self._form.layout.inputs(self._head.sample(outputs, chance))
+    @rollback_on_error
+    def fit(self, X: Any, y: Any = None) -> AdversarialEstimator:
+        """Train the generator and the discriminator.
 
-    @torch.no_grad()
-    def _write(
-        self, generator: Any, codes: Tensor, label: Tensor | None, steps: int | None, chance: Generator | None
-    ) -> Tensor:
-        """(n, ...) what the discriminator reads of the rows that codes stand for; None: by no chance."""
-        cells = self._cells(generator, codes, label, steps, chance)
-        return self._form.layout.inputs(cells)
+        Parameters
+        ----------
+        X : array-like, dataframe or list of arrays, (n, ...)
+            Rows, without missing values.
+        y : array-like of shape (n,), default=None
+            Labels of any type that sorts. With labels, generator and discriminator are conditional: both receive the
+            label of a row, and `sample` takes one.
 
-    @torch.no_grad()
-    def _cells(
-        self, generator: Any, codes: Tensor, label: Tensor | None, steps: int | None, chance: Generator | None
-    ) -> Tensor:
-        """(n, E) or (n, T, E) encoded cells of the rows that codes stand for; drawn, or None: the most probable."""
-        found = []
-        for start in range(0, len(codes), EVALUATION_BATCH):
-            part = slice(start, start + EVALUATION_BATCH)
-            outputs = generator(codes[part], None if label is None else label[part], steps)
-            found.append(self._head.mean(outputs) if chance is None else self._head.sample(outputs, chance))
-        return torch.cat(found)
+        Returns
+        -------
+        self : AdversarialEstimator
+            Fitted.
 
-    def _remember(self, companions: RowBatch) -> None:
-        """Keep the rows that stand beside every row that is scored, where packs are read."""
-        if self._game.pack > 1:
-            self.companions_ = [None if each is None else each.cpu().numpy() for each in companions]
-        else:
-            self.companions_ = []
+        Raises
+        ------
+        ValueError
+            When a parameter is out of its range, or X or y cannot be used for training.
+        """
+        self._check_params()
+        with self._seeded_rng() as rng:
+            data = self._prepare(X, y, rng)
+            training = GameTraining(
+                self._model(), self._rules, self._game.schedule(), self._options, self._learning_rate
+            )
+            result = training.run(data, self._train_players, rng)
+        self.net_, self.backend_, self.turns_ = result.net, result.backend, result.turns
+        self.calibration_, self.quality_ = result.calibration, result.quality
+        if result.companions is not None:
+            self.companions_ = [None if each is None else each.cpu().numpy() for each in result.companions]
+        for message in result.warnings:
+            warnings.warn(message, UserWarning, stacklevel=3)
+        return self
 
-    def _logits(self, batch: RowBatch) -> Tensor:
-        """(n,) what the discriminator says of rows; of rows without their labels, under the one it likes best."""
-        beside = None
-        if self.companions_:
-            kept = (None if each is None else torch.from_numpy(each) for each in self.companions_)
-            x, lengths, y = (None if each is None else each.to(batch.x.device) for each in kept)
-            assert x is not None
-            beside = RowBatch(x, lengths, y)
-        critic = self.net_.discriminator
-        if not self.n_labels_ or batch.y is not None:
-            return logits_of(critic, batch, beside)
-        each = (torch.full((len(batch.x),), k, device=batch.x.device) for k in range(self.n_labels_))
-        return torch.stack([logits_of(critic, batch._replace(y=label), beside) for label in each]).amax(0)
+    def _prepare(self, X: Any, y: Any, rng: Generator) -> GameData:
+        """Read, split and encode the data, build the networks, and set the attributes that describe them."""
+        kind = MODALITIES[self._modality_name(X)]
+        given = kind.read(self, X, self.image_shape)
+        if y is None and "classes_" in vars(self):
+            del self.classes_
+        classes, labels = encode_labels(y, len(given))
+        self.n_labels_ = 0
+        shares: NDArray[Any] = np.ones(1)
+        training, held_out = split_rows(
+            type(self).__name__, len(given), labels, self._options.validation, rng
+        )
+        if classes is not None and labels is not None:
+            self.classes_, self.n_labels_ = classes, len(classes)
+            shares = np.bincount(labels[training], minlength=len(classes))
+        self.label_shares_ = shares / shares.sum()
+        self.form_ = kind.learn(given, self.output, training).state()
+        self.companions_, self.lengths_ = [], None
+        self.net_ = self._build().to(self._device)
+        rows = self._model().encode(given)
+        self.lengths_ = None if rows.lengths is None else rows.lengths.numpy()[training]
+        index = None if labels is None else torch.from_numpy(labels).to(self._device)
+        return GameData(rows, index, torch.from_numpy(training), torch.from_numpy(held_out))
+
+    def _build(self) -> GANPair:
+        return GANPair(*self._networks(self.modality_))
+
+    def _model(self) -> GANModel:
+        """The fitted model."""
+        modality = self.modality_
+        parts = [
+            None if each is None else torch.from_numpy(each).to(self._device) for each in self.companions_
+        ]
+        return GANModel(
+            owner=type(self).__name__,
+            modality=modality,
+            net=self.net_,
+            code_size=self._code_size(modality),
+            device=self._device,
+            classes=self.classes_ if self.n_labels_ else None,
+            label_shares=self.label_shares_,
+            lengths=self.lengths_,
+            companions=RowBatch(*parts) if parts else None,  # type: ignore[arg-type]
+        )
+
+    # Fitted parts.
+
+    @property
+    def modality_(self) -> Modality[Any]:
+        """The modality of the training data: how they are encoded as rows of numbers, and decoded."""
+        return MODALITIES[self.form_["kind"]].of(self.form_)
+
+    @property
+    def model_(self) -> GANModel:
+        """The networks with all that turns codes into rows and rows into logits, for inspection."""
+        self._check_fitted()
+        return self._model()
+
+    @property
+    def generator_(self) -> nn.Module:
+        """The generator that samples, a torch module: codes (B, Z) to inputs of `regen.losses.StraightThrough`."""
+        self._check_fitted()
+        return self.net_.generator
+
+    @property
+    def discriminator_(self) -> nn.Module:
+        """The discriminator, a torch module: encoded rows (B, E) or (B, T, E) to logits (B / pack,)."""
+        self._check_fitted()
+        return self.net_.discriminator
 
     # Use.
 
@@ -228,161 +263,217 @@ class AdversarialEstimator(Estimator):
         truncation: float | None = None,
         lengths: Any = None,
     ) -> Any:
-        """`n` new rows, as the kind of data that fit was given.
+        """Generate rows.
 
         Parameters
         ----------
-        n : how many.
-        random_state : seed of the codes, and of what else is drawn.
-        label : of a conditional estimator: one of ``classes_`` for all rows, or (n,) of them. None draws labels as
-            often as they were at fit.
-        truncation : codes are drawn within (-truncation, truncation) only: with less than 2 rows become more usual
-            and less different (Brock et al. 2019). None: everywhere.
-        lengths : (n,) steps of each sequence; None draws them from those of fit.
+        n : int, default=1
+            Number of rows.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the codes, and of everything else that is drawn.
+        label : scalar or array-like of shape (n,), default=None
+            Of a conditional estimator: one of ``classes_`` for all rows, or one for each. None draws labels with
+            their frequencies in the training data.
+        truncation : float, default=None
+            Codes are drawn from a normal distribution truncated to (-truncation, truncation): below 2, rows become
+            more typical and less diverse (Brock et al. 2019). None does not truncate.
+        lengths : array-like of int of shape (n,), default=None
+            Steps of each sequence; None draws them from those of the training data.
+
+        Returns
+        -------
+        X : array, dataframe or list of arrays
+            n new rows, of the type of data of fit.
         """
         self._check_fitted()
-        chance = self._chance(random_state, n=n)
-        told = labels_for(self, label, n, chance)
-        codes = codes_for(self, n, truncation, chance)
-        return self._decoded(codes, told, lengths_for(self, lengths, n, chance), chance)
+        rng, model = self._rng(random_state, n=n), self._model()
+        labels = label_index(model, label, n, rng)
+        codes = draw_codes(model, n, truncation, rng)
+        return model.decode(codes, labels, sequence_lengths(model, lengths, n, rng), rng)
 
     def inverse_transform(self, Z: Any, label: Any = None, lengths: Any = None) -> Any:
-        """The rows that codes stand for, as the kind of data that fit was given; always the same for the same codes.
+        """Generate rows from codes; the same rows for the same codes.
 
         Parameters
         ----------
-        Z : (n, Z) codes.
-        label, lengths : as in `sample`, but a conditional estimator must be told the label, and sequences are as
-            long as the longest at fit where nothing is said.
+        Z : array-like of shape (n, Z)
+            Codes.
+        label : scalar or array-like of shape (n,), default=None
+            Required for a conditional estimator: one of ``classes_`` for all rows, or one for each.
+        lengths : array-like of int of shape (n,), default=None
+            Steps of each sequence; None takes the longest of the training data.
+
+        Returns
+        -------
+        X : array, dataframe or list of arrays
+            n rows, of the type of data of fit.
         """
         self._check_fitted()
-        codes = codes_of(self, Z)
-        told = labels_for(self, label, len(codes), None)
-        return self._decoded(codes, told, lengths_for(self, lengths, len(codes), None), None)
+        model = self._model()
+        codes = check_codes(model, Z)
+        labels = label_index(model, label, len(codes), None)
+        return model.decode(codes, labels, sequence_lengths(model, lengths, len(codes), None), None)
 
     def interpolate(
         self, first: Any = None, last: Any = None, steps: int = 8, label: Any = None, random_state: Any = None
     ) -> Any:
-        """`steps` rows on the way from one code to another, both ends included, as the kind of data of fit.
+        """Generate rows along the path from one code to another.
 
-        Codes go along an arc around 0, on which all are as usual as its ends (White 2016).
+        Codes are interpolated on an arc around 0 (spherical linear interpolation), where all are as probable as its
+        ends (White 2016).
 
         Parameters
         ----------
-        first, last : (Z,) codes, such as `invert` gives; None draws one.
-        steps : rows, 2 at least.
-        label : as in `sample`; None draws one for all.
-        random_state : seed of what is drawn.
+        first, last : array-like of shape (Z,), default=None
+            Codes at both ends, for example from `invert`; None draws one.
+        steps : int, default=8
+            Number of rows, at least 2.
+        label : scalar or array-like of shape (steps,), default=None
+            As in `sample`; None draws one for all rows.
+        random_state : int, RandomState instance or None, default=None
+            Seed of what is drawn.
+
+        Returns
+        -------
+        X : array, dataframe or list of arrays
+            Rows from `first` to `last`, both included, of the type of data of fit.
         """
         self._check_fitted()
         check_parameters(type(self).__name__, {"steps": Int(2)}, {"steps": steps})
-        chance = self._chance(random_state)
+        rng, model = self._rng(random_state), self._model()
         ends = [
-            codes_for(self, 1, None, chance) if each is None else codes_of(self, np.reshape(each, (1, -1)))
+            draw_codes(model, 1, None, rng) if each is None else check_codes(model, np.reshape(each, (1, -1)))
             for each in (first, last)
         ]
-        told = labels_for(self, label, 1 if label is None else steps, chance)
-        told = None if told is None else told.expand(steps)
-        return self._decoded(
-            great_circle(ends[0][0], ends[1][0], steps), told, lengths_for(self, None, steps, None), None
-        )
+        labels = label_index(model, label, 1 if label is None else steps, rng)
+        labels = None if labels is None else labels.expand(steps)
+        codes = slerp(ends[0][0], ends[1][0], steps)
+        return model.decode(codes, labels, sequence_lengths(model, None, steps, None), None)
 
     def invert(
         self, X: Any, y: Any = None, steps: int = 300, random_state: Any = None
     ) -> NDArray[np.float32]:
-        """Codes (n, Z) of which the generator makes rows as near to X as a search finds.
+        """Find the codes from which the generator comes closest to given rows.
 
-        The search goes down the squared error of scaled columns from 4 random codes for each row, and keeps the best.
-        What the generator cannot make stays apart: ``inverse_transform(invert(X))`` shows how near it comes.
+        Gradient descent on the squared error of scaled columns, from 4 random codes for each row, of which the best
+        result is kept. ``inverse_transform(invert(X))`` shows how close the generator comes.
 
         Parameters
         ----------
-        X : rows (n, ...) as in `fit`.
-        y : (n,) their labels, for a conditional estimator.
-        steps : how many the search takes, from each of its starts.
-        random_state : seed of its starts.
+        X : array-like, dataframe or list of arrays, (n, ...)
+            Rows, as in `fit`.
+        y : array-like of shape (n,), default=None
+            Their labels; required for a conditional estimator.
+        steps : int, default=300
+            Gradient steps from each starting point.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the starting points.
+
+        Returns
+        -------
+        Z : ndarray of shape (n, Z)
+            Codes.
         """
-        batch = self._known(X, y)
-        if self.n_labels_ and y is None:
-            labels_for(self, None, len(batch.x), None)  # says that they are needed
-        chance = self._chance(random_state, steps=steps)
-        return inverted(self, batch, steps, chance).cpu().numpy()
+        batch, model = self.encode_rows(X, y), self._model()
+        if y is None:
+            label_index(model, None, len(batch.x), None)  # raises for a conditional estimator
+        rng = self._rng(random_state, steps=steps)
+        return invert(model, batch, steps, rng).cpu().numpy()
 
     def score_samples(self, X: Any, y: Any = None) -> NDArray[np.float64]:
-        """How real each row looks to the discriminator, (n,): from 1 to 100, and 50 where it cannot tell.
+        """Score how real rows look to the discriminator, from 1 to 100; 50 means that it cannot tell.
 
-        Calibrated on rows held out (those of fit where there are none) and as many generated ones: of rows with a
-        score of 80, half of them real and half generated, 80 in a hundred are real.
+        Scores are calibrated on held-out rows (those of fit if none are held out) and as many generated ones: of rows
+        with a score of 80, half of them real and half generated, 80 % are real.
 
         Parameters
         ----------
-        X : rows as in `fit`: real ones, generated ones, or anyone's.
-        y : (n,) their labels, for a conditional estimator. None takes for each row the label under which it looks
-            most real.
+        X : array-like, dataframe or list of arrays, (n, ...)
+            Rows as in `fit`, real or generated.
+        y : array-like of shape (n,), default=None
+            Their labels, for a conditional estimator. None takes for each row the label with the largest logit.
+
+        Returns
+        -------
+        scores : ndarray of shape (n,)
         """
-        batch = self._known(X, y)
+        batch, model = self.encode_rows(X, y), self._model()
         slope, offset = self.calibration_[batch.y is None]
         with evaluating(self.net_):
-            logits = self._logits(batch)
+            logits = model.logits(batch)
         return score(logits.double(), slope, offset).cpu().numpy()
 
     def quality(self, X: Any, y: Any = None, random_state: Any = None) -> dict[str, float]:
-        """How good generated rows are beside X: precision, recall, density, coverage, two_sample and mmd.
+        """Measure the quality of generated rows, compared with real rows X.
 
         As many rows are generated as X has; at most 1,000 of either are compared. See `regen.metrics.generative`.
 
         Parameters
         ----------
-        X : real rows (n, ...) as in `fit`, at least 6; those of fit flatter a generator that copies.
-        y : (n,) their labels, for a conditional estimator: generated rows have the same, and labels are compared too.
-        random_state : seed of the generated rows.
+        X : array-like, dataframe or list of arrays, (n, ...)
+            At least 6 real rows, as in `fit`. Those of fit overrate a generator that copies them.
+        y : array-like of shape (n,), default=None
+            Their labels, for a conditional estimator: generated rows have the same, and labels are compared too.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the generated rows.
+
+        Returns
+        -------
+        measures : dict of str to float
+            precision, recall, density, coverage, two_sample and mmd.
         """
-        batch = self._known(X, y)
-        chance = self._chance(random_state)
-        if len(batch.x) > MOST_COMPARED:
-            index = torch.randperm(len(batch.x), generator=chance, device=chance.device)[:MOST_COMPARED]
-            batch = RowBatch(batch.x[index], *(None if each is None else each[index] for each in batch[1:]))
-        labels = labels_for(self, None, len(batch.x), chance) if batch.y is None else None
-        board = Board(batch, self._write, self._logits, self._code, chance.initial_seed(), labels)
+        batch, model = self.encode_rows(X, y), self._model()
+        rng = self._rng(random_state)
+        if len(batch.x) > MAX_COMPARED:
+            index = torch.randperm(len(batch.x), generator=rng, device=rng.device)[:MAX_COMPARED]
+            batch = RowBatch(*(None if each is None else each[index] for each in batch))  # type: ignore[arg-type]
+        labels = label_index(model, None, len(batch.x), rng) if batch.y is None else None
+        evaluator = Evaluator(
+            batch, model.generate, model.logits, model.code_size, rng.initial_seed(), labels
+        )
         with evaluating(self.net_):
-            return board.measured(board.fake(self.net_.generator))
+            return evaluator.quality(evaluator.generated(self.net_.generator))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Coverage of X by generated rows, in [0, 1]: what `quality` says, by seed 0; for model selection.
+        """Return the coverage of X by generated rows, for model selection: that of `quality` with random_state=0.
 
-        X : real rows (n, ...), y : (n,) labels or None, as in `quality`.
+        Parameters
+        ----------
+        X : array-like, dataframe or list of arrays, (n, ...)
+            At least 6 real rows, as in `fit`.
+        y : array-like of shape (n,), default=None
+            Their labels, for a conditional estimator.
+
+        Returns
+        -------
+        coverage : float
+            Between 0 and 1.
         """
         return self.quality(X, y, random_state=0)["coverage"]
 
-    def _known(self, X: Any, y: Any) -> RowBatch:
-        """Rows for a fitted estimator, as the discriminator reads them, with their labels."""
-        self._check_fitted()
-        given = self._form.read_known(self, X)
-        label = None if y is None else labels_for(self, column_or_1d(y), len(given), None)
-        return RowBatch(*self._encoded(self._form, given).gather(torch.arange(len(given))), label)
+    def encode_rows(self, X: Any, y: Any = None) -> RowBatch:
+        """Encode rows as inputs of the discriminator.
 
-    @property
-    def generator_(self) -> nn.Module:
-        """The generator that samples, a torch module: codes (B, Z) to what `regen.losses.StraightThrough` reads."""
-        self._check_fitted()
-        return self.net_.generator
+        Parameters
+        ----------
+        X : array-like, dataframe or list of arrays, (n, ...)
+            Rows, as in `fit`.
+        y : array-like of shape (n,), default=None
+            Their labels, for a conditional estimator.
 
-    @property
-    def discriminator_(self) -> nn.Module:
-        """The discriminator, a torch module: encoded rows (B, E) or (B, T, E) to logits (B / pack,)."""
-        self._check_fitted()
-        return self.net_.discriminator
+        Returns
+        -------
+        batch : RowBatch
+            x (n, E) or (n, T, E); lengths (n,) of sequences of different lengths, else None; y (n,) the positions of
+            labels among ``classes_``, None without labels.
+        """
+        model = self.model_
+        given = model.modality.read_known(self, X)
+        labels = None if y is None else label_index(model, column_or_1d(y), len(given), None)
+        return RowBatch(*model.encode(given).gather(torch.arange(len(given))), labels)
 
-    def _decoded(
-        self, codes: Tensor, label: Tensor | None, lengths: NDArray[np.int64] | None, chance: Generator | None
-    ) -> Any:
-        steps = None if lengths is None else int(lengths.max())
-        with evaluating(self.net_):
-            cells = self._cells(self.net_.generator, codes, label, steps, chance).cpu()
-        return self._form.decode(cells, lengths, rounded=True)
-
-    def _chance(self, random_state: Any, **counts: Any) -> Generator:
-        """A generator by `random_state`, once the `counts` of what it is to draw are seen to be counts."""
+    def _rng(self, random_state: Any, **counts: Any) -> Generator:
+        """A random generator seeded by `random_state`, after a check that `counts` are positive ints."""
         check_parameters(type(self).__name__, dict.fromkeys(counts, Int(1)), counts)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         return Generator(self._device).manual_seed(seed)

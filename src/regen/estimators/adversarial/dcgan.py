@@ -1,4 +1,4 @@
-"""DCGAN: new images, made by a convolutional network that competes with another one."""
+"""DCGAN: generates images with convolutional networks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import nn
 from regen._check import Bool, Choice, Constraint, Int
 from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
-from regen.estimators._modalities import modality_of
-from regen.estimators.adversarial._base import COMPETING, AdversarialEstimator
+from regen.estimators._modalities import Modality, modality_of
+from regen.estimators.adversarial._base import GAN_CONSTRAINTS, AdversarialEstimator
 from regen.estimators.adversarial.game import Game
 from regen.nets.adversarial import make_gan_nets
 from regen.training.options import Training
@@ -26,44 +26,63 @@ __all__ = ["DCGAN"]
 
 @final
 class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstimator):  # type: ignore[misc]
-    """Makes new images like those of fit, of any channels, height and width, with convolutions that compete.
+    """Generates new images like those of fit, of any number of channels, height and width, with convolutions.
 
-    The nets of Radford, Metz & Chintala (2016): convolutions that go 2 steps at a time and transposed ones instead of
-    pooling, no hidden dense layers, batch norm, ReLU in the generator and leaky ReLU in the discriminator, weights
-    from N(0, 0.02); see `regen.nets.dcgan`. What they compete for is newer, see `regen.Game`.
+    The networks of Radford, Metz & Chintala (2016): strided and transposed convolutions in place of pooling, no
+    hidden dense layers, batch normalization, ReLU in the generator and leaky ReLU in the discriminator, weights from
+    N(0, 0.02); see `regen.nets.dcgan`. The objective is a newer one, see `regen.Game`.
 
     Parameters
     ----------
-    code : numbers drawn from N(0, 1) that stand for an image.
-    channels : of the widest maps next to the image; inner ones have twice as many at each halving of the sides, up
-        to 8 times.
-    norm : batch norm behind every layer but the generator's last and the discriminator's first, as published; False
-        is none, and another start of the weights.
-    image_shape : (Y, X) or (C, Y, X) of images that come flat.
-    output : what pixels are: "real", "nonnegative", "unit" (between 0 and 1), "binary" or "counts". "auto" looks at
-        them: uint8 and floats within [0, 1] are "unit", bool and nothing but 0 and 1 "binary".
-    game, max_epochs, random_state, training : as in `GAN`.
-    learning_rate : size of the optimiser's steps; "auto" is 0.0002, as published.
+    code : int, default=100
+        Size of the code, the vector drawn from N(0, 1) from which an image is generated.
+    channels : int, default=64
+        Channels of the largest feature maps. Each halving of the sides doubles them, up to 8 times.
+    norm : bool, default=True
+        Batch normalization after every layer except the generator's last and the discriminator's first, as
+        published. False has none, and another initialization of the weights.
+    image_shape : tuple (Y, X) or (C, Y, X), default=None
+        Shape of images that are given as flat rows.
+    output : {"auto", "real", "nonnegative", "unit", "binary", "counts"}, default="auto"
+        What pixels are: "unit" is between 0 and 1. "auto" is chosen by the data: uint8 and floats within [0, 1] are
+        "unit", bool and nothing but 0 and 1 "binary".
+    game : Game, dict of its parameters or None, default=None
+        Objective, penalties and schedule of the training, a `regen.Game`.
+    max_epochs : int, default=100
+        Maximum number of epochs. An epoch is a pass over the training images, or as many passes as give 100 batches.
+    learning_rate : float or "auto", default="auto"
+        Learning rate of both optimizers; "auto" is 0.0002, as published.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the codes, the order of the images and the held-out images.
+    training : Training, dict of its parameters or None, default=None
+        All other options of training, a `regen.Training`, as in `GAN`.
 
     Attributes
     ----------
-    net_, generator_, discriminator_, quality_, turns_, calibration_, classes_, history_, stopped_, backend_,
-        feature_names_in_ : as in `GAN`.
-    n_features_in_ : numbers of an image.
+    net_, generator_, discriminator_, model_, modality_, quality_, turns_, calibration_, classes_, history_, \
+stopped_, backend_, feature_names_in_ : as in `GAN`.
+    n_features_in_ : int
+        Numbers of an image.
+
+    See Also
+    --------
+    GAN : Generates rows of a table, points or sequences.
+    Game : Objective, penalties and schedule.
+    VariationalAutoencoder : Generates rows by their likelihood.
 
     Examples
     --------
     >>> import regen
     >>> from sklearn.datasets import load_digits
     >>> X = load_digits().images / 16
-    >>> model = regen.DCGAN(channels=8, max_epochs=10, random_state=0).fit(X)
-    >>> model.sample(4, random_state=0).shape, model.transform(X).shape
+    >>> dcgan = regen.DCGAN(channels=8, max_epochs=10, random_state=0).fit(X)
+    >>> dcgan.sample(4, random_state=0).shape, dcgan.transform(X).shape
     ((4, 8, 8), (1797, 192))
     """
 
     capabilities: ClassVar[tuple[str, ...]] = ("sample", "interpolate", "score", "invert", "encode")
     constraints: ClassVar[Mapping[str, Constraint]] = {
-        **COMPETING,
+        **GAN_CONSTRAINTS,
         "channels": Int(1),
         "norm": Bool(),
         "image_shape": ROW_CONSTRAINTS["image_shape"],
@@ -71,7 +90,7 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstima
     }
     default_learning_rate: ClassVar[float] = 2e-4
     default_training: ClassVar[Mapping[str, Any]] = {"schedule": "constant", "batch_size": 64}
-    usual_game: ClassVar[Mapping[str, float]] = {
+    default_game: ClassVar[Mapping[str, float]] = {
         "penalty_weight": 1.0,
         "ema_half_life": 500,
         "beta1": 0.5,
@@ -110,54 +129,50 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdversarialEstima
         return tags
 
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """What the discriminator's convolutions see in images, (n, features).
+        """Extract features of images from the discriminator's convolutions.
 
-        The largest activations of every convolution in a 4 x 4 grid, see `regen.nets.dcgan.DCGANCritic.features`:
-        with a linear classifier they tell apart what images show (Radford et al. 2016, section 5). They are the same
-        for all labels.
+        The maximum activations of every convolution in a 4 x 4 grid, see `regen.nets.dcgan.DCGANCritic.features`: a
+        linear classifier of these features distinguishes what images show (Radford et al. 2016, section 5). They do
+        not depend on labels.
 
-        X : images (n, ...) as in `fit`.
+        Parameters
+        ----------
+        X : array-like, (n, ...)
+            Images, as in `fit`.
+
+        Returns
+        -------
+        features : ndarray of shape (n, n_features)
         """
-        self._check_fitted()
-        rows = self._encoded(self._form, self._form.read_known(self, X))
-        critic: Any = self.net_.discriminator
+        rows = self.encode_rows(X).x
+        discriminator: Any = self.net_.discriminator
         with evaluating(self.net_):
-            found = [critic.features(some).cpu() for some in torch.split(rows.values, EVALUATION_BATCH)]
-        return torch.cat(found).numpy()
+            features = [discriminator.features(part).cpu() for part in torch.split(rows, EVALUATION_BATCH)]
+        return torch.cat(features).numpy()
 
     @property
     def _n_features_out(self) -> int:
-        critic: Any = self.net_.discriminator
+        discriminator: Any = self.net_.discriminator
         with evaluating(self.net_):
-            return int(critic.features(torch.zeros(1, self.n_features_in_, device=self._device)).shape[1])
+            image = torch.zeros(1, self.n_features_in_, device=self._device)
+            return int(discriminator.features(image).shape[1])
 
-    @property
-    def _output(self) -> str:
-        return self.output
-
-    @property
-    def _shape_given(self) -> Any:
-        return self.image_shape
-
-    @property
-    def _norm(self) -> bool:
-        return bool(self.norm)
-
-    def _kind_of_data(self, X: Any) -> str:
+    def _modality_name(self, X: Any) -> str:
         if self.image_shape is None and len(np.shape(X)) == 2:
             raise ValueError(
-                f"DCGAN makes images (n, Y, X) or (n, C, Y, X), or flat ones with image_shape=(Y, X). Got X of shape"
+                f"DCGAN takes images (n, Y, X) or (n, C, Y, X), or flat ones with image_shape=(Y, X). Got X of shape"
                 f" {np.shape(X)}."
             )
         return modality_of(X, "conv", self.image_shape)
 
-    def _nets(self, features: int) -> tuple[nn.Module, nn.Module]:
+    def _networks(self, modality: Modality[Any]) -> tuple[nn.Module, nn.Module]:
+        features = modality.layout.blocks[-1].stop
         return make_gan_nets(
             "conv",
             features=features,
             outputs=features,
-            code=self._code,
-            shape=self._form.shape,
+            code=self._code_size(modality),
+            shape=modality.shape,
             classes=self.n_labels_,
             pack=self._game.pack,
             spectral_norm=bool(self._game.spectral_norm),

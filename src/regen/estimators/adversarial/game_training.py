@@ -1,13 +1,13 @@
-"""How a game is set up, played and judged: data read, two players, a schedule, and what is said of the end.
+"""Training of a GAN: two players, a schedule, a quality monitor, and the evaluation of the trained generator.
 
-Letters: `n` rows, `k` rows held out, `E` numbers of a row that the discriminator reads.
+Letters: `n` rows, `E` encoded numbers of a row.
 """
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -18,151 +18,221 @@ from torch import Generator, Tensor, nn
 
 from regen.data.batching import RowBatch, RowBatches
 from regen.data.ragged import Ragged
-from regen.estimators._modalities import MODALITIES
 from regen.estimators._splits import hold_out
-from regen.estimators.adversarial.evaluation import NEIGHBOURS, Board
-from regen.estimators.adversarial.game_losses import Duel, Duellists, Followed
-from regen.estimators.adversarial.monitoring import Judge, verdicts
+from regen.estimators.adversarial.evaluation import N_NEIGHBORS, Evaluator, QualityMonitor, quality_warnings
+from regen.estimators.adversarial.game import GameRules
+from regen.estimators.adversarial.game_losses import EMAGenerator, GANLosses
+from regen.estimators.adversarial.gan_model import GANModel, GANPair
+from regen.training.options import Training
 from regen.training.player import Player, make_optimizer
+from regen.training.schedule import Schedule
 from regen.training.threads import fitting_threads
 
-if TYPE_CHECKING:
-    from regen.estimators.adversarial._base import AdversarialEstimator
+__all__ = ["MAX_COMPARED", "GameData", "GameResult", "GameTraining", "encode_labels", "split_rows"]
 
-__all__ = ["MOST_COMPARED", "learn"]
-
-LEAST_BATCHES = 100
-"""Batches of an epoch: where one pass over few rows gives less, an epoch is several passes. A game takes thousands of
-moves however few the rows are."""
-MOST_COMPARED = 1000
-"""Rows held out that quality is measured on, at most."""
-MOST_REMEMBERED = 10_000
-"""Training rows that copies are looked for among, at most."""
+MIN_BATCHES = 100
+"""Batches of an epoch: with few rows, an epoch is several passes. Training takes thousands of steps, however few rows
+there are."""
+MAX_COMPARED = 1000
+"""Largest number of held-out rows that quality is measured on."""
+MAX_MEMORISED = 10_000
+"""Largest number of training rows that generated rows are compared with to find copies."""
 
 
-def learn(model: AdversarialEstimator, X: Any, y: Any, generator: Generator) -> None:
-    """Read data, hold some out, and let the nets compete; X and y as in `fit`, (n, ...) and (n,) or None."""
-    kind = MODALITIES[model._kind_of_data(X)]
-    given = kind.read(model, X, model._shape_given)
-    n = len(given)
-    labels = _learn_labels(model, y, n)
-    groups = np.zeros(n, dtype=np.int64) if labels is None else labels
-    held_out = hold_out(groups, model._options.validation, generator)
-    training = np.setdiff1d(np.arange(n), held_out)
-    _refuse_few(model, len(training), len(held_out))
-    form = kind.learn(given, model._output, training)
-    model.form_ = form.state()
-    rows = model._encoded(form, given)
-    model.lengths_ = None if rows.lengths is None else rows.lengths.numpy()[training]
-    shares = np.bincount(labels[training], minlength=model.n_labels_) if labels is not None else np.ones(1)
-    model.label_shares_ = shares / shares.sum()
-    model.net_ = model._build().to(model._device)
-    told = None if labels is None else torch.from_numpy(labels).to(model._device)
-    with_rows = rows, told, torch.from_numpy(training), torch.from_numpy(held_out)
-    _compete(model, *with_rows, generator)
+@final
+@dataclass(frozen=True, eq=False)
+class GameData:
+    """Encoded rows and their split.
+
+    Parameters
+    ----------
+    rows : as inputs of the discriminator.
+    labels : (n,) positions among the classes, or None.
+    training, held_out : indices of rows.
+    """
+
+    rows: Ragged
+    labels: Tensor | None
+    training: Tensor
+    held_out: Tensor
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Everything that the batches depend on."""
+        return (self.rows.values, self.held_out, *([] if self.labels is None else [self.labels]))
+
+    def subset(self, index: Tensor, size: int, rng: Generator) -> RowBatch:
+        """At most `size` rows of `index`, drawn at random, in order."""
+        index = index[torch.randperm(len(index), generator=rng)[:size]].sort().values
+        x, lengths = self.rows.gather(index)
+        return RowBatch(
+            x, lengths, None if self.labels is None else self.labels[index.to(self.labels.device)]
+        )
 
 
-def _learn_labels(model: AdversarialEstimator, y: Any, n: int) -> NDArray[np.int64] | None:
-    """Places of the labels among `classes_`, which it sets; without labels there are none."""
-    if y is None and "classes_" in vars(model):
-        del model.classes_
-    model.n_labels_ = 0
+@final
+@dataclass(frozen=True, eq=False)
+class GameResult:
+    """A trained GAN.
+
+    Parameters
+    ----------
+    net : the generator that samples, and the discriminator.
+    backend : what ran the networks.
+    turns : turns that were taken by scores.
+    companions : rows that complete the pack of a row that is scored; None without packs.
+    calibration : slope and offset of the scores, for rows with and without labels.
+    quality : measures of the generator.
+    warnings : about its quality.
+    """
+
+    net: GANPair
+    backend: str
+    turns: list[tuple[Any, ...]]
+    companions: RowBatch | None
+    calibration: list[tuple[float, float]]
+    quality: dict[str, float]
+    warnings: list[str]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class GameTraining:
+    """Trains the two networks of a model against each other.
+
+    Parameters
+    ----------
+    model : with untrained networks.
+    rules : objective, penalties, averaging, optimizers and monitoring.
+    schedule : which player moves next.
+    options : training options.
+    learning_rate : of the generator.
+    """
+
+    model: GANModel
+    rules: GameRules
+    schedule: Schedule
+    options: Training
+    learning_rate: float
+
+    def run(self, data: GameData, train: Callable[..., None], rng: Generator) -> GameResult:
+        """Train on `data`, evaluate the generator that is kept, and calibrate the scores of the discriminator.
+
+        Parameters
+        ----------
+        data : encoded rows.
+        train : callable, (players, schedule, batches, validate, rng, *tensors) -> None; trains the players.
+        rng : draws companions, rows to compare and the order of the batches.
+        """
+        rules, net = self.rules, self.model.net
+        generator = EMAGenerator(net.generator, rules.ema_half_life)
+        discriminator: Any = net.discriminator
+        passes = -(-max(MIN_BATCHES * self.options.batch_size, 1) // len(data.training))
+        index = data.training.repeat(max(passes, 1))
+        batches = RowBatches(data.rows, data.labels, index, self.options.batch_size, whole=True)
+        companions = data.subset(data.training, max(rules.pack - 1, 1), rng)
+        model = replace(self.model, companions=companions if rules.pack > 1 else None)
+        monitored = data.held_out if len(data.held_out) else data.training
+        rows, seed = data.subset(monitored, MAX_COMPARED, rng), _seed(rng)
+        evaluator = Evaluator(rows, model.generate, model.logits, model.code_size, seed)
+        monitor = None
+        if len(data.held_out):
+            every = max(1, round(rules.quality_every / len(batches)))
+            monitor = QualityMonitor(evaluator, lambda: generator.sampler, every, rules.early_stopping)
+        losses = GANLosses(generator.net, discriminator, model.to_inputs, rules)
+        players = self._players(generator, discriminator, losses, monitor)
+        with fitting_threads(net, self.options.batch_size, model.modality.steps or 1):
+            train(players, self.schedule, batches, monitor, rng, *data.tensors)
+        trained = GANPair(generator.sampler, discriminator).eval()
+        backend = str(discriminator.backend_)
+        training_rows = data.subset(data.training, MAX_MEMORISED, rng)
+        quality, calibration, warnings = _evaluate(
+            evaluator, trained.generator, training_rows, len(data.held_out) > 0
+        )
+        turns = [tuple(turn) for turn in getattr(self.schedule, "log", ())]
+        return GameResult(trained, backend, turns, model.companions, calibration, quality, warnings)
+
+    def _players(
+        self, generator: EMAGenerator, discriminator: nn.Module, losses: GANLosses, monitor: Any
+    ) -> list[Player]:
+        """The generator, whose state includes that of the monitor, and the discriminator."""
+        ratio = self.rules.discriminator_rate
+        return [
+            Player(
+                "generator",
+                generator,
+                losses.generator_loss,
+                self._optimizer(generator, 1.0),
+                memory=monitor,
+                moved=generator.update,
+            ),
+            Player(
+                "discriminator",
+                discriminator,
+                losses.discriminator_loss,
+                self._optimizer(discriminator, ratio),
+            ),
+        ]
+
+    def _optimizer(self, module: nn.Module, ratio: float) -> Any:
+        weights = [weight for weight in module.parameters() if weight.requires_grad]
+        options, rate = self.options, ratio * self.learning_rate
+        return make_optimizer(options.optimizer, weights, rate, options.weight_decay, self.rules.betas)
+
+
+def encode_labels(y: Any, n: int) -> tuple[NDArray[Any] | None, NDArray[np.int64] | None]:
+    """The sorted classes (K,) of labels y (n,), and the position of each label among them; None without y."""
     if y is None:
-        return None
+        return None, None
     y = column_or_1d(y, warn=True)
     check_consistent_length(np.empty(n), y)
     check_classification_targets(y)
-    model.classes_, places = np.unique(y, return_inverse=True)
-    if len(model.classes_) == 1:
+    classes, index = np.unique(y, return_inverse=True)
+    if len(classes) == 1:
         raise ValueError(
-            f"y has one class only, {model.classes_.tolist()[0]!r}. Leave y out, or give rows of several labels."
+            f"y has only one class, {classes.tolist()[0]!r}. Leave y out, or give rows of several labels."
         )
-    model.n_labels_ = len(model.classes_)
-    return places.astype(np.int64)
+    return classes, index.astype(np.int64)
 
 
-def _refuse_few(model: AdversarialEstimator, training: int, held_out: int) -> None:
-    if training <= NEIGHBOURS:
-        raise ValueError(
-            f"{type(model).__name__} learns how rows differ, and needs {NEIGHBOURS + 1} at least. Got"
-            f" n_samples={training}."
-        )
-    if 0 < held_out <= NEIGHBOURS:
-        raise ValueError(
-            f"validation={model._options.validation!r} holds out {held_out} rows; quality needs {NEIGHBOURS + 1} at"
-            " least. Raise it, take validation=0, or give more rows."
-        )
+def split_rows(
+    owner: str, n: int, labels: NDArray[np.int64] | None, validation: float | str, rng: Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the training rows and of those held out, stratified by label.
 
-
-def _compete(
-    model: AdversarialEstimator,
-    rows: Ragged,
-    labels: Tensor | None,
-    training: Tensor,
-    held_out: Tensor,
-    generator: Generator,
-) -> None:
-    """Train the nets of `model`, keep the best, calibrate its scores and say what went wrong.
-
-    rows : as the discriminator reads them. labels : (n,) or None. training, held_out : their numbers.
+    Raises
+    ------
+    ValueError
+        When either part has too few rows to measure distances between neighbours.
     """
-    plan, rules = model._options, model._rules
-    followed = Followed(model.net_.generator, model._usual("ema_half_life"))
-    critic: Any = model.net_.discriminator
-    duel = Duel(followed.net, critic, model._inputs, rules)
-    passes = -(-max(LEAST_BATCHES * plan.batch_size, 1) // len(training))
-    feed = RowBatches(rows, labels, training.repeat(max(passes, 1)), plan.batch_size, whole=True)
-    model._remember(_some(rows, labels, _drawn(training, max(rules.pack - 1, 1), generator)))
-    known = _some(rows, labels, _drawn(held_out if len(held_out) else training, MOST_COMPARED, generator))
-    seed = int(torch.randint(2**31 - 1, (), generator=generator))
-    board = Board(known, model._write, model._logits, model._code, seed)
-    judge = None
-    if len(held_out):
-        every = max(1, round(model._game.quality_every / len(feed)))
-        judge = Judge(board, lambda: followed.sampler, every, model._game.early_stopping)
-    players = [
-        _player(model, "generator", followed, duel.generate, 1.0),
-        _player(model, "discriminator", critic, duel.discriminate, model._game.discriminator_rate),
-    ]
-    players[0] = replace(players[0], moved=followed.follow, memory=judge)
-    schedule = model._game.schedule()
-    data = (rows.values, held_out, *([] if labels is None else [labels]))
-    with fitting_threads(model.net_, plan.batch_size, model._form.steps or 1):
-        model._train_players(players, schedule, feed, judge, generator, *data)
-    model.net_ = Duellists(followed.sampler, critic).eval()
-    model.turns_ = [tuple(turn) for turn in getattr(schedule, "log", ())]
-    model.backend_ = str(critic.backend_)
-    told = _some(rows, labels, _drawn(training, MOST_REMEMBERED, generator))
-    _take_stock(model, board, told, len(held_out) > 0)
+    groups = np.zeros(n, dtype=np.int64) if labels is None else labels
+    held_out = hold_out(groups, validation, rng)
+    training = np.setdiff1d(np.arange(n), held_out)
+    if len(training) <= N_NEIGHBORS:
+        raise ValueError(
+            f"{owner} needs at least {N_NEIGHBORS + 1} training rows. Got n_samples={len(training)}."
+        )
+    if 0 < len(held_out) <= N_NEIGHBORS:
+        raise ValueError(
+            f"validation={validation!r} holds out {len(held_out)} rows; the quality measures need at least"
+            f" {N_NEIGHBORS + 1}. Raise validation, set validation=0, or give more rows."
+        )
+    return training, held_out
 
 
-def _player(model: AdversarialEstimator, name: str, module: nn.Module, loss: Any, ratio: float) -> Player:
-    plan, weights = model._options, [weight for weight in module.parameters() if weight.requires_grad]
-    betas = model._usual("beta1"), model._usual("beta2")
-    optimizer = make_optimizer(
-        plan.optimizer, weights, ratio * model._learning_rate, plan.weight_decay, betas
-    )
-    return Player(name, module, loss, optimizer)
+def _evaluate(
+    evaluator: Evaluator, generator: nn.Module, training: RowBatch, held_out: bool
+) -> tuple[dict[str, float], list[tuple[float, float]], list[str]]:
+    """Quality on codes that the generator was not selected by, calibration of the scores, and warnings."""
+    generated = evaluator.generated(generator, draw=1)
+    scores, calibration = evaluator.scores(generated)
+    unlabelled = evaluator.without_labels().scores(generated)[1] if training.y is not None else calibration
+    quality = evaluator.quality(generated) | scores
+    memorised = evaluator.memorisation(generated, training) if held_out else None
+    if memorised is not None:
+        quality |= {f"memorisation_{name}": value for name, value in memorised._asdict().items()}
+    return quality, [calibration, unlabelled], quality_warnings(quality, memorised, held_out)
 
 
-def _take_stock(model: AdversarialEstimator, board: Board, training: RowBatch, held_out: bool) -> None:
-    """Calibrate the scores, measure the generator that was kept, on new codes, and warn in words."""
-    fake = board.fake(model.net_.generator, again=1)
-    scores, told = board.scored(fake)
-    model.calibration_ = [told, told if not model.n_labels_ else board.unlabelled.scored(fake)[1]]
-    model.quality_ = board.measured(fake) | scores
-    copies = board.copies(fake, training) if held_out else None
-    if copies is not None:
-        model.quality_ |= {f"memorisation_{name}": value for name, value in copies._asdict().items()}
-    for words in verdicts(model.quality_, copies, held_out):
-        warnings.warn(words, UserWarning, stacklevel=6)
-
-
-def _drawn(index: Tensor, most: int, generator: Generator) -> Tensor:
-    """Some of `index`, at most so many, in order."""
-    return index[torch.randperm(len(index), generator=generator)[:most]].sort().values
-
-
-def _some(rows: Ragged, labels: Tensor | None, index: Tensor) -> RowBatch:
-    x, lengths = rows.gather(index)
-    return RowBatch(x, lengths, None if labels is None else labels[index.to(labels.device)])
+def _seed(rng: Generator) -> int:
+    return int(torch.randint(2**31 - 1, (), generator=rng))

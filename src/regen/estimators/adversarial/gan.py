@@ -1,4 +1,4 @@
-"""GAN: new rows of a table, points or sequences, made by a network that competes with another one."""
+"""GAN: generates rows of a table, points or sequences."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import nn
 from regen._check import Choice, Constraint, Either, Int, Kind
 from regen.cells import NAMES, Cell
 from regen.estimators._constraints import ROW_CONSTRAINTS
-from regen.estimators._modalities import modality_of, ragged
-from regen.estimators.adversarial._base import COMPETING, AdversarialEstimator
+from regen.estimators._modalities import Modality, modality_of, ragged
+from regen.estimators.adversarial._base import GAN_CONSTRAINTS, AdversarialEstimator
 from regen.estimators.adversarial.game import Game
 from regen.nets.adversarial import make_gan_nets
 from regen.training.options import Training
@@ -22,69 +22,99 @@ __all__ = ["GAN"]
 
 @final
 class GAN(AdversarialEstimator):
-    """Makes new rows like those of fit: a generator competes with a discriminator that tells real from generated.
+    """Generates new rows like those of fit, by a generator that is trained against a discriminator.
 
-    Rows are those of a table, points, or sequences. The generator makes a row of a code drawn from N(0, 1); the
-    discriminator scores rows from 1 to 100; each learns from the other (Goodfellow et al. 2014). Columns are scaled
-    inside, and generated rows are in their own units and types: categories, whole numbers and truth values stay such.
-    Quality is measured on rows held out while the two compete, and the generator that was best is kept.
+    Rows are those of a table, points, or sequences. The generator maps a code drawn from N(0, 1) to a row; the
+    discriminator scores rows from 1 to 100; the two are trained in turn (Goodfellow et al. 2014). Columns are scaled
+    internally, and generated rows are in the original units and types: categories, integers and booleans are kept.
+    Quality is measured on held-out rows during training, and the best generator is kept.
 
     Parameters
     ----------
-    code : numbers drawn from N(0, 1) that stand for a row; "auto" is as many as a row has, within [2, 64], and 16
-        for a sequence.
-    backbone : "mlp" for tables, "recurrent" (a GRU) or the name of a cell or a `regen.cells` cell for sequences;
-        "auto" takes what the data look like: lists of arrays are sequences. Images are for `DCGAN`.
-    hidden : widths of the discriminator's layers, units with "recurrent"; the generator has them backwards. An int
+    code : int or "auto", default="auto"
+        Size of the code, the vector drawn from N(0, 1) from which a row is generated. "auto" is the number of encoded
+        columns within [2, 64], and 16 for a sequence.
+    backbone : {"auto", "mlp", "recurrent"}, name of a cell or `regen.cells` cell, default="auto"
+        "mlp" for tables, "recurrent" (a GRU) or a cell for sequences. "auto" is chosen by the data: lists of arrays
+        are sequences. For images, see `DCGAN`.
+    hidden : int, tuple of int or "auto", default="auto"
+        Widths of the discriminator's layers, units with "recurrent". The generator has them in reverse order. An int
         is one layer, () none. "auto" is chosen by the size of a row.
-    activation : between layers: "relu", "tanh", "sigmoid", "elu", "gelu", "silu" or "selu". Of "mlp".
-    output : what the columns of numbers are: "real", "nonnegative", "unit" (between 0 and 1), "binary", "counts" or
-        "categorical". "auto" looks at each column; text is always categorical.
-    game : a `regen.Game` (or a dict of its arguments): what the two compete for, with which penalties, and who moves
-        when.
-    max_epochs : passes over the training rows, at most. Where one pass gives less than 100 batches, an epoch is as
-        many passes as give 100.
-    learning_rate : size of the optimiser's steps; "auto" is 0.004. It falls, over 1 + step / 1000, unless the
-        training plan has another schedule: what wanders around the end of a game comes to rest.
-    random_state : seed of the first weights, of the codes, of the order of the rows and of what is held out.
-    training : a `regen.Training` (or a dict of its arguments) for everything else about training. Its validation
-        part is drawn at random, the same share of each label; "auto" holds nothing out where a fifth is less than 32
-        rows. Its patience counts measurements of quality, and only with the game's early_stopping.
+    activation : {"relu", "tanh", "sigmoid", "elu", "gelu", "silu", "selu"}, default="relu"
+        Activation between the layers of "mlp".
+    output : {"auto", "real", "nonnegative", "unit", "binary", "counts", "categorical"}, default="auto"
+        What the numeric columns are: "unit" is between 0 and 1. "auto" is chosen for each column; text is always
+        categorical.
+    game : Game, dict of its parameters or None, default=None
+        Objective, penalties and schedule of the training, a `regen.Game`.
+    max_epochs : int, default=100
+        Maximum number of epochs. An epoch is a pass over the training rows, or as many passes as give 100 batches.
+    learning_rate : float or "auto", default="auto"
+        Learning rate of both optimizers; "auto" is 0.004. It decays as 1 / (1 + step / 1000), unless the training
+        options have another schedule, so that the oscillation around the equilibrium dies out.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the codes, the order of the rows and the held-out rows.
+    training : Training, dict of its parameters or None, default=None
+        All other options of training, a `regen.Training`. The validation part is drawn at random and stratified by
+        label; "auto" holds nothing out where a fifth is less than 32 rows. The patience counts measurements of
+        quality, and applies only with the early_stopping of `game`.
 
     Attributes
     ----------
-    net_, generator_, discriminator_ : the trained torch modules, whole and apart; the generator is the moving average
-        of the one that competed.
-    quality_ : precision, recall, density, coverage, two_sample, mmd, both scores, and with rows held out
-        memorisation, of the generator that was kept on codes it was not chosen by; see `regen.metrics.generative`.
-    turns_ : the turns that were taken by scores: player, first batch, batches, why it ended.
-    calibration_ : slope and offset by which scores are made of logits, of rows with their labels and without.
-    classes_ : the labels, sorted; only after a fit with y.
-    history_ : one row per epoch, as a dataframe: loss and scores of both players, and quality whenever it was
-        measured. stopped_ : why training ended, in words.
-    backend_ : who ran the networks.
-    n_features_in_, feature_names_in_ : columns of a table; features of a step.
+    net_ : torch.nn.Module
+        The trained networks; the generator is the moving average of the one that was trained.
+    generator_, discriminator_ : torch.nn.Module
+        The two parts of `net_`.
+    model_ : GANModel
+        The networks with the encoding of the data, for inspection.
+    modality_ : Modality
+        The encoding of the data.
+    quality_ : dict of str to float
+        precision, recall, density, coverage, two_sample, mmd, both scores, and with held-out rows memorisation, of
+        the generator that was kept, on codes that it was not selected by; see `regen.metrics.generative`.
+    turns_ : list of tuple
+        Turns of the schedule by scores: player, first batch, batches, why it ended.
+    calibration_ : list of tuple
+        Slope and offset of the scores as a function of logits, for rows with labels and without.
+    classes_ : ndarray of shape (n_labels_,)
+        The labels, sorted; only after a fit with y.
+    history_ : dataframe
+        One row per epoch: loss and scores of both players, and quality where it was measured.
+    stopped_ : str
+        Why training ended.
+    backend_ : str
+        What ran the networks.
+    n_features_in_ : int
+        Columns of a table; features of a step.
+    feature_names_in_ : ndarray of str
+        Names of the columns, where they have names.
 
     Warns
     -----
     UserWarning
-        Of generated rows that cover few of the others, or that may be copies, and of a discriminator that has won.
+        When generated rows cover few of the real ones or may be copies, and when the discriminator has won.
     RuntimeWarning
-        Of a player that starves where scores say who moves.
+        When a player of the schedule by scores does not reach its threshold.
+
+    See Also
+    --------
+    DCGAN : Generates images.
+    Game : Objective, penalties and schedule.
+    VariationalAutoencoder : Generates rows by their likelihood.
 
     Examples
     --------
     >>> import regen
     >>> from sklearn.datasets import load_wine
     >>> X, y = load_wine(return_X_y=True, as_frame=True)
-    >>> model = regen.GAN(max_epochs=20, random_state=0).fit(X, y)
-    >>> model.sample(3, random_state=0, label=1).shape, model.score_samples(X, y).shape
+    >>> gan = regen.GAN(max_epochs=20, random_state=0).fit(X, y)
+    >>> gan.sample(3, random_state=0, label=1).shape, gan.score_samples(X, y).shape
     ((3, 13), (178,))
     """
 
     capabilities: ClassVar[tuple[str, ...]] = ("sample", "interpolate", "score", "invert")
     constraints: ClassVar[Mapping[str, Constraint]] = {
-        **COMPETING,
+        **GAN_CONSTRAINTS,
         "code": Either((Choice(("auto",)), Int(1))),
         "backbone": Either((Choice(("auto", "mlp", "recurrent", *NAMES)), Kind(Cell, "a regen.cells cell"))),
         "hidden": ROW_CONSTRAINTS["hidden"],
@@ -93,8 +123,8 @@ class GAN(AdversarialEstimator):
     }
     default_learning_rate: ClassVar[float] = 4e-3
     default_training: ClassVar[Mapping[str, Any]] = {"schedule": "inverse", "batch_size": 256}
-    usual_game: ClassVar[Mapping[str, float]] = {
-        "penalty_weight": 0.05,  # with 0.5 each of many clouds of points shrinks to a line
+    default_game: ClassVar[Mapping[str, float]] = {
+        "penalty_weight": 0.05,  # with 0.5, each of many Gaussians collapses to a line
         "ema_half_life": 500,
         "beta1": 0.0,
         "beta2": 0.99,
@@ -125,32 +155,24 @@ class GAN(AdversarialEstimator):
         self.random_state = random_state
         self.training = training
 
-    @property
-    def _output(self) -> str:
-        return self.output
-
-    def _kind_of_data(self, X: Any) -> str:
+    def _modality_name(self, X: Any) -> str:
         if self.backbone != "auto" or ragged(X) or len(np.shape(X)) < 3:
             return modality_of(X, self.backbone, None)
         if len(np.shape(X)) > 3 or np.asarray(X).dtype in (np.uint8, np.bool_):
             raise ValueError(
-                f"X of shape {np.shape(X)} looks like images, which regen.DCGAN makes. GAN is for tables, points and"
-                " sequences (n, T, F); for images without convolutions take backbone='mlp'."
+                f"X of shape {np.shape(X)} looks like images, which regen.DCGAN generates. GAN is for tables, points"
+                " and sequences (n, T, F); for images without convolutions set backbone='mlp'."
             )
         return "sequences"
 
-    @property
-    def _usual_code(self) -> int:
-        return max(2, min(self._head.cells, 64)) if self.form_["kind"] == "table" else 16
-
-    def _nets(self, features: int) -> tuple[nn.Module, nn.Module]:
-        named = self.backbone not in ("auto", "recurrent")
-        usual = "gru" if self.form_["kind"] == "sequences" else "mlp"
+    def _networks(self, modality: Modality[Any]) -> tuple[nn.Module, nn.Module]:
+        default = "mlp" if modality.steps is None else "gru"
+        features = modality.layout.blocks[-1].stop
         return make_gan_nets(
-            self.backbone if named else usual,
+            default if self.backbone in ("auto", "recurrent") else self.backbone,
             features=features,
             outputs=features,
-            code=self._code,
+            code=self._code_size(modality),
             hidden=(self.hidden,) if isinstance(self.hidden, int) else self.hidden,
             activation=self.activation,
             classes=self.n_labels_,

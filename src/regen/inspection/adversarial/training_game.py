@@ -208,16 +208,16 @@ def training_game(
 
 
 def _nearest_training(model: AdversarialEstimator, X: Any, made: Any) -> NearestTraining:
-    real, fake = model._known(X, None), model._known(made, None)
+    real, fake = model.encode_rows(X), model.encode_rows(made)
     steps = max(real.x.shape[1], fake.x.shape[1]) if real.x.ndim == 3 else None
     rows, ours = _flat(real, steps), _flat(fake, steps)
     distances, nearest = _nearest(ours, rows)
     some = torch.linspace(0, len(rows) - 1, min(len(rows), len(ours))).round().long()
     usual, _ = _nearest(rows[some], rows, some)
     apart, _ = _nearest(ours, ours, torch.arange(len(ours)))
-    form = model._form
+    modality = model.modality_
     cells = {
-        name: padded_cells(form.encode(form.read_known(model, each)))
+        name: padded_cells(modality.encode(modality.read_known(model, each)))
         for name, each in (("real", X), ("made", made))
     }
     return NearestTraining(
@@ -225,8 +225,8 @@ def _nearest_training(model: AdversarialEstimator, X: Any, made: Any) -> Nearest
         distances=distances.numpy(),
         real_distance=float(usual.median()),
         generated_distance=float(apart.median()),
-        generated=shown(form.layout, cells["made"]),
-        neighbours=shown(form.layout, cells["real"][nearest]),
+        generated=shown(modality.layout, cells["made"]),
+        neighbours=shown(modality.layout, cells["real"][nearest]),
     )
 
 

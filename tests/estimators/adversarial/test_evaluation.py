@@ -1,4 +1,4 @@
-"""What a judge compares: rows of sequences and labels, companions of packs, and how far from perfect they are."""
+"""What a monitor compares: rows of sequences and labels, companions of packs, and how far from perfect they are."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ import torch
 from torch import Generator, Tensor
 
 from regen.data.batching import RowBatch
-from regen.estimators.adversarial.evaluation import Board, logits_of
-from regen.estimators.adversarial.latent import great_circle
-from regen.estimators.adversarial.monitoring import Judge, shortfall
+from regen.estimators.adversarial.evaluation import Evaluator, QualityMonitor, validation_loss
+from regen.estimators.adversarial.gan_model import batched_logits
+from regen.estimators.adversarial.latent import slerp
 from regen.nets.adversarial import make_gan_nets
 
 QUALITY = {"precision": 0.9, "recall": 0.7, "density": 1.2, "coverage": 0.6, "two_sample": 0.4, "mmd": 0.02}
@@ -29,12 +29,12 @@ QUALITY = {"precision": 0.9, "recall": 0.7, "density": 1.2, "coverage": 0.6, "tw
 )
 def test_how_far_from_perfect(measure: str | None, far: float) -> None:
     """By each measure, less is better; without one, the mean of precision and coverage."""
-    assert shortfall(QUALITY, measure) == pytest.approx(far)
+    assert validation_loss(QUALITY, measure) == pytest.approx(far)
 
 
-def board(rows: RowBatch, fake: Tensor, logits: Any = None) -> Board:
+def evaluator(rows: RowBatch, fake: Tensor, logits: Any = None) -> Evaluator:
     """A board whose generator writes `fake`."""
-    return Board(rows, lambda *_: fake, logits or (lambda batch: batch.x.flatten(1).sum(1)), 2, 0)
+    return Evaluator(rows, lambda *_: fake, logits or (lambda batch: batch.x.flatten(1).sum(1)), 2, 0)
 
 
 def test_behind_the_ends_nothing_is_compared() -> None:
@@ -43,9 +43,9 @@ def test_behind_the_ends_nothing_is_compared() -> None:
     lengths = torch.arange(20) % 4 + 1
     behind = torch.arange(4) >= lengths[:, None]
     padded = x.masked_fill(behind[..., None], 9.0)
-    same = board(RowBatch(x, lengths, None), padded).measured(padded)
+    same = evaluator(RowBatch(x, lengths, None), padded).quality(padded)
     assert (same["precision"], same["recall"], same["coverage"]) == (1.0, 1.0, 1.0)
-    twin = board(RowBatch(x, None, None), padded).measured(padded)
+    twin = evaluator(RowBatch(x, None, None), padded).quality(padded)
     assert twin["precision"] < 1.0
 
 
@@ -54,10 +54,10 @@ def test_labels_are_compared_too() -> None:
     x = 0.01 * torch.randn(40, 3, generator=Generator().manual_seed(0))
     y = torch.arange(40) % 2
     rows = RowBatch(x, None, y)
-    assert board(rows, x).measured(x)["coverage"] == 1.0
-    wrong = Board(rows._replace(y=y * 0), lambda *_: x, lambda batch: batch.x.sum(1), 2, 0)
-    assert torch.equal(wrong.real[:, :3], board(rows, x).real[:, :3])
-    assert board(rows, x).real.shape == (40, 5)
+    assert evaluator(rows, x).quality(x)["coverage"] == 1.0
+    wrong = Evaluator(rows._replace(y=y * 0), lambda *_: x, lambda batch: batch.x.sum(1), 2, 0)
+    assert torch.equal(wrong.real[:, :3], evaluator(rows, x).real[:, :3])
+    assert evaluator(rows, x).real.shape == (40, 5)
 
 
 def test_a_board_repeats_its_codes() -> None:
@@ -69,10 +69,10 @@ def test_a_board_repeats_its_codes() -> None:
         return codes
 
     rows = RowBatch(torch.zeros(9, 2), None, None)
-    one = Board(rows, write, lambda batch: batch.x.sum(1), 2, 5)
-    one.fake(None)
-    one.fake(None)
-    one.fake(None, again=1)
+    one = Evaluator(rows, write, lambda batch: batch.x.sum(1), 2, 5)
+    one.generated(None)
+    one.generated(None)
+    one.generated(None, draw=1)
     assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
 
 
@@ -80,22 +80,22 @@ def test_scores_of_a_board_that_nobody_can_tell() -> None:
     """Where real is fake both score 50; where logits are not finite, too; where they differ, far from it."""
     x = torch.randn(50, 2, generator=Generator().manual_seed(0))
     rows = RowBatch(x, None, None)
-    scores, _ = board(rows, x).scored(x)
+    scores, _ = evaluator(rows, x).scores(x)
     assert (scores["score_real"], scores["score"]) == (50.0, 50.0)
-    broken, place = board(rows, x, lambda batch: batch.x.sum(1) * torch.nan).scored(x)
+    broken, place = evaluator(rows, x, lambda batch: batch.x.sum(1) * torch.nan).scores(x)
     assert (broken["score"], place) == (50.0, (0.0, 0.0))
-    apart, _ = board(rows, x).scored(x - 5)
+    apart, _ = evaluator(rows, x).scores(x - 5)
     assert apart["score_real"] > 95 and apart["score"] < 5
 
 
-def test_a_judge_counts_epochs() -> None:
+def test_a_monitor_counts_epochs() -> None:
     """It measures after every third one, and goes on where its count was saved."""
     x = torch.randn(30, 2, generator=Generator().manual_seed(0))
-    judge = Judge(board(RowBatch(x, None, None), x), lambda: None, 3, "coverage")
-    told = [bool(judge()) for _ in range(7)]
+    monitor = QualityMonitor(evaluator(RowBatch(x, None, None), x), lambda: None, 3, "coverage")
+    told = [bool(monitor()) for _ in range(7)]
     assert told == [False, False, True, False, False, True, False]
-    other = Judge(board(RowBatch(x, None, None), x), lambda: None, 3, "coverage")
-    other.load_state_dict(judge.state_dict())
+    other = QualityMonitor(evaluator(RowBatch(x, None, None), x), lambda: None, 3, "coverage")
+    other.load_state_dict(monitor.state_dict())
     assert [bool(other()) for _ in range(2)] == [False, True]
 
 
@@ -110,13 +110,13 @@ def test_companions_stand_beside_every_row(form: str) -> None:
     beside = RowBatch(
         torch.randn(2, *shape[1:]), None if lengths is None else torch.tensor([2, 3]), torch.tensor([1, 0])
     )
-    found = logits_of(critic, rows, beside)
+    found = batched_logits(critic, rows, beside)
     for k in range(5):
         x = torch.cat([rows.x[k : k + 1], beside.x])
         steps = None if lengths is None else torch.cat([lengths[k : k + 1], torch.tensor([2, 3])])
         alone = critic(x, torch.tensor([k % 2, 1, 0]), steps).detach()
         torch.testing.assert_close(found[k : k + 1], alone, rtol=1e-4, atol=1e-5)
-    other = logits_of(critic, rows, beside._replace(x=beside.x + 1))
+    other = batched_logits(critic, rows, beside._replace(x=beside.x + 1))
     assert (other - found).abs().max() > 1e-3
 
 
@@ -127,16 +127,16 @@ def test_companions_of_other_lengths() -> None:
     rows = RowBatch(torch.randn(3, 3, 2), torch.tensor([3, 1, 2]), None)
     beside = RowBatch(torch.randn(1, 6, 2), torch.tensor([5]), None)
     padded = rows._replace(x=torch.cat([rows.x, torch.full((3, 3, 2), 7.0)], 1))
-    torch.testing.assert_close(logits_of(critic, rows, beside), logits_of(critic, padded, beside))
+    torch.testing.assert_close(batched_logits(critic, rows, beside), batched_logits(critic, padded, beside))
 
 
 def test_an_arc_between_codes() -> None:
     """Ends are the codes; between them the length goes evenly for equal ends; opposite ones take the line."""
     a, b = torch.tensor([3.0, 0.0]), torch.tensor([0.0, 3.0])
-    way = great_circle(a, b, 5)
+    way = slerp(a, b, 5)
     torch.testing.assert_close(way[[0, -1]], torch.stack([a, b]), rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(way.norm(dim=1), torch.full((5,), 3.0))
     assert torch.lerp(a, b, 0.5).norm() < 2.2, "the straight line comes nearer to 0"
-    torch.testing.assert_close(great_circle(a, 2 * a, 3), torch.tensor([[3.0, 0.0], [4.5, 0.0], [6.0, 0.0]]))
-    assert great_circle(a, -a, 3).isfinite().all()
-    assert great_circle(a, 0 * a, 3).isfinite().all()
+    torch.testing.assert_close(slerp(a, 2 * a, 3), torch.tensor([[3.0, 0.0], [4.5, 0.0], [6.0, 0.0]]))
+    assert slerp(a, -a, 3).isfinite().all()
+    assert slerp(a, 0 * a, 3).isfinite().all()
