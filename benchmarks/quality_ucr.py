@@ -96,7 +96,7 @@ def read_set(name: str, folder: Path) -> tuple[Any, Any, Any, Any]:
         with np.load(folder / f"{name}.npz", allow_pickle=False) as archive:
             return tuple(archive[part] for part in ("X_train", "y_train", "X_test", "y_test"))
     train, test = (read_sequences(folder / name / f"{name}_{part}.ts") for part in ("TRAIN", "TEST"))
-    return train.X, train.y, test.X, test.y
+    return train.rows.arrays(), train.y, test.rows.arrays(), test.y
 
 
 def read_published(folder: Path) -> dict[str, float]:

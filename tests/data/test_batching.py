@@ -16,7 +16,7 @@ def count(n: int, columns: int = 1) -> torch.Tensor:
 def ragged() -> Ragged:
     """Four sequences, each filled with its own length."""
     lengths = torch.tensor([3, 1, 5, 2])
-    return Ragged(lengths.double().repeat_interleave(lengths)[:, None].expand(-1, 2), lengths)
+    return Ragged(lengths.double().repeat_interleave(lengths)[:, None].expand(-1, 2), lengths=lengths)
 
 
 def test_window_and_target_by_hand():
@@ -106,7 +106,7 @@ def test_stream_feed_length():
 
 def test_ragged_rows_are_padded_by_zero():
     """A batch of unequal sequences is padded to its own longest, with the lengths beside it."""
-    x, lengths = ragged().gather(torch.tensor([0, 1, 3]))
+    x, lengths, _ = ragged().gather(torch.tensor([0, 1, 3]))
     assert lengths.tolist() == [3, 1, 2]
     assert x[..., 0].tolist() == [[3, 3, 3], [1, 0, 0], [2, 2, 0]]
 
@@ -114,9 +114,10 @@ def test_ragged_rows_are_padded_by_zero():
 def test_padding_hides_what_is_not_finite_next_door():
     """Padding is zero even where a neighbour's NaN was read to fill it."""
     rows = Ragged(
-        torch.tensor([[torch.nan], [1], [1], [1], [torch.nan], [torch.nan]]), torch.tensor([1, 3, 2])
+        torch.tensor([[torch.nan], [1], [1], [1], [torch.nan], [torch.nan]]),
+        lengths=torch.tensor([1, 3, 2]),
     )
-    x, _ = rows.gather(torch.tensor([1, 0]))
+    x, *_ = rows.gather(torch.tensor([1, 0]))
     assert x[0, :, 0].tolist() == [1, 1, 1]
     assert x[1, 1:, 0].tolist() == [0, 0]
 

@@ -121,7 +121,7 @@ def test_ragged_rows_come_back_whole(lengths, seed):
     generator = torch.Generator().manual_seed(seed)
     sequences = [torch.randn(length, 2, generator=generator) for length in lengths]
     index = torch.randperm(len(lengths), generator=generator)
-    x, found = Ragged(torch.cat(sequences), torch.tensor(lengths)).gather(index)
+    x, found, _ = Ragged(torch.cat(sequences), lengths=torch.tensor(lengths)).gather(index)
     for row, length, k in zip(x, found.tolist(), index.tolist(), strict=True):
         assert torch.equal(row[:length], sequences[k])
         assert not row[length:].any()

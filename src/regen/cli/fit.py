@@ -127,7 +127,7 @@ def _fit_sequences(model: Any, data: Path, own: Mapping[str, Any]) -> None:
     table = read_sequences(data, label=own["label"])
     if table.y is None:
         raise ValueError(f"{str(data)!r} holds no labels to learn. Name their column with --label.")
-    model.fit(table.X, table.y)
+    model.fit(table.rows.arrays(), table.y)
 
 
 def _fit_rows(model: Any, data: Path, own: Mapping[str, Any]) -> None:

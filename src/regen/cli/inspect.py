@@ -84,7 +84,7 @@ def _read(model: Any, run: Path, facts: Mapping[str, Any], path: Path, own: bool
         if label is not None and path.name.lower().endswith(TABLES):
             label = label if label in read_table(path).column_names else None
         table = read_sequences(path, label=label)
-        return Given(table.X, table.y, source, own)
+        return Given(table.rows.arrays(), table.y, source, own)
     labelled = isinstance(model, AdversarialEstimator) or len(labels) == 1
     rows = read_rows_for(model, path, labels, labelled=labelled)
     return Given(rows.X, rows.y, source, own)

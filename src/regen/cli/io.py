@@ -69,7 +69,7 @@ def read_rows(
         if len(labels) > 1:
             raise ValueError("A file of sequences has one label at most. Give --label once.")
         found = read_sequences(path, label=labels[0] if labels else None)
-        return Found(found.X, y=found.y if labelled else None)
+        return Found(found.rows.arrays(), y=found.y if labelled else None)
     if path.name.lower().endswith(ARRAYS):
         archive = labelled and path.name.lower().endswith(".npz")
         return Found(read_array(path), y=read_labels(path) if archive else None)

@@ -131,7 +131,7 @@ def _sequences(data: Path, label: str | None) -> Any:
     """Sequences of a file; the column of labels need not be there."""
     if label is not None and data.name.lower().endswith(TABLES):
         label = label if label in read_table(data).column_names else None
-    return read_sequences(data, label=label).X
+    return read_sequences(data, label=label).rows.arrays()
 
 
 def _give(table: Any, output: Path | None) -> None:

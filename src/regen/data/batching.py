@@ -56,12 +56,13 @@ class RowBatch(NamedTuple):
     """Sequences with what each should give.
 
     x (B, T, F) padded with 0 to the longest of the batch, or (B, ...); lengths (B,) int64, None when all have one
-    length; y (B, ...) or None.
+    length; y (B, ...) or None; observed (bool, as x) False where a value is missing, None when none is.
     """
 
     x: Tensor
     lengths: Tensor | None
     y: Tensor | None
+    observed: Tensor | None = None
 
 
 @final
@@ -232,9 +233,9 @@ class RowBatches:
         """Every row once."""
         batches = _batches(self.index, self.batch_size, self.shuffle, generator)
         for index in batches[: len(self)] if self.whole else batches:
-            x, lengths = self.rows.gather(index)
+            x, lengths, observed = self.rows.gather(index)
             y = None if self.y is None else self.y.index_select(0, index.to(self.y.device))
-            yield RowBatch(x, lengths, y)
+            yield RowBatch(x, lengths, y, observed)
 
 
 def _batches(

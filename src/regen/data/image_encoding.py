@@ -16,6 +16,7 @@ from torch import Tensor
 
 from regen._check import Choice, check_parameters
 from regen.data.image_input import Images, shaped
+from regen.data.scaling import is_constant, moments
 from regen.data.table_encoding import Block
 
 __all__ = ["Images", "Pixels"]
@@ -318,12 +319,6 @@ def _fraction(values: Values) -> str:
 
 
 def _moments(channels: Values) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(C,) mean and standard deviation of each channel, 1 where it does not vary, in two passes over small parts."""
-    rows = max(1, _PART // max(channels[0].size, 1))
-    parts = [channels[at : at + rows] for at in range(0, len(channels), rows)]
-    count = sum(np.sum(~np.isnan(part), axis=(0, 2)) for part in parts)
-    mean = sum(np.nansum(part, axis=(0, 2), dtype=np.float64) for part in parts) / count
-    squares = sum(np.nansum((part - mean[:, None]) ** 2, axis=(0, 2)) for part in parts)
-    deviation = np.sqrt(squares / count)
-    # What is left of a constant by rounding is no variation.
-    return mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
+    """(C,) mean and standard deviation of each channel, 1 where it is constant."""
+    mean, deviation = moments(channels, axis=(0, 2), numbers=_PART)
+    return mean, np.where(is_constant(mean, deviation), 1.0, deviation)

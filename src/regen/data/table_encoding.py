@@ -33,6 +33,7 @@ from torch import Tensor
 
 from regen._check import closest
 from regen.data.column_kinds import KINDS, judge, refuse_fitted, refuse_new
+from regen.data.scaling import is_constant, moments
 from regen.data.table_input import Cells
 from regen.data.table_layout import Layout
 
@@ -264,9 +265,8 @@ class Columns:
             cut = slice(block.start, block.stop)
             part = encoded[:, cut].astype(np.float64)
             part = np.log1p(part) if block.kind == "counts" else part
-            shift[cut] = np.nanmean(part, axis=0)
+            shift[cut], deviation = moments(part)
             if block.kind != "nonnegative":
-                deviation = np.nanstd(part, axis=0)
                 usual = float(np.sqrt(np.mean(deviation**2))) or 1.0
                 spread[cut] = np.maximum(deviation, LEAST_SPREAD * usual)
         return shift.astype(np.float32), spread.astype(np.float32)
@@ -363,9 +363,8 @@ def _affine(
     center, scale = np.zeros(len(kinds)), np.ones(len(kinds))
     scaled = np.isin(kind, ("real", "nonnegative"))
     if scaled.any():
-        center[scaled] = np.nanmean(part[:, scaled], axis=0)
-        spread = np.nanstd(part[:, scaled], axis=0)
-        varies = spread > 1e-12 * np.abs(center[scaled])
+        center[scaled], spread = moments(part[:, scaled])
+        varies = ~is_constant(center[scaled], spread)
         scale[scaled] = np.where(varies, spread, 1.0)
         center[scaled] = np.where(varies, center[scaled], np.nanmax(part[:, scaled], axis=0))
         center[kind == "nonnegative"] = 0.0

@@ -23,12 +23,13 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
+from regen._masks import length_mask
 from regen.cells import Cell
 from regen.data.image_encoding import Images, Pixels
 from regen.data.ragged import Ragged
 from regen.data.table_encoding import Columns
 from regen.data.table_input import Cells, read_cells
-from regen.estimators._sequence_input import Sequences, read_known_sequences, read_sequences
+from regen.estimators._sequence_input import SequenceInput, read_known_sequences, read_sequences
 
 __all__ = ["MODALITIES", "Modality", "modality_of", "ragged"]
 
@@ -114,7 +115,7 @@ class TableModality(Modality[Cells]):
         return _table(owner, X, reset=False)
 
     def encode(self, given: Cells) -> Ragged:
-        return Ragged(torch.from_numpy(self.layout.encode(given)))
+        return Ragged.from_block(self.layout.encode(given))
 
     def decode(
         self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Cells | None = None
@@ -155,7 +156,7 @@ class ImageModality(Modality[Images]):
         return self.layout.known(X)
 
     def encode(self, given: Images) -> Ragged:
-        return Ragged(torch.from_numpy(self.layout.encode(given)))
+        return Ragged.from_block(self.layout.encode(given))
 
     def decode(
         self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Images | None = None
@@ -179,7 +180,7 @@ class ImageModality(Modality[Images]):
 
 @final
 @dataclass(frozen=True, eq=False)
-class SequenceModality(Modality[Sequences]):
+class SequenceModality(Modality[SequenceInput]):
     """Sequences, (n, T, F), an (n, T) table, or a list of (T_k, F) arrays; each feature a column.
 
     kind : what came in at fit, and goes out again: "block" (n, T, F), "table" (n, T), or "list".
@@ -191,42 +192,38 @@ class SequenceModality(Modality[Sequences]):
     longest: int
 
     @classmethod
-    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> Sequences:
+    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> SequenceInput:
         return read_sequences(owner, X)
 
     @classmethod
-    def learn(cls, given: Sequences, output: str, rows: Index) -> SequenceModality:
-        steps = np.flatnonzero(given.steps_of(rows))
-        even = bool((given.lengths == given.lengths[0]).all())
-        kind = "table" if given.table else "block" if even else "list"
-        return cls(Columns.fit(read_cells(given.values), output, steps), kind, int(given.lengths.max()))
+    def learn(cls, given: SequenceInput, output: str, rows: Index) -> SequenceModality:
+        steps = np.flatnonzero(given.rows.steps_of(torch.from_numpy(rows)))
+        return cls(Columns.fit(_cells(given), output, steps), given.kind, given.rows.longest)
 
-    def read_known(self, owner: BaseEstimator, X: Any) -> Sequences:
+    def read_known(self, owner: BaseEstimator, X: Any) -> SequenceInput:
         steps = self.longest if self.kind == "table" else None
         features = 1 if self.kind == "table" else owner.n_features_in_
         return read_known_sequences(owner, X, features, steps)
 
-    def encode(self, given: Sequences) -> Ragged:
-        values = torch.from_numpy(self.layout.encode(read_cells(given.values)))
-        if (given.lengths == given.lengths[0]).all():
-            return Ragged(values.view(len(given), int(given.lengths[0]), -1))
-        return Ragged(values, torch.from_numpy(given.lengths))
+    def encode(self, given: SequenceInput) -> Ragged:
+        return Ragged.from_steps(self.layout.encode(_cells(given)), given.rows.n_steps)
 
     def decode(
         self,
         values: Tensor,
         lengths: Index | None = None,
         rounded: bool = False,
-        like: Sequences | None = None,
+        like: SequenceInput | None = None,
     ) -> Any:
         n, T, _ = values.shape
         lengths = np.full(n, T) if lengths is None else lengths
-        valid = np.arange(T) < lengths[:, None]
-        return self._shaped(self.layout.decode(values.numpy()[valid], rounded=rounded), lengths)
+        steps = values[length_mask(torch.from_numpy(lengths), T)]
+        return self._shaped(self.layout.decode(steps.numpy(), rounded=rounded), lengths)
 
-    def fill(self, given: Sequences, values: Tensor) -> Any:
-        valid = np.arange(values.shape[1]) < given.lengths[:, None]
-        return self._shaped(self.layout.fill(read_cells(given.values), values.numpy()[valid]), given.lengths)
+    def fill(self, given: SequenceInput, values: Tensor) -> Any:
+        lengths = given.rows.n_steps
+        steps = values[length_mask(lengths, values.shape[1])]
+        return self._shaped(self.layout.fill(_cells(given), steps.numpy()), lengths.numpy())
 
     def _shaped(self, steps: NDArray[Any], lengths: Index) -> Any:
         """(N, F) steps as what came in at fit; a list when the lengths differ."""
@@ -304,3 +301,8 @@ def _table(owner: BaseEstimator, X: Any, *, reset: bool) -> Cells:
     _check_feature_names(owner, X, reset=reset)
     _check_n_features(owner, X, reset=reset)
     return read_cells(X)
+
+
+def _cells(sequences: SequenceInput) -> Cells:
+    """The steps (N, F) of sequences as the rows of a table."""
+    return read_cells(sequences.rows.with_nan().reshape(sequences.rows.steps.shape).numpy())

@@ -8,68 +8,31 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
-__all__ = ["Sequences", "read_known_sequences", "read_sequences"]
+from regen.data.ragged import Ragged
+
+__all__ = ["SequenceInput", "read_known_sequences", "read_sequences"]
 
 Values = NDArray[np.float64]
-Lengths = NDArray[np.int64]
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Sequences:
-    """Sequences, one after the other in one block of memory.
+class SequenceInput:
+    """Sequences, and what they came in: "table" (n, T), "block" (n, T, F), or "list" of (T_k, F)."""
 
-    values : (N, F) float64; NaN where nothing was observed.
-    lengths : (n,) int64, at least 1 each.
-    table : whether they came as an (n, T) table, whose columns scikit-learn calls the features.
-    """
-
-    values: Values
-    lengths: Lengths
-    table: bool = False
+    rows: Ragged
+    kind: str
 
     def __len__(self) -> int:
-        return len(self.lengths)
-
-    @property
-    def starts(self) -> Lengths:
-        """(n,) place of the first step of each sequence in `values`."""
-        return np.cumsum(self.lengths) - self.lengths
-
-    @property
-    def observed(self) -> NDArray[np.bool_]:
-        """(N, F) True where there is a number."""
-        return ~np.isnan(self.values)
-
-    def steps_of(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(N,) True at the steps of the sequences number `rows`."""
-        chosen = np.zeros(len(self), dtype=bool)
-        chosen[rows] = True
-        return np.repeat(chosen, self.lengths)
-
-    def filled(self) -> Values:
-        """(N, F) without NaN: each gap holds the last number before it in its sequence.
-
-        A gap at the start of a sequence holds the first number after it; a feature without any number in the
-        sequence stays NaN, for only the scale knows what is usual there.
-        """
-        observed = self.observed
-        if observed.all():
-            return self.values
-        places = np.arange(len(self.values))[:, None]
-        first = np.repeat(self.starts, self.lengths)[:, None]
-        end = first + np.repeat(self.lengths, self.lengths)[:, None]
-        before = np.maximum.accumulate(np.where(observed, places, -1), axis=0)
-        after = np.minimum.accumulate(np.where(observed, places, len(places))[::-1], axis=0)[::-1]
-        source = np.where(before >= first, before, np.where(after < end, after, places))
-        return np.take_along_axis(self.values, source, axis=0)
+        return len(self.rows)
 
 
-def read_sequences(owner: BaseEstimator, X: Any) -> Sequences:
+def read_sequences(owner: BaseEstimator, X: Any) -> SequenceInput:
     """Read the sequences that `owner` is fitted on, and set its ``n_features_in_``.
 
     Parameters
@@ -82,13 +45,13 @@ def read_sequences(owner: BaseEstimator, X: Any) -> Sequences:
         When X is none of these, is empty, or has a value that is infinite or no number.
     """
     sequences = _read(owner, X, reset=True)
-    if not sequences.table:
-        owner.n_features_in_ = sequences.values.shape[1]
+    if sequences.kind != "table":
+        owner.n_features_in_ = sequences.rows.values.shape[-1]
         vars(owner).pop("feature_names_in_", None)
     return sequences
 
 
-def read_known_sequences(owner: BaseEstimator, X: Any, features: int, steps: int | None) -> Sequences:
+def read_known_sequences(owner: BaseEstimator, X: Any, features: int, steps: int | None) -> SequenceInput:
     """Read sequences for a fitted `owner`.
 
     Parameters
@@ -98,7 +61,7 @@ def read_known_sequences(owner: BaseEstimator, X: Any, features: int, steps: int
     steps : T at fit when that was on a table, which then must have as many columns again; else None.
     """
     sequences = _read(owner, X, reset=False, table=steps is not None)
-    given = sequences.values.shape[1]
+    given = sequences.rows.values.shape[-1]
     if given != features:
         raise ValueError(
             f"X has {given} features, but {type(owner).__name__} is expecting {features} features as input."
@@ -106,9 +69,10 @@ def read_known_sequences(owner: BaseEstimator, X: Any, features: int, steps: int
     return sequences
 
 
-def _read(owner: BaseEstimator, X: Any, *, reset: bool, table: bool = True) -> Sequences:
+def _read(owner: BaseEstimator, X: Any, *, reset: bool, table: bool = True) -> SequenceInput:
     if _is_list_of_sequences(X):
-        return _finite(_from_list(X))
+        rows = _from_list(X)
+        return SequenceInput(_finite(rows), "block" if rows.lengths is None else "list")
     X = X if getattr(X, "shape", None) else np.asarray(X)
     if len(X.shape) == 2:
         # scikit-learn's own words about columns: at fit, and for a table when fit was on a table.
@@ -116,9 +80,9 @@ def _read(owner: BaseEstimator, X: Any, *, reset: bool, table: bool = True) -> S
             block = validate_data(owner, X, reset=reset, dtype=np.float64, ensure_all_finite=False)
         else:
             block = check_array(X, dtype=np.float64, ensure_all_finite=False, estimator=owner)
-        return _finite(_from_block(block[:, :, None], table=True))
+        return SequenceInput(_finite(_from_block(block[:, :, None])), "table")
     block = check_array(X, dtype=np.float64, allow_nd=True, ensure_all_finite=False, estimator=owner)
-    return _finite(_from_block(block, table=False))
+    return SequenceInput(_finite(_from_block(block)), "block")
 
 
 def _is_list_of_sequences(X: Any) -> bool:
@@ -138,18 +102,18 @@ def _is_sequence(x: Any) -> bool:
     return isinstance(x, list | tuple) or bool(getattr(x, "shape", ()))
 
 
-def _from_block(block: Values, *, table: bool) -> Sequences:
+def _from_block(block: Values) -> Ragged:
     if block.ndim != 3:
         raise ValueError(
             f"X must be of shape (n, T, F) or (n, T), or a list of sequences. Got shape {block.shape} instead."
         )
-    n, steps, features = block.shape
+    _, steps, features = block.shape
     if not steps or not features:
         raise ValueError(f"X of shape {block.shape} has no steps or no features. Give at least one of each.")
-    return Sequences(block.reshape(n * steps, features), np.full(n, steps, dtype=np.int64), table)
+    return Ragged.from_block(block)
 
 
-def _from_list(X: Sequence[Any]) -> Sequences:
+def _from_list(X: Sequence[Any]) -> Ragged:
     rows = [_one(k, x) for k, x in enumerate(X)]
     features = rows[0].shape[1]
     for k, row in enumerate(rows):
@@ -158,7 +122,7 @@ def _from_list(X: Sequence[Any]) -> Sequences:
                 f"Sequence {k} of X has {row.shape[1]} features; those before it have {features}."
                 " All must have the same features."
             )
-    return Sequences(np.concatenate(rows), np.array([len(row) for row in rows], dtype=np.int64))
+    return Ragged.from_list(rows)
 
 
 def _one(k: int, x: Any) -> Values:
@@ -177,15 +141,14 @@ def _one(k: int, x: Any) -> Values:
     return row[:, None] if row.ndim == 1 else row
 
 
-def _finite(sequences: Sequences) -> Sequences:
+def _finite(rows: Ragged) -> Ragged:
     """The same sequences; refused if a value is infinite."""
-    infinite = np.isinf(sequences.values)
-    if infinite.any():
-        place = int(np.argmax(infinite.any(axis=1)))
-        row = int(np.searchsorted(sequences.starts, place, side="right")) - 1
-        step = place - int(sequences.starts[row])
+    infinite = rows.steps.isinf().any(1)
+    if bool(infinite.any()):
+        place = int(infinite.long().argmax())
+        row = int(torch.searchsorted(rows.starts, place, right=True)) - 1
         raise ValueError(
-            f"X has an infinite value in sequence {row} at step {step}."
+            f"X has an infinite value in sequence {row} at step {place - int(rows.starts[row])}."
             " Replace it by a number, or by NaN if it is missing."
         )
-    return sequences
+    return rows

@@ -14,14 +14,15 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from regen._masks import length_mask
 from regen.data.batching import Windows
 from regen.data.calendar import date_text
+from regen.data.ragged import Ragged
+from regen.data.scaling import Standardizer
 from regen.data.series import Series
 from regen.estimators import Forecaster, SequenceClassifier, SequenceRegressor
-from regen.estimators._sequence_input import Sequences, read_known_sequences
+from regen.estimators._sequence_input import read_known_sequences
 from regen.estimators.adversarial._base import AdversarialEstimator
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.forecasting._preparation import check_length, check_same_step, read_more
 from regen.estimators.forecasting.bptt import spread
-from regen.estimators.sequences.bptt import SequenceScale
 from regen.inspection._subject import (
     CodingSubject,
     CriticSubject,
@@ -212,9 +213,9 @@ def _cut(
 
 
 def _sequences(model: SequenceClassifier | SequenceRegressor, X: Any, y: Any) -> SequenceSubject:
-    given = read_known_sequences(model, X, model.n_features_per_step_, model.n_steps_in_)
-    rows = SequenceScale(model.center_, model.scale_, model.gaps_).rows(given, model._device)
-    x, lengths = rows.gather(torch.arange(len(rows)))
+    given = read_known_sequences(model, X, model.n_features_per_step_, model.n_steps_in_).rows
+    rows = Standardizer(model.center_, model.scale_).standardized(given, model.gaps_).to(model._device)
+    x, lengths, _ = rows.gather(torch.arange(len(rows)))
     names = _names(model.n_features_per_step_)
     default = "cross_entropy" if isinstance(model, SequenceClassifier) else "mse"
     return SequenceSubject(
@@ -256,8 +257,8 @@ def _coded(model: AutoencodingEstimator, X: Any, part: str | None) -> CodingSubj
         y=inputs.target,
         observed=inputs.observed,
         lengths=inputs.lengths,
-        raw=_raw(given),
-        features=_names(given.values.shape[1]),
+        raw=_raw(given.rows),
+        features=_names(given.rows.values.shape[-1]),
         sequences=range(len(rows)),
         whole=name.startswith("decoder"),
     )
@@ -275,19 +276,17 @@ def _judged_real(model: AdversarialEstimator, X: Any, y: Any) -> CriticSubject:
         lengths=batch.lengths,
         label=batch.y,
         companions=model.model_.companions,
-        raw=_raw(given),
-        features=_names(given.values.shape[1]),
+        raw=_raw(given.rows),
+        features=_names(given.rows.values.shape[-1]),
         sequences=range(len(given)),
     )
 
 
-def _raw(given: Sequences) -> NDArray[np.float64]:
+def _raw(sequences: Ragged) -> NDArray[np.float64]:
     """(n, T, F) as given, gaps filled, NaN past a sequence's end."""
-    longest, starts = int(given.lengths.max()), given.starts
-    values, raw = given.filled(), np.full((len(given), longest, given.values.shape[1]), np.nan)
-    for row, (start, length) in enumerate(zip(starts, given.lengths, strict=True)):
-        raw[row, :length] = values[start : start + length]
-    return raw
+    filled = Ragged.from_steps(sequences.filled(), sequences.n_steps)
+    padded = filled.pad(filled.with_nan())
+    return padded.masked_fill(~length_mask(filled.n_steps, padded.shape[1])[..., None], torch.nan).numpy()
 
 
 def _names(features: int) -> tuple[str, ...]:

@@ -100,7 +100,9 @@ def _names(layout: Columns) -> list[str]:
 
 def padded_cells(rows: Ragged, index: Tensor | None = None) -> Tensor:
     """Encoded rows (n, E) or (n, T, E) on the CPU, NaN where a value is missing or past the end of a sequence."""
-    x, lengths = rows.gather(torch.arange(len(rows)) if index is None else index)
-    if lengths is not None:
+    x, lengths, observed = rows.gather(torch.arange(len(rows)) if index is None else index)
+    if observed is not None:
+        x = x.masked_fill(~observed, torch.nan)
+    elif lengths is not None:
         x = x.masked_fill(~length_mask(lengths, x.shape[1])[..., None], torch.nan)
     return x.cpu()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regen.data.io.sequence_files import SequenceTable, read_sequences
+from regen.data.io.sequence_files import LabelledSequences, read_sequences
 
 TS = """#Two people, one watch.
 @problemName Walks
@@ -23,7 +23,7 @@ TS = """#Two people, one watch.
 """
 
 
-def read(folder: Path, name: str, text: str, label: str | None = None) -> SequenceTable:
+def read(folder: Path, name: str, text: str, label: str | None = None) -> LabelledSequences:
     """The sequences of a file with that text."""
     (folder / name).write_text(text, encoding="utf-8")
     return read_sequences(folder / name, label=label)
@@ -40,10 +40,10 @@ def refusal(folder: Path, name: str, text: str | bytes, label: str | None = None
 def test_ts(tmp_path: Path) -> None:
     """Channels become features, `?` becomes NaN, labels stay text; comments and blank lines are passed over."""
     table = read(tmp_path, "walks.ts", TS)
-    assert isinstance(table.X, np.ndarray)
-    assert table.X.shape == (2, 3, 2)
-    np.testing.assert_array_equal(table.X[0], [[1, 4], [2, 5], [3, 6]])
-    np.testing.assert_array_equal(table.X[1, :, 0], [7, 8, np.nan])
+    assert isinstance(table.rows.arrays(), np.ndarray)
+    assert table.rows.arrays().shape == (2, 3, 2)
+    np.testing.assert_array_equal(table.rows.arrays()[0], [[1, 4], [2, 5], [3, 6]])
+    np.testing.assert_array_equal(table.rows.arrays()[1, :, 0], [7, 8, np.nan])
     assert table.y is not None
     assert table.y.tolist() == ["slow", "fast"]
     assert len(table) == 2
@@ -52,8 +52,8 @@ def test_ts(tmp_path: Path) -> None:
 def test_ts_of_many_lengths(tmp_path: Path) -> None:
     """Different lengths become a list; capital letters in the header do not matter."""
     table = read(tmp_path, "a.TS", "@CLASSLABEL TRUE 1 2\n@DATA\n1,2,3:1\n4,5:2\n")
-    assert isinstance(table.X, list)
-    assert [x.tolist() for x in table.X] == [[[1], [2], [3]], [[4], [5]]]
+    assert isinstance(table.rows.arrays(), list)
+    assert [x.tolist() for x in table.rows.arrays()] == [[[1], [2], [3]], [[4], [5]]]
 
 
 def test_ts_with_targets_or_nothing(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_ts_with_targets_or_nothing(tmp_path: Path) -> None:
     assert targets.y.tolist() == [0.5, -1.0]
     bare = read(tmp_path, "b.ts", "@classLabel false\n@data\n1,2:5,6\n")
     assert bare.y is None
-    assert np.shape(bare.X) == (1, 2, 2)
+    assert np.shape(bare.rows.arrays()) == (1, 2, 2)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ WIDE = "a,kind,b,c\n1,x,2,3\n4,y,5,\n6,x,,7\n"
 def test_a_wide_table(tmp_path: Path) -> None:
     """Steps in the order of the columns; a cell empty at the end shortens, one between stays a gap."""
     table = read(tmp_path, "w.csv", WIDE, "kind")
-    assert [x[:, 0].tolist() for x in table.X[:2]] == [[1, 2, 3], [4, 5]]
-    np.testing.assert_array_equal(table.X[2][:, 0], [6, np.nan, 7])
+    assert [x[:, 0].tolist() for x in table.rows.arrays()[:2]] == [[1, 2, 3], [4, 5]]
+    np.testing.assert_array_equal(table.rows.arrays()[2][:, 0], [6, np.nan, 7])
     assert table.y is not None
     assert table.y.tolist() == ["x", "y", "x"]
 
@@ -103,13 +103,13 @@ def test_a_wide_table(tmp_path: Path) -> None:
 def test_a_wide_table_of_one_length(tmp_path: Path) -> None:
     """One length gives one block; labels that are numbers stay numbers; without label there is no y."""
     table = read(tmp_path, "w.csv", "y,a,b\n3,1,2\n4,3,4\n", "y")
-    assert np.shape(table.X) == (2, 2, 1)
+    assert np.shape(table.rows.arrays()) == (2, 2, 1)
     assert table.y is not None
     assert table.y.tolist() == [3, 4]
     bare = read(tmp_path, "v.csv", "a,b\n1,2\n")
     assert bare.y is None
     (tmp_path / "w.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n"))
-    assert np.array_equal(read_sequences(tmp_path / "w.csv.gz").X, bare.X)
+    assert np.array_equal(read_sequences(tmp_path / "w.csv.gz").rows.arrays(), bare.rows.arrays())
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_an_archive(tmp_path: Path) -> None:
     X = np.arange(12.0).reshape(2, 3, 2)
     np.savez(tmp_path / "a.npz", X=X, y=np.array(["a", "b"]))
     table = read_sequences(tmp_path / "a.npz")
-    assert np.array_equal(table.X, X)
+    assert np.array_equal(table.rows.arrays(), X)
     assert table.y is not None
     assert table.y.tolist() == ["a", "b"]
     np.savez_compressed(tmp_path / "b.npz", X=X[:, :, 0].astype(np.float32))
     table = read_sequences(tmp_path / "b.npz")
-    assert np.array_equal(table.X, X[:, :, :1])
+    assert np.array_equal(table.rows.arrays(), X[:, :, :1])
     assert table.y is None
 
 
@@ -181,9 +181,9 @@ def test_an_archive_that_would_fill_the_memory(tmp_path: Path) -> None:
         " If that is right, save it without compression, with numpy.savez."
     )
     np.savez(path, X=X)
-    assert len(read_sequences(path)) == 10
+    assert len(read_sequences(path).rows) == 10
     np.savez_compressed(path, X=X[:, :1000])
-    assert len(read_sequences(path)) == 10
+    assert len(read_sequences(path).rows) == 10
 
 
 def test_an_archive_that_lies_about_its_shape(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 
 import regen
 from regen.data.batching import RowBatch
+from regen.data.ragged import Ragged
 from regen.estimators import Autoencoder
 from regen.estimators.autoencoders.objectives import SPARSITY
 
@@ -157,7 +158,8 @@ def test_the_loss_is_that_of_what_was_observed() -> None:
     model = Autoencoder(2, **QUICK, output="real").fit(X)
     x = torch.tensor([[float("nan"), 1.0, 2.0, 3.0], [0.5, float("nan"), float("nan"), 1.0]])
     objective = model.prepare(X).objective
-    inputs = objective.model.inputs(RowBatch(x, None, None))
+    rows = Ragged.from_block(x)
+    inputs = objective.model.inputs(RowBatch(rows.values, None, None, rows.observed))
     outputs = objective.model.outputs(objective.model.codes(inputs), inputs)
     expected = (outputs - x)[~x.isnan()].square().mean()
     loss = objective.loss(inputs, None)["loss"]

@@ -10,9 +10,10 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator
 
-from regen.estimators._sequence_input import Sequences, read_known_sequences, read_sequences
+from regen.data.ragged import Ragged
+from regen.estimators._sequence_input import read_known_sequences, read_sequences
 from regen.estimators._splits import hold_out
-from regen.estimators.sequences.bptt import SequenceScale
+from regen.estimators.sequences.bptt import fit_standardizer
 
 NAN = np.nan
 
@@ -21,9 +22,9 @@ class Owner(BaseEstimator):
     """Stands for an estimator."""
 
 
-def read(X: Any) -> Sequences:
+def read(X: Any) -> Ragged:
     """X, read for an estimator that is not fitted yet."""
-    return read_sequences(Owner(), X)
+    return read_sequences(Owner(), X).rows
 
 
 @pytest.mark.parametrize(
@@ -45,8 +46,8 @@ def read(X: Any) -> Sequences:
 def test_one_block_whatever_it_came_in(X: Any) -> None:
     """Two sequences of three steps, from any kind."""
     sequences = read(X)
-    np.testing.assert_array_equal(sequences.values[:, 0], [1, 2, 3, 4, 5, 6])
-    np.testing.assert_array_equal(sequences.lengths, [3, 3])
+    np.testing.assert_array_equal(sequences.steps[:, 0], [1, 2, 3, 4, 5, 6])
+    np.testing.assert_array_equal(sequences.n_steps, [3, 3])
 
 
 @pytest.mark.parametrize(
@@ -69,10 +70,10 @@ def test_what_scikit_learn_calls_features() -> None:
     """A table has as many features as columns; other kinds those of each step."""
     owner = Owner()
     table = pd.DataFrame(np.zeros((2, 5)), columns=list("abcde"))
-    assert read_sequences(owner, table).table
+    assert read_sequences(owner, table).kind == "table"
     assert owner.n_features_in_ == 5
     assert owner.feature_names_in_.tolist() == list("abcde")
-    assert not read_sequences(owner, np.zeros((2, 5, 3))).table
+    assert read_sequences(owner, np.zeros((2, 5, 3))).kind == "block"
     assert owner.n_features_in_ == 3
     assert "feature_names_in_" not in vars(owner)
 
@@ -126,7 +127,7 @@ def test_another_number_of_features_is_refused_in_scikit_learns_words() -> None:
     with pytest.raises(ValueError) as refusal:
         read_known_sequences(owner, np.zeros((4, 6)), features=1, steps=5)
     assert str(refusal.value) == "X has 6 features, but Owner is expecting 5 features as input."
-    assert len(read_known_sequences(owner, np.zeros((4, 6, 1)), features=1, steps=5)) == 4
+    assert len(read_known_sequences(owner, np.zeros((4, 6, 1)), features=1, steps=5).rows) == 4
     with pytest.raises(ValueError) as refusal:
         read_known_sequences(owner, np.zeros((4, 5, 2)), features=3, steps=None)
     assert str(refusal.value) == "X has 2 features, but Owner is expecting 3 features as input."
@@ -144,19 +145,19 @@ def test_gaps_are_filled_within_their_own_sequence() -> None:
 def test_gaps_are_marked_and_do_not_move_the_scale() -> None:
     """Mean and scale are of observed values; the second feature says what was observed."""
     sequences = read([[1, NAN, 3], [NAN, NAN]])
-    scale = SequenceScale.of(sequences, np.array([0, 1]), "train")
+    scale = fit_standardizer(sequences, np.array([0, 1]), "train")
     assert (scale.center, scale.scale) == (2, 1)
-    rows = scale.rows(sequences)
+    rows = scale.standardized(sequences, mark=True)
     np.testing.assert_array_equal(rows.values, [[-1, 1], [-1, 0], [1, 1], [0, 0], [0, 0]])
 
 
 def test_the_scale_is_that_of_the_training_rows() -> None:
     """Rows held out do not take part; the twin that reads all rows differs."""
     sequences = read([[0.0, 2.0], [4.0, 6.0], [100.0, 300.0]])
-    scale = SequenceScale.of(sequences, np.array([0, 1]), "train")
+    scale = fit_standardizer(sequences, np.array([0, 1]), "train")
     assert scale.center == 3
     assert scale.scale == pytest.approx(np.std([0, 2, 4, 6]))
-    twin = SequenceScale.of(sequences, np.array([0, 1, 2]), "train")
+    twin = fit_standardizer(sequences, np.array([0, 1, 2]), "train")
     assert twin.center != 3
 
 
@@ -165,20 +166,19 @@ def test_each_sequence_by_its_own_mean_and_scale(ragged: bool) -> None:
     """Level and size of a sequence vanish; a constant one becomes 0."""
     X = [np.array([1.0, 3.0, 1.0, 3.0]), np.array([10.0, 10.0, 50.0, 50.0]), np.full(3 if ragged else 4, 7.0)]
     sequences = read(X)
-    values = SequenceScale.of(sequences, np.arange(3), "sequence").rows(sequences).values.flatten()
-    np.testing.assert_array_equal(values, [-1, 1, -1, 1, -1, -1, 1, 1] + [0] * len(X[2]))
+    rows = fit_standardizer(sequences, np.arange(3), "sequence").standardized(sequences, mark=False)
+    np.testing.assert_array_equal(rows.values.flatten(), [-1, 1, -1, 1, -1, -1, 1, 1] + [0] * len(X[2]))
 
 
 def test_as_they_are() -> None:
     """normalize="none" changes nothing; a feature that is constant in training is 0 under "train"."""
     sequences = read([[1.0, 2.0], [3.0, 4.0]])
-    np.testing.assert_array_equal(
-        SequenceScale.of(sequences, np.arange(2), "none").rows(sequences).values.flatten(), [1, 2, 3, 4]
-    )
+    rows = fit_standardizer(sequences, np.arange(2), "none").standardized(sequences, mark=False)
+    np.testing.assert_array_equal(rows.values.flatten(), [1, 2, 3, 4])
     constant = read(np.full((2, 3, 1), 1e8 + 0.1))
-    scale = SequenceScale.of(constant, np.arange(2), "train")
-    assert not scale.rows(constant).values.any()
-    assert not scale.rows(read(np.full((2, 3, 1), 5.0))).values.any()
+    scale = fit_standardizer(constant, np.arange(2), "train")
+    assert not scale.standardized(constant, mark=False).values.any()
+    assert not scale.standardized(read(np.full((2, 3, 1), 5.0)), mark=False).values.any()
 
 
 def drawn(groups: list[int], share: float | str, seed: int = 0) -> list[int]:

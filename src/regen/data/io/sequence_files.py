@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias, final
+from typing import Any, NamedTuple, TypeAlias
 
 import narwhals as nw
 import numpy as np
@@ -17,31 +16,23 @@ from regen._check import closest
 from regen.data.io.arrays import Told, refuse_bomb
 from regen.data.io.paths import missing
 from regen.data.io.tables import read_table
+from regen.data.ragged import Ragged
 
-__all__ = ["SequenceTable", "labels_of", "read_sequences"]
+__all__ = ["LabelledSequences", "labels_of", "read_sequences"]
 
 Values: TypeAlias = NDArray[np.float64]
 TABLES = (".csv", ".csv.gz", ".parquet")
 KINDS = (".ts", ".npz", *TABLES)
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class SequenceTable:
-    """Sequences as they stood in a file.
+class LabelledSequences(NamedTuple):
+    """Sequences of a file, and their labels (n,): text, or what the column held; or targets; None without labels."""
 
-    X : (n, T, F) when all have one length, else a list of n arrays (T_k, F).
-    y : (n,) labels (text, or what the column held) or targets (float), None when the file has none.
-    """
-
-    X: Values | list[Values]
+    rows: Ragged
     y: NDArray[Any] | None
 
-    def __len__(self) -> int:
-        return len(self.X)
 
-
-def read_sequences(path: str | PathLike[str], *, label: str | None = None) -> SequenceTable:
+def read_sequences(path: str | PathLike[str], *, label: str | None = None) -> LabelledSequences:
     """Read sequences, with their labels or targets when the file has them.
 
     Parameters
@@ -76,7 +67,7 @@ def read_sequences(path: str | PathLike[str], *, label: str | None = None) -> Se
     return _ts(path) if name.endswith(".ts") else _npz(path)
 
 
-def _wide(path: Path, label: str | None) -> SequenceTable:
+def _wide(path: Path, label: str | None) -> LabelledSequences:
     table = nw.from_native(read_table(path), eager_only=True)
     if label is not None and label not in table.columns:
         raise ValueError(f"{str(path)!r} has no column {label!r}.{closest(label, table.columns)}")
@@ -92,7 +83,7 @@ def _wide(path: Path, label: str | None) -> SequenceTable:
         )
     columns = [np.asarray(table[name].cast(nw.Float64).to_numpy(), dtype=np.float64) for name in steps]
     y = None if label is None else labels_of(path, table[label])
-    return SequenceTable(_trimmed(path, np.stack(columns, axis=1)), y)
+    return LabelledSequences(_trimmed(path, np.stack(columns, axis=1)), y)
 
 
 def labels_of(path: Path, column: nw.Series[Any]) -> NDArray[Any]:
@@ -105,19 +96,17 @@ def labels_of(path: Path, column: nw.Series[Any]) -> NDArray[Any]:
     return np.array([str(item) for item in column.to_list()])
 
 
-def _trimmed(path: Path, table: Values) -> Values | list[Values]:
-    """(n, T, 1), or rows without the empty cells at their ends; a gap between values stays NaN."""
+def _trimmed(path: Path, table: Values) -> Ragged:
+    """The rows (n, T) without the empty cells at their ends; a gap between values is missing."""
     present = ~np.isnan(table)
     lengths = present.shape[1] - present[:, ::-1].argmax(axis=1)
     empty = ~present.any(axis=1)
     if empty.any():
         raise ValueError(f"Row {int(empty.argmax())} of {str(path)!r} has no values. Remove it.")
-    if (lengths == present.shape[1]).all():
-        return table[:, :, None]
-    return [row[:length, None] for row, length in zip(table, lengths, strict=True)]
+    return Ragged.from_list([row[:length, None] for row, length in zip(table, lengths, strict=True)])
 
 
-def _npz(path: Path) -> SequenceTable:
+def _npz(path: Path) -> LabelledSequences:
     try:
         refuse_bomb(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -149,10 +138,10 @@ def _npz(path: Path) -> SequenceTable:
     if y is not None and y.shape != (len(X),):
         raise ValueError(f"y in {str(path)!r} has shape {y.shape}; X has {len(X)} sequences.")
     X = np.asarray(X, dtype=np.float64)
-    return SequenceTable(X[:, :, None] if X.ndim == 2 else X, y)
+    return LabelledSequences(Ragged.from_block(X[:, :, None] if X.ndim == 2 else X), y)
 
 
-def _ts(path: Path) -> SequenceTable:
+def _ts(path: Path) -> LabelledSequences:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
@@ -181,8 +170,7 @@ def _ts(path: Path) -> SequenceTable:
         if labelled:
             y.append(channels.pop().strip())
         X.append(_case(path, number, channels, len(X[0][0]) if X else None))
-    equal = len({len(x) for x in X}) == 1
-    return SequenceTable(np.stack(X) if equal else X, _answers(path, cases, y, targets) if labelled else None)
+    return LabelledSequences(Ragged.from_list(X), _labels(path, cases, y, targets) if labelled else None)
 
 
 def _case(path: Path, number: int, channels: list[str], expected: int | None) -> Values:
@@ -202,13 +190,13 @@ def _case(path: Path, number: int, channels: list[str], expected: int | None) ->
     return np.stack(rows, axis=1)
 
 
-def _answers(path: Path, cases: list[tuple[int, str]], y: list[str], targets: bool) -> NDArray[Any]:
-    for (number, _), answer in zip(cases, y, strict=True):
-        if not answer:
+def _labels(path: Path, cases: list[tuple[int, str]], y: list[str], targets: bool) -> NDArray[Any]:
+    for (number, _), label in zip(cases, y, strict=True):
+        if not label:
             raise ValueError(f"Line {number} of {str(path)!r} ends without a label.")
     if not targets:
         return np.array(y)
     try:
-        return np.array([float(answer) for answer in y])
+        return np.array([float(label) for label in y])
     except ValueError as error:
         raise ValueError(f"{str(path)!r} holds text where target numbers belong.") from error

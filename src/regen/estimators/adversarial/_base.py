@@ -178,7 +178,9 @@ class AdversarialEstimator(Estimator):
         self.net_, self.backend_, self.turns_ = result.net, result.backend, result.turns
         self.calibration_, self.quality_ = result.calibration, result.quality
         if result.companions is not None:
-            self.companions_ = [None if each is None else each.cpu().numpy() for each in result.companions]
+            self.companions_ = [
+                None if each is None else each.cpu().numpy() for each in result.companions[:3]
+            ]
         for message in result.warnings:
             warnings.warn(message, UserWarning, stacklevel=3)
         return self
@@ -470,7 +472,8 @@ class AdversarialEstimator(Estimator):
         model = self.model_
         given = model.modality.read_known(self, X)
         labels = None if y is None else label_index(model, column_or_1d(y), len(given), None)
-        return RowBatch(*model.encode(given).gather(torch.arange(len(given))), labels)
+        x, lengths, _ = model.encode(given).gather(torch.arange(len(given)))
+        return RowBatch(x, lengths, labels)
 
     def _rng(self, random_state: Any, **counts: Any) -> Generator:
         """A random generator seeded by `random_state`, after a check that `counts` are positive ints."""

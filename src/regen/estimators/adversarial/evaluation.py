@@ -206,7 +206,7 @@ def quality_warnings(
 
 def _flat(rows: RowBatch, steps: int | None = None) -> Tensor:
     """(k, D) rows to compare: the steps of sequences concatenated and zero-padded, labels one-hot."""
-    x, lengths, labels = rows
+    x, lengths, labels = rows[:3]
     if lengths is not None:
         x = x * length_mask(lengths, x.shape[1])[..., None]
     if steps is not None:

@@ -64,7 +64,7 @@ class GameData:
     def subset(self, index: Tensor, size: int, rng: Generator) -> RowBatch:
         """At most `size` rows of `index`, drawn at random, in order."""
         index = index[torch.randperm(len(index), generator=rng)[:size]].sort().values
-        x, lengths = self.rows.gather(index)
+        x, lengths, _ = self.rows.gather(index)
         return RowBatch(
             x, lengths, None if self.labels is None else self.labels[index.to(self.labels.device)]
         )

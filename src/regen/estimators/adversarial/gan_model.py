@@ -77,13 +77,12 @@ class GANModel:
             When a value is missing.
         """
         rows = self.modality.encode(given)
-        if rows.values.isnan().any():
+        if rows.observed is not None:
             raise ValueError(
                 f"X has missing values (NaN), and {self.owner} requires complete rows. Impute them first, for example"
                 " with regen.DenoisingAutoencoder().impute, or drop those rows."
             )
-        rows.values = self.modality.layout.inputs(rows.values).to(self.device)
-        return rows
+        return Ragged(self.modality.layout.inputs(rows.values), lengths=rows.lengths).to(self.device)
 
     def to_inputs(self, outputs: Tensor, rng: Generator | None = None) -> Tensor:
         """Inputs of the discriminator from outputs of a generator; differentiable."""
@@ -136,7 +135,7 @@ def batched_logits(discriminator: Any, batch: RowBatch, companions: RowBatch | N
     for start in range(0, len(batch.x), EVALUATION_BATCH):
         part = slice(start, start + EVALUATION_BATCH)
         rows = RowBatch(*(None if each is None else each[part] for each in batch))  # type: ignore[arg-type]
-        x, lengths, y = rows if companions is None else append_companions(rows, companions)
+        x, lengths, y, _ = rows if companions is None else append_companions(rows, companions)
         logits.append(discriminator(x, y, lengths))
     return torch.cat(logits)
 

@@ -138,7 +138,7 @@ def invert(model: GANModel, batch: RowBatch, steps: int, rng: Generator) -> Tens
 
 
 def _invert_batch(model: GANModel, batch: RowBatch, steps: int, rng: Generator) -> Tensor:
-    x, lengths, labels = (None if each is None else each.repeat_interleave(STARTS, 0) for each in batch)
+    x, lengths, labels = (None if each is None else each.repeat_interleave(STARTS, 0) for each in batch[:3])
     assert x is not None
     codes = torch.empty(len(x), model.code_size, device=x.device).normal_(generator=rng)
     mask = torch.ones_like(x)

@@ -144,11 +144,11 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
         modality = kind.learn(data, self._numeric_kind, training)
         self.form_ = modality.state()
         rows = modality.encode(data)
-        self.gaps_ = bool(rows.values.isnan().any())
+        self.gaps_ = rows.observed is not None
         self.net_ = self._build().to(self._device)
         if self.warns_of_wide_code:
             _warn_of_wide_code(self.code, rows)
-        rows.values = rows.values.to(self._device)
+        rows = rows.to(self._device)
         model = self._row_model()
         split = RowSplit(rows, torch.from_numpy(training), torch.from_numpy(held_out))
         with fitting_threads(self.net_, self._options.batch_size, modality.steps or 1):
@@ -218,7 +218,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
             self._batches(split),
             validate if len(held_out) else None,
             rng,
-            rows.values,
+            rows.with_nan(),
             held_out,
             memory=memory,
         )
@@ -318,8 +318,9 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
         objective, data, rows = self.prepare(X)
         model = objective.model
         codes = model.map(rows, model.codes)
-        lengths = getattr(data, "lengths", None)
-        steps = None if lengths is None else int(lengths.max())
+        lengths, steps = None, None
+        if objective.model.modality.steps is not None:
+            lengths, steps = rows.n_steps.numpy(), rows.longest
         return model.modality.decode(model.expected(codes, steps), lengths, like=data)
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:

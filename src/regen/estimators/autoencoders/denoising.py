@@ -167,7 +167,7 @@ class DenoisingAutoencoder(AutoencodingEstimator):
         """
         check_parameters("DenoisingAutoencoder.impute", DRAWING, {"n_draws": n_draws})
         objective, data, rows = self.prepare(X)
-        if self.donors_ is None and bool(rows.values.isnan().any()):
+        if self.donors_ is None and rows.observed is not None:
             raise ValueError(
                 "X has missing values, and nothing was missing or hidden at fit, so they cannot be filled in."
                 " Fit on rows with missing values, or with corruption='mask'."
@@ -211,7 +211,7 @@ class DenoisingAutoencoder(AutoencodingEstimator):
         return Denoising(model, self._options.loss, self.corruption, self.noise, columns, (low, high))
 
     def _train_net(self, model: RowModel, split: RowSplit, rng: Generator) -> None:
-        self.extremes_ = _extremes(split.rows.values)
+        self.extremes_ = _extremes(split.rows.with_nan())
         objective = self._objective(model)
         self._minimise(objective, split, rng)
         self.donors_ = find_donors(objective, split.rows, split.evaluation, rng) if objective.hides else None

@@ -122,15 +122,13 @@ def impute_rows(elbo: ELBO, rows: Ragged, n_draws: int | None, samples: int, rng
     Where `n_draws` is given, as many draws in place of them, (n_draws, n, ...).
     """
     model = elbo.model
-    steps = None
-    if rows.lengths is not None or rows.values.ndim > 2:
-        steps = int(rows.lengths.max()) if rows.lengths is not None else rows.values.shape[1]
+    steps = None if model.modality.steps is None else rows.longest
     shape = (
         (len(rows), model.likelihood.cells) if steps is None else (len(rows), steps, model.likelihood.cells)
     )
     filled = torch.zeros(n_draws or 1, *shape)
     with evaluating(model.net):
-        for index in torch.split(_with_gaps(rows), EVALUATION_BATCH):
+        for index in torch.split((~rows.complete).nonzero()[:, 0], EVALUATION_BATCH):
             for inputs in model.batches(rows, index):
                 draws = weighted_draws(elbo, inputs, samples, rng, defensive=True)
                 if n_draws is None:
@@ -141,15 +139,6 @@ def impute_rows(elbo: ELBO, rows: Ragged, n_draws: int | None, samples: int, rng
                     values = F.pad(values, (0, 0, 0, steps - values.shape[-2]))
                 filled[:, index] = values.cpu()
     return filled
-
-
-def _with_gaps(rows: Ragged) -> Tensor:
-    """Numbers of the rows that miss a value."""
-    gaps = rows.values.isnan().flatten(1).any(1).cpu()
-    if rows.lengths is not None:
-        row = torch.arange(len(rows)).repeat_interleave(rows.lengths)
-        gaps = torch.zeros(len(rows), dtype=torch.bool).index_put_((row,), gaps, accumulate=True)
-    return gaps.nonzero()[:, 0]
 
 
 def _expanded(weights: Tensor, cells: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from regen._masks import length_mask
 from regen.data.ragged import Ragged
 from regen.data.table_encoding import Block
 from regen.estimators._evaluation import evaluating
@@ -49,21 +48,13 @@ CALIBRATION_SHARE = 0.2
 
 def expected_values(model: RowModel, rows: Ragged) -> Tensor:
     """Expected encoded value of every cell, shaped as the values of `rows`; on the CPU."""
-    codes = model.map(rows, model.codes)
-    if rows.lengths is None:
-        return model.expected(codes, None if rows.values.ndim == 2 else rows.values.shape[1])
-    padded = model.expected(codes, int(rows.lengths.max()))
-    return padded[length_mask(rows.lengths, padded.shape[1])]
+    steps = None if model.modality.steps is None else rows.longest
+    return rows.unpad(model.expected(model.map(rows, model.codes), steps))
 
 
 def fill(model: RowModel, data: Any, rows: Ragged, values: Tensor) -> Any:
     """`data` with its gaps filled from encoded values, shaped as those of `rows`."""
-    if rows.lengths is not None:
-        valid = length_mask(rows.lengths, int(rows.lengths.max()))
-        padded = values.new_zeros((*valid.shape, values.shape[-1]))
-        padded[valid] = values
-        values = padded
-    return model.modality.fill(data, values)
+    return model.modality.fill(data, rows.pad(values))
 
 
 @final
@@ -83,14 +74,18 @@ class DonorDraws:
     def draw(self, rows: Ragged, rng: Generator) -> Tensor:
         """Encoded values, shaped as those of `rows`, with every gap drawn, part after part; on the CPU."""
         values = rows.values.cpu()
+        if rows.observed is None:
+            return values
+        missing = ~rows.observed.cpu()
         blocks = self.model.modality.layout.blocks
-        parts = split_gaps(values.isnan(), self.columns, PARTS, rng)
+        parts = split_gaps(missing, self.columns, PARTS, rng)
         for part in range(PARTS):
-            gaps = values.isnan() & (parts == part)
+            gaps = missing & (parts == part)
             if bool(gaps.any()):
-                expected = expected_values(self.model, Ragged(values.to(self.model.device), rows.lengths))
+                known = Ragged(values, ~missing, rows.lengths).to(self.model.device)
+                expected = expected_values(self.model, known)
                 drawn = draw_cells(expected, blocks, self.donors, self.extremes, rng)
-                values = torch.where(gaps, drawn, values)
+                values, missing = torch.where(gaps, drawn, values), missing & ~gaps
         return values
 
 

@@ -96,21 +96,17 @@ class RowModel:
 
     def encode(self, data: Any) -> Ragged:
         """Encoded rows, on the device of the network."""
-        rows = self.modality.encode(data)
-        rows.values = rows.values.to(self.device)
-        return rows
+        return self.modality.encode(data).to(self.device)
 
     def inputs(self, batch: RowBatch) -> RowInputs:
         """A batch as the network receives it. Steps past the end of a sequence are missing, too."""
-        x, lengths = batch.x, batch.lengths
+        x, observed, lengths = batch.x, batch.observed, batch.lengths
         scaled = self.modality.layout.inputs(x)
-        may_miss = self.has_missing or not self.net.training  # new rows may miss what those of fit did not
-        if lengths is None and not (may_miss and x.isnan().any()):
+        if observed is None and lengths is not None:
+            observed = torch.ones_like(x, dtype=torch.bool) & length_mask(lengths, x.shape[1])[..., None]
+        if observed is None:
             return RowInputs(x, None, scaled, None)
-        observed = ~x.isnan()
-        if lengths is not None:
-            observed &= length_mask(lengths, x.shape[1])[..., None]
-        return RowInputs(torch.where(observed, x, 0.0), observed, torch.where(observed, scaled, 0.0), lengths)
+        return RowInputs(x, observed, torch.where(observed, scaled, 0.0), lengths)
 
     def batches(self, rows: Ragged, index: Tensor | None = None) -> Iterator[RowInputs]:
         """Rows number `index` (all for None) in order, at most 512 at a time."""
@@ -197,9 +193,6 @@ class RowModel:
 
     def init_decoder_bias(self, split: RowSplit) -> None:
         """Start the decoder at the mean of every training column; at 0 for a pixel that no image has."""
-        rows = split.rows
-        chosen = torch.zeros(len(rows), dtype=torch.bool).index_fill(0, split.training, True)
-        chosen = chosen if rows.lengths is None else chosen.repeat_interleave(rows.lengths)
-        values = rows.values[chosen.to(rows.values.device)]
+        values = split.rows.select(split.training.sort().values).with_nan()
         bias = self.likelihood.initial_bias(values.reshape(-1, values.shape[-1]))
         self.net.decoder.set_bias(bias.nan_to_num(0.0))

@@ -328,7 +328,8 @@ class VariationalAutoencoder(AutoencodingEstimator):
         seed = int(torch.randint(2**31 - 1, (), generator=rng))
         rows = split.rows
         warmup = KLWarmup(self.warmup * len(self._batches(split)))
-        per_row = float((~rows.values.isnan()).sum()) / len(rows)
+        count = rows.values.numel() if rows.observed is None else float(rows.observed.sum())
+        per_row = count / len(rows)
         elbo = replace(self._objective(model), per_row=per_row, warmup=warmup)
         self._minimise(elbo, split, rng, memory=warmup)
         own, sums, index = Generator(model.device).manual_seed(seed), dict[str, float](), split.evaluation

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from regen._check import Bool, Choice, Constraint, Either, Int, Number
 from regen.cells import Cell
+from regen.data.ragged import Ragged
+from regen.data.scaling import Standardizer
 from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Estimator
-from regen.estimators._sequence_input import Sequences, read_known_sequences
-from regen.estimators.sequences.bptt import SequenceBPTT, SequenceScale, predict_rows
+from regen.estimators._sequence_input import SequenceInput, read_known_sequences
+from regen.estimators.sequences.bptt import SequenceBPTT, fit_standardizer, predict_rows
 from regen.estimators.sequences.online import SequenceStream
 from regen.losses.regression import LOSSES
 from regen.nets.sequence import Pool, SequenceNet
@@ -94,21 +96,23 @@ class SequenceEstimator(Estimator):
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
 
     def _fit(
-        self, sequences: Sequences, y: Tensor, held_out: NDArray[np.int64], rng: torch.Generator
+        self, given: SequenceInput, y: Tensor, held_out: NDArray[np.int64], rng: torch.Generator
     ) -> None:
         """Standardise the sequences, build the network and train it.
 
         y : (n,) places of the classes, or (n, K) standardised targets.
         held_out : (m,) numbers of the sequences that validate; the others train.
         """
-        longest = int(sequences.lengths.max())
-        scale = SequenceScale.of(sequences, np.setdiff1d(np.arange(len(sequences)), held_out), self.normalize)
-        self.center_, self.scale_, self.gaps_ = scale.center, scale.scale, scale.gaps
-        self.n_steps_in_ = longest if sequences.table else None
-        self.n_features_per_step_ = sequences.values.shape[1]
+        sequences, longest = given.rows, given.rows.longest
+        train = np.setdiff1d(np.arange(len(sequences)), held_out)
+        scale = fit_standardizer(sequences, train, self.normalize)
+        self.center_, self.scale_ = scale.center, scale.scale
+        self.gaps_ = sequences.observed is not None
+        self.n_steps_in_ = longest if given.kind == "table" else None
+        self.n_features_per_step_ = sequences.values.shape[-1]
         self.segment_ = -(-longest // MOST_STEPS) if self.segment == "auto" else int(self.segment)
         self.net_ = self._build().to(self._device)
-        rows, y = scale.rows(sequences, self._device), y.to(self._device)
+        rows, y = self._standardized(sequences), y.to(self._device)
         batch_size = self._options.batch_size
         bptt = SequenceBPTT(self.net_, self._loss_function, rows, y, held_out, batch_size)
         validate = bptt.validate if len(held_out) else None
@@ -139,16 +143,20 @@ class SequenceEstimator(Estimator):
         return LOSSES[self.losses[0] if loss == "auto" else loss]
 
     @property
-    def _scale(self) -> SequenceScale:
-        return SequenceScale(self.center_, self.scale_, self.gaps_)
+    def _standardizer(self) -> Standardizer:
+        return Standardizer(self.center_, self.scale_)
+
+    def _standardized(self, sequences: Ragged) -> Ragged:
+        """Input of the network: F features, or 2 F with the mask of the observed ones."""
+        return self._standardizer.standardized(sequences, mark=self.gaps_).to(self._device)
 
     def _outputs(self, X: Any) -> Tensor:
         """Outputs (n, K) of the trained network: logits, or standardised targets."""
         self._check_fitted()
         sequences = read_known_sequences(self, X, self.n_features_per_step_, self.n_steps_in_)
-        return predict_rows(self.net_, self._scale.rows(sequences, self._device)).cpu()
+        return predict_rows(self.net_, self._standardized(sequences.rows)).cpu()
 
     def _stream(self, predict: Callable[[NDArray[np.float32]], Any]) -> SequenceStream:
         """A stream that applies `predict` to the outputs (K,) of the network."""
         self._check_fitted()
-        return SequenceStream(self.net_, self._scale, self.n_features_per_step_, predict)
+        return SequenceStream(self.net_, self._standardizer, self.gaps_, self.n_features_per_step_, predict)

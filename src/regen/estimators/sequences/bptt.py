@@ -1,10 +1,9 @@
-"""Back-propagation through time over whole sequences, and their standardisation.
+"""Back-propagation through time over whole sequences, and how they are standardised.
 
 Letters: `n` sequences, `N` steps of all of them together, `F` features, `S` recurrent steps, `K` outputs.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import final
 
 import numpy as np
@@ -14,13 +13,13 @@ from torch import Tensor
 
 from regen.data.batching import RowBatch, RowBatches
 from regen.data.ragged import Ragged
+from regen.data.scaling import Standardizer, is_constant, moments
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
-from regen.estimators._sequence_input import Sequences, Values
 from regen.estimators._splits import LEAST_BATCHES
 from regen.losses.regression import mean_per_step
 from regen.nets.sequence import SequenceNet
 
-__all__ = ["SequenceBPTT", "SequenceScale", "predict_rows"]
+__all__ = ["SequenceBPTT", "fit_standardizer", "predict_rows"]
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 Index = NDArray[np.int64]
@@ -31,62 +30,21 @@ BIDIRECTIONAL_COPIES, BIDIRECTIONAL_SEQUENCES = 64, 32
 twice as long as the training."""
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class SequenceScale:
-    """Centre and scale of each feature, both (F,): of the training sequences, or None: of each sequence.
+def fit_standardizer(sequences: Ragged, rows: Index, normalize: str) -> Standardizer:
+    """The standardizer for a value of `normalize`, measured on the sequences number `rows`.
 
-    gaps : whether the net also receives the mask of the observed values.
+    A feature that is constant in these has an infinite scale, so that it is 0 in every sequence: there is nothing to
+    learn from it.
     """
-
-    center: Values | None
-    scale: Values | None
-    gaps: bool
-
-    @classmethod
-    def of(cls, sequences: Sequences, rows: Index, normalize: str) -> "SequenceScale":
-        """The scale for a value of `normalize`, measured on the sequences number `rows`."""
-        observed = sequences.observed
-        gaps = not observed.all()
-        features = sequences.values.shape[1]
-        if normalize == "sequence":
-            return cls(None, None, gaps)
-        if normalize == "none":
-            return cls(np.zeros(features), np.ones(features), gaps)
-        steps = sequences.steps_of(rows)
-        one = np.zeros(1, dtype=np.int64)
-        center, scale = _moments(sequences.values[steps], observed[steps], one)
-        return cls(center[0], scale[0], gaps)
-
-    def rows(self, sequences: Sequences, device: torch.device | str = "cpu") -> Ragged:
-        """Standardised float32 sequences of F features, or of 2 F: the values and the mask of the observed ones."""
-        observed = sequences.observed
-        if self.center is None or self.scale is None:
-            center, scale = _moments(sequences.values, observed, sequences.starts)
-            center, scale = (np.repeat(each, sequences.lengths, axis=0) for each in (center, scale))
-        else:
-            center, scale = self.center, self.scale
-        z = np.nan_to_num((sequences.filled() - center) / scale, nan=0.0)
-        if self.gaps:
-            z = np.concatenate([z, observed], axis=1)
-        values, lengths = torch.from_numpy(z.astype(np.float32)).to(device), sequences.lengths
-        if (lengths == lengths[0]).all():
-            return Ragged(values.view(len(lengths), int(lengths[0]), -1))
-        return Ragged(values, torch.from_numpy(lengths))
-
-
-def _moments(values: Values, observed: NDArray[np.bool_], starts: Index) -> tuple[Values, Values]:
-    """Mean and standard deviation (pieces, F) of the observed values of the pieces that begin at `starts`.
-
-    A feature that is constant in a piece has an infinite scale, so that it is 0 for any value; one without any value
-    has mean 0.
-    """
-    count = np.maximum(np.add.reduceat(observed, starts, axis=0, dtype=np.int64), 1)
-    center = np.add.reduceat(np.where(observed, values, 0.0), starts, axis=0) / count
-    lengths = np.diff(starts, append=len(values))
-    away = np.where(observed, values - np.repeat(center, lengths, axis=0), 0.0)
-    scale = np.sqrt(np.add.reduceat(away * away, starts, axis=0) / count)
-    return center, np.where(scale > 1e-12 * np.abs(center), scale, np.inf)
+    features = sequences.values.shape[-1]
+    if normalize == "sequence":
+        return Standardizer(None, None)
+    if normalize == "none":
+        return Standardizer(np.zeros(features), np.ones(features))
+    steps = sequences.steps_of(torch.from_numpy(rows))
+    values, observed = sequences.steps[steps].numpy(), sequences.observed_steps[steps].numpy()
+    center, deviation = moments(values, observed, starts=np.zeros(1, dtype=np.int64))
+    return Standardizer(center[0], np.where(is_constant(center, deviation), np.inf, deviation)[0])
 
 
 @final

@@ -133,7 +133,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
-        check_consistent_length(sequences.lengths, y)
+        check_consistent_length(sequences.rows.n_steps, y)
         self.classes_, places = np.unique(y, return_inverse=True)
         self.n_outputs_ = len(self.classes_)
         with self._seeded_rng() as rng:

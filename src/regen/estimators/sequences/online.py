@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from regen.data.ragged import Ragged
+from regen.data.scaling import Standardizer
 from regen.estimators._online import Floats, carried_backend, eval_copy, linear_weights, read_step
-from regen.estimators._sequence_input import Sequences, Values
-from regen.estimators.sequences.bptt import SequenceScale
 from regen.nets.sequence import BEFORE, SequenceNet
 
 __all__ = ["SequenceStream"]
@@ -115,20 +115,22 @@ class SequenceStream:
     """
 
     n_steps: int
-    _last: Values
+    _last: NDArray[np.float64]
     _incomplete: bool
 
     def __init__(
         self,
         net: SequenceNet,
-        scale: SequenceScale,
+        scale: Standardizer,
+        mark: bool,
         features: int,
         predict: Callable[[NDArray[np.float32]], Any],
     ) -> None:
-        self._net, self._scale, self._features, self._predict = eval_copy(net), scale, features, predict
+        self._net, self._scale, self._mark = eval_copy(net), scale, mark
+        self._features, self._predict = features, predict
         self._carried: CarriedNet | None = None
         if not net.bidirectional and scale.center is not None and scale.scale is not None:
-            self._carried = CarriedNet(self._net, features * (2 if scale.gaps else 1))
+            self._carried = CarriedNet(self._net, features * (2 if mark else 1))
             self._center, self._divisor = scale.center, scale.scale
         self.reset()
 
@@ -178,12 +180,12 @@ class SequenceStream:
             self._carried.reset()
 
     def _standardised(self, observed: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Input values (F,) or (2 F,) of the last step, as `SequenceScale.rows` computes them."""
+        """Input values (F,) or (2 F,) of the last step, as `Standardizer.standardized` computes them."""
         z = (self._last - self._center) / self._divisor
-        return (np.concatenate([z, observed]) if self._scale.gaps else z).astype(np.float32)
+        return (np.concatenate([z, observed]) if self._mark else z).astype(np.float32)
 
     def _step_incomplete(
-        self, carried: CarriedNet, row: Values, observed: NDArray[np.bool_]
+        self, carried: CarriedNet, row: NDArray[np.float64], observed: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
         """The outputs while a feature has had no value yet.
 
@@ -205,10 +207,10 @@ class SequenceStream:
 
     def _rows(self) -> torch.Tensor:
         """(1, n_steps, F or 2 F) the sequence so far, standardised."""
-        sequence = Sequences(self._stored[: self.n_steps], np.array([self.n_steps]))
-        return self._scale.rows(sequence).values
+        sequence = Ragged.from_block(self._stored[None, : self.n_steps])
+        return self._scale.standardized(sequence, self._mark).values
 
-    def _store(self, row: Values) -> None:
+    def _store(self, row: NDArray[np.float64]) -> None:
         if self.n_steps > len(self._stored):
             self._stored = np.concatenate([self._stored, np.empty_like(self._stored)])
         self._stored[self.n_steps - 1] = row

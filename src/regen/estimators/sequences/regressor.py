@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_consistent_length
 
+from regen.data.scaling import is_constant, moments
 from regen.estimators._base import rollback_on_error
 from regen.estimators._sequence_input import read_sequences
 from regen.estimators._splits import hold_out
@@ -115,16 +116,15 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         sequences = read_sequences(self, X)
         self._check_target_given(y)
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
-        check_consistent_length(sequences.lengths, y)
+        check_consistent_length(sequences.rows.n_steps, y)
         self.one_target_ = y.ndim == 1
         y = y.reshape(len(y), -1)
         self.n_outputs_ = y.shape[1]
         with self._seeded_rng() as rng:
             held_out = hold_out(np.zeros(len(y), dtype=np.int64), self._options.validation, rng)
             train = np.delete(y, held_out, axis=0)
-            deviation = train.std(axis=0)
-            self.target_center_ = train.mean(axis=0)
-            self.target_scale_ = np.where(deviation > 1e-12 * np.abs(self.target_center_), deviation, 0.0)
+            self.target_center_, deviation = moments(train)
+            self.target_scale_ = np.where(is_constant(self.target_center_, deviation), 0.0, deviation)
             z = (y - self.target_center_) / np.where(self.target_scale_ > 0, self.target_scale_, 1.0)
             self._fit(sequences, torch.from_numpy(z.astype(np.float32)), held_out, rng)
         return self

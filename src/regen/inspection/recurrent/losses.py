@@ -165,7 +165,7 @@ def _had_it_ended(subject: SequenceSubject) -> NDArray[np.float64]:
     if lengths is not None:
         x = x[length_mask(lengths, x.shape[1])]
     everything = np.empty(0, dtype=np.int64)
-    rows = Ragged(x, lengths)
+    rows = Ragged(x, lengths=lengths)
     unfolding = SequenceBPTT(subject.net, subject.cost, rows, subject.y, everything, len(subject.y))  # type: ignore[arg-type]
     return unfolding.loss_per_copy().cpu().numpy()
 
