@@ -157,4 +157,4 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
     def _targets(self, z: NDArray[np.float32]) -> NDArray[np.float64]:
         """Targets in their unit from standardised ones (..., K); without the last axis when y had none."""
         y = z.astype(np.float64) * self.target_scale_ + self.target_center_
-        return y[..., 0] if self.one_target_ else y  # type: ignore[no-any-return]
+        return y[..., 0] if self.one_target_ else y
