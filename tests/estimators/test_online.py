@@ -171,7 +171,7 @@ def test_what_runs_is_told():
     carried, window = (forecaster(WAVE, bptt=bptt).stream() for bptt in (6, "full"))
     assert carried.backend_.endswith("; the state is carried from step to step")
     assert carried.backend_.startswith(carried._net._stream.backend_)
-    assert window.backend_.endswith("; the window is read anew at every step, as bptt='full' does")
+    assert window.backend_.endswith("; the whole window is run at every step, because of bptt='full'")
 
 
 # Sequences

@@ -22,7 +22,7 @@ from regen.estimators._sequence_input import read_known_sequences
 from regen.estimators.adversarial._base import AdversarialEstimator
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.forecasting._preparation import check_length, check_same_step, read_more
-from regen.estimators.forecasting.bptt import spread
+from regen.estimators.forecasting.bptt import evenly_spaced
 from regen.inspection._subject import (
     CodingSubject,
     CriticSubject,
@@ -178,7 +178,7 @@ def _windows(model: Forecaster, series: Series, rows: int) -> ForecastSubject:
     N, H, W = len(series), model.horizon, model.window_
     check_length(N, W, H)
     W = W if model.bptt == "full" else min(STREAMED * W, N - H)
-    return _cut(model, series, np.array(spread(range(N - W - H + 1), rows)), W, judge=True)
+    return _cut(model, series, np.array(evenly_spaced(range(N - W - H + 1), rows)), W, judge=True)
 
 
 def _cut(

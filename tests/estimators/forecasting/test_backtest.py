@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from regen import Forecaster
-from regen.estimators.forecasting.backtest import origins
+from regen.estimators.forecasting.backtest import rolling_origins
 
 QUICK = {"window": 8, "horizon": 3, "hidden": 4, "max_epochs": 1, "random_state": 0}
 
@@ -16,7 +16,7 @@ QUICK = {"window": 8, "horizon": 3, "hidden": 4, "max_epochs": 1, "random_state"
 )
 def test_origins(start, stride, expected):
     """A share or a number of steps, never before the first window; a whole horizon always follows."""
-    assert origins(20, start, stride, 3, 8) == expected
+    assert rolling_origins(20, start, stride, 3, 8) == expected
 
 
 def test_the_naive_forecast_repeats_the_season_before_the_origin():

@@ -11,7 +11,8 @@ from sklearn.base import clone
 from regen import Forecaster, Training
 from regen.cells import LSTM
 from regen.data.series import read_series
-from regen.estimators.forecasting._preparation import choose_window, half_widths
+from regen.estimators.forecasting._preparation import choose_window
+from regen.estimators.forecasting.intervals import half_widths
 
 STEPS = np.arange(160)
 WAVE = 10 + 3 * np.sin(STEPS / 3) + 0.02 * STEPS

@@ -1,6 +1,9 @@
-"""Rolling-origin evaluation: what a forecaster would have said along a series, beside what came and a naive guess."""
+"""Rolling-origin evaluation: forecasts along a series, compared with the observed values and a naive forecast.
 
-from collections.abc import Mapping, Sequence
+Letters: `n` origins, `H` horizon, `C` columns.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, final
@@ -8,42 +11,67 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from regen._check import Bool, Either, Int, Nothing, Number
+from regen._check import Bool, Constraint, Either, Int, Nothing, Number
 from regen.data.seasonality import season_length, seasonal_naive
 from regen.data.series import Series, frame
 from regen.metrics.forecasting import forecast_scores, seasonal_scale
 
-__all__ = ["Backtest", "backtest"]
+__all__ = ["Backtest", "evaluate", "rolling_origins"]
 
 Values = NDArray[np.float64]
 
-ARGUMENTS = {
+BACKTEST_CONSTRAINTS: Mapping[str, Constraint] = {
     "start": Either((Int(1), Number(0, 1, low_open=True, high_open=True))),
     "stride": Either((Int(1), Nothing())),
     "refit": Bool(),
 }
-"""What `Forecaster.backtest` accepts."""
-PAST = 8
-"""Seasons before an origin in which the naive forecast looks for a value that was observed."""
+"""Constraints of the arguments of `Forecaster.backtest`."""
+NAIVE_SEASONS = 8
+"""Seasons before an origin in which the naive forecast looks for an observed value."""
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Backtest:
-    """What came of a backtest.
+    """Forecasts along a series and their scores: the result of `Forecaster.backtest`.
 
-    Attributes
+    ``str(result)`` is a table of all scores.
+
+    Parameters
     ----------
-    forecasts : dataframe with a row for every origin, step and column: ``origin`` and ``time`` (dates, or steps
-        where the series has none), ``step`` (1 is the step after the origin), ``column``, ``y``, ``forecast``,
+    forecasts : dataframe
+        A row for every origin, step and column: ``origin`` and ``time`` (dates, or steps where the series has
+        none), ``step`` (1 is the step after the origin), ``column``, ``y`` (the observed value), ``forecast``,
         ``naive`` (the value a season ago), and ``lo-80``, ``hi-80`` for each level.
-    scores : see `regen.metrics.forecast_scores`.
-    n_origins : number of forecasts made.
+    scores : mapping of str to float
+        The errors, in the unit of the series where they have one; see `regen.metrics.forecast_scores`.
+    n_origins : int
+        Number of origins, each with one forecast of the whole horizon.
+    horizon : int
+        Steps of each forecast.
+
+    See Also
+    --------
+    regen.Forecaster.backtest : Makes it.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> y = np.sin(np.arange(200) / 3)
+    >>> model = regen.Forecaster(window=24, horizon=6, max_epochs=2, random_state=0).fit(y[:150])
+    >>> result = model.backtest(y, start=150)
+    >>> result.n_origins, len(result.forecasts)
+    (8, 48)
     """
 
     forecasts: Any
     scores: Mapping[str, float]
     n_origins: int
+    horizon: int
+
+    def __repr__(self) -> str:
+        scores = "".join(f", {name}={self.scores[name]:.4g}" for name in ("mae", "mase", "skill"))
+        return f"Backtest(n_origins={self.n_origins}, horizon={self.horizon}{scores})"
 
     def __str__(self) -> str:
         width = max(len(name) for name in self.scores)
@@ -51,36 +79,8 @@ class Backtest:
         return "\n".join([f"{self.n_origins} origins", *lines])
 
 
-def backtest(
-    model: Any, series: Series, at: range, levels: tuple[float, ...], refitted: Sequence[Any] = ()
-) -> Backtest:
-    """Forecast from the origins `at` of `series` with a fitted forecaster, or with one `refitted` for each origin."""
-    horizon = model.horizon
-    known = series.part(0, at[0])
-    season = season_length(known.values, known.step)
-    y = series.values[np.array(at)[:, None] + np.arange(horizon)]
-    naive = np.stack(
-        [seasonal_naive(series.values[max(n - PAST * season, 0) : n], season, horizon) for n in at]
-    )
-    if refitted:
-        forecast = np.stack([each._scale.undo(each._forecast(horizon)) for each in refitted])
-        widths = {
-            level: np.stack([each._half_widths(level, horizon) for each in refitted]) for level in levels
-        }
-    else:
-        forecast = model._forecasts(series, at)
-        widths = {level: model._half_widths(level, horizon) for level in levels}
-    bounds = {level: (forecast - width, forecast + width) for level, width in widths.items()}
-    scale = seasonal_scale(known.values, season)
-    return Backtest(
-        _table(series, at, y, forecast, naive, bounds),
-        forecast_scores(y, forecast, naive, scale, bounds),
-        len(at),
-    )
-
-
-def origins(n_steps: int, start: int | float, stride: int, horizon: int, window: int) -> range:
-    """Numbers of steps known at each forecast: from `start` on, every `stride`, while a whole horizon follows."""
+def rolling_origins(n_steps: int, start: int | float, stride: int, horizon: int, window: int) -> range:
+    """Number of steps before each forecast: from `start` on, every `stride`, while a whole horizon follows."""
     first = max(start if isinstance(start, Integral) else round(n_steps * start), window)
     if first + horizon > n_steps:
         raise ValueError(
@@ -90,12 +90,31 @@ def origins(n_steps: int, start: int | float, stride: int, horizon: int, window:
     return range(int(first), n_steps - horizon + 1, stride)
 
 
+def evaluate(series: Series, origins: range, forecast: Values, widths: Mapping[float, Values]) -> Backtest:
+    """Compare forecasts (n, H, C) from `origins` with the series and with a seasonal naive forecast.
+
+    widths : half widths (H, C) or (n, H, C) of the intervals for each level.
+    """
+    horizon, past = forecast.shape[1], series.part(0, origins[0])
+    season = season_length(past.values, past.step)
+    y = series.values[np.array(origins)[:, None] + np.arange(horizon)]
+    naive = np.stack(
+        [
+            seasonal_naive(series.values[max(n - NAIVE_SEASONS * season, 0) : n], season, horizon)
+            for n in origins
+        ]
+    )
+    bounds = {level: (forecast - width, forecast + width) for level, width in widths.items()}
+    scores = forecast_scores(y, forecast, naive, seasonal_scale(past.values, season), bounds)
+    return Backtest(_table(series, origins, y, forecast, naive, bounds), scores, len(origins), horizon)
+
+
 def _table(
-    series: Series, at: range, y: Values, forecast: Values, naive: Values, bounds: Mapping[float, Any]
+    series: Series, origins: range, y: Values, forecast: Values, naive: Values, bounds: Mapping[float, Any]
 ) -> Any:
     """The forecasts as a long table, ordered by origin, column and step."""
     n, horizon, columns = y.shape
-    origin = np.repeat(np.array(at) - 1, columns * horizon)
+    origin = np.repeat(np.array(origins) - 1, columns * horizon)
     step = np.tile(np.arange(1, horizon + 1), n * columns)
     time = np.arange(len(series)) if series.dates is None else series.dates
     flat = {"y": y, "forecast": forecast, "naive": naive}

@@ -19,20 +19,13 @@ from regen.estimators.forecasting._preparation import (
     Scale,
     Scaled,
     Values,
-    check_horizon,
-    check_length,
-    check_observed,
     check_same_step,
-    check_segment,
-    choose_window,
-    first_validation_target,
-    half_widths,
-    levels,
     read_more,
+    resolve_window,
     series_of,
-    without_validation,
+    validation_start,
 )
-from regen.estimators.forecasting.backtest import ARGUMENTS, Backtest, backtest, origins
+from regen.estimators.forecasting.backtest import BACKTEST_CONSTRAINTS, Backtest, evaluate, rolling_origins
 from regen.estimators.forecasting.bptt import (
     BPTTTask,
     StreamBPTT,
@@ -42,6 +35,7 @@ from regen.estimators.forecasting.bptt import (
     forecast_stream,
     forecast_windows,
 )
+from regen.estimators.forecasting.intervals import check_levels, half_widths, interval_columns
 from regen.estimators.forecasting.online import ForecastStream
 from regen.losses.regression import LOSSES
 from regen.nets.forecast import Decoding, Normalize, WindowNet
@@ -51,50 +45,85 @@ from regen.training.threads import fitting_threads
 __all__ = ["Forecaster"]
 
 CALIBRATION_WINDOWS = 512
+"""Most forecasts of the validation part whose errors give the intervals."""
 
 
 @final
 class Forecaster(Estimator):
-    """Forecasts the next steps of a series of one or many columns with a recurrent network.
+    """Forecaster of the next steps of a series of one or many columns with a recurrent network.
 
-    The network reads a window of the series, unfolded into one copy per step, and says the horizon that follows.
+    The network is unfolded over a window of the series into one copy per recurrent step, and predicts the horizon
+    that follows.
 
     Parameters
     ----------
-    cell : "lstm", "gru", "elman", "diagonal", "jordan", or a `regen.cells` cell with its options.
-    window : steps that the network reads; "auto" takes two seasons (found from the dates or the autocorrelation),
-        or two horizons if that is longer.
-    horizon : steps that it forecasts.
-    hidden : units of the network. 64 learn the embedded series in seconds and are enough for thousands of steps.
-    layers : depth of the network; more than one seldom helps a forecaster.
-    dropout : share of units silenced in training before the readout, in [0, 1).
-    segment : values read per recurrent step. A long window read in segments of 24 or 48 trains many times faster
-        and often forecasts better (SegRNN, Lin et al. 2023); then window must be a multiple of it.
-    channels : "joint" reads all columns together; "independent" reads each alone with the same weights, which is
-        better when columns are many and alike.
-    normalize : "mean" removes the mean and scale of each window, "last" subtracts its last value, "none" reads
-        standardised values as they are. Series whose level drifts are forecast badly without one of the first two.
-        "auto" is "mean", which is less led astray by a last value that is mostly noise, and "last" for streams.
-    decoding : "direct" writes the horizon at once; "recursive" writes one segment and reads it back.
-    bptt : "full" unfolds every window on its own and trains on what follows it. An int k trains on contiguous
-        streams, forecasting after every step: the state is carried from window to window, and gradients are cut
-        every k steps (truncated back-propagation through time, Williams & Peng 1990), k at most window.
-    max_epochs : passes over the training windows, at most; early stopping usually ends training before.
-    learning_rate : size of the optimiser's steps; "auto" is 0.003, which trains all embedded series without care.
-    random_state : seed of the first weights, of dropout and of the order of the windows.
-    training : a `regen.Training` (or a dict of its arguments) for everything else about training. Its validation
-        part is the end of the series; "auto" is the last fifth, where that leaves a window to train on.
+    cell : {"lstm", "gru", "elman", "diagonal", "jordan"} or Cell, default="lstm"
+        Recurrent cell, by name or as a `regen.cells` cell with its options.
+    window : int or "auto", default="auto"
+        Steps of the input. "auto" takes two seasons (found from the dates or the autocorrelation), or two horizons
+        if that is longer.
+    horizon : int, default=12
+        Steps to forecast.
+    hidden : int, default=64
+        Units of the network. 64 learn the embedded series in seconds and are enough for thousands of steps.
+    layers : int, default=1
+        Depth of the network. More than one seldom helps a forecaster.
+    dropout : float, default=0.0
+        Share of units silenced in training before the readout, in [0, 1).
+    segment : int, default=1
+        Values per recurrent step. A long window in segments of 24 or 48 trains many times faster and often forecasts
+        better (SegRNN, Lin et al. 2023); then window must be a multiple of it.
+    channels : {"joint", "independent"}, default="joint"
+        "joint" takes all columns as one input; "independent" takes each alone with the same weights, which is better
+        when columns are many and alike.
+    normalize : {"auto", "last", "mean", "none"}, default="auto"
+        Normalisation of each window. "mean" removes its mean and scale, "last" subtracts its last value, "none"
+        leaves the standardised values. Series whose level drifts are forecast badly without one of the first two.
+        "auto" is "mean", which a noisy last value disturbs less, and "last" for streams.
+    decoding : {"direct", "recursive"}, default="direct"
+        "direct" outputs the horizon at once; "recursive" outputs one segment and takes it as the next input.
+    bptt : int or "full", default="full"
+        Back-propagation through time. "full" unfolds every window independently. An int k trains on contiguous
+        streams with a forecast after every step: the state is carried from window to window, and gradients are cut
+        every k steps (truncated back-propagation through time, Williams & Peng 1990); k is at most window.
+    max_epochs : int, default=100
+        Passes over the training windows, at most. Early stopping usually ends training before.
+    learning_rate : float or "auto", default="auto"
+        Step size of the optimizer; "auto" is 0.003, which trains all embedded series without tuning.
+    random_state : int, RandomState or None, default=None
+        Seed of the initial weights, of dropout and of the order of the windows.
+    training : Training, dict or None, default=None
+        A `regen.Training` (or a dict of its arguments) for everything else about training. Its validation part is
+        the end of the series; "auto" is the last fifth, where that leaves a window to train on. The default loss is
+        "mae".
 
     Attributes
     ----------
-    net_ : the trained torch module; standardised windows in, standardised forecasts out.
-    window_ : the window in steps. center_, scale_ : (C,) mean and scale of the columns in the training part.
-    history_ : one row per epoch, as a dataframe. stopped_ : why training ended, in words.
-    loss_per_step_ : (copies,) cost of each copy of the unfolded network on the validation part: the mean cost of
-        the same horizon when only the last 1, 2, ... segments before it are read, so the curve falls as far as
-        the network remembers (bptt=k: the mean cost at each place in a window of the streams).
-    backend_ : which kernel ran, and why. validated_ : whether anything was held out.
-    n_features_in_, feature_names_in_ : columns of the series.
+    net_ : torch.nn.Module
+        The trained network: standardised windows in, standardised forecasts out.
+    window_ : int
+        The window in steps.
+    center_, scale_ : ndarray of shape (C,)
+        Mean and standard deviation of the columns in the training part.
+    history_ : dataframe
+        One row per epoch.
+    stopped_ : str
+        Why training ended.
+    loss_per_step_ : ndarray of shape (copies,)
+        Loss of each copy of the unfolded network on the validation part: the mean loss of the same horizons when only
+        the last 1, 2, ... segments before them are given, so that the curve falls as far as the network remembers.
+        With ``bptt=k``, the mean loss at each place in a window of the streams.
+    backend_ : str
+        The kernel that ran, and why.
+    validated_ : bool
+        Whether a part of the series was held out to validate.
+    n_features_in_, feature_names_in_ : int, ndarray of str
+        Number and names of the columns.
+
+    See Also
+    --------
+    SequenceRegressor : Numbers for whole sequences.
+    SequenceClassifier : Classes of whole sequences.
 
     Examples
     --------
@@ -168,58 +197,85 @@ class Forecaster(Estimator):
 
         Parameters
         ----------
-        y : (n_steps,) or (n_steps, n_columns) array, or a pandas, polars or pyarrow object; NaN marks a gap.
-        time : name of the column that holds the dates, when they are not the index.
-        target : name or names of the columns to forecast; all but `time` when None.
+        y : array-like of shape (N,) or (N, C), or a pandas, polars or pyarrow object
+            The series; NaN is a missing value.
+        time : str, default=None
+            Name of the column that holds the dates, when they are not the index.
+        target : str or sequence of str, default=None
+            Name or names of the columns to forecast; all but `time` when None.
+
+        Returns
+        -------
+        self : Forecaster
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            When a parameter is out of its range, or y is not such a series or too short. The estimator then stays as
+            it was.
         """
         self._check_params()
         return self._fit(read_series(y, time=time, target=target))
 
     def _fit(self, series: Series) -> "Forecaster":
-        cut = self._measure(series)
-        self.validated_ = cut < len(series)
-        data = self._scale.apply(series.filled(), series.observed, self._device)
-        with self._seeded_rng() as generator:
+        options = self._options
+        self.window_ = resolve_window(self.window, series, self.horizon, self.segment)
+        if self.bptt != "full":
+            check_stream(int(self.bptt), self.window_, self.segment, self.decoding, self.normalize)
+        cut = validation_start(series, self.window_, self.horizon, options.validation)
+        self._set_features(series)
+        scale = Scale.of(series.values, cut)
+        self.center_, self.scale_ = scale.center, scale.scale
+        self.gaps_, self.validated_ = not series.observed.all(), cut < len(series)
+        data = self._standardised(series)
+        with self._seeded_rng() as rng:
             self.net_ = self._build().to(self._device)
-            unfolding = self._unfold(data, cut)
-            validate = unfolding.validate if self.validated_ else None
-            parts = (self.net_, unfolding.loss, unfolding.batches, validate, generator, unfolding.values)
-            with fitting_threads(self.net_, self._options.batch_size, self.window_ // self.segment):
-                self._train_module(*parts, memory=unfolding.memory)
-                self.loss_per_step_ = unfolding.loss_per_copy()
-                self.errors_ = unfolding.errors(CALIBRATION_WINDOWS).cpu().numpy()
+            bptt = self._bptt(data, cut)
+            validate = bptt.validate if self.validated_ else None
+            with fitting_threads(self.net_, options.batch_size, self.window_ // self.segment):
+                self._train_module(
+                    self.net_, bptt.loss, bptt.batches, validate, rng, bptt.values, memory=bptt.memory
+                )
+                self.loss_per_step_ = bptt.loss_per_copy()
+                self.errors_ = bptt.absolute_errors(CALIBRATION_WINDOWS).cpu().numpy()
         self.backend_ = self.net_.reader.backend_
-        self._remember(series, series.observed, new=len(series))
+        self._set_end(series, series.observed, new=len(series))
         return self
 
     def predict(self, horizon: int | None = None, *, level: float | Sequence[float] | None = None) -> Any:
-        """Forecast the steps after the last one seen, with the dates continued.
+        """Forecast the steps after the last observed one; dates are continued.
 
         Parameters
         ----------
-        horizon : steps to forecast; the trained horizon when None. Further than that, the network reads its own
-            forecasts back, and intervals widen with the square root of the distance.
-        level : coverage of the intervals in percent, such as 80 or [80, 95]. Intervals are those that held that
-            share of the forecasts made on the validation part (split conformal prediction); NaN for a column that
-            was never observed there.
+        horizon : int, default=None
+            Steps to forecast; the trained horizon when None. Beyond it, forecasts are the input of further forecasts,
+            and intervals widen with the square root of the distance.
+        level : float or sequence of float, default=None
+            Coverage of the intervals in percent, such as 80 or [80, 95]. Half widths are quantiles of the errors on
+            the validation part (split conformal prediction); NaN for a column that was never observed there.
 
         Returns
         -------
-        The kind that was fitted: an array (horizon,) or (horizon, n_columns), a pandas Series or DataFrame, a
-        polars or pyarrow table. With `level`, columns ``y``, ``y-lo-80``, ``y-hi-80`` for each column y (for
-        arrays: a dict of them).
+        forecast : ndarray of shape (horizon,) or (horizon, C), or a table of the kind that was fitted
+            A pandas Series or DataFrame, a polars or a pyarrow table where fit was given one. With `level`, columns
+            ``y``, ``y-lo-80``, ``y-hi-80`` for each column y (for arrays: a dict of them).
+
+        Raises
+        ------
+        ValueError
+            When horizon or level is out of its range, or a parameter was set after fit.
 
         Warns
         -----
         UserWarning
-            When intervals are asked for and nothing was held out to measure them on.
+            When `level` is given and nothing was held out to measure errors on.
         """
         self._check_fitted()
         horizon = self.horizon if horizon is None else horizon
         check_parameters("predict", {"horizon": Int(1)}, {"horizon": horizon})
-        point = self._scale.undo(self._forecast(horizon))
-        columns: dict[str, Values] = {}
-        widths = {p: self._half_widths(p, horizon) for p in levels(level)}
+        forecast = self._scale.undo(self._forecast_end(horizon))
+        widths = {each: self._half_widths(each, horizon) for each in check_levels(level)}
         if widths and not self.validated_:
             warnings.warn(
                 "Nothing was held out when this Forecaster was fitted, so its intervals rest on training errors and"
@@ -227,35 +283,43 @@ class Forecaster(Estimator):
                 UserWarning,
                 stacklevel=2,
             )
-        for c, name in enumerate(self.layout_["names"]):
-            columns[name] = point[:, c]
-            for p, width in widths.items():
-                columns[f"{name}-lo-{p:g}"] = point[:, c] - width[:, c]
-                columns[f"{name}-hi-{p:g}"] = point[:, c] + width[:, c]
-        return from_layout(self.layout_, columns)
+        return from_layout(self.layout_, interval_columns(self.layout_["names"], forecast, widths))
 
     @rollback_on_error
     def update(self, y: Any) -> "Forecaster":
-        """Continue from new observations; nothing is refitted.
+        """Continue the series with new observations, without training.
 
         Parameters
         ----------
-        y : (n_new_steps,) or (n_new_steps, n_columns), the new steps only, of the columns that were fitted, starting
-            at the step after the last one seen.
+        y : array-like of shape (n,) or (n, C), or a table
+            The new steps only, with the columns of fit, beginning at the step after the last one.
+
+        Returns
+        -------
+        self : Forecaster
+            The estimator, whose forecasts begin after the new steps.
+
+        Raises
+        ------
+        ValueError
+            When y has other columns or does not continue the dates. The estimator then stays as it was.
         """
         self._check_fitted()
-        known = series_of(self.layout_, self.tail_)
-        grown = known.append(read_more(self.layout_, y, part=True))
-        new = len(grown) - len(known)
-        steps = self.layout_["n_steps"] + new
-        self._remember(grown, np.concatenate([self.tail_seen_, grown.observed[-new:]]), new)
-        self.layout_["n_steps"] = steps
+        tail = series_of(self.layout_, self.tail_)
+        grown = tail.append(read_more(self.layout_, y, part=True))
+        new = len(grown) - len(tail)
+        n_steps = self.layout_["n_steps"] + new
+        self._set_end(grown, np.concatenate([self.tail_seen_, grown.observed[-new:]]), new)
+        self.layout_["n_steps"] = n_steps
         return self
 
     def stream(self) -> ForecastStream:
-        """Read on from here an observation at a time, and leave the model as it is.
+        """Forecast after every new observation, without changing the model.
 
-        ``stream.step(y)`` says what ``update(y)`` and then ``predict()`` would, as an array: see `ForecastStream`.
+        Returns
+        -------
+        stream : ForecastStream
+            ``stream.step(y)`` returns what ``update(y)`` and then ``predict()`` would, as an array.
         """
         self._check_fitted()
         state = None if self.bptt == "full" else self.stream_
@@ -271,60 +335,58 @@ class Forecaster(Estimator):
         level: float | Sequence[float] | None = None,
         refit: bool = False,
     ) -> Backtest:
-        """Forecast again and again along a series and compare with what came.
+        """Forecast from many origins along a series and compare with the observed values.
 
         Parameters
         ----------
-        y : (n_steps,) or (n_steps, n_columns), a whole series of the fitted columns; it need not be the one fitted.
-        start : the first origin, as a share of the series (float) or a number of steps (int). To measure what to
-            expect of new data, start where the series that was fitted ends: within it, the network has learned
-            from what it is asked for, or its best epoch and its intervals were chosen by it.
-        stride : steps between origins; the horizon when None.
-        level : coverage of intervals to check, in percent.
-        refit : fit anew at every origin on what came before it (slow); else the fitted network forecasts.
+        y : array-like of shape (N,) or (N, C), or a table
+            A whole series with the columns of fit; it need not be the training series.
+        start : int or float, default=0.8
+            The first origin, as a share of the series (float) or a number of steps (int). To measure what to expect
+            of new data, start where the training series ends: within it, the network was trained on the targets, or
+            its best epoch and its intervals were chosen by them.
+        stride : int, default=None
+            Steps between origins; the horizon when None.
+        level : float or sequence of float, default=None
+            Coverage of intervals to check, in percent.
+        refit : bool, default=False
+            Fit anew at every origin on the steps before it (slow); else the fitted network forecasts.
+
+        Returns
+        -------
+        result : Backtest
+            The forecasts as a table, and their scores.
+
+        Raises
+        ------
+        ValueError
+            When a parameter is out of its range, or y has other columns, other date steps or too few steps.
         """
         self._check_fitted()
-        check_parameters("backtest", ARGUMENTS, {"start": start, "stride": stride, "refit": refit})
+        check_parameters("backtest", BACKTEST_CONSTRAINTS, {"start": start, "stride": stride, "refit": refit})
         series = read_more(self.layout_, y)
         check_same_step(self.layout_, series)
-        at = origins(len(series), start, stride or self.horizon, self.horizon, self.window_)
-        refitted = [self._fresh()._fit(series.part(0, n)) for n in at] if refit else []
-        return backtest(self, series, at, levels(level), refitted)
+        H, levels = self.horizon, check_levels(level)
+        origins = rolling_origins(len(series), start, stride or H, H, self.window_)
+        if not refit:
+            forecast = self._forecast_from(series, origins)
+            return evaluate(series, origins, forecast, {each: self._half_widths(each, H) for each in levels})
+        models = [self._without_checkpoint()._fit(series.part(0, n)) for n in origins]
+        forecast = np.stack([model._scale.undo(model._forecast_end(H)) for model in models])
+        widths = {each: np.stack([model._half_widths(each, H) for model in models]) for each in levels}
+        return evaluate(series, origins, forecast, widths)
 
-    def _fresh(self) -> "Forecaster":
-        """An unfitted copy whose run is its own: without a checkpoint."""
+    def _without_checkpoint(self) -> "Forecaster":
+        """An unfitted copy that does not resume or overwrite the checkpoint of this one."""
         copy = clone(self)
         copy.training = Training.of(copy.training).set_params(checkpoint=None)
         return copy  # type: ignore[no-any-return]
 
-    def _measure(self, series: Series) -> int:
-        """What fit learns before training: layout, window and scale; returns where validation targets begin."""
-        if self.window == "auto":
-            check_horizon(len(series), self.horizon)
-            self.window_ = choose_window(series, self.horizon, self.segment)
-        else:
-            self.window_ = int(self.window)
-        check_length(len(series), self.window_, self.horizon)
-        check_segment(self.window_, self.segment)
-        if self.bptt != "full":
-            check_stream(int(self.bptt), self.window_, self.segment, self.decoding, self.normalize)
+    def _check_combinations(self) -> None:
         if self._options.loss == "cross_entropy":
             raise ValueError(
                 "loss='cross_entropy' is for classes; a Forecaster forecasts numbers. Take 'mae', 'mse' or 'huber'."
             )
-        self.n_features_in_ = len(series.names)
-        if "feature_names_in_" in vars(self):
-            del self.feature_names_in_
-        if series.kind.named:
-            self.feature_names_in_ = np.array(series.names, dtype=object)
-        self.gaps_ = not series.observed.all()
-        cut = first_validation_target(len(series), self.window_, self.horizon, self._options.validation)
-        check_observed(series, cut)
-        if cut < len(series) and not series.observed[cut:].any():
-            cut = without_validation(len(series), cut, self._options.validation)
-        scale = Scale.of(series.values, cut)
-        self.center_, self.scale_ = scale.center, scale.scale
-        return cut
 
     def _build(self) -> WindowNet:
         return WindowNet(
@@ -342,13 +404,14 @@ class Forecaster(Estimator):
             backend=self._options.backend,
         )
 
-    def _unfold(self, data: Scaled, cut: int) -> BPTTTask:
-        cost = LOSSES["mae" if self._options.loss == "auto" else self._options.loss]
+    def _bptt(self, data: Scaled, cut: int) -> BPTTTask:
+        """The network unfolded over standardised data, whose steps from `cut` on validate."""
+        loss = LOSSES["mae" if self._options.loss == "auto" else self._options.loss]
         batch_size = self._options.batch_size
         if self.bptt == "full":
-            return WindowBPTT(self.net_, cost, data, self.window_, cut, batch_size=batch_size)
+            return WindowBPTT(self.net_, loss, data, self.window_, cut, batch_size=batch_size)
         return StreamBPTT(
-            self.net_, cost, data, self.window_, cut, batch_size=batch_size, bptt=int(self.bptt)
+            self.net_, loss, data, self.window_, cut, batch_size=batch_size, bptt=int(self.bptt)
         )
 
     @property
@@ -361,40 +424,49 @@ class Forecaster(Estimator):
             return "mean" if self.bptt == "full" else "last"
         return self.normalize
 
-    def _remember(self, series: Series, seen: NDArray[np.bool_], new: int) -> None:
-        """Stand at the end of `series`, observed where `seen`, of which the last `new` steps were not read yet."""
+    def _standardised(self, series: Series) -> Scaled:
+        return self._scale.apply(series.filled(), series.observed, self._device)
+
+    def _set_features(self, series: Series) -> None:
+        self.n_features_in_ = len(series.names)
+        if "feature_names_in_" in vars(self):
+            del self.feature_names_in_
+        if series.kind.named:
+            self.feature_names_in_ = np.array(series.names, dtype=object)
+
+    def _set_end(self, series: Series, observed: NDArray[np.bool_], new: int) -> None:
+        """Let forecasts begin after `series`, of which the last `new` steps continue the series so far."""
         filled = series.filled()
         if self.bptt != "full":
             stream = StreamState(self.net_)
             if new < len(series):
                 stream.load_state_dict(self.stream_)
-            unread = self._scale.apply(filled[-new:], seen[-new:], self._device)
-            forecast_stream(self.net_, unread.values, unread.observed if self.gaps_ else None, stream)
+            steps = self._scale.apply(filled[-new:], observed[-new:], self._device)
+            forecast_stream(self.net_, steps.values, steps.observed if self.gaps_ else None, stream)
             self.stream_ = stream.state_dict()
         self.layout_ = series.layout()
-        self.tail_, self.tail_seen_ = filled[-self.window_ :], seen[-self.window_ :]
+        self.tail_, self.tail_seen_ = filled[-self.window_ :], observed[-self.window_ :]
 
-    def _forecast(self, horizon: int) -> Tensor:
-        """Standardised forecasts (horizon, C) of the steps after the last one seen."""
-        if self.bptt != "full":
-            stream = StreamState(self.net_)
-            stream.load_state_dict(self.stream_)
-            with evaluating(self.net_):
-                return stream.ahead(horizon)[0]
-        window = self._scale.apply(self.tail_, self.tail_seen_, self._device)
+    def _forecast_end(self, horizon: int) -> Tensor:
+        """Standardised forecasts (horizon, C) of the steps after the last one."""
         with evaluating(self.net_):
-            seen = window.observed[None] if self.gaps_ else None
-            return self.net_(window.values[None], seen, horizon)[0]  # type: ignore[no-any-return]
+            if self.bptt != "full":
+                stream = StreamState(self.net_)
+                stream.load_state_dict(self.stream_)
+                return stream.forecast(horizon)[0]
+            window = self._scale.apply(self.tail_, self.tail_seen_, self._device)
+            observed = window.observed[None] if self.gaps_ else None
+            return self.net_(window.values[None], observed, horizon)[0]  # type: ignore[no-any-return]
 
-    def _forecasts(self, series: Series, at: range) -> Values:
-        """Forecasts (n, H, C) from origins that know the first `at` steps of the series each."""
-        data = self._scale.apply(series.filled(), series.observed, self._device)
-        seen = data.observed if self.gaps_ else None
-        known = torch.tensor(at, device=self._device)
+    def _forecast_from(self, series: Series, origins: range) -> Values:
+        """Forecasts (n, H, C) of a series, each from the steps before one origin."""
+        data = self._standardised(series)
+        observed = data.observed if self.gaps_ else None
+        ends = torch.tensor(origins, device=self._device)
         if self.bptt != "full":
-            return self._scale.undo(forecast_stream(self.net_, data.values, seen)[known - 1])
-        starts = known - self.window_
-        return self._scale.undo(forecast_windows(self.net_, data.values, seen, starts, self.window_))
+            return self._scale.undo(forecast_stream(self.net_, data.values, observed)[ends - 1])
+        starts = ends - self.window_
+        return self._scale.undo(forecast_windows(self.net_, data.values, observed, starts, self.window_))
 
     def _half_widths(self, level: float, horizon: int) -> Values:
         """Half widths (horizon, C) of intervals in the unit of the series."""

@@ -1,7 +1,6 @@
-"""Trained networks that read one standardised step at a time, on the CPU and without more Python than that takes.
+"""ForecastStream: a fitted forecaster that forecasts after every new observation, on the CPU, with little overhead.
 
-Letters: `H` horizon, `C` columns, `W` window, `V` values of a step, `K` outputs, `P` width of what the recurrent net
-says, `s` steps of a segment.
+Letters: `H` horizon, `C` columns, `W` window.
 """
 
 from abc import ABC, abstractmethod
@@ -13,39 +12,38 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regen.estimators._online import carried_backend, eval_copy, linear_weights, read_step
+from regen.estimators._online import Floats, carried_backend, eval_copy, linear_weights, read_step
 from regen.estimators.forecasting._preparation import Scale, Values
 from regen.nets.forecast import WindowNet
 
 __all__ = ["ForecastStream"]
 
-Floats = NDArray[np.float32]
-Seen = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 
-class Forecasting(ABC):
+class StepNet(ABC):
     """A `WindowNet` that forecasts after every step."""
 
     @property
     @abstractmethod
     def backend_(self) -> str:
-        """Which kernel runs, and why; whether its state is carried."""
+        """The kernel that runs, and why; and whether the state is carried."""
 
     @abstractmethod
-    def read(self, z: Floats, seen: Seen) -> Floats:
-        """The forecast (H, C) after one more step: values (C,), which it may keep, and where they were observed."""
+    def step(self, z: Floats, observed: Mask) -> Floats:
+        """The forecast (H, C) after one more step of values (C,), which it may keep, and their mask."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Back to where it began."""
+        """Return to the initial state."""
 
 
 @final
-class CarriedForecast(Forecasting):
-    """``bptt=k``: reads the step alone, and carries the state of the recurrent net.
+class CarriedNet(StepNet):
+    """``bptt=k``: runs the recurrent net for one step and carries its state.
 
     net : on the CPU.
-    memory : where it begins: the `state_dict` of a `StreamState` of one series.
+    memory : the initial state: the `state_dict` of a `StreamState` of one series.
     """
 
     _before: Floats
@@ -53,41 +51,41 @@ class CarriedForecast(Forecasting):
     def __init__(self, net: WindowNet, memory: Mapping[str, Any]) -> None:
         before = memory["before"].reshape(-1).cpu().numpy()
         C = len(before)
-        self._independent, self._moving = net.independent, net.normalize == "last"
+        self._independent, self._differences = net.independent, net.normalize == "last"
         self._stream = net.reader.stream(C if net.independent else 1)
         self._start: tuple[tuple[Tensor, ...], Floats] = tuple(memory["state"]), before
         self._weight, self._bias = linear_weights(net.readout)
         self._shape = net.horizon, C
         self._x = torch.zeros(C if net.independent else 1, net.reader.input_size)
         x = self._x.numpy()
-        values, seen = (x[:, 0], x[:, 1:].T) if net.independent else (x[0, :C], x[:, C:])
-        self._values, self._seen = values, seen if net.gaps else None
+        values, mask = (x[:, 0], x[:, 1:].T) if net.independent else (x[0, :C], x[:, C:])
+        self._values, self._mask = values, mask if net.gaps else None
         self.reset()
 
     @property
     def backend_(self) -> str:
         return carried_backend(self._stream)
 
-    def read(self, z: Floats, seen: Seen) -> Floats:
-        self._values[:] = z - self._before if self._moving else z
-        if self._seen is not None:
-            self._seen[0] = seen
+    def step(self, z: Floats, observed: Mask) -> Floats:
+        self._values[:] = z - self._before if self._differences else z
+        if self._mask is not None:
+            self._mask[0] = observed
         self._before = z
         y = self._stream.step(self._x).numpy() @ self._weight
         y += self._bias
         y = y.T if self._independent else y.reshape(self._shape)
-        return y + z if self._moving else y
+        return y + z if self._differences else y
 
     def reset(self) -> None:
         self._stream.state, self._before = self._start
 
 
 @final
-class WindowForecast(Forecasting):
-    """``bptt="full"``: keeps the window, and reads all of it at every step.
+class WindowedNet(StepNet):
+    """``bptt="full"``: keeps the window and runs over all of it at every step.
 
     net : on the CPU.
-    values, observed : (W, C) float32 and bool, the window where it begins.
+    values, observed : (W, C) float32 and bool, the initial window.
     """
 
     def __init__(self, net: WindowNet, values: Tensor, observed: Tensor) -> None:
@@ -96,10 +94,10 @@ class WindowForecast(Forecasting):
 
     @property
     def backend_(self) -> str:
-        return f"{self._net.reader.backend_}; the window is read anew at every step, as bptt='full' does"
+        return f"{self._net.reader.backend_}; the whole window is run at every step, because of bptt='full'"
 
-    def read(self, z: Floats, seen: Seen) -> Floats:
-        for window, row in ((self._values.numpy(), z), (self._observed.numpy(), seen)):
+    def step(self, z: Floats, observed: Mask) -> Floats:
+        for window, row in ((self._values.numpy(), z), (self._observed.numpy(), observed)):
             window[:-1] = window[1:]
             window[-1] = row
         with torch.no_grad():
@@ -112,18 +110,34 @@ class WindowForecast(Forecasting):
 
 @final
 class ForecastStream:
-    """A fitted forecaster that goes on from where it stands, an observation at a time: see `Forecaster.stream`.
+    """A fitted forecaster that forecasts after every new observation.
 
-    It reads as ``update`` does, dates aside, and answers as ``predict``; the model stays as it is. It runs on the
-    CPU, with the weights that the model had when the stream was made.
+    Made by `Forecaster.stream`. It takes observations as ``update`` does, without dates, and returns what ``predict``
+    would return as an array; the model does not change. It runs on the CPU, with the weights that the model had
+    when the stream was made.
 
-    With ``bptt=k`` the state of the network is carried, so that a step costs microseconds, the same after a
-    thousand steps as after one. With ``bptt="full"`` the whole window is read anew at every step, which costs
-    what a forecast of one window costs, and grows with it.
+    With ``bptt=k`` the state of the network is carried: a step takes microseconds, the same after a thousand steps as
+    after one. With ``bptt="full"`` the network runs over the whole window at every step: a step takes as long as the
+    forecast from one window.
 
     Attributes
     ----------
-    n_steps : steps read.
+    n_steps : int
+        Steps since the stream was made or reset.
+
+    See Also
+    --------
+    SequenceStream : The same for sequence classifiers and regressors.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> y = np.sin(np.arange(200) / 3)
+    >>> model = regen.Forecaster(window=24, horizon=6, bptt=8, max_epochs=1, random_state=0).fit(y[:190])
+    >>> stream = model.stream()
+    >>> forecasts = [stream.step(value) for value in y[190:]]
+    >>> bool(np.allclose(forecasts[-1], model.update(y[190:]).predict(), atol=1e-5))
+    True
     """
 
     n_steps: int
@@ -142,46 +156,45 @@ class ForecastStream:
         self._divisor = np.where(scale.scale > 0, scale.scale, np.inf)
         self._start = window[-1]
         net = eval_copy(net)
-        self._net: Forecasting = (
-            WindowForecast(net, *scale.apply(window, observed))
-            if memory is None
-            else CarriedForecast(net, memory)
+        self._net: StepNet = (
+            WindowedNet(net, *scale.apply(window, observed)) if memory is None else CarriedNet(net, memory)
         )
         self.reset()
 
     @property
     def backend_(self) -> str:
-        """Which kernel runs, and why; whether its state is carried."""
+        """The kernel that runs, and why; and whether the state is carried."""
         return self._net.backend_
 
     def step(self, y: Any) -> Values:
-        """Read the next observation and forecast what follows it.
+        """Add the next observation and forecast the steps after it.
 
         Parameters
         ----------
-        y : (C,) values of the columns in the order that was fitted, or a number for a series of one. NaN is
-            missing: as in ``update`` the last value before it is read in its place, and where the series that was
-            fitted had gaps, also that it is missing.
+        y : float or array-like of shape (C,)
+            The columns in the order of fit. NaN is missing: as in ``update`` it is replaced by the last value before
+            it, and where the training series had gaps, the network also receives the mask.
 
         Returns
         -------
-        (H, C), or (H,) for a series that was fitted without columns, in the unit of the series.
+        forecast : ndarray of shape (H, C), or (H,) for a series that was fitted without columns
+            In the unit of the series.
 
         Raises
         ------
         ValueError
-            y has another shape, or holds what is no number or infinite. The stream then stays where it was.
+            When y has another shape, or holds a value that is no number or infinite. The stream is then unchanged.
         """
-        row, seen = read_step("y", y, len(self._center), "column")
-        filled = row if seen.all() else np.where(seen, row, self._last)
+        row, observed = read_step("y", y, len(self._center), "column")
+        filled = row if observed.all() else np.where(observed, row, self._last)
         self._last = filled
         self.n_steps += 1
-        forecast = self._net.read(((filled - self._center) / self._divisor).astype(np.float32), seen)
+        forecast = self._net.step(((filled - self._center) / self._divisor).astype(np.float32), observed)
         values: Values = forecast * self._scale
         values += self._center
         return values[:, 0] if self._single else values
 
     def reset(self) -> None:
-        """Back to where the model stood when the stream was made."""
+        """Return to the state in which the stream was made."""
         self._last, self.n_steps = self._start, 0
         self._net.reset()

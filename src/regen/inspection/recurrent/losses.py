@@ -1,8 +1,6 @@
 """The cost of every copy of the unfolded network. Letters: `B` batch, `S` recurrent steps, `K` answers of a step."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -17,7 +15,6 @@ from regen.data.ragged import Ragged
 from regen.data.series import frame
 from regen.estimators import Forecaster
 from regen.estimators.forecasting._preparation import Scaled, check_length
-from regen.estimators.forecasting.bptt import BPTTTask, StreamBPTT, WindowBPTT
 from regen.estimators.sequences.bptt import SequenceBPTT
 from regen.inspection._batches import MOST_ROWS, judged, net_of, series_of_model
 from regen.inspection._subject import (
@@ -147,14 +144,8 @@ def _along_series(model: Forecaster, y: Any) -> NDArray[np.float64]:
     series = series_of_model(model, y)
     check_length(len(series), model.window_, model.horizon)
     data: Scaled = model._scale.apply(series.filled(), series.observed, model._device)
-    cost_of = LOSSES["mae" if model._options.loss == "auto" else model._options.loss]
-    kind: Callable[..., BPTTTask] = WindowBPTT
-    cut = model.window_  # all after it is looked at
-    if model.bptt != "full":
-        kind, cut = partial(StreamBPTT, bptt=int(model.bptt)), len(series)
-    return kind(
-        model.net_, cost_of, data, model.window_, cut, batch_size=model._options.batch_size
-    ).loss_per_copy()
+    cut = model.window_ if model.bptt == "full" else len(series)  # so that the whole series is measured
+    return model._bptt(data, cut).loss_per_copy()
 
 
 def _had_it_ended(subject: SequenceSubject) -> NDArray[np.float64]:
