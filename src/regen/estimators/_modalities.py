@@ -1,4 +1,4 @@
-"""The forms of what is compressed: tables, images and sequences, read into rows of numbers and given back.
+"""Modalities of rows: tables, images and sequences, encoded as numbers for a network and decoded to data.
 
 Letters: `n` rows, `E` encoded numbers of a row (of a step, for sequences), `T` steps, `N` steps of all sequences.
 """
@@ -33,12 +33,12 @@ from regen.estimators._sequence_input import SequenceInput, read_known_sequences
 
 __all__ = ["MODALITIES", "Modality", "modality_of", "ragged"]
 
-Given = TypeVar("Given")
+Data = TypeVar("Data")
 Index = NDArray[np.int64]
 
 
-class Modality(ABC, Generic[Given]):
-    """How data of one form become rows that a network reads, and how what it says becomes data again.
+class Modality(ABC, Generic[Data]):
+    """Encodes data of one modality as rows for a network, and decodes a network's outputs to data.
 
     Encoded numbers are those of `layout`; NaN where a value is missing.
     """
@@ -47,52 +47,53 @@ class Modality(ABC, Generic[Given]):
 
     @classmethod
     @abstractmethod
-    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> Given:
+    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> Data:
         """X at fit, checked; sets the ``n_features_in_`` of `owner`, and ``feature_names_in_`` where it has names."""
 
     @classmethod
     @abstractmethod
-    def learn(cls, given: Given, output: str, rows: Index) -> Modality[Given]:
-        """The form of `given`, what is usual in it measured on the rows number `rows` only."""
+    def learn(cls, data: Data, output: str, rows: Index) -> Modality[Data]:
+        """The modality of `data`, with the statistics of the rows number `rows` only."""
 
     @abstractmethod
-    def read_known(self, owner: BaseEstimator, X: Any) -> Given:
-        """X for a fitted `owner`, checked against what it was fitted on."""
+    def read_known(self, owner: BaseEstimator, X: Any) -> Data:
+        """X for a fitted `owner`, checked against the data of fit."""
 
     @abstractmethod
-    def encode(self, given: Given) -> Ragged:
+    def encode(self, data: Data) -> Ragged:
         """(n, E), or (n, T, E), or sequences one after the other; float32."""
 
     @abstractmethod
     def decode(
-        self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Given | None = None
+        self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Data | None = None
     ) -> Any:
-        """Data as at fit from encoded numbers (n, E) or (n, T, E), of which `lengths` steps count.
+        """Data as at fit from encoded numbers (n, E) or (n, T, E), of which `lengths` (n,) steps are valid.
 
-        like : the rows that they restore; a table is then of their library, with their index.
+        rounded : whole numbers and truth values are rounded. like : the rows restored; a table is then of their
+        library, with their index.
         """
 
     @abstractmethod
-    def fill(self, given: Given, values: Tensor) -> Any:
-        """`given` with its missing values, and no others, taken from `values` (n, E) or (n, T, E)."""
+    def fill(self, data: Data, values: Tensor) -> Any:
+        """`data` with only its missing values replaced by `values` (n, E) or (n, T, E)."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """All of it, as numbers, texts, arrays and dicts."""
+        """The modality as numbers, texts, arrays and dicts."""
 
     @classmethod
     @abstractmethod
-    def of(cls, state: Mapping[str, Any]) -> Modality[Given]:
-        """The form that `state` returned that state."""
+    def of(cls, state: Mapping[str, Any]) -> Modality[Data]:
+        """The modality with that `state`."""
 
     @property
     def shape(self) -> tuple[int, int, int] | None:
-        """(C, Y, X) of images."""
+        """Hook: (C, Y, X) of images, None for other modalities."""
         return None
 
     @property
     def steps(self) -> int | None:
-        """Steps of a sequence when nothing else is known: the most at fit; None for other forms."""
+        """Hook: steps of the longest sequence of fit, None for other modalities."""
         return None
 
 
@@ -108,22 +109,22 @@ class TableModality(Modality[Cells]):
         return _table(owner, X, reset=True)
 
     @classmethod
-    def learn(cls, given: Cells, output: str, rows: Index) -> TableModality:
-        return cls(Columns.fit(given, output, rows))
+    def learn(cls, data: Cells, output: str, rows: Index) -> TableModality:
+        return cls(Columns.fit(data, output, rows))
 
     def read_known(self, owner: BaseEstimator, X: Any) -> Cells:
         return _table(owner, X, reset=False)
 
-    def encode(self, given: Cells) -> Ragged:
-        return Ragged.from_block(self.layout.encode(given))
+    def encode(self, data: Cells) -> Ragged:
+        return Ragged.from_block(self.layout.encode(data))
 
     def decode(
         self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Cells | None = None
     ) -> Any:
         return self.layout.decode(values.numpy(), rounded=rounded, like=like)
 
-    def fill(self, given: Cells, values: Tensor) -> Any:
-        return self.layout.fill(given, values.numpy())
+    def fill(self, data: Cells, values: Tensor) -> Any:
+        return self.layout.fill(data, values.numpy())
 
     def state(self) -> dict[str, Any]:
         return {"kind": "table", "layout": self.layout.state()}
@@ -136,7 +137,7 @@ class TableModality(Modality[Cells]):
 @final
 @dataclass(frozen=True, eq=False)
 class ImageModality(Modality[Images]):
-    """Images, (n, Y, X), (n, C, Y, X), or flat with their shape told."""
+    """Images, (n, Y, X), (n, C, Y, X), or flat with an image shape."""
 
     layout: Pixels
 
@@ -148,23 +149,23 @@ class ImageModality(Modality[Images]):
         return images
 
     @classmethod
-    def learn(cls, given: Images, output: str, rows: Index) -> ImageModality:
-        return cls(Pixels.fit(given, output, rows))
+    def learn(cls, data: Images, output: str, rows: Index) -> ImageModality:
+        return cls(Pixels.fit(data, output, rows))
 
     def read_known(self, owner: BaseEstimator, X: Any) -> Images:
         _check_feature_names(owner, X, reset=False)
         return self.layout.known(X)
 
-    def encode(self, given: Images) -> Ragged:
-        return Ragged.from_block(self.layout.encode(given))
+    def encode(self, data: Images) -> Ragged:
+        return Ragged.from_block(self.layout.encode(data))
 
     def decode(
         self, values: Tensor, lengths: Index | None = None, rounded: bool = False, like: Images | None = None
     ) -> Any:
         return self.layout.decode(values.numpy(), rounded=rounded)
 
-    def fill(self, given: Images, values: Tensor) -> Any:
-        return self.layout.fill(given, values.numpy())
+    def fill(self, data: Images, values: Tensor) -> Any:
+        return self.layout.fill(data, values.numpy())
 
     def state(self) -> dict[str, Any]:
         return {"kind": "images", "layout": self.layout.state()}
@@ -183,7 +184,7 @@ class ImageModality(Modality[Images]):
 class SequenceModality(Modality[SequenceInput]):
     """Sequences, (n, T, F), an (n, T) table, or a list of (T_k, F) arrays; each feature a column.
 
-    kind : what came in at fit, and goes out again: "block" (n, T, F), "table" (n, T), or "list".
+    kind : container of the data of fit, and of decoded data: "block" (n, T, F), "table" (n, T), or "list".
     longest : steps of the longest sequence at fit.
     """
 
@@ -196,17 +197,17 @@ class SequenceModality(Modality[SequenceInput]):
         return read_sequences(owner, X)
 
     @classmethod
-    def learn(cls, given: SequenceInput, output: str, rows: Index) -> SequenceModality:
-        steps = np.flatnonzero(given.rows.steps_of(torch.from_numpy(rows)))
-        return cls(Columns.fit(_cells(given), output, steps), given.kind, given.rows.longest)
+    def learn(cls, data: SequenceInput, output: str, rows: Index) -> SequenceModality:
+        steps = np.flatnonzero(data.rows.steps_of(torch.from_numpy(rows)))
+        return cls(Columns.fit(_cells(data), output, steps), data.kind, data.rows.longest)
 
     def read_known(self, owner: BaseEstimator, X: Any) -> SequenceInput:
         steps = self.longest if self.kind == "table" else None
         features = 1 if self.kind == "table" else owner.n_features_in_
         return read_known_sequences(owner, X, features, steps)
 
-    def encode(self, given: SequenceInput) -> Ragged:
-        return Ragged.from_steps(self.layout.encode(_cells(given)), given.rows.n_steps)
+    def encode(self, data: SequenceInput) -> Ragged:
+        return Ragged.from_steps(self.layout.encode(_cells(data)), data.rows.n_steps)
 
     def decode(
         self,
@@ -220,13 +221,13 @@ class SequenceModality(Modality[SequenceInput]):
         steps = values[length_mask(torch.from_numpy(lengths), T)]
         return self._shaped(self.layout.decode(steps.numpy(), rounded=rounded), lengths)
 
-    def fill(self, given: SequenceInput, values: Tensor) -> Any:
-        lengths = given.rows.n_steps
+    def fill(self, data: SequenceInput, values: Tensor) -> Any:
+        lengths = data.rows.n_steps
         steps = values[length_mask(lengths, values.shape[1])]
-        return self._shaped(self.layout.fill(_cells(given), steps.numpy()), lengths.numpy())
+        return self._shaped(self.layout.fill(_cells(data), steps.numpy()), lengths.numpy())
 
     def _shaped(self, steps: NDArray[Any], lengths: Index) -> Any:
-        """(N, F) steps as what came in at fit; a list when the lengths differ."""
+        """(N, F) steps in the container of fit; a list when the lengths differ."""
         if not (lengths == lengths[0]).all():
             return np.split(steps, np.cumsum(lengths)[:-1])
         block = steps.reshape(len(lengths), int(lengths[0]), -1)

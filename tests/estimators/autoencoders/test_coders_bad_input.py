@@ -111,6 +111,6 @@ def test_a_constant_column_is_allowed(kind: Callable[..., AutoencodingEstimator]
 def test_a_wide_code_is_allowed_and_warned_of(kind: Callable[..., AutoencodingEstimator]) -> None:
     """Where rows are not corrupted."""
     with pytest.warns(
-        UserWarning, match=r"^code=5 is more than the 4 numbers of a row, so that nothing need be"
+        UserWarning, match=r"^code=5 is more than the 4 numbers of a row, so nothing is compressed"
     ):
         assert fitted(kind, table(), code=5).transform(table()).shape == (N, 5)

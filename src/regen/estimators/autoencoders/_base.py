@@ -438,7 +438,7 @@ def _warn_of_wide_code(code: int, rows: Ragged) -> None:
     numbers = math.prod(rows.values.shape[1:])
     if rows.lengths is None and code > numbers:
         warnings.warn(
-            f"code={code} is more than the {numbers} numbers of a row, so that nothing need be compressed."
+            f"code={code} is more than the {numbers} numbers of a row, so nothing is compressed."
             " Take a smaller code, or corrupt the rows as DenoisingAutoencoder does.",
             UserWarning,
             stacklevel=5,

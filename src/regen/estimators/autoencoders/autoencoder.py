@@ -36,56 +36,88 @@ def _penalties(value: Any) -> bool:
 
 @final
 class Autoencoder(AutoencodingEstimator):
-    """Compresses rows to a code of a few numbers and restores them from it, with two networks trained together.
+    """Compresses rows to a code of a few numbers and restores them from it.
 
-    Rows are those of a table, images, or sequences. Columns are scaled inside, and what is restored is in their
-    own units. With ``hidden=()`` both networks are linear and the code spans the space of the first principal
-    components (Baldi & Hornik 1989).
+    Encoder and decoder are trained together. Rows are those of a table, images, or sequences; columns are scaled
+    internally, and restored rows are in the units of the data. With ``hidden=()`` both networks are linear and the
+    code spans the space of the first principal components (Baldi & Hornik 1989).
 
     Parameters
     ----------
-    code : numbers that a row is compressed to.
-    backbone : "mlp" for tables, "conv" for images, "recurrent" (a GRU) or the name of a cell or a `regen.cells`
-        cell for sequences; "auto" takes what the data look like: arrays of 4 axes, or of 3 in uint8 or bool, and
-        flat ones with `image_shape` are images, lists of arrays are sequences.
-    hidden : widths of the encoder's layers between data and code, channels with "conv", units with "recurrent"; the
-        decoder has them backwards. An int is one layer, () none. "auto" is chosen by the size of a row.
-    activation : between layers: "relu", "tanh", "sigmoid", "elu", "gelu", "silu" or "selu". Of "mlp" and "conv".
-    image_shape : (Y, X) or (C, Y, X) of images that come flat.
-    output : what the columns of numbers are: "real", "nonnegative", "unit" (between 0 and 1), "binary" or "counts".
-        It decides the last activation and the cost: squared error in standard deviations for the first two, cross-
-        entropy, cross-entropy, and the Poisson likelihood. "auto" looks at each column; categories are never
-        numbers. ``training={"loss": "mse"}`` (or "mae", "huber") compares means whatever the kind.
-    tied : the decoder has the encoder's weights, transposed; of "mlp".
-    penalty : weights of penalties on the code, by name: "l1" its absolute values, "kl" the divergence of the mean
-        activity of its units from 0.05 (Ng 2011; activity is the sigmoid of the code), "contractive" the squared
-        norm of its Jacobian (Rifai et al. 2011). None is none: ``{"l1": 1e-3}``.
-    pretraining : train layer after layer first, each to restore what it reads (Bengio et al. 2007); of "mlp" with
-        hidden layers. It lets saturating activations learn deep nets.
-    contamination : share of the rows of fit that `predict` calls anomalies, in (0, 0.5].
-    max_epochs : passes over the training rows, at most. Where one pass gives less than 8 batches, an epoch is as
-        many passes as give 8.
-    learning_rate : size of the optimiser's steps; "auto" is 0.001.
-    random_state : seed of the first weights, of the order of the rows and of what is held out.
-    training : a `regen.Training` (or a dict of its arguments) for everything else about training. Its validation
-        part is drawn at random; "auto" holds nothing out where a fifth is less than 32 rows.
+    code : int, default=8
+        Units of the code: numbers that a row is compressed to.
+    backbone : str or Cell, default="auto"
+        Kind of network: "mlp" for tables, "conv" for images, "recurrent" (a GRU), the name of a cell or a
+        `regen.cells` cell for sequences. "auto" depends on X: arrays of 4 axes, or of 3 in uint8 or bool, and flat
+        ones with `image_shape` are images; lists of arrays are sequences; other arrays of 2 axes and dataframes are
+        tables.
+    hidden : int, tuple of int or "auto", default="auto"
+        Widths of the encoder's layers between data and code: units with "mlp" and "recurrent", channels with "conv".
+        The decoder has them in reverse order. An int is one layer, () none. "auto" depends on the size of a row.
+    activation : str, default="relu"
+        Activation between layers: "relu", "tanh", "sigmoid", "elu", "gelu", "silu" or "selu". Only for "mlp" and
+        "conv".
+    image_shape : tuple of int or None, default=None
+        Shape (Y, X) or (C, Y, X) of images that come as flat rows.
+    output : str, default="auto"
+        Kind of the columns of numbers: "real", "nonnegative", "unit" (within [0, 1]), "binary" or "counts". It sets
+        the last activation and the loss: the squared error in standard deviations for the first two, the
+        cross-entropy for the next two, and minus the Poisson log-likelihood. "auto" chooses for each column;
+        categories are never numbers. ``training={"loss": "mse"}`` (or "mae", "huber") compares means for every kind.
+    tied : bool, default=False
+        Use the encoder's weights, transposed, in the decoder. Only for "mlp".
+    penalty : dict or None, default=None
+        Weights of penalties on the code: "l1", "kl" and "contractive". "l1" penalizes its absolute values, "kl" the
+        divergence of the mean activity of its units from 0.05 (Ng 2011; the activity is the sigmoid of the code),
+        "contractive" the squared norm of its Jacobian (Rifai et al. 2011). For example ``{"l1": 1e-3}``.
+    pretraining : bool, default=False
+        First train one layer after another, each to restore its own input (Bengio et al. 2007). Only for "mlp" with
+        hidden layers; deep nets of saturating activations train better with it.
+    contamination : float, default=0.1
+        Share of the rows of fit that `predict` labels as anomalies, in (0, 0.5].
+    max_epochs : int, default=100
+        Passes over the training rows, at most. Where one pass has fewer than 8 batches, an epoch is as many passes
+        as have 8.
+    learning_rate : float or "auto", default="auto"
+        Step size of the optimizer. "auto" is 0.001.
+    random_state : int, RandomState or None, default=None
+        Seed of the initial weights, of the order of the rows and of the rows held out.
+    training : Training, dict or None, default=None
+        All other options of training: a `regen.Training` or a dict of its arguments. Its validation rows are drawn
+        at random; "auto" holds none out where a fifth is fewer than 32 rows.
 
     Attributes
     ----------
-    net_, encoder_, decoder_ : the trained torch modules, whole and apart.
-    threshold_ : the score below which a row is an anomaly.
-    history_ : one row per epoch, as a dataframe. stopped_ : why training ended, in words.
-    backend_ : who ran the network.
-    n_features_in_, feature_names_in_ : columns of a table; numbers of an image; features of a step.
+    net_ : nn.Module
+        The trained network.
+    encoder_, decoder_ : nn.Module
+        Its two parts, which can be used alone; see `encoder_inputs`.
+    threshold_ : float
+        Rows with a lower score are anomalies.
+    history_ : DataFrame
+        One row per epoch.
+    stopped_ : str
+        Why training ended.
+    backend_ : str
+        Which backend ran the network, and on which device.
+    n_features_in_ : int
+        Columns of a table, numbers of an image, or features of a step.
+    feature_names_in_ : ndarray of str
+        Names of the columns, where X has them.
+
+    See Also
+    --------
+    DenoisingAutoencoder : Trained on corrupted rows; removes noise and imputes missing values.
+    VariationalAutoencoder : Models the density of rows; generates new ones.
 
     Examples
     --------
     >>> import regen
     >>> from sklearn.datasets import load_digits
-    >>> X = load_digits().data
-    >>> model = regen.Autoencoder(code=8, max_epochs=3, random_state=0).fit(X)
-    >>> model.transform(X).shape, model.reconstruct(X).shape
-    ((1797, 8), (1797, 64))
+    >>> X = load_digits().data[:400]
+    >>> autoencoder = regen.Autoencoder(code=8, max_epochs=3, random_state=0).fit(X)
+    >>> autoencoder.transform(X).shape, autoencoder.reconstruct(X).shape
+    ((400, 8), (400, 64))
     """
 
     capabilities: ClassVar[tuple[str, ...]] = ("encode", "decode", "reconstruct", "score")

@@ -1,4 +1,4 @@
-"""DenoisingAutoencoder: rows made worse and restored, so that noise is taken off and gaps are filled."""
+"""DenoisingAutoencoder: rows restored from corrupted ones, to remove noise and impute missing values."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
@@ -32,41 +32,94 @@ DRAWING: Mapping[str, Constraint] = {"n_draws": Either((Nothing(), Int(1)))}
 
 @final
 class DenoisingAutoencoder(AutoencodingEstimator):
-    """Restores rows from corrupted ones: takes noise off, and fills in what is missing.
+    """Restores rows from corrupted ones: removes noise and imputes missing values.
 
-    In training every row is corrupted anew, and the net must restore the row as it was (Vincent et al. 2008). So it
-    learns what goes with what, not to copy: the code may well be wider than the row. Where rows have missing
-    values, the encoder is told which; what was observed is hidden in part, by the gaps of other rows and a few at
-    random, and the net is judged by what it says of the hidden values as much as by the others. What is missing is
-    never learned from.
+    In training every row is corrupted anew, and the loss compares the restored row with the clean one (Vincent et
+    al. 2008), so that copying is no solution and the code may be wider than the row. Where rows have missing values,
+    the encoder also receives the mask of observed values; some observed values are hidden, by the gaps of other rows
+    and a few at random, and the loss is the mean over hidden values plus the mean over visible ones. Missing values
+    have no loss.
 
     Parameters
     ----------
-    noise : how much rows are corrupted: the standard deviation of "gaussian", in standard deviations of a column; the
+    noise : float, default=0.3
+        Strength of the corruption: the standard deviation of "gaussian", in standard deviations of a column; the
         share of cells of "mask" and "salt_pepper".
-    corruption : "gaussian" adds noise, "mask" hides cells, "salt_pepper" sets cells to the lowest or highest value of
-        their column; or a callable ``corruption(x, generator)``: x (B, E) or (B, T, E) as the encoder reads it, 0
-        where missing, to a tensor of that shape, NaN in it hiding a cell; all its chance from the generator, where
-        None is torch's own.
-    code : numbers that a row is compressed to.
-    backbone, hidden, activation, image_shape, output, contamination : as in `Autoencoder`.
-    max_epochs, learning_rate, random_state, training : as in `Autoencoder`.
+    corruption : str or callable, default="gaussian"
+        Kind of the corruption: "gaussian" adds noise, "mask" hides cells, "salt_pepper" sets cells to the lowest or
+        highest value of their column. A callable ``corruption(x, generator)`` receives the encoder's input x (B, E)
+        or (B, T, E), 0 where missing, and returns a tensor of that shape, in which NaN hides a cell; all its random
+        numbers must come from the generator, where None is torch's own.
+    code : int, default=64
+        Units of the code: numbers that a row is compressed to.
+    backbone : str or Cell, default="auto"
+        Kind of network: "mlp" for tables, "conv" for images, "recurrent" (a GRU), the name of a cell or a
+        `regen.cells` cell for sequences. "auto" depends on X: arrays of 4 axes, or of 3 in uint8 or bool, and flat
+        ones with `image_shape` are images; lists of arrays are sequences; other arrays of 2 axes and dataframes are
+        tables.
+    hidden : int, tuple of int or "auto", default="auto"
+        Widths of the encoder's layers between data and code: units with "mlp" and "recurrent", channels with "conv".
+        The decoder has them in reverse order. An int is one layer, () none. "auto" depends on the size of a row.
+    activation : str, default="relu"
+        Activation between layers: "relu", "tanh", "sigmoid", "elu", "gelu", "silu" or "selu". Only for "mlp" and
+        "conv".
+    image_shape : tuple of int or None, default=None
+        Shape (Y, X) or (C, Y, X) of images that come as flat rows.
+    output : str, default="auto"
+        Kind of the columns of numbers: "real", "nonnegative", "unit" (within [0, 1]), "binary" or "counts". It sets
+        the last activation and the loss: the squared error in standard deviations for the first two, the
+        cross-entropy for the next two, and minus the Poisson log-likelihood. "auto" chooses for each column;
+        categories are never numbers. ``training={"loss": "mse"}`` (or "mae", "huber") compares means for every kind.
+    contamination : float, default=0.1
+        Share of the rows of fit that `predict` labels as anomalies, in (0, 0.5].
+    max_epochs : int, default=100
+        Passes over the training rows, at most. Where one pass has fewer than 8 batches, an epoch is as many passes
+        as have 8.
+    learning_rate : float or "auto", default="auto"
+        Step size of the optimizer. "auto" is 0.001.
+    random_state : int, RandomState or None, default=None
+        Seed of the initial weights, of the order of the rows and of the rows held out.
+    training : Training, dict or None, default=None
+        All other options of training: a `regen.Training` or a dict of its arguments. Its validation rows are drawn
+        at random; "auto" holds none out where a fifth is fewer than 32 rows.
 
     Attributes
     ----------
-    net_, encoder_, decoder_, threshold_, history_, stopped_, backend_, n_features_in_, feature_names_in_ : as in
-        `Autoencoder`. The history has the mean cost of "hidden" and of "visible" values, where any are hidden.
-    donors_ : (2, D, E) what was expected of hidden values and how far above it they were, which `impute` draws
-        from; None where nothing is hidden in training. extremes_ : (2, E) lowest and highest encoded values.
+    net_ : nn.Module
+        The trained network.
+    encoder_, decoder_ : nn.Module
+        Its two parts, which can be used alone; see `encoder_inputs`.
+    threshold_ : float
+        Rows with a lower score are anomalies.
+    history_ : DataFrame
+        One row per epoch, with the mean loss of "hidden" and of "visible" values where any are hidden.
+    stopped_ : str
+        Why training ended.
+    backend_ : str
+        Which backend ran the network, and on which device.
+    n_features_in_ : int
+        Columns of a table, numbers of an image, or features of a step.
+    feature_names_in_ : ndarray of str
+        Names of the columns, where X has them.
+    donors_ : ndarray (2, D, E) or None
+        Predictions of hidden values, and by how much the true ones exceeded them, from which `impute` draws; None
+        where nothing is hidden in training.
+    extremes_ : ndarray (2, E)
+        Lowest and highest encoded values.
+
+    See Also
+    --------
+    Autoencoder : Trained on rows as they are.
+    VariationalAutoencoder : Imputes by a model of the density of rows.
 
     Examples
     --------
     >>> import numpy as np, regen
     >>> X = np.random.default_rng(0).normal(size=(300, 1)) * [1.0, 2.0, -3.0]
     >>> X[::3, 1] = np.nan
-    >>> model = regen.DenoisingAutoencoder(code=4, max_epochs=30, random_state=0).fit(X)
-    >>> filled = model.impute(X)
-    >>> bool(np.isnan(filled).any()), bool((filled[1] == X[1]).all())
+    >>> imputer = regen.DenoisingAutoencoder(code=4, max_epochs=3, random_state=0).fit(X)
+    >>> X_imputed = imputer.impute(X)
+    >>> bool(np.isnan(X_imputed).any()), bool((X_imputed[1] == X[1]).all())
     (False, True)
     """
 

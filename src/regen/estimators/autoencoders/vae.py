@@ -1,4 +1,4 @@
-"""VariationalAutoencoder: a model of the density of rows, with codes of which each says how sure it is."""
+"""VariationalAutoencoder: a model of the density of rows, with a distribution of the code for each row."""
 
 from __future__ import annotations
 
@@ -54,56 +54,109 @@ KIND_OF_LIKELIHOOD: Mapping[str, str] = {
 
 @final
 class VariationalAutoencoder(AutoencodingEstimator):
-    """Models how rows are distributed: a code drawn from N(0, 1), and cells drawn by what the decoder says of it.
+    """Models the density of rows by a code with a prior N(0, 1) and a likelihood of each column given the code.
 
-    Two networks are trained together to raise the evidence lower bound (ELBO) of the rows, ``E_q[log p(x | z)] -
-    KL(q(z | x) || p(z))``, where the encoder says ``q(z | x) = N(mean, variance)`` (Kingma & Welling 2014; Rezende,
-    Mohamed & Wierstra 2014). Rows, scaling, networks and missing values are as in `Autoencoder`; with missing values
-    the bound is that of what was observed (Mattei & Frellsen 2019). All densities are in nats and in the units of
-    the data, not of its scaled columns; those of [0, 1] pixels are over [0, 1].
+    Encoder and decoder are trained together to maximize the evidence lower bound (ELBO) of the rows,
+    ``E_q[log p(x | z)] - KL(q(z | x) || p(z))``, where the encoder's outputs are the parameters of
+    ``q(z | x) = N(mean, variance)`` (Kingma & Welling 2014; Rezende, Mohamed & Wierstra 2014). Rows, scaling,
+    networks and missing values are as in `Autoencoder`; with missing values the bound is that of the observed values
+    (Mattei & Frellsen 2019). All densities are in nats and in the units of the data, not of its scaled columns;
+    those of [0, 1] pixels are over [0, 1].
 
     Parameters
     ----------
-    code : units of the code.
-    likelihood : how a cell is distributed, given the code. Of columns of numbers "gaussian", "student" (heavy tails),
-        "laplace", "squared" (a variance of 1 scaled unit); "rectified" (amounts >= 0, many of them exactly 0);
-        "bernoulli", "continuous_bernoulli" (Loaiza-Ganem & Cunningham 2019) and "binarized" of numbers within
-        [0, 1]; "poisson", "negative_binomial" of counts; "categorical" of numbers that only name. "auto" looks at
-        each column and takes "student", "rectified", "continuous_bernoulli", "bernoulli" where there are two
-        values, or "negative_binomial". On all of ten tables rows held out are likelier under "student" than under
-        "gaussian", whose variances are easily fitted too close. Text is always categorical. "binarized" takes [0, 1]
-        for chances and trains on a new draw of 0 or 1 at each use (Burda et al. 2016); it scores and codes what it is
-        given, which for a comparison with published numbers has to be drawn, too.
-    backbone, hidden, activation, image_shape : as in `Autoencoder`.
-    beta : weight of the divergence; above 1 for codes whose units are told apart (Higgins et al. 2017).
-    warmup : epochs over which the weight of the divergence rises evenly from 0 to `beta` in training (Bowman et al.
-        2016), so that the code is of use before it costs. Epochs are judged at the full weight.
-    free_bits : nats of divergence that each unit of the code has free, as a mean over the batch (Kingma et al. 2016).
-    importance_samples : draws of the code per row in training; with more than 1 the bound is the tighter one of
-        importance-weighted autoencoders (Burda et al. 2016).
-    contamination : share of the rows of fit that `predict` calls anomalies, in (0, 0.5].
-    max_epochs, learning_rate, random_state, training : as in `Autoencoder`.
+    code : int, default=2
+        Units of the code.
+    likelihood : str, default="auto"
+        Distribution of a number, given the code. For columns of real numbers "gaussian", "student" (heavy tails),
+        "laplace", "squared" (a variance of 1 scaled unit); "rectified" for amounts >= 0, many of them exactly 0;
+        "bernoulli", "continuous_bernoulli" (Loaiza-Ganem & Cunningham 2019) and "binarized" for numbers within
+        [0, 1]; "poisson", "negative_binomial" for counts; "categorical" for numbers that are labels. "auto" chooses
+        for each column among "student", "rectified", "continuous_bernoulli", "bernoulli" where there are two values,
+        and "negative_binomial"; on all of ten tables held-out rows have a higher likelihood under "student" than
+        under "gaussian", whose variances are prone to overfitting. Text is always categorical. "binarized" takes
+        [0, 1] as probabilities and trains on a new draw of 0 or 1 at each use (Burda et al. 2016); rows to score or
+        encode are used as they are, so draw them first for a comparison with published numbers.
+    backbone : str or Cell, default="auto"
+        Kind of network: "mlp" for tables, "conv" for images, "recurrent" (a GRU), the name of a cell or a
+        `regen.cells` cell for sequences. "auto" depends on X: arrays of 4 axes, or of 3 in uint8 or bool, and flat
+        ones with `image_shape` are images; lists of arrays are sequences; other arrays of 2 axes and dataframes are
+        tables.
+    hidden : int, tuple of int or "auto", default="auto"
+        Widths of the encoder's layers between data and code: units with "mlp" and "recurrent", channels with "conv".
+        The decoder has them in reverse order. An int is one layer, () none. "auto" depends on the size of a row.
+    activation : str, default="relu"
+        Activation between layers: "relu", "tanh", "sigmoid", "elu", "gelu", "silu" or "selu". Only for "mlp" and
+        "conv".
+    image_shape : tuple of int or None, default=None
+        Shape (Y, X) or (C, Y, X) of images that come as flat rows.
+    beta : float, default=1.0
+        Weight of the divergence. Above 1 disentangles the units of the code (Higgins et al. 2017).
+    warmup : float, default=10
+        Epochs over which the weight of the divergence rises linearly from 0 to `beta` (Bowman et al. 2016), so that
+        the decoder uses the code before the divergence penalizes it. Validation has the full weight.
+    free_bits : float, default=0.0
+        Nats of divergence that each unit of the code has without loss, as a mean over the batch (Kingma et al. 2016).
+    importance_samples : int, default=1
+        Draws of the code per row in training. More than 1 is the tighter bound of importance-weighted autoencoders
+        (Burda et al. 2016).
+    contamination : float, default=0.1
+        Share of the rows of fit that `predict` labels as anomalies, in (0, 0.5].
+    max_epochs : int, default=100
+        Passes over the training rows, at most. Where one pass has fewer than 8 batches, an epoch is as many passes
+        as have 8.
+    learning_rate : float or "auto", default="auto"
+        Step size of the optimizer. "auto" is 0.001.
+    random_state : int, RandomState or None, default=None
+        Seed of the initial weights, of the order of the rows and of the rows held out.
+    training : Training, dict or None, default=None
+        All other options of training: a `regen.Training` or a dict of its arguments. Its validation rows are drawn
+        at random; "auto" holds none out where a fifth is fewer than 32 rows.
 
     Attributes
     ----------
-    elbo_terms_ : "elbo", "reconstruction" (mean of log p(x | z)), "kl", and "bound" with `importance_samples`: nats
-        per row, means over the rows held out, or those of fit when there are none. `history_` has them at every
-        epoch; the "loss" there is what is minimised, per observed number.
-    kl_per_unit_ : (code,) mean divergence of each unit over the rows of fit, in nats.
-    active_units_ : (code,) whether a unit's mean changes over the rows (its variance is above 0.01); the others have
-        collapsed onto the prior. A UserWarning tells when they are more than three quarters.
-    net_, encoder_, decoder_, threshold_, history_, stopped_, backend_, n_features_in_, feature_names_in_ : as in
-        `Autoencoder`. The encoder says means, then log-variances (before they are held within 20).
+    net_ : nn.Module
+        The trained network.
+    encoder_, decoder_ : nn.Module
+        Its two parts, which can be used alone; see `encoder_inputs`. The encoder's outputs are means, then
+        log-variances before they are bounded to [-20, 20].
+    threshold_ : float
+        Rows with a lower score are anomalies.
+    history_ : DataFrame
+        One row per epoch.
+    stopped_ : str
+        Why training ended.
+    backend_ : str
+        Which backend ran the network, and on which device.
+    n_features_in_ : int
+        Columns of a table, numbers of an image, or features of a step.
+    feature_names_in_ : ndarray of str
+        Names of the columns, where X has them.
+    elbo_terms_ : dict of float
+        "elbo", "reconstruction" (mean of log p(x | z)), "kl", and "bound" with `importance_samples`: nats per row,
+        means over the rows held out, or over those of fit where there are none. `history_` has them for every
+        epoch; its "loss" is per observed number.
+    kl_per_unit_ : ndarray (code,)
+        Mean divergence of each unit over the rows of fit, in nats.
+    active_units_ : ndarray (code,) of bool
+        Whether the mean of a unit depends on the rows (its variance is above 0.01); the others have collapsed onto
+        the prior. A UserWarning is raised where they are more than three quarters.
+
+    See Also
+    --------
+    Autoencoder : Compresses and restores rows without a density.
+    DenoisingAutoencoder : Imputes without a model of the density.
+    GAN : Generates rows without a density.
 
     Examples
     --------
     >>> import regen
     >>> from sklearn.datasets import load_digits
-    >>> X = load_digits().data
-    >>> model = regen.VariationalAutoencoder(code=2, max_epochs=3, random_state=0).fit(X)
-    >>> model.transform(X).shape, model.sample(5, random_state=0).shape
-    ((1797, 2), (5, 64))
-    >>> model.log_likelihood(X[:10], samples=100, random_state=0).shape
+    >>> X = load_digits().data[:400]
+    >>> vae = regen.VariationalAutoencoder(code=2, warmup=1, max_epochs=3, random_state=0).fit(X)
+    >>> vae.transform(X).shape, vae.sample(5, random_state=0).shape
+    ((400, 2), (5, 64))
+    >>> vae.log_likelihood(X[:10], samples=100, random_state=0).shape
     (10,)
     """
 
