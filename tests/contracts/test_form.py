@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-FILE_LINES, FUNCTION_LINES, STEP_LINES, ARGUMENTS = 400, 40, 15, 15
+FILE_LINES, FUNCTION_LINES, STEP_LINES, ARGUMENTS = 500, 40, 15, 15
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 MODULE_WORDS = {"utils", "util", "common", "config", "registry", "helper", "helpers", "manager", "misc"}
 CLASS_WORDS = ("Manager", "Helper", "Registry", "Config", "Utils")
@@ -47,7 +47,7 @@ def lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def long_files(files: Mapping[str, str]) -> list[str]:
-    """Source files of more than 400 lines."""
+    """Source files of more than 500 lines."""
     sources = {
         name: text for name, text in files.items() if name.endswith((".py", ".cc", ".cpp", ".cu", ".h"))
     }
@@ -181,10 +181,10 @@ def generation(name: str, bases: Mapping[str, list[str]]) -> int:
 
 
 def test_files_are_short(files: dict[str, str]) -> None:
-    """No source file is longer than 400 lines."""
+    """No source file is longer than 500 lines."""
     found = long_files(files)
     assert not found, "\n".join(found)
-    assert long_files({"a.py": "x\n" * 401, "b.py": "x\n" * 400, "c.md": "x\n" * 500}) == ["a.py: 401 lines"]
+    assert long_files({"a.py": "x\n" * 501, "b.py": "x\n" * 500, "c.md": "x\n" * 600}) == ["a.py: 501 lines"]
 
 
 def test_functions_are_short(package: dict[str, ast.Module]) -> None:

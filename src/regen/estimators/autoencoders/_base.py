@@ -230,7 +230,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`; NaN is a missing value.
 
         Returns
@@ -253,7 +253,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`; NaN is a missing value.
 
         Returns
@@ -302,7 +302,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`; NaN is a missing value.
 
         Returns
@@ -328,7 +328,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`; NaN is a missing value, and is not scored.
 
         Returns
@@ -349,7 +349,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`.
         y : None
             Not used; present for scikit-learn's pipelines.
@@ -366,7 +366,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`.
 
         Returns
@@ -381,7 +381,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`.
 
         Returns
@@ -407,7 +407,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`; NaN is a missing value.
 
         Returns

@@ -172,7 +172,7 @@ class Autoencoder(AutoencodingEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`; NaN is a missing value, and has no loss.
 
         Returns

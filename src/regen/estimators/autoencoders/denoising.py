@@ -179,7 +179,7 @@ class DenoisingAutoencoder(AutoencodingEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`; NaN is a missing value.
 
         Returns
@@ -200,7 +200,7 @@ class DenoisingAutoencoder(AutoencodingEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`, but not necessarily those of fit; NaN is a missing value.
         n_draws : int, default=None
             None fills in expected values, and the most probable category. A number returns as many imputed data

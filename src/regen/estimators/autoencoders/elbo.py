@@ -104,7 +104,10 @@ class ELBO(Objective):
         return posterior(self.model.encoder_outputs(inputs).float())
 
     def log_density(self, outputs: Tensor, inputs: RowInputs) -> Tensor:
-        """(..., B) log-density of the observed values of each row, in units of the data."""
+        """(..., B) log-density of the observed values of each row, in units of the data.
+
+        outputs : (..., B, W) or (..., B, T, W).
+        """
         target, observed = inputs.target, inputs.observed
         cells = (-1,) if target.ndim == 2 else (-2, -1)
         density = self.model.likelihood.log_density(outputs.float(), target, observed).sum(cells)

@@ -53,7 +53,7 @@ def expected_values(model: RowModel, rows: Ragged) -> Tensor:
 
 
 def fill(model: RowModel, data: Any, rows: Ragged, values: Tensor) -> Any:
-    """`data` with its gaps filled from encoded values, shaped as those of `rows`."""
+    """`data` with its gaps filled from encoded `values` (n, E), (n, T, E) or (N, E), shaped as those of `rows`."""
     return model.modality.fill(data, rows.pad(values))
 
 
@@ -137,7 +137,10 @@ def choose_donors(predicted: Tensor, actual: Tensor, hidden: Tensor, observed: T
 
 
 def split_gaps(gaps: Tensor, columns: Tensor, parts: int, rng: Generator) -> Tensor:
-    """The part, shaped as `gaps` (..., E), in which each gap is drawn: random, as even as possible over a row."""
+    """The part, shaped as `gaps` (..., E), in which each gap is drawn: random, as even as possible over a row.
+
+    columns : (E,) from `columns_of`; numbers of one column are in one part.
+    """
     first = torch.searchsorted(columns, torch.arange(int(columns[-1]) + 1))
     missing = gaps[..., first]
     rank = torch.rand(missing.shape, generator=rng).masked_fill(~missing, 2.0).argsort(-1).argsort(-1)

@@ -82,7 +82,7 @@ class Reconstruction(Objective):
     penalty: Mapping[str, float]
 
     def error(self, outputs: Tensor, inputs: RowInputs) -> Tensor:
-        """Mean loss of the observed values of a batch."""
+        """Mean loss of the observed values of a batch, given the decoder's `outputs` (B, W) or (B, T, W)."""
         losses = self.model.cell_losses(outputs, inputs, self.cell_loss)
         return losses.mean() if inputs.observed is None else losses.sum() / inputs.observed.sum().clamp(min=1)
 

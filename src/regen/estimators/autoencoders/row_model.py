@@ -109,7 +109,7 @@ class RowModel:
         return RowInputs(x, observed, torch.where(observed, scaled, 0.0), lengths)
 
     def batches(self, rows: Ragged, index: Tensor | None = None) -> Iterator[RowInputs]:
-        """Rows number `index` (all for None) in order, at most 512 at a time."""
+        """Rows number `index` (m,), or all for None, in order and at most 512 at a time."""
         return map(self.inputs, RowBatches(rows, None, index, EVALUATION_BATCH, shuffle=False).epoch())
 
     def one_batch(self, rows: Ragged) -> RowInputs:
@@ -145,7 +145,7 @@ class RowModel:
     # From outputs to results.
 
     def cell_losses(self, outputs: Tensor, inputs: RowInputs, loss: str) -> Tensor:
-        """Loss of each value, shaped as the target; 0 where missing."""
+        """Loss of each value, shaped as the target, given `outputs` (B, W) or (B, T, W); 0 where missing."""
         return self.likelihood.loss(outputs, inputs.target, inputs.observed, loss)
 
     def row_losses(self, inputs: RowInputs, loss: str) -> Tensor:

@@ -216,7 +216,7 @@ class VariationalAutoencoder(AutoencodingEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`; the density is that of the observed values.
         samples : int, default=5000
             Draws of the code for each row.
@@ -282,7 +282,7 @@ class VariationalAutoencoder(AutoencodingEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`; NaN is a missing value.
         n_draws : int, default=None
             Draws for each row; None returns one, without an axis of draws.
@@ -319,7 +319,7 @@ class VariationalAutoencoder(AutoencodingEstimator):
 
         Parameters
         ----------
-        X : array-like, dataframe or list of arrays
+        X : array-like (n, ...), dataframe or list of arrays
             Rows as in `fit`; NaN is a missing value.
         n_draws : int, default=None
             None fills in expected values, and the most probable category. A number returns as many imputed data
