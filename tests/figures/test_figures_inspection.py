@@ -106,9 +106,9 @@ def test_costs_and_flow() -> None:
     assert regen.inspect.loss_per_copy(coder, X).plot().layout.xaxis.title.text == "step"
     flow = regen.inspect.gradient_flow(forecaster(), series())
     drawn = traces(flow.plot())
-    assert set(drawn) == {"input", "state", "context", f"change of the {flow.output_name}"}
+    assert set(drawn) == {"input", "state", "context", f"change of the {flow.output}"}
     np.testing.assert_allclose(drawn["context"].y, flow.norms["context"].values[0, 0])
-    np.testing.assert_allclose(drawn[f"change of the {flow.output_name}"].y, 100 * flow.change)
+    np.testing.assert_allclose(drawn[f"change of the {flow.output}"].y, 100 * flow.change)
     assert flow.plot().layout.yaxis.type == "log"
 
 

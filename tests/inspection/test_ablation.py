@@ -86,7 +86,7 @@ def test_losses_of_modules() -> None:
     assert ablate(net, x, targets).loss == pytest.approx(float((said - targets).square().mean()), rel=1e-5)
     wanted = float(nn.functional.cross_entropy(said, classes))
     assert ablate(net, x, classes).loss == pytest.approx(wanted, rel=1e-5)
-    mae = ablate(net, x, targets.numpy(), loss=lambda answers, y: (answers - y).abs().mean(1))
+    mae = ablate(net, x, targets.numpy(), loss=lambda outputs, y: (outputs - y).abs().mean(1))
     assert mae.loss == pytest.approx(float((said - targets).abs().mean()), rel=1e-5)
 
 
@@ -148,7 +148,7 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
     (
         nn.RNN(2, 3),
         {"y": None},
-        "There is nothing to hold the answers against. Give y, what should be answered.",
+        "There are no targets to compute a loss with. Give y, the class or the targets of each row.",
     ),
 ]
 
@@ -170,7 +170,7 @@ def test_refusals_of_estimators() -> None:
         np.arange(30.0)
     )
     cases: list[tuple[Any, Any, dict[str, Any], str]] = [
-        (coder, X, {"y": [0] * 12}, "Autoencoder is held against X itself. Leave out y."),
+        (coder, X, {"y": [0] * 12}, "The targets of Autoencoder are X itself. Leave out y."),
         (
             coder,
             X,
@@ -178,7 +178,12 @@ def test_refusals_of_estimators() -> None:
             "loss= is for torch modules; an estimator has the one it was trained with.",
         ),
         (dense, X[:, 0], {}, "There is no recurrent net in this AutoencoderNet."),
-        (model, X, {}, "There is nothing to hold the answers against. Give y, what each sequence is."),
+        (
+            model,
+            X,
+            {},
+            "There are no targets to compute a loss with. Give y, the class or the targets of each row.",
+        ),
         (model, X, {"y": ["a"]}, "y has 1 rows and X has 12. Give one for each."),
         (model, X, {"y": ["c"] * 12}, "y holds the class 'c', which the model was not fitted on."),
         (

@@ -117,7 +117,9 @@ def test_sequences() -> None:
         found.inputs.values[1, :, 1], [*(X[1][k : k + 2, 1].mean() for k in (0, 2, 4, 6)), np.nan]
     )
     assert found.times is None
-    with pytest.raises(ValueError, match=re.escape("SequenceClassifier reads no labels. Leave out y.")):
+    with pytest.raises(
+        ValueError, match=re.escape("SequenceClassifier has no input for labels. Leave out y.")
+    ):
         gates(model, X, ["a", "b"] * 2)
 
 
@@ -135,7 +137,7 @@ def test_autoencoders(kind: Any) -> None:
     assert decoder["context"].shape == (1, 1, 14, 7, 5)
     flow = gradient_flow(model, X, part="decoder.writer")
     assert flow.part == "decoder.writer" and (flow.norms["context"].values > 0).all()
-    assert saliency(model, X, method="gradient").answers.shape == (14,)
+    assert saliency(model, X, method="gradient").outputs.shape == (14,)
     assert len(loss_per_copy(model, X).losses) == 7
     assert similar_moments(model, X, (1, 3), n=2).steps.shape == (2,)
 
@@ -155,8 +157,8 @@ def test_both_players_of_a_gan(pack: int) -> None:
     chances = 1 / (1 + np.exp(-logits(model, X, y)))
     assert lost.loss == pytest.approx(-np.log(chances).mean(), rel=1e-4)
     told = saliency(model, X, y)
-    np.testing.assert_allclose(told.answers, logits(model, X, y), rtol=1e-4, atol=1e-6)
-    assert told.gap.max() < 0.01 and np.abs(saliency(model, X, 1 - y).answers - told.answers).max() > 1e-3
+    np.testing.assert_allclose(told.outputs, logits(model, X, y), rtol=1e-4, atol=1e-6)
+    assert told.gap.max() < 0.01 and np.abs(saliency(model, X, 1 - y).outputs - told.outputs).max() > 1e-3
     near, state = similar_moments(model, X, (1, 3), y=y, n=3), found["state"].values[0, 0]
     away = np.linalg.norm(state[near.sequences, near.steps] - state[1, 3], axis=-1)
     np.testing.assert_allclose(near.distances, away, rtol=1e-5)
@@ -174,7 +176,9 @@ def test_both_players_of_a_gan(pack: int) -> None:
     codes, labels = np.zeros((2, 3)), torch.tensor([0, 1])
     told = gates(model.generator_, (codes, labels, 9))
     assert told["update"].shape == (1, 1, 2, 9, 5)
-    with pytest.raises(ValueError, match="GAN judges whole sequences: its copies have no cost"):
+    with pytest.raises(
+        ValueError, match="GAN has one output for a whole sequence: its unfolded copies have no loss"
+    ):
         loss_per_copy(model, X, y)
 
 
@@ -194,7 +198,9 @@ def test_labels_that_nobody_reads(look: Any) -> None:
         look(model, X, y)
     told = regen.SequenceClassifier("gru", **FEW).fit(X, y)
     for reads_none in (gates, saliency):
-        with pytest.raises(ValueError, match=re.escape("SequenceClassifier reads no labels. Leave out y.")):
+        with pytest.raises(
+            ValueError, match=re.escape("SequenceClassifier has no input for labels. Leave out y.")
+        ):
             reads_none(told, X, y)
 
 

@@ -248,7 +248,7 @@ REFUSED: list[tuple[Any, Any, dict[str, Any], str]] = [
         {"part": "nett"},
         "There is no part 'nett'. The recurrent nets of this model are 'net'.",
     ),
-    (nn.GRU(2, 3), ONE, {"y": [0]}, "GRU reads no labels. Leave out y."),
+    (nn.GRU(2, 3), ONE, {"y": [0]}, "GRU has no input for labels. Leave out y."),
     (nn.GRU(2, 3), [["a"]], {}, "X must hold numbers. Got list of <U1 instead."),
     (3, [0], {}, "A model must be a fitted estimator of regen or a torch module. Got int instead."),
 ]

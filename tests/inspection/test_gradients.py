@@ -212,7 +212,7 @@ def test_the_reach_of_a_known_memory(length: int, rows: int) -> None:
     found = gradient_flow(register(length), torch.rand(rows, 120, 1))
     assert found.reach == length
     word = "step" if length == 1 else "steps"
-    assert found.sentences()[0] == f"Inputs older than {length} {word} change the answer by under 1%."
+    assert found.sentences()[0] == f"Inputs older than {length} {word} change the output by under 1%."
     assert found.change[found.lags >= length].max() == 0 and found.change[found.lags < length].min() > 0.01
     assert found.change[0] == 1
 
@@ -223,12 +223,12 @@ def test_a_memory_without_end_and_one_without_anything() -> None:
     found = gradient_flow(model, x)
     assert found.reach is None
     assert found.sentences()[0] == (
-        "The answer depends on all 30 steps that are read: the oldest changes it by 1% or more."
+        "The output depends on all 30 steps that are read: the oldest changes it by 1% or more."
     )
     with torch.no_grad():
         model.readout.weight.zero_()
     deaf = gradient_flow(model, x)
-    assert deaf.reach == 0 and deaf.sentences()[0] == "No input changes the answer."
+    assert deaf.reach == 0 and deaf.sentences()[0] == "No input changes the output."
     assert np.isnan(deaf.rate.values).all()
 
 

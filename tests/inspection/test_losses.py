@@ -21,7 +21,7 @@ def test_a_forecaster() -> None:
     options: dict[str, Any] = {"hidden": 6, "normalize": "none", "max_epochs": 3, "random_state": 0}
     model = regen.Forecaster(window=12, horizon=3, segment=3, **options).fit(y)
     found = loss_per_copy(model, y)
-    assert found.steps.tolist() == [3, 6, 9, 12] and found.segment == 3 and found.of == "answer"
+    assert found.steps.tolist() == [3, 6, 9, 12] and found.segment == 3 and found.of == "output"
     z = torch.from_numpy(((y - model.center_) / model.scale_).astype(np.float32))[:, None]
     windows = z.unfold(0, 15, 1).transpose(1, 2)
     wanted = []
@@ -103,13 +103,13 @@ def test_modules() -> None:
     assert found.of == "step"
     found = loss_per_copy(model, x.numpy(), whole.numpy())
     np.testing.assert_allclose(found.losses, (said - whole[:, None]).square().mean((0, 2)), rtol=1e-5)
-    assert found.of == "answer"
+    assert found.of == "output"
     classes = torch.randint(4, (5, 6))
     entropy = F.cross_entropy(said.transpose(1, 2), classes, reduction="none")
     np.testing.assert_allclose(loss_per_copy(model, x, classes).losses, entropy.mean(0), rtol=1e-5)
     once = F.cross_entropy(said.transpose(1, 2), classes[:, :1].expand(5, 6), reduction="none")
     np.testing.assert_allclose(loss_per_copy(model, x, classes[:, 0]).losses, once.mean(0), rtol=1e-5)
-    found = loss_per_copy(model, x, each, loss=lambda answers, y: (answers - y).abs())
+    found = loss_per_copy(model, x, each, loss=lambda outputs, y: (outputs - y).abs())
     np.testing.assert_allclose(found.losses, (said - each).abs().mean((0, 2)), rtol=1e-5)
     first = nn.GRU(2, 3)
     first.load_state_dict(model.net.state_dict())
@@ -127,7 +127,7 @@ def test_modules() -> None:
 
 def test_sentences() -> None:
     """Where the cost ends, where it is lowest, and where reading on helps no more."""
-    found = LossPerCopy(np.array([1.0, 0.5, 0.2, 0.12, 0.1, 0.11]), np.arange(1, 7) * 2, 2, "answer")
+    found = LossPerCopy(np.array([1.0, 0.5, 0.2, 0.12, 0.1, 0.11]), np.arange(1, 7) * 2, 2, "output")
     assert found.sentences() == [
         "The cost is 1 when 2 steps are read and 0.11 when 12 steps are; it is lowest, 0.1, at 10 steps.",
         "90% of its fall is reached with 8 steps.",
@@ -146,18 +146,23 @@ def test_refusals() -> None:
     net, x = nn.GRU(2, 3, batch_first=True), torch.zeros(2, 3, 2)
     one = nn.Sequential(net, Last())
     cases: list[tuple[Any, Any, dict[str, Any], str]] = [
-        (net, x, {}, "There is nothing to hold the answers against. Give y, what should be answered."),
+        (
+            net,
+            x,
+            {},
+            "There are no targets to compute a loss with. Give y, the class or the targets of each row.",
+        ),
         (
             one,
             x,
             {"y": torch.zeros(2, 3)},
-            "Sequential answers with shape (2, 3); a cost of every copy needs answers (B, T",
+            "Sequential returns shape (2, 3); a loss of every copy needs outputs (B, T",
         ),
         (
             forecaster,
             series,
             {"y": series},
-            "A Forecaster is held against the series by its own loss. Leave out y and",
+            "The targets of a Forecaster are the next steps of its series. Leave out y.",
         ),
         (
             net,

@@ -68,7 +68,7 @@ def test_a_baseline() -> None:
     np.testing.assert_allclose(found.values.values, plain.values.values * scale, rtol=1e-4)
     said = model(torch.full((3, 5, 2), 0.1)).mean(1).detach().numpy()
     np.testing.assert_allclose(found.baseline, said, rtol=1e-5)
-    np.testing.assert_allclose(found.values.values.sum((1, 2)), found.answers - found.baseline, rtol=1e-4)
+    np.testing.assert_allclose(found.values.values.sum((1, 2)), found.outputs - found.baseline, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_integrated_gradients_are_complete(forecaster: Any, classifier: Any) -> 
     for model, X in (forecaster, classifier):
         found = saliency(model, X, rows=12)
         total = np.nansum(found.values.values, (1, 2))
-        difference = found.answers - found.baseline
+        difference = found.outputs - found.baseline
         assert np.abs(total - difference).max() < COMPLETE * np.abs(difference).mean()
         np.testing.assert_allclose(
             found.gap, np.abs(total - difference) / np.abs(difference).mean(), atol=1e-9
@@ -126,16 +126,16 @@ def test_more_points_are_taken_where_they_are_needed(
 def test_answers_of_estimators(forecaster: Any, classifier: Any) -> None:
     """What is explained is what the model says: a step of the horizon, standardised, or the logit of a class."""
     model, y = forecaster
-    steps = [saliency(model, y, of=k, method="gradient").answers[-1] for k in range(4)]
-    mean = saliency(model, y, method="gradient").answers[-1]
+    steps = [saliency(model, y, of=k, method="gradient").outputs[-1] for k in range(4)]
+    mean = saliency(model, y, method="gradient").outputs[-1]
     assert np.mean(steps) == pytest.approx(mean, rel=1e-5)
     assert len({round(each, 6) for each in steps}) == 4
     model, X = classifier
-    odds = [saliency(model, X, of=label, method="gradient").answers for label in ("a", "b")]
+    odds = [saliency(model, X, of=label, method="gradient").outputs for label in ("a", "b")]
     chance = model.predict_proba(X)
     np.testing.assert_allclose(odds[1] - odds[0], np.log(chance[:, 1] / chance[:, 0]), rtol=1e-4)
     top = saliency(model, X, method="gradient")
-    np.testing.assert_allclose(top.answers, np.max(odds, 0), rtol=1e-6)
+    np.testing.assert_allclose(top.outputs, np.max(odds, 0), rtol=1e-6)
     assert np.isnan(top.values.values[0, 20:]).all() and not np.isnan(top.values.values[0, :20]).any()
     assert top.values.shape == (12, 31, 2)
 
@@ -149,14 +149,14 @@ def test_sentences() -> None:
         model.net.weight_hh_l0.copy_(torch.tensor([0.5, 0.5]))
     found = saliency(model, torch.ones(2, 3, 2), of=0)
     assert found.sentences() == [
-        "x0 at lag 0 moves the answer most: 57% of all that does.",
+        "x0 at lag 0 moves the output most: 57% of all that does.",
         "Half of what moves it lies within the last 1 step of 3.",
         "Of the features, x0 has 100%, x1 has 0%.",
-        "The values of a sequence add up to its answer, less that to the baseline, within 0.0%.",
+        "The values of a sequence add up to its output, less that to the baseline, within 0.0%.",
     ]
     with torch.no_grad():
         model.readout.weight.zero_()
-    assert saliency(model, torch.ones(2, 3, 2)).sentences() == ["Nothing that was read moves the answer."]
+    assert saliency(model, torch.ones(2, 3, 2)).sentences() == ["Nothing that was read moves the output."]
 
 
 def test_refusals(forecaster: Any, classifier: Any) -> None:

@@ -31,6 +31,7 @@ from regen._check import (
 )
 from regen.cells import NAMES, Cell
 from regen.data.series import frame
+from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.training.batches import Batches
 from regen.training.device import resolve_device
 from regen.training.loop import train
@@ -94,6 +95,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         sample        new rows
         interpolate   rows along a line between two codes
         invert        the codes from which a generator comes closest to given rows
+    y_is_input : whether the `y` of `probe` is an input of the network, not a target.
     default_learning_rate : the value of ``learning_rate="auto"``.
     default_training : values of the fields of `training` that are "auto".
     loss_parameter : name of the constructor argument that sets the loss, for estimators that do not take it from
@@ -102,6 +104,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
     constraints: ClassVar[Mapping[str, Constraint]]
     capabilities: ClassVar[tuple[str, ...]]
+    y_is_input: ClassVar[bool] = False
     default_learning_rate: ClassVar[float] = 3e-3
     default_training: ClassVar[Mapping[str, Any]] = {"schedule": "constant", "batch_size": 32}
     loss_parameter: ClassVar[str] = ""
@@ -119,6 +122,55 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     @abstractmethod
     def _build(self) -> nn.Module:
         """Return a new network of the size that the fitted attributes determine, and set nothing."""
+
+    def fitted_net(self) -> nn.Module:
+        """Return the trained network, unless a parameter was changed after fit.
+
+        Returns
+        -------
+        net : torch.nn.Module
+            `net_`.
+
+        Raises
+        ------
+        ValueError
+            Before fit, or when a parameter that shapes the network differs from that of fit.
+        """
+        self._check_fitted()
+        return self.net_
+
+    @abstractmethod
+    def probe(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        part: str | None = None,
+        windows: ProbeWindows = "spread",
+        rows: int | None = PROBE_ROWS,
+    ) -> Probe:
+        """Prepare data for inspection.
+
+        Parameters
+        ----------
+        X : array-like, dataframe or list of arrays
+            Data as in `fit`: a series, a table, images or sequences.
+        y : array-like of shape (n,) or (n, K), default=None
+            Classes or targets; labels where the network has an input for them. None where there are none.
+        part : str, default=None
+            Name of the recurrent net that is inspected: for the decoder of an autoencoder, the outputs are the
+            reconstruction in place of the code.
+        windows : {"spread", "tiled", "sliding"}, default="spread"
+            How a series is cut: at most `rows` windows spread over it, each with its horizon as target; windows side
+            by side up to its end; a window ending at every step. Other data have no windows.
+        rows : int or None, default=256
+            Rows, or windows that are spread, at most; None is all.
+
+        Returns
+        -------
+        probe : Probe
+            The network with its inputs and targets.
+        """
 
     def set_params(self, **params: Any) -> "Estimator":
         """Set the parameters of this estimator.

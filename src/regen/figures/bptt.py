@@ -89,7 +89,7 @@ def gradient_flow(finding: GradientFlow) -> Any:
         xaxis="x2",
         yaxis="y2",
         mode="lines",
-        name=f"change of the {finding.output_name}",
+        name=f"change of the {finding.output}",
         line={"color": INK, "width": 2},
         hovertemplate="%{y:.3g} %",
     )
@@ -120,7 +120,7 @@ def saliency(finding: Saliency, *, sequence: Any = None) -> Any:
         else np.nanmean(np.abs(finding.values.values), axis=0)
     )
     lags, features = np.asarray(finding.values.labels["lag"]), list(finding.values.labels["feature"])
-    what = f"adds to the {finding.output_name}" if one else f"moves the {finding.output_name}"
+    what = f"adds to the {finding.output}" if one else f"moves the {finding.output}"
     if len(features) == 1:
         return _one_feature(values[:, 0], lags, f"{shown(features[0])}: {what}", one)
     figure = new_figure(height=120 + max(22 * len(features), 120), hovermode="closest")

@@ -23,6 +23,7 @@ from regen.data.batching import RowBatch
 from regen.estimators._base import SHARED_CONSTRAINTS, Estimator, rollback_on_error
 from regen.estimators._evaluation import evaluating
 from regen.estimators._modalities import MODALITIES, Modality, TableModality
+from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators.adversarial.evaluation import Evaluator
 from regen.estimators.adversarial.game import Game, GameRules
 from regen.estimators.adversarial.game_training import (
@@ -41,6 +42,7 @@ from regen.estimators.adversarial.latent import (
     sequence_lengths,
     slerp,
 )
+from regen.estimators.adversarial.probe import discriminator_probe
 from regen.losses.gan import score
 from regen.training.options import Training
 
@@ -66,6 +68,7 @@ class AdversarialEstimator(Estimator):
     """
 
     loss_parameter: ClassVar[str] = "game"
+    y_is_input: ClassVar[bool] = True
     default_game: ClassVar[Mapping[str, float]]
     output: str = "auto"
     image_shape: Any = None
@@ -474,6 +477,24 @@ class AdversarialEstimator(Estimator):
         labels = None if y is None else label_index(model, column_or_1d(y), len(given), None)
         x, lengths, _ = model.encode(given).gather(torch.arange(len(given)))
         return RowBatch(x, lengths, labels)
+
+    def probe(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        part: str | None = None,
+        windows: ProbeWindows = "spread",
+        rows: int | None = PROBE_ROWS,
+    ) -> Probe:
+        """Prepare rows for inspection of the discriminator; parameters as in `Estimator.probe`."""
+        self._check_fitted()
+        if (y is None) == bool(self.n_labels_):
+            words = "with labels. Give y, one for each row." if y is None else "without labels. Leave out y."
+            raise ValueError(f"This {type(self).__name__} was fitted {words}")
+        data = self.modality_.read_known(self, X)
+        probe = discriminator_probe(self.model_, data, self.encode_rows(X, y))
+        return probe if rows is None else probe.head(rows)
 
     def _rng(self, random_state: Any, **counts: Any) -> Generator:
         """A random generator seeded by `random_state`, after a check that `counts` are positive ints."""

@@ -24,8 +24,10 @@ from regen.data.batching import RowBatches
 from regen.data.ragged import Ragged
 from regen.estimators._base import Estimator, rollback_on_error
 from regen.estimators._modalities import MODALITIES, Modality, modality_of
+from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators._splits import LEAST_BATCHES, hold_out
 from regen.estimators.autoencoders.objectives import Objective
+from regen.estimators.autoencoders.probe import row_probe
 from regen.estimators.autoencoders.row_model import RowModel, RowSplit
 from regen.losses.mixed_likelihood import MixedLikelihood
 from regen.nets.autoencoder import AutoencoderNet, make_autoencoder
@@ -247,6 +249,21 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
         model = self._row_model()
         data = model.modality.read_known(self, X)
         return PreparedRows(self._objective(model), data, model.encode(data))
+
+    def probe(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        part: str | None = None,
+        windows: ProbeWindows = "spread",
+        rows: int | None = PROBE_ROWS,
+    ) -> Probe:
+        """Prepare rows for inspection; parameters as in `Estimator.probe`."""
+        if y is not None:
+            raise ValueError(f"The targets of {type(self).__name__} are X itself. Leave out y.")
+        probe = row_probe(*self.prepare(X), of_decoder=(part or "").startswith("decoder"))
+        return probe if rows is None else probe.head(rows)
 
     def transform(self, X: Any) -> Floats:
         """Compress rows to their codes.

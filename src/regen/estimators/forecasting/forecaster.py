@@ -1,7 +1,8 @@
 """Forecaster: from a series to its next steps, with intervals, from one recurrent network."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal, final
 
 import numpy as np
@@ -15,6 +16,7 @@ from regen.cells import Cell
 from regen.data.series import Series, from_layout, read_series
 from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Estimator, rollback_on_error
 from regen.estimators._evaluation import evaluating
+from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators.forecasting._preparation import (
     Scale,
     Scaled,
@@ -37,6 +39,7 @@ from regen.estimators.forecasting.bptt import (
 )
 from regen.estimators.forecasting.intervals import check_levels, half_widths, interval_columns
 from regen.estimators.forecasting.online import ForecastStream
+from regen.estimators.forecasting.probe import ForecastProbing
 from regen.losses.regression import LOSSES
 from regen.nets.forecast import Decoding, Normalize, WindowNet
 from regen.training.options import Training
@@ -376,6 +379,27 @@ class Forecaster(Estimator):
         widths = {each: np.stack([model._half_widths(each, H) for model in models]) for each in levels}
         return evaluate(series, origins, forecast, widths)
 
+    def probe(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        part: str | None = None,
+        windows: ProbeWindows = "spread",
+        rows: int | None = PROBE_ROWS,
+    ) -> Probe:
+        """Prepare windows of a series for inspection; parameters as in `Estimator.probe`, X as in `backtest`."""
+        self._check_fitted()
+        if y is not None:
+            raise ValueError("The targets of a Forecaster are the next steps of its series. Leave out y.")
+        series = read_more(self.layout_, X)
+        check_same_step(self.layout_, series)
+        data, stream = self._standardised(series), self.bptt != "full"
+        task = partial(self._bptt, data, len(series) if stream else self.window_)  # over the whole series
+        return ForecastProbing(
+            self.net_, series, data, self.window_, stream, self._loss_function, task, self.gaps_
+        ).probe(windows, rows)
+
     def _without_checkpoint(self) -> "Forecaster":
         """An unfitted copy that does not resume or overwrite the checkpoint of this one."""
         copy = clone(self)
@@ -404,10 +428,13 @@ class Forecaster(Estimator):
             backend=self._options.backend,
         )
 
+    @property
+    def _loss_function(self) -> Callable[[Tensor, Tensor], Tensor]:
+        return LOSSES["mae" if self._options.loss == "auto" else self._options.loss]
+
     def _bptt(self, data: Scaled, cut: int) -> BPTTTask:
         """The network unfolded over standardised data, whose steps from `cut` on validate."""
-        loss = LOSSES["mae" if self._options.loss == "auto" else self._options.loss]
-        batch_size = self._options.batch_size
+        loss, batch_size = self._loss_function, self._options.batch_size
         if self.bptt == "full":
             return WindowBPTT(self.net_, loss, data, self.window_, cut, batch_size=batch_size)
         return StreamBPTT(

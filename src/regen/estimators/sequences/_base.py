@@ -1,5 +1,6 @@
 """SequenceEstimator: what the classifier and the regressor of sequences share."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -14,9 +15,11 @@ from regen.cells import Cell
 from regen.data.ragged import Ragged
 from regen.data.scaling import Standardizer
 from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Estimator
+from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators._sequence_input import SequenceInput, read_known_sequences
 from regen.estimators.sequences.bptt import SequenceBPTT, fit_standardizer, predict_rows
 from regen.estimators.sequences.online import SequenceStream
+from regen.estimators.sequences.probe import sequence_probe
 from regen.losses.regression import LOSSES
 from regen.nets.sequence import Pool, SequenceNet
 from regen.training.options import Training
@@ -155,6 +158,38 @@ class SequenceEstimator(Estimator):
         self._check_fitted()
         sequences = read_known_sequences(self, X, self.n_features_per_step_, self.n_steps_in_)
         return predict_rows(self.net_, self._standardized(sequences.rows)).cpu()
+
+    def probe(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        part: str | None = None,
+        windows: ProbeWindows = "spread",
+        rows: int | None = PROBE_ROWS,
+    ) -> Probe:
+        """Prepare sequences for inspection; parameters as in `Estimator.probe`."""
+        self._check_fitted()
+        sequences = read_known_sequences(self, X, self.n_features_per_step_, self.n_steps_in_).rows
+        probe = sequence_probe(
+            self.net_,
+            sequences,
+            self._standardized(sequences),
+            None if y is None else self._encode_targets(np.asarray(y)),
+            self._loss_function,
+            receives_mask=self.gaps_,
+            classes=self._output_labels,
+        )
+        return probe if rows is None else probe.head(rows)
+
+    @abstractmethod
+    def _encode_targets(self, y: NDArray[Any]) -> Tensor:
+        """Targets y (n,) or (n, K) as in training: (n,) places of the classes, or (n, K) standardised."""
+
+    @property
+    @abstractmethod
+    def _output_labels(self) -> list[Any] | None:
+        """The label of each output of a classifier."""
 
     def _stream(self, predict: Callable[[NDArray[np.float32]], Any]) -> SequenceStream:
         """A stream that applies `predict` to the outputs (K,) of the network."""

@@ -181,3 +181,13 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
             ``stream.step(x)`` returns the probabilities (K,) of the classes after the steps so far.
         """
         return self._stream(softmax)
+
+    @property
+    def _output_labels(self) -> list[Any]:
+        return self.classes_.tolist()  # type: ignore[no-any-return]
+
+    def _encode_targets(self, y: NDArray[Any]) -> torch.Tensor:
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y holds the class {unknown.tolist()[0]!r}, which the model was not fitted on.")
+        return torch.from_numpy(np.searchsorted(self.classes_, y))

@@ -125,8 +125,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
             train = np.delete(y, held_out, axis=0)
             self.target_center_, deviation = moments(train)
             self.target_scale_ = np.where(is_constant(self.target_center_, deviation), 0.0, deviation)
-            z = (y - self.target_center_) / np.where(self.target_scale_ > 0, self.target_scale_, 1.0)
-            self._fit(sequences, torch.from_numpy(z.astype(np.float32)), held_out, rng)
+            self._fit(sequences, self._encode_targets(y), held_out, rng)
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
@@ -158,3 +157,12 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         """Targets in their unit from standardised ones (..., K); without the last axis when y had none."""
         y = z.astype(np.float64) * self.target_scale_ + self.target_center_
         return y[..., 0] if self.one_target_ else y
+
+    @property
+    def _output_labels(self) -> None:
+        return None
+
+    def _encode_targets(self, y: NDArray[Any]) -> torch.Tensor:
+        scale = np.where(self.target_scale_ > 0, self.target_scale_, 1.0)
+        z = (y.astype(np.float64).reshape(len(y), -1) - self.target_center_) / scale
+        return torch.from_numpy(z.astype(np.float32))

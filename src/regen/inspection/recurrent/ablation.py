@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from regen._check import Choice, Int, check_parameters
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.data.series import frame
-from regen.inspection._batches import MOST_ROWS, judged, part_of
-from regen.inspection._subject import Loss, Subject, settled
+from regen.estimators._probe import PROBE_ROWS, Probe
 from regen.inspection.finding import Finding
 from regen.inspection.recurrent.activity import SIGMOIDS
 from regen.inspection.recurrent.clamping import DIRECTIONS, held
 from regen.inspection.recurrent.gates import gates_of
+from regen.inspection.recurrent.models import Loss, gradients_in_evaluation, inspected_part, probe_to_evaluate
 from regen.inspection.recurrent.parts import Part
 
 __all__ = ["Ablation", "ablate"]
@@ -119,7 +119,7 @@ def ablate(
     of: str = "units",
     part: str | None = None,
     loss: Loss | None = None,
-    rows: int = MOST_ROWS,
+    rows: int = PROBE_ROWS,
 ) -> Ablation:
     """What the loss of a model becomes when each unit is silenced, or each gate told nothing, one at a time.
 
@@ -145,16 +145,16 @@ def ablate(
     ValueError : there is no y where one is needed, nothing in the model is recurrent, or its cell is not one of ours.
     """
     check_parameters("ablate", {"of": Choice(("units", "gates")), "rows": Int(1)}, {"of": of, "rows": rows})
-    chosen = part_of(model, part)
-    subject = judged(model, X, y, part, loss, rows)
-    trials = list(_units(chosen) if of == "units" else _gates(subject, chosen))
+    probe = probe_to_evaluate(model, X, y, part, loss, rows)
+    chosen = inspected_part(probe, part)
+    trials = list(_units(chosen) if of == "units" else _gates(probe, chosen))
     losses = []
-    with settled(subject.net):
-        whole = subject.loss()
+    with gradients_in_evaluation(probe.net):
+        whole = probe.mean_loss()
         for layer, direction, _, units, silence in trials:
             without = held(chosen.net, units=units, layers=layer, direction=direction, **silence)
             with chosen.intercept(weights=without):
-                losses.append(subject.loss())
+                losses.append(probe.mean_loss())
     layers, ways, names = (np.array(each) for each in zip(*[trial[:3] for trial in trials], strict=True))
     return Ablation(of, chosen.name, whole, layers, ways, names, np.array(losses))
 
@@ -173,12 +173,12 @@ def _units(part: Part) -> Iterator[Trial]:
                 yield Trial(layer, direction, unit, [unit], silence)
 
 
-def _gates(subject: Subject, part: Part) -> Iterator[Trial]:
+def _gates(probe: Probe, part: Part) -> Iterator[Trial]:
     words = SIGMOIDS.get(type(part.net.cell), ())
     if not words:
         kind = type(part.net.cell).__name__
         raise ValueError(f"The cell {kind} has no gates. Use of='units'.")
-    found = gates_of(subject, part)
+    found = gates_of(probe, part)
     for word in words:
         mean: NDArray[np.float64] = np.nanmean(found[word].values, axis=(2, 3), dtype=np.float64)
         for layer, d in np.ndindex(*mean.shape[:2]):

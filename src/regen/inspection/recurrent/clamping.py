@@ -21,7 +21,7 @@ from torch import Tensor
 
 from regen._check import closest
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
-from regen.inspection._batches import net_of
+from regen.inspection.recurrent.models import net_of
 from regen.inspection.recurrent.parts import Part, part_named, parts_of
 from regen.nets import Recurrent, WeightsHook
 

@@ -16,11 +16,16 @@ from torch import Tensor
 from regen._masks import length_mask
 from regen.cells import Cell, Diagonal, Parameters
 from regen.data.series import frame
-from regen.inspection._batches import net_of, part_of, watched
-from regen.inspection._subject import Subject, settled
+from regen.estimators._probe import Probe
 from regen.inspection.finding import Finding
 from regen.inspection.labelled import Labelled
 from regen.inspection.recurrent.activity import UnitActivity
+from regen.inspection.recurrent.models import (
+    gradients_in_evaluation,
+    inspected_part,
+    net_of,
+    probe_to_observe,
+)
 from regen.inspection.recurrent.parts import Part, not_run, parts_of
 from regen.inspection.recurrent.sentences import WORDS, unit_sentences
 from regen.kernels import LayerCall, Result
@@ -126,21 +131,22 @@ def gates(model: Any, X: Any, y: Any = None, *, part: str | None = None) -> Gate
     ------
     ValueError : nothing in the model is recurrent, there is no such part, or it was not run.
     """
-    return gates_of(watched(model, X, y, part), part_of(model, part))
+    probe = probe_to_observe(model, X, y, part)
+    return gates_of(probe, inspected_part(probe, part))
 
 
-def gates_of(subject: Subject, chosen: Part) -> Gates:
-    """The gates of one net of a model while it reads the rows of `subject`."""
+def gates_of(probe: Probe, chosen: Part) -> Gates:
+    """The gates of one net of a model while it reads the rows of `probe`."""
     pieces = []
-    with settled(subject.net), torch.no_grad():
-        for piece in subject.pieces():
+    with gradients_in_evaluation(probe.net), torch.no_grad():
+        for batch in probe.batches():
             runs: list[Run] = []
             with chosen.intercept(layer=recording(runs)):
-                piece.answer(piece.x)
+                batch.outputs(batch.x)
             pieces.append(runs)
     if not all(pieces):
         raise not_run(chosen)
-    return _found(chosen, subject, pieces)
+    return _found(chosen, probe, pieces)
 
 
 def parts(model: Any) -> tuple[str, ...]:
@@ -174,14 +180,14 @@ def recording(runs: list[Run]) -> LayerHook:
     return record
 
 
-def _found(part: Part, subject: Subject, pieces: list[list[Run]]) -> Gates:
+def _found(part: Part, probe: Probe, pieces: list[list[Run]]) -> Gates:
     net, first = part.net, pieces[0]
     L, D = net.num_layers, 1 + net.bidirectional
     n, S = (
         sum(_rows_read(runs, L * D) for runs in pieces),
         sum(run.result.output.shape[1] for run in first[:: L * D]),
     )
-    sequences = _sequences(subject, n)
+    sequences = _sequences(probe, n)
     labels = {"layer": range(L), "direction": DIRECTIONS[:D], "sequence": sequences, "step": range(S)}
     weight = None
     if isinstance(net.cell, Diagonal):
@@ -193,9 +199,9 @@ def _found(part: Part, subject: Subject, pieces: list[list[Run]]) -> Gates:
         kernel=first[0].kernel,
         values=GateValues(net.cell, pieces, (L, D), labels),
         weight=weight,
-        inputs=_inputs(subject, sequences, S),
-        times=_times(subject, n, S),
-        segment=subject.segment,
+        inputs=_inputs(probe, sequences, S),
+        times=_times(probe, n, S),
+        segment=probe.segment,
     )
 
 
@@ -263,17 +269,17 @@ def _ended(run: Run, letter: str) -> Tensor:
     return value.masked_fill(~there[..., None], torch.nan)
 
 
-def _sequences(subject: Subject, n: int) -> Sequence[Any]:
+def _sequences(probe: Probe, n: int) -> Sequence[Any]:
     """Names of the n sequences that a net read; channels that are read one by one are sequences of their own."""
-    named = subject.sequences
-    if len(named) and n == len(named) * len(subject.features) and n > len(named):
-        return [f"{feature} until {name}" for name in named for feature in subject.features]
+    named = probe.rows
+    if len(named) and n == len(named) * len(probe.features) and n > len(named):
+        return [f"{feature} until {name}" for name in named for feature in probe.features]
     return named if len(named) == n else range(n)
 
 
-def _inputs(subject: Subject, sequences: Sequence[Any], S: int) -> Labelled | None:
+def _inputs(probe: Probe, sequences: Sequence[Any], S: int) -> Labelled | None:
     """(n, S, F) mean of what each recurrent step reads anew, in units of the data."""
-    raw, s = subject.raw, subject.segment
+    raw, s = probe.values, probe.segment
     if raw is None or -(-raw.shape[1] // s) != S:
         return None
     n, T, F = raw.shape
@@ -284,15 +290,15 @@ def _inputs(subject: Subject, sequences: Sequence[Any], S: int) -> Labelled | No
         padded = np.pad(raw, ((0, 0), (0, -T % s), (0, 0)), constant_values=np.nan).reshape(n, S, s, F)
         there = (~np.isnan(padded)).sum(2)
         mean = np.nansum(padded, 2) / np.where(there > 0, there, np.nan)
-    features = list(subject.features[:F])
+    features = list(probe.features[:F])
     if len(sequences) == n * F > n:
         mean, features = mean.transpose(0, 2, 1).reshape(n * F, S, 1), ["x"]
     labels = {"sequence": sequences, "step": range(S), "feature": features}
     return Labelled(mean, ("sequence", "step", "feature"), labels)
 
 
-def _times(subject: Subject, n: int, S: int) -> NDArray[Any] | None:
-    times, s = subject.times, subject.segment
+def _times(probe: Probe, n: int, S: int) -> NDArray[Any] | None:
+    times, s = probe.times, probe.segment
     if times is None or -(-times.shape[1] // s) != S:
         return None
     last = np.minimum(np.arange(1, S + 1) * s, times.shape[1]) - 1

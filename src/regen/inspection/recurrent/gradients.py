@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen._check import Int, Number, check_parameters
-from regen.inspection._batches import judged, part_of
-from regen.inspection._subject import Loss, Subject, settled
+from regen.estimators._probe import Probe
 from regen.inspection.finding import Finding
 from regen.inspection.labelled import Labelled
 from regen.inspection.recurrent.clamping import DIRECTIONS
 from regen.inspection.recurrent.memory_span import changes
+from regen.inspection.recurrent.models import Loss, gradients_in_evaluation, inspected_part, probe_to_evaluate
 from regen.inspection.recurrent.parts import Part, not_run
 from regen.inspection.recurrent.sentences import steps_text
 from regen.inspection.recurrent.unfolded import Trace, spectral_radius, tracing
@@ -48,7 +48,7 @@ class GradientFlow(Finding):
     lags : (k,) steps of the data. change : (k,) how much the answer changes when inputs of that age and older come
         from another sequence, as a share of the change when all of them do.
     reach : the smallest lag from which on the change is under `share`; None when the oldest input counts more.
-    share : 0.01 unless asked otherwise. output_name : "forecast" or "answer".
+    share : 0.01 unless asked otherwise. output : "forecast" or "answer".
     """
 
     part: str
@@ -60,7 +60,7 @@ class GradientFlow(Finding):
     change: NDArray[np.float64]
     reach: int | None
     share: float
-    output_name: str
+    output: str
 
     def sentences(self) -> list[str]:
         """How far memory reaches, whether gradients vanish or explode, and how the Jacobian stretches the state."""
@@ -79,11 +79,11 @@ class GradientFlow(Finding):
         if self.reach is None:
             last = steps_text(float(self.lags[-1]))
             told = f"the oldest changes it by {self.share:.0%} or more"
-            return f"The {self.output_name} depends on all {last} that are read: {told}."
+            return f"The {self.output} depends on all {last} that are read: {told}."
         if self.reach == 0:
-            return f"No input changes the {self.output_name}."
+            return f"No input changes the {self.output}."
         older = f"Inputs older than {steps_text(self.reach)}"
-        return f"{older} change the {self.output_name} by under {self.share:.0%}."
+        return f"{older} change the {self.output} by under {self.share:.0%}."
 
     def _fading(self, layer: int, d: int) -> str:
         rate = float(self.rate.values[layer, d])
@@ -135,26 +135,26 @@ def gradient_flow(
     """
     table = {"rows": Int(1), "share": Number(0, 1, low_open=True)}
     check_parameters("gradient_flow", table, {"rows": rows, "share": share})
-    chosen = part_of(model, part)
-    subject = judged(model, X, y, part, loss, rows)
-    with settled(subject.net):
-        calls = _traced(subject, chosen)
-        lags, change, reach = changes(subject, chosen, share)
-    s = subject.segment
+    probe = probe_to_evaluate(model, X, y, part, loss, rows)
+    chosen = inspected_part(probe, part)
+    with gradients_in_evaluation(probe.net):
+        calls = _traced(probe, chosen)
+        lags, change, reach = changes(probe, chosen, share)
+    s = probe.segment
     reach = None if reach is None else reach * s
     return GradientFlow(
-        chosen.name, s, *_measured(chosen, calls), lags * s, change, reach, share, subject.output_name
+        chosen.name, s, *_measured(chosen, calls), lags * s, change, reach, share, probe.output
     )
 
 
 Grads = list[tuple[Trace, list[Tensor]]]
 
 
-def _traced(subject: Subject, part: Part) -> Grads:
+def _traced(probe: Probe, part: Part) -> Grads:
     """Every run of the part with the gradients to its nodes: x (n, S, V), then (S, n, s) for each of its states."""
     traces: list[Trace] = []
     with torch.enable_grad(), part.intercept(layer=tracing(traces)):
-        pulled = subject.pull(subject.x).sum()
+        pulled = probe.objective(probe.x).sum()
     if not traces:
         raise not_run(part)
     nodes = [node for trace in traces for node in (trace.x, *(s for state in trace.after for s in state))]

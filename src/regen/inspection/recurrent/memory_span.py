@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regen.inspection._subject import Subject
+from regen.estimators._probe import Probe
 from regen.inspection.recurrent.parts import Part, not_run
 from regen.kernels import LayerCall, Result
 from regen.nets import LayerHook
@@ -22,7 +22,7 @@ MOST_LAGS = 48
 
 
 def changes(
-    subject: Subject, part: Part, share: float
+    probe: Probe, part: Part, share: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], int | None]:
     """How much the answers change when all inputs at least so many recurrent steps old are swapped.
 
@@ -35,15 +35,13 @@ def changes(
     found: dict[int, float] = {}
     with torch.no_grad():
         seen: list[int] = []
-        plain = _answers(subject, part, None, seen)
+        plain = _answers(probe, part, None, seen)
         S = seen[0]
-        whole = _distance(_answers(subject, part, 0, seen), plain)
+        whole = _distance(_answers(probe, part, 0, seen), plain)
 
         def change(lag: int) -> float:
             if lag not in found:
-                apart = (
-                    _distance(_answers(subject, part, lag, seen), plain) if 0 < lag < S else float(lag == 0)
-                )
+                apart = _distance(_answers(probe, part, lag, seen), plain) if 0 < lag < S else float(lag == 0)
                 found[lag] = apart / whole if 0 < lag < S and whole else apart
             return found[lag]
 
@@ -58,12 +56,12 @@ def changes(
     return lags, np.array([found[lag] for lag in lags.tolist()]), None if high == S else high
 
 
-def _answers(subject: Subject, part: Part, older: int | None, seen: list[int]) -> Tensor:
+def _answers(probe: Probe, part: Part, older: int | None, seen: list[int]) -> Tensor:
     """(n, K) answers with the inputs swapped that are at least that old; None swaps nothing."""
     answers = []
-    for piece in subject.pieces():
+    for batch in probe.batches():
         with part.intercept(layer=_swapping(part, older, seen)):
-            answers.append(piece.answer(piece.x))
+            answers.append(batch.outputs(batch.x))
     if not seen:
         raise not_run(part)
     return torch.cat(answers).double()

@@ -12,11 +12,11 @@ from regen._check import Choice, Int, check_parameters
 from regen.cells import State
 from regen.data.calendar import date_text
 from regen.data.series import frame
-from regen.estimators import Forecaster
-from regen.inspection._batches import part_of, slid
-from regen.inspection._subject import settled
+from regen.estimators._probe import Probe
 from regen.inspection.finding import Finding
-from regen.inspection.recurrent.gates import gates
+from regen.inspection.recurrent.gates import gates_of
+from regen.inspection.recurrent.models import gradients_in_evaluation, inspected_part, probe_to_observe
+from regen.inspection.recurrent.parts import Part
 from regen.kernels import LayerCall, Result
 from regen.nets import LayerHook
 
@@ -105,14 +105,16 @@ def similar_moments(
     """
     table = {"n": Int(1), "of": Choice(("state", "context"))}
     check_parameters("similar_moments", table, {"n": n, "of": of})
-    series = isinstance(model, Forecaster)
+    probe = probe_to_observe(model, X, y, part, windows="sliding")
+    chosen = inspected_part(probe, part)
+    series = probe.horizon is not None
     found: tuple[NDArray[Any], NDArray[Any] | None, int]
-    if isinstance(model, Forecaster) and model.bptt == "full" and y is None:
-        found = _after_windows(model, X, part, of)
+    if series and not probe.stream:
+        found = _after_windows(probe, chosen, of)
     else:
-        told = gates(model, X, y, part=part)
-        values = told[of].values
-        found = values.transpose(2, 3, 0, 1, 4).reshape(*values.shape[2:4], -1), told.times, 0
+        recorded = gates_of(probe, chosen)
+        values = recorded[of].values
+        found = values.transpose(2, 3, 0, 1, 4).reshape(*values.shape[2:4], -1), recorded.times, 0
     states, times, first = found
     place = _place(t, states, times, first, series)
     away = np.linalg.norm(states - states[place], axis=-1)
@@ -127,23 +129,20 @@ def similar_moments(
     )
 
 
-def _after_windows(
-    model: Forecaster, y: Any, part: str | None, of: str
-) -> tuple[NDArray[Any], NDArray[Any], int]:
+def _after_windows(probe: Probe, chosen: Part, of: str) -> tuple[NDArray[Any], NDArray[Any], int]:
     """States (1, M, size) after every window of a series, their times (1, M), and the step of the first."""
-    chosen, subject = part_of(model, part), slid(model, y)
     if of == "context" and len(chosen.net.cell.states) < 2:
         raise ValueError(f"The cell {type(chosen.net.cell).__name__} has no 'context'. Use of='state'.")
-    assert subject.times is not None
+    assert probe.times is not None
     pieces, each = [], chosen.net.num_layers * (1 + chosen.net.bidirectional)
-    with settled(subject.net), torch.no_grad():
-        for piece in subject.pieces():
+    with gradients_in_evaluation(probe.net), torch.no_grad():
+        for batch in probe.batches():
             left: list[State] = []
             with chosen.intercept(layer=_collecting(left)):
-                piece.answer(piece.x)
+                batch.outputs(batch.x)
             states = torch.cat([state[of == "context"] for state in left[:each]], 1)
-            pieces.append(states.reshape(len(piece.x), -1))
-    return torch.cat(pieces)[None].cpu().numpy(), subject.times[None, :, -1], subject.times.shape[1] - 1
+            pieces.append(states.reshape(len(batch.x), -1))
+    return torch.cat(pieces)[None].cpu().numpy(), probe.times[None, :, -1], probe.times.shape[1] - 1
 
 
 def _collecting(left: list[State]) -> LayerHook:

@@ -14,11 +14,15 @@ from torch.nn.utils.rnn import PackedSequence
 
 from regen._check import Choice, Int, check_parameters
 from regen.data.series import frame
-from regen.estimators import Forecaster, SequenceClassifier
-from regen.inspection._batches import check_labels, judged, net_of
-from regen.inspection._subject import ModuleSubject, Subject, settled
+from regen.estimators._probe import Probe
 from regen.inspection.finding import Finding
 from regen.inspection.labelled import Labelled
+from regen.inspection.recurrent.models import (
+    check_label_input,
+    gradients_in_evaluation,
+    net_of,
+    probe_to_evaluate,
+)
 from regen.inspection.recurrent.parts import parts_of
 from regen.inspection.recurrent.sentences import steps_text
 
@@ -41,18 +45,18 @@ class Saliency(Finding):
     values : by sequence, lag and feature, in units of the answer (standardised, as the network says it); lag is the
         number of steps before the last one read, 0 for that itself; NaN before a sequence's start.
     method : "integrated" or "gradient".
-    answers, baseline : (n,) the answer to each sequence, and to the baseline.
+    outputs, baseline : (n,) the output for each sequence, and for the baseline.
     gap : (n,) how far the values of a sequence are from adding up to the difference of the two, as a share of what
         such differences are on average.
-    output_name : "forecast" or "answer".
+    output : "forecast" or "answer".
     """
 
     values: Labelled
     method: str
-    answers: NDArray[np.float64]
+    outputs: NDArray[np.float64]
     baseline: NDArray[np.float64]
     gap: NDArray[np.float64]
-    output_name: str
+    output: str
 
     def frame(self) -> Any:
         """A dataframe of one row for each lag and feature: mean over sequences of the value, and of its size."""
@@ -67,11 +71,11 @@ class Saliency(Finding):
         size = np.nanmean(np.abs(self.values.values), 0)
         total = size.sum()
         if not total:
-            return [f"Nothing that was read moves the {self.output_name}."]
+            return [f"Nothing that was read moves the {self.output}."]
         features = self.values.labels["feature"]
         lag, k = (int(at) for at in np.unravel_index(size.argmax(), size.shape))
         share = f"{size[lag, k] / total:.0%} of all that does"
-        told = [f"{features[k]} at lag {lag} moves the {self.output_name} most: {share}."]
+        told = [f"{features[k]} at lag {lag} moves the {self.output} most: {share}."]
         half = int(np.argmax(size.sum(1).cumsum() >= total / 2)) + 1
         told.append(f"Half of what moves it lies within the last {steps_text(half)} of {len(size)}.")
         if len(features) > 1:
@@ -82,7 +86,7 @@ class Saliency(Finding):
             )
         if self.method == "integrated":
             told.append(
-                f"The values of a sequence add up to its {self.output_name}, less that to the baseline, within"
+                f"The values of a sequence add up to its {self.output}, less that to the baseline, within"
                 f" {self.gap.max():.1%}."
             )
         return told
@@ -127,10 +131,9 @@ def saliency(
     table = {"method": Choice(("integrated", "gradient")), "rows": Int(1)}
     check_parameters("saliency", table, {"method": method, "rows": rows})
     net_of(model)
-    check_labels(model, y)
-    subject = judged(model, X, y, rows=rows)
-    parts_of(subject.net)
-    x = subject.x
+    check_label_input(model, y)
+    probe = probe_to_evaluate(model, X, y, rows=rows)
+    x = probe.x
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim not in (2, 3):
         kind = (
             "a PackedSequence"
@@ -141,112 +144,112 @@ def saliency(
             f"saliency needs one tensor (B, T, F) of numbers that the model reads. Got {kind} instead."
         )
     start = torch.as_tensor(np.asarray(baseline), dtype=x.dtype, device=x.device).expand_as(x)
-    with settled(subject.net):
-        columns = _columns(model, subject, of)
+    with gradients_in_evaluation(probe.net):
+        columns = _columns(probe, of)
         with torch.no_grad():
-            answers, nothing = (_said(subject, columns, at).double() for at in (x, start))
+            answers, nothing = (_said(probe, columns, at).double() for at in (x, start))
         difference = answers - nothing
         if method == "gradient":
-            values = (x - start).double() * _slope(subject, columns, x)
+            values = (x - start).double() * _slope(probe, columns, x)
         else:
-            values = _integrated(subject, columns, start, difference)
-    values = _by_rows(subject, values, len(answers))
+            values = _integrated(probe, columns, start, difference)
+    values = _by_rows(probe, values, len(answers))
     missing = (values.sum((1, 2)) - difference).abs() / difference.abs().mean().clamp(min=1e-12)
     return Saliency(
-        _by_lag(subject, values),
+        _by_lag(probe, values),
         method,
         answers.cpu().numpy(),
         nothing.cpu().numpy(),
         missing.cpu().numpy(),
-        subject.output_name,
+        probe.output,
     )
 
 
-def _columns(model: Any, subject: Subject, of: Any) -> Tensor:
+def _columns(probe: Probe, of: Any) -> Tensor:
     """(n, k) which numbers of each answer were asked for; what is explained is their mean."""
     with torch.no_grad():
-        plain = subject.answer(subject.x)
+        plain = probe.outputs(probe.x)
     n, K = plain.shape
     every = torch.arange(K, device=plain.device)
-    if isinstance(model, SequenceClassifier):
-        known = model.classes_.tolist()
+    if probe.classes is not None:
+        known = list(probe.classes)
         if of is not None and of not in known:
             raise ValueError(f"There is no class {of!r}. The classes are {', '.join(map(repr, known))}.")
         return plain.argmax(1, keepdim=True) if of is None else every[known.index(of)].expand(n, 1)
     if of is None:
         return every.expand(n, K)
-    groups = model.horizon if isinstance(model, Forecaster) else K
+    groups = probe.horizon or K
     if not Int(0, groups - 1).accepts(of):
-        what = "step of the horizon" if isinstance(model, Forecaster) else "output"
+        what = "step of the horizon" if probe.horizon else "output"
         raise ValueError(f"of must be the number of the {what}, from 0 to {groups - 1}. Got {of!r} instead.")
     return every.view(groups, -1)[int(of)].expand(n, -1)
 
 
-def _said(subject: Subject, columns: Tensor, x: Tensor) -> Tensor:
+def _said(probe: Probe, columns: Tensor, x: Tensor) -> Tensor:
     """(n,) what is explained, when the network reads x."""
-    return subject.answer(x).gather(1, columns).mean(1)
+    return probe.outputs(x).gather(1, columns).mean(1)
 
 
-def _slope(subject: Subject, columns: Tensor, at: Tensor) -> Tensor:
+def _slope(probe: Probe, columns: Tensor, at: Tensor) -> Tensor:
     """dA/dx, of the shape of x, in float64."""
     with torch.enable_grad():
         x = at.detach().requires_grad_()
-        (grad,) = torch.autograd.grad(_said(subject, columns, x).sum(), x, allow_unused=True)
+        (grad,) = torch.autograd.grad(_said(probe, columns, x).sum(), x, allow_unused=True)
     return torch.zeros_like(at, dtype=torch.float64) if grad is None else grad.double()
 
 
-def _integrated(subject: Subject, columns: Tensor, start: Tensor, difference: Tensor) -> Tensor:
+def _integrated(probe: Probe, columns: Tensor, start: Tensor, difference: Tensor) -> Tensor:
     """(x - b) times the mean slope on the straight path from b to x, by points that are doubled where they miss."""
-    values = _along_path(subject, columns, start, FIRST_POINTS)
+    values = _along_path(probe, columns, start, FIRST_POINTS)
     usual, points = float(difference.abs().mean()), FIRST_POINTS
     while points < MOST_POINTS:
-        missing = (_by_rows(subject, values, len(difference)).sum((1, 2)) - difference).abs()
+        missing = (_by_rows(probe, values, len(difference)).sum((1, 2)) - difference).abs()
         left = (missing > COMPLETE * usual).nonzero()[:, 0]
         if not len(left):
             break
         points *= 2
-        if isinstance(subject, ModuleSubject):  # which axis is that of the rows is the module's own affair
-            values = _along_path(subject, columns, start, points)
+        if not probe.divisible:
+            values = _along_path(probe, columns, start, points)
         else:
-            some = subject.take(left.cpu().numpy())
+            some = probe.take(left.cpu().numpy())
             values[left] = _along_path(some, columns[left], start[left], points)
     return values
 
 
-def _along_path(subject: Subject, columns: Tensor, start: Tensor, points: int) -> Tensor:
+def _along_path(probe: Probe, columns: Tensor, start: Tensor, points: int) -> Tensor:
     """(x - b) times the mean slope at Gauss-Legendre points of the path.
 
     They lie close together near b, by a substitution: a net that divides what it reads by its own spread turns there.
     """
-    x = subject.x
+    x = probe.x
     places, weights = np.polynomial.legendre.leggauss(points)
     mean = torch.zeros_like(x, dtype=torch.float64)
     for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
-        mean += 2 * place * weight * _slope(subject, columns, torch.lerp(start, x, float(place**2)))
+        mean += 2 * place * weight * _slope(probe, columns, torch.lerp(start, x, float(place**2)))
     values: Tensor = (x - start).double() * mean
     return values
 
 
-def _by_rows(subject: Subject, values: Tensor, n: int) -> Tensor:
+def _by_rows(probe: Probe, values: Tensor, n: int) -> Tensor:
     """(n, T, F) of what is laid out as the input: a module's may have time first, be one sequence, or one feature."""
-    if not isinstance(subject, ModuleSubject):
+    if probe.divisible:
         return values
     if values.ndim == 2:
         return values[..., None] if n == len(values) and n > 1 else values[None]
-    first = parts_of(subject.net)[0].module.batch_first
+    first = parts_of(probe.net)[0].module.batch_first
     as_is = len(values) == n and (first or values.shape[1] != n)
     return values if as_is else values.transpose(0, 1)
 
 
-def _by_lag(subject: Subject, values: Tensor) -> Labelled:
+def _by_lag(probe: Probe, values: Tensor) -> Labelled:
     """The values (n, T, F) of each sequence from its last step back, as far as the longest of them goes."""
     n, T, F = values.shape
-    ends = torch.full((n,), T) if subject.lengths is None else subject.lengths.cpu()
+    ends = torch.full((n,), T) if probe.lengths is None else probe.lengths.cpu()
     T = int(ends.max())
     place = ends[:, None] - 1 - torch.arange(T)
     found = values.cpu().gather(1, place.clamp(min=0)[..., None].expand(n, T, F))
     found = found.masked_fill(place[..., None] < 0, torch.nan)
-    names = subject.features if len(subject.features) == F else [f"x{k}" for k in range(F)]
-    sequences = subject.sequences if len(subject.sequences) == n else range(n)
+    names = probe.features if len(probe.features) == F else [f"x{k}" for k in range(F)]
+    sequences = probe.rows if len(probe.rows) == n else range(n)
     labels: dict[str, Any] = {"sequence": sequences, "lag": range(T), "feature": names}
     return Labelled(found.numpy(), ("sequence", "lag", "feature"), labels)
