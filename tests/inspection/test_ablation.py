@@ -175,7 +175,7 @@ def test_refusals_of_estimators() -> None:
             coder,
             X,
             {"loss": torch.sub},
-            "loss= is for torch modules; an estimator has the one it was trained with.",
+            "loss= is for torch modules; an estimator has the loss that it was trained with.",
         ),
         (dense, X[:, 0], {}, "There is no recurrent net in this AutoencoderNet."),
         (
