@@ -5,14 +5,17 @@
 >>> net = regen.nn.LSTM(8, 32, peephole="full")  # the same layers as torch modules
 """
 
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from regen import _drawing
 from regen._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from regen import cells as cells
     from regen import datasets as datasets
+    from regen import figures as figures
     from regen import inspect as inspect
     from regen import nn as nn
     from regen.estimators import *  # noqa: F403
@@ -24,8 +27,10 @@ if TYPE_CHECKING:
 
 # Torch and scikit-learn take seconds to import, so everything is imported on first access. The estimators are those
 # that `regen.estimators` exports.
-_MODULES = ("cells", "datasets", "inspect", "nn")
+_MODULES = ("cells", "datasets", "figures", "inspect", "nn")
 _NAMES = {"Training": "regen.training", "load": "regen.persistence", "save": "regen.persistence"}
+
+_drawing.load_with(partial(import_module, "regen.figures"))
 
 
 def __getattr__(name: str) -> Any:

@@ -11,15 +11,17 @@ import polars as pl
 import pytest
 
 from regen import Forecaster, figures
-from regen.figures.style import labelled
+from regen.figures import Chart
+from regen.figures.basic import labelled_lines
+from regen.figures.marks import Cells
 
 DATES = pd.date_range("2000-01-01", periods=60, freq="MS")
 Y = pd.Series(50 + 10 * np.sin(np.arange(60) / 2), index=DATES, name="sales")
 
 
-def traces(figure: Any) -> dict[str, Any]:
-    """The traces by name."""
-    return {trace.name: trace for trace in figure.data}
+def marks(chart: Chart) -> dict[str, Any]:
+    """The marks of all panels by name."""
+    return {mark.name: mark for panel in chart.panels for mark in panel.marks}
 
 
 def said(origins: list[int], horizon: int = 3, **change: float) -> pd.DataFrame:
@@ -46,7 +48,7 @@ def said(origins: list[int], horizon: int = 3, **change: float) -> pd.DataFrame:
 
 def test_forecasts_of_a_backtest() -> None:
     """Truth, forecasts with a gap between them, naive guess and both bands hold the table's numbers, dated."""
-    found = traces(figures.forecast(Y, said([40, 43]), unit="pieces", past=5))
+    found = marks(figures.forecast(Y, said([40, 43]), unit="pieces", past=5))
     truth, point, naive = found["what came"], found["forecast"], found["naive"]
     np.testing.assert_array_equal(truth.x, DATES[35:].to_numpy())
     np.testing.assert_array_equal(truth.y, Y.to_numpy()[35:])
@@ -56,22 +58,23 @@ def test_forecasts_of_a_backtest() -> None:
     np.testing.assert_array_equal(np.delete(point.x, 3), DATES[40:46].to_numpy())
     for level, below, above in ((80, 1, 2), (95, 3, 4)):
         first = [40.1 + above, 40.2 + above, 40.3 + above, 40.3 - below, 40.2 - below, 40.1 - below]
-        y = np.array(found[f"{level} % interval"].y, dtype=float)
-        np.testing.assert_allclose(y, [*first, np.nan, *(np.array(first) + 3)])
+        band = found[f"{level} % interval"]
+        outline = [[*band.high[part], *band.low[part[::-1]]] for part in band.parts]
+        np.testing.assert_allclose(outline, [first, np.array(first) + 3])
     np.testing.assert_array_equal(found["first step"].x, DATES[[40, 43]].to_numpy())
 
 
 def test_the_wide_band_lies_behind() -> None:
     """The 95 % band is drawn before the 80 % band, and axes name the column with its unit."""
     figure = figures.forecast(Y, said([40]), unit="pieces")
-    assert [trace.name for trace in figure.data][:2] == ["95 % interval", "80 % interval"]
-    assert figure.layout.yaxis.title.text == "sales (pieces)"
-    assert figure.layout.xaxis.title.text == "date"
+    assert list(marks(figure))[:2] == ["95 % interval", "80 % interval"]
+    assert figure.panels[0].y.title == "sales (pieces)"
+    assert figure.panels[0].x.title == "date"
 
 
 def test_overlapping_forecasts_are_left_out() -> None:
     """Of forecasts from every step, those are drawn that begin where the last one has ended."""
-    found = traces(figures.forecast(Y, said(list(range(40, 50)))))
+    found = marks(figures.forecast(Y, said(list(range(40, 50)))))
     np.testing.assert_array_equal(found["first step"].x, DATES[[40, 43, 46, 49]].to_numpy())
 
 
@@ -102,22 +105,23 @@ def test_what_predict_returns(kind: str, level: Any) -> None:
     elif kind == "polars":
         y = pl.DataFrame({"month": DATES.to_numpy(), "sales": Y.to_numpy()})
     model = Forecaster(window=12, horizon=4, hidden=4, max_epochs=1, random_state=0).fit(y)
-    found = traces(figures.forecast(y, model.predict(level=level)))
+    found = marks(figures.forecast(y, model.predict(level=level)))
     times = np.arange(60, 64) if kind == "numpy" else DATES.append(DATES[-1:].shift(1)).to_numpy()[-1:]
     np.testing.assert_array_equal(found["forecast"].x[: len(times)], times)
     plain = Forecaster(window=12, horizon=4, hidden=4, max_epochs=1, random_state=0).fit(Y.to_numpy())
     np.testing.assert_allclose(found["forecast"].y, plain.predict(), rtol=1e-5)
     if level is not None:
         bounds = plain.predict(level=80)
-        outline = [*bounds["y-hi-80"], *bounds["y-lo-80"][::-1]]
-        np.testing.assert_allclose(np.array(found["80 % interval"].y, dtype=float), outline, rtol=1e-5)
+        band = found["80 % interval"]
+        np.testing.assert_allclose(band.high, bounds["y-hi-80"], rtol=1e-5)
+        np.testing.assert_allclose(band.low, bounds["y-lo-80"], rtol=1e-5)
     assert ("80 % interval" in found) == (level is not None)
 
 
 def test_one_of_many_columns() -> None:
     """The column asked for is drawn, in the series and in the forecasts."""
     y = np.arange(20.0)[:, None] * [1, -1]
-    found = traces(figures.forecast(y, np.array([[5.0, 6.0], [7.0, 8.0]]), column="y1"))
+    found = marks(figures.forecast(y, np.array([[5.0, 6.0], [7.0, 8.0]]), column="y1"))
     np.testing.assert_array_equal(found["forecast"].y, [6, 8])
     np.testing.assert_array_equal(found["what came"].y, y[:, 1])
 
@@ -133,31 +137,32 @@ def test_learning_curves() -> None:
     """Both losses of every epoch; the marked epoch is that of the lowest held-out loss, not the last one."""
     for history in (HISTORY, pd.DataFrame(HISTORY), pl.DataFrame(HISTORY)):
         figure = figures.learning_curves(history, unit="nats")
-        found = traces(figure)
+        found = marks(figure)
         np.testing.assert_array_equal(found["training"].y, HISTORY["train.loss"])
         np.testing.assert_array_equal(found["held out"].y, HISTORY["validation.loss"])
         np.testing.assert_array_equal(found["held out"].x, [1, 2, 3, 4])
-        assert (found["lowest"].x, found["lowest"].y) == ((3,), (2.5,))
-        assert any("2.5 at epoch 3" in str(note.text) for note in figure.layout.annotations)
-        assert figure.layout.yaxis.title.text == "loss (nats)"
-        assert figure.layout.yaxis.type is None
+        assert (found["lowest"].x, found["lowest"].y) == ([3], [2.5])
+        assert any("2.5 at epoch 3" in note.text for note in figure.panels[0].notes)
+        assert figure.panels[0].y.title == "loss (nats)"
+        assert figure.panels[0].y.kind == "linear"
 
 
 def test_learning_curves_of_decades_are_logarithmic() -> None:
     """Losses that differ by more than ten times get a logarithmic axis; one that is not positive does not."""
     figure = figures.learning_curves(HISTORY | {"train.loss": [4.0, 2.0, 0.1, 0.05]})
-    assert figure.layout.yaxis.type == "log"
-    assert list(figure.layout.yaxis.ticktext) == ["0.05", "0.1", "0.2", "0.5", "1", "2", "5"]
-    low, high = figure.layout.yaxis.range
-    assert 10**low < 0.05 < 4.5 < 10**high
-    assert figures.learning_curves(HISTORY | {"train.loss": [4.0, 0.1, 0.0, -1.0]}).layout.yaxis.type is None
+    y = figure.panels[0].y
+    assert (y.kind, y.tick_labels) == ("log", ["0.05", "0.1", "0.2", "0.5", "1", "2", "5"])
+    low, high = y.limits or (0, 0)
+    assert low < 0.05 < 4.5 < high
+    negative = figures.learning_curves(HISTORY | {"train.loss": [4.0, 0.1, 0.0, -1.0]})
+    assert negative.panels[0].y.kind == "linear"
 
 
 def test_learning_curves_with_nothing_held_out() -> None:
     """Without held-out data the training loss is marked, and said to be that; a lost epoch is never the best."""
-    found = traces(figures.learning_curves({"epoch": [1, 2, 3], "train.loss": [2.0, np.nan, 1.0]}))
+    found = marks(figures.learning_curves({"epoch": [1, 2, 3], "train.loss": [2.0, np.nan, 1.0]}))
     assert set(found) == {"training", "lowest (nothing held out)"}
-    assert found["lowest (nothing held out)"].x == (3,)
+    assert found["lowest (nothing held out)"].x == [3]
 
 
 def test_no_epochs_are_refused() -> None:
@@ -176,18 +181,18 @@ def test_two_players_keep_their_names() -> None:
         "critic.loss": [3.0, 2.0],
         "schedule.loss": [0, 0],
     }
-    assert {"generator", "critic"} <= set(traces(figures.learning_curves(history)))
-    assert "schedule" not in traces(figures.learning_curves(history))
+    assert {"generator", "critic"} <= set(marks(figures.learning_curves(history)))
+    assert "schedule" not in marks(figures.learning_curves(history))
 
 
 def test_loss_per_step() -> None:
     """Each cost stands over the steps that were read, whole segments of them."""
-    (trace,) = figures.loss_per_step([3.0, 2.0, 1.0], segment=4, unit="nats").data
-    np.testing.assert_array_equal(trace.x, [4, 8, 12])
-    np.testing.assert_array_equal(trace.y, [3, 2, 1])
-    found = traces(figures.loss_per_step({"a": [3.0, 2.0], "b": [1.0, 1.5]}))
+    (line,) = marks(figures.loss_per_step([3.0, 2.0, 1.0], segment=4, unit="nats")).values()
+    np.testing.assert_array_equal(line.x, [4, 8, 12])
+    np.testing.assert_array_equal(line.y, [3, 2, 1])
+    found = marks(figures.loss_per_step({"a": [3.0, 2.0], "b": [1.0, 1.5]}))
     np.testing.assert_array_equal(found["b"].y, [1, 1.5])
-    with pytest.raises(ValueError, match=r"^costs must have shape \(copies,\)\. Got \(2, 2\) instead\.$"):
+    with pytest.raises(ValueError, match=r"^losses must have shape \(copies,\)\. Got \(2, 2\) instead\.$"):
         figures.loss_per_step(np.zeros((2, 2)))
 
 
@@ -197,9 +202,9 @@ def test_loss_per_step() -> None:
 def test_labels_at_line_ends_do_not_touch(ends: list[float]) -> None:
     """Names at line ends stand apart, in the order of the ends, and stay there when already apart."""
     lines = {str(k): (np.arange(2.0), np.array([0.0, end])) for k, end in enumerate(ends)}
-    figure = labelled(lines)
-    places = np.array([note.y for note in figure.layout.annotations])
-    low, high = figure.layout.yaxis.range
+    (panel,) = labelled_lines(lines, ("", "")).panels
+    places = np.array([note.y for note in panel.notes])
+    low, high = panel.y.limits or (0, 0)
     gaps = np.diff(np.sort(places))
     assert (gaps > 0.08 * (high - low)).all()
     assert (np.argsort(places, kind="stable") == np.argsort(ends, kind="stable")).all()
@@ -210,16 +215,18 @@ def test_labels_at_line_ends_do_not_touch(ends: list[float]) -> None:
 def test_confusion() -> None:
     """Rows are true classes and columns what was told; the transposed twin would show other counts."""
     true, told = ["a", "a", "a", "b", "c"], ["a", "b", "b", "b", "a"]
-    (cells,) = figures.confusion(true, told).data
+    ((cells,),) = (panel.marks for panel in figures.confusion(true, told).panels)
+    assert isinstance(cells, Cells)
     counts = np.array([[1, 2, 0], [0, 1, 0], [1, 0, 0]])
-    np.testing.assert_array_equal(cells.customdata, counts)
+    np.testing.assert_array_equal(cells.notes, counts)
     np.testing.assert_allclose(cells.z, counts / [[3], [1], [1]])
-    assert cells.text.tolist() == [["1", "2", ""], ["", "1", ""], ["1", "", ""]]
+    assert cells.labels.tolist() == [["1", "2", ""], ["", "1", ""], ["1", "", ""]]
     assert not np.array_equal(counts, counts.T)
     figure = figures.confusion(true, told, labels=["c", "b", "a", "d"])
-    np.testing.assert_array_equal(figure.data[0].customdata, np.pad(counts[::-1, ::-1], ((0, 1), (0, 1))))
-    assert list(figure.layout.xaxis.ticktext) == ["c", "b", "a", "d"]
-    assert (figure.layout.yaxis.title.text, figure.layout.yaxis.autorange) == ("true class", "reversed")
+    (panel,) = figure.panels
+    np.testing.assert_array_equal(marks(figure)[""].notes, np.pad(counts[::-1, ::-1], ((0, 1), (0, 1))))
+    assert panel.x.tick_labels == ["c", "b", "a", "d"]
+    assert (panel.y.title, panel.y.reverse) == ("true class", True)
 
 
 def test_confusion_refuses() -> None:
@@ -233,13 +240,14 @@ def test_confusion_refuses() -> None:
 def test_names_from_data_are_shown_as_they_are() -> None:
     """A name that looks like HTML is escaped wherever plotly would take it for markup."""
     name = "<script>alert(1)</script>"
-    y = Y.rename(name)
+    y, losses = Y.rename(name), figures.loss_per_step({name: [1.0]}).plotly()
     texts = [
-        figures.forecast(y, said([40]).assign(column=name)).layout.yaxis.title.text,
-        figures.confusion([name], [name]).layout.xaxis.ticktext[0],
-        figures.loss_per_step({name: [1.0]}).data[0].name,
-        figures.loss_per_step({name: [1.0]}).layout.annotations[0].text,
-        figures.learning_curves(HISTORY, unit=name).layout.yaxis.title.text,
+        figures.forecast(y, said([40]).assign(column=name)).plotly().layout.yaxis.title.text,
+        figures.confusion([name], [name]).plotly().layout.xaxis.ticktext[0],
+        losses.data[0].name,
+        losses.layout.annotations[0].text,
+        figures.learning_curves(HISTORY, unit=name).plotly().layout.yaxis.title.text,
+        figures.restored({name: np.zeros((1, 2))}).plotly().layout.title.text,
     ]
     assert all("<script>" not in text and "&lt;script&gt;" in text for text in texts)
 
@@ -247,7 +255,7 @@ def test_names_from_data_are_shown_as_they_are() -> None:
 def test_nothing_global_changes() -> None:
     """Drawing leaves plotly's default template as it was, and each figure carries its own."""
     before = plotly.io.templates.default
-    figure = figures.loss_per_step([1.0, 2.0])
+    figure = figures.loss_per_step([1.0, 2.0]).plotly()
     assert plotly.io.templates.default == before
     assert figure.layout.template.layout.colorway == figures.template().layout.colorway
 

@@ -7,38 +7,38 @@ import numpy as np
 import pytest
 
 from regen import figures
-from regen.figures._png import pixels_at
+from regen.figures import Chart
 
 
-def traces(figure: Any) -> dict[str, Any]:
-    """The traces by name."""
-    return {trace.name: trace for trace in figure.data}
+def marks(chart: Chart) -> dict[str, Any]:
+    """The marks of all panels by name."""
+    return {mark.name: mark for panel in chart.panels for mark in panel.marks}
 
 
 def test_rows_of_images() -> None:
     """Images of a row stand side by side with a white line between them, rows below each other, named."""
     first, second = np.arange(12.0).reshape(2, 3, 2) / 12, np.ones((2, 3, 2))
     figure = figures.image_rows({"given": first, "restored": second})
-    z = np.asarray(traces(figure)["images"].z)
+    z = marks(figure)["images"].z
     assert z.shape == (3 + 1 + 3, 2 + 1 + 2)
     shades = np.rint(250 * first)
     np.testing.assert_array_equal(z[:3, :2], shades[0])
     np.testing.assert_array_equal(z[:3, 3:], shades[1])
     assert (z[4:, :2] == 250).all()
     assert (z[3] == 0).all() and (z[:, 2] == 0).all()
-    axis = figure.layout.yaxis
-    assert (list(axis.ticktext), list(axis.tickvals)) == (["given", "restored"], [1.5, 5.5])
-    assert (axis.autorange, axis.scaleanchor, figure.layout.xaxis.visible) == ("reversed", "x", False)
+    axis = figure.panels[0].y
+    assert (axis.tick_labels, list(axis.ticks)) == (["given", "restored"], [1.5, 5.5])
+    assert (axis.reverse, axis.square, figure.panels[0].x.visible) == (True, True, False)
 
 
 def test_missing_pixels_are_blue() -> None:
     """A pixel that is not there has a value of its own, above all shades, and the colour of none of them."""
     figure = figures.image_rows(np.array([[[0.0, np.nan], [1.0, 7.0]]]))
-    trace = traces(figure)["images"]
-    assert np.asarray(trace.z).tolist() == [[0, 255], [250, 250]]
-    assert (trace.zmin, trace.zmax, trace.colorscale[-1][1]) == (0, 255, "#56b4e9")
-    assert 250 / 255 <= trace.colorscale[1][0] < trace.colorscale[2][0] < 251 / 255
-    assert np.asarray(trace.z).dtype == np.uint8, "bytes keep the page small"
+    cells = marks(figure)["images"]
+    assert cells.z.tolist() == [[0, 255], [250, 250]]
+    assert (cells.limits, cells.scale[-1][1]) == ((0, 255), "#56b4e9")
+    assert 250 / 255 <= cells.scale[1][0] < cells.scale[2][0] < 251 / 255
+    assert cells.z.dtype == figure.plotly().data[0].z.dtype == np.uint8, "bytes keep the page small"
 
 
 def test_images_in_colours() -> None:
@@ -46,9 +46,9 @@ def test_images_in_colours() -> None:
     images = np.zeros((2, 3, 2, 2))
     images[0, 0], images[1, 2] = 4, 8
     images[1, 1, 0, 0] = np.nan
-    (trace,) = figures.image_rows({"a": images, "b": images}, limits=(0, 8)).data
-    found = pixels_at(trace.source)
-    assert (trace.type, found.shape) == ("image", (5, 5, 4))
+    figure = figures.image_rows({"a": images, "b": images}, limits=(0, 8))
+    found = marks(figure)["images"].pixels
+    assert (figure.plotly().data[0].type, found.shape) == ("image", (5, 5, 4))
     assert found[0, 0].tolist() == [128, 0, 0, 255] and found[1, 3].tolist() == [0, 0, 255, 255]
     assert found[0, 3, 3] == 0 and not found[2].any() and not found[:, 2].any()
     np.testing.assert_array_equal(found[:2], found[3:])
@@ -58,7 +58,7 @@ def test_large_images_are_averaged() -> None:
     """Ten images of 200 pixels are drawn with a third of them; each is the mean of nine, the edges are left out."""
     images = np.random.default_rng(0).random((10, 200, 7))
     images = np.repeat(images, 29, axis=2)[:, :, :200]
-    z = np.asarray(figures.image_rows(images, columns=10).data[0].z)
+    z = marks(figures.image_rows(images, columns=10))["images"].z
     assert z.shape == (66, 10 * 67 - 1)
     np.testing.assert_array_equal(
         z[0, :66], np.rint(250 * images[0, :3, :198].reshape(3, 66, 3).mean((0, 2)))
@@ -68,11 +68,11 @@ def test_large_images_are_averaged() -> None:
 def test_images_alone_make_a_square() -> None:
     """Five images stand in two rows of three; limits say what is white and black."""
     images = np.full((5, 2, 2), 8.0)
-    z = np.asarray(figures.image_rows(images, limits=(0, 16)).data[0].z)
+    z = marks(figures.image_rows(images, limits=(0, 16)))["images"].z
     assert z.shape == (5, 8)
     assert (z[:2, :2] == 125).all() and (z[3:, 6:] == 0).all()
-    assert np.asarray(figures.image_rows(images, columns=5).data[0].z).shape == (2, 14)
-    assert figures.image_rows(images).layout.yaxis.visible is False
+    assert marks(figures.image_rows(images, columns=5))["images"].z.shape == (2, 14)
+    assert not figures.image_rows(images).panels[0].y.visible
 
 
 @pytest.mark.parametrize(
@@ -102,17 +102,17 @@ def test_a_map_of_codes() -> None:
     decoded = np.zeros((2, 3, 4, 2))
     decoded[0, 0] = 1  # of the lowest first number and the highest second one
     figure = figures.code_map(codes, labels, decoded=decoded, extent=(-1, 3, -2, 2))
-    found = traces(figure)
+    found = marks(figure)
     assert list(found) == ["decoded", "3", "7"]
-    assert (list(found["7"].x), list(found["7"].y), found["7"].text) == ([0, 1], [1, 1], "7")
+    assert (list(found["7"].x), list(found["7"].y), found["7"].label) == ([0, 1], [1, 1], "7")
     under = found["decoded"]
-    z = np.asarray(under.z)
+    z = under.z
     assert z.shape == (8, 6)
     assert (z[4:, :2] == 250).all() and z.sum() == 8 * 250
-    x, y = under.x0 + under.dx * np.arange(6), under.y0 + under.dy * np.arange(8)
-    assert (x[:2].mean(), x[4:].mean()) == (-1, 3)
-    assert (y[:4].mean(), y[4:].mean()) == (-2, 2)
-    assert list(figure.layout.xaxis.range) == [-2, 4]
+    x, y = under.x.centers(6), under.y.centers(8)
+    np.testing.assert_allclose([x[:2].mean(), x[4:].mean()], [-1, 3], atol=1e-12)
+    np.testing.assert_allclose([y[:4].mean(), y[4:].mean()], [-2, 2], atol=1e-12)
+    assert figure.panels[0].x.limits == (-2, 4)
 
 
 def test_a_map_over_colours() -> None:
@@ -120,18 +120,20 @@ def test_a_map_over_colours() -> None:
     decoded = np.zeros((2, 3, 3, 4, 2))
     decoded[0, 0, 1] = 1  # green, of the lowest first number and the highest second one
     figure = figures.code_map(np.zeros((1, 2)), decoded=decoded, extent=(-1, 3, -2, 2))
-    under, found = traces(figure)["decoded"], pixels_at(traces(figure)["decoded"].source)
+    under = marks(figure)["decoded"]
+    found = under.pixels
     assert found.shape == (8, 6, 4) and (found[..., 3] == found[0, 0, 3]).all() and 0 < found[0, 0, 3] < 128
-    x, y = under.x0 + under.dx * np.arange(6), under.y0 + under.dy * np.arange(8)
+    x, y = under.x.centers(6), under.y.centers(8)
     green = np.argwhere(found[..., 1] == 255)
-    assert (x[green[:, 1]].mean(), y[green[:, 0]].mean(), len(green)) == (-1, 2, 8)
-    assert figure.layout.yaxis.scaleanchor is False
+    np.testing.assert_allclose([x[green[:, 1]].mean(), y[green[:, 0]].mean()], [-1, 2], atol=1e-12)
+    assert len(green) == 8
+    assert not figure.panels[0].y.square and figure.plotly().layout.yaxis.scaleanchor is False
 
 
 def test_a_map_without_labels() -> None:
     """Dots, and no images."""
-    (trace,) = figures.code_map(np.zeros((4, 2))).data
-    assert (trace.mode, len(trace.x)) == ("markers", 4)
+    (points,) = marks(figures.code_map(np.zeros((4, 2)))).values()
+    assert (points.label, len(points.x)) == ("", 4)
 
 
 def test_maps_that_cannot_be() -> None:
@@ -146,18 +148,17 @@ def test_restored_sequences() -> None:
     """Sequences lie end to end with a gap between them; names are escaped and in the colour of their line."""
     x = np.arange(24.0).reshape(2, 12)
     figure = figures.restored({"what <came>": x, "LSTM": -x}, unit="GW", steps="half hours")
-    first, second = figure.data
+    first, second = marks(figure).values()
     np.testing.assert_array_equal(first.y[:12], x[0])
     assert np.isnan(first.y[12]) and np.isnan(first.y[25])
     np.testing.assert_array_equal(second.y[13:25], -x[1])
     np.testing.assert_array_equal(first.x, np.arange(26))
-    assert list(figure.layout.xaxis.tickvals) == [0, 13]
-    assert f'color:{second.line.color}">LSTM<' in figure.layout.title.text
-    assert "what &lt;came&gt;" in figure.layout.title.text
-    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == (
-        "2 sequences of 12 half hours",
-        "GW",
-    )
+    (panel,) = figure.panels
+    assert list(panel.x.ticks) == [0, 13]
+    assert ("LSTM", second.color) in figure.title
+    title = figure.plotly().layout.title.text
+    assert f'color:{second.color}">LSTM<' in title and "what &lt;came&gt;" in title
+    assert (panel.x.title, panel.y.title) == ("2 sequences of 12 half hours", "GW")
 
 
 @pytest.mark.parametrize(
@@ -178,14 +179,15 @@ def test_points_over_points() -> None:
     """Generated rows are drawn over real ones, in one scale; the title names both in their colours."""
     real, made = np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([[5.0, 6.0]])
     figure = figures.points(real, made, axes=("a<b", "c"))
-    assert [trace.name for trace in figure.data] == ["real", "generated"]
-    first, second = figure.data
+    assert list(marks(figure)) == ["real", "generated"]
+    first, second = marks(figure).values()
     assert (list(first.x), list(first.y)) == ([0, 2], [1, 3])
     assert (list(second.x), list(second.y)) == ([5], [6])
-    assert first.marker.color != second.marker.color
-    assert f'color:{second.marker.color}">generated<' in figure.layout.title.text
-    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.scaleanchor) == ("a&lt;b", "x")
-    assert len(figures.still(figure)) > 500, "a still picture can be drawn of it"
+    assert first.color != second.color and ("generated", second.color) in figure.title
+    layout = figure.plotly().layout
+    assert f'color:{second.color}">generated<' in layout.title.text
+    assert (layout.xaxis.title.text, layout.yaxis.scaleanchor) == ("a&lt;b", "x")
+    assert len(figures.svg(figure)) > 500, "a static picture can be drawn of it"
 
 
 @pytest.mark.parametrize(("name", "shape"), [("real", (4, 3)), ("made", (4,)), ("made", (0, 2))])

@@ -30,7 +30,7 @@ def test_svg_needs_nothing(figure: Any, bare: None, tmp_path: Path) -> None:
     """Without a browser the SVG is regen's own drawing, of the width asked for."""
     path = figures.write(figure, tmp_path / "a.svg", width=400)
     text = path.read_text(encoding="utf-8")
-    assert text == figures.still(figure, 400)
+    assert text == figures.svg(figure, 400)
     assert 'viewBox="0 0 400 320"' in text
 
 
@@ -44,8 +44,8 @@ def test_html_opens_offline(figure: Any, bare: None, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ending", "needs"),
     [
-        (".png", "kaleido, or Chromium or Chrome on the path, and neither is here"),
-        (".pdf", "kaleido, which is not here"),
+        (".png", "kaleido, or Chromium or Chrome on the path, and neither is installed"),
+        (".pdf", "kaleido, which is not installed"),
     ],
 )
 def test_pictures_say_what_they_need(
@@ -87,7 +87,7 @@ def test_kaleido_draws_where_it_works(figure: Any, tmp_path: Path, monkeypatch: 
         return b"picture"
 
     monkeypatch.setattr(export, "installed", lambda package: package == "kaleido")
-    monkeypatch.setattr(type(figure), "to_image", drawn)
+    monkeypatch.setattr(type(figure.plotly()), "to_image", drawn)
     assert figures.write(figure, tmp_path / "a.pdf", width=300, scale=3).read_bytes() == b"picture"
     assert asked == [("pdf", {"width": 300, "height": 320, "scale": 3.0})]
 
@@ -102,10 +102,10 @@ def test_where_kaleido_fails_the_next_one_draws(
 
     monkeypatch.setattr(export, "installed", lambda package: package == "kaleido")
     monkeypatch.setattr(export, "browser", lambda: None)
-    monkeypatch.setattr(type(figure), "to_image", broken)
-    assert figures.write(figure, tmp_path / "a.svg").read_text(encoding="utf-8") == figures.still(figure, 800)
+    monkeypatch.setattr(type(figure.plotly()), "to_image", broken)
+    assert figures.write(figure, tmp_path / "a.svg").read_text(encoding="utf-8") == figures.svg(figure, 800)
     sentence = (
-        "The .png file could not be drawn. Write a .svg or .html file. Kaleido is here, and failed: The browser"
+        "The .png file could not be drawn. Write a .svg or .html file. Kaleido is installed, and failed: The browser"
         " closed."
     )
     with pytest.raises(OSError, match=f"^{re.escape(sentence)}$"):

@@ -9,14 +9,22 @@ import pytest
 
 import regen
 from regen import figures
+from regen.figures import Chart
+from regen.figures.render._layout import in_words
 from regen.figures.style import columns_of
 from regen.inspection import Ablation, Labelled, Moments
 from regen.inspection.recurrent.gradients import GradientFlow
 
 
-def traces(figure: Any) -> dict[str, Any]:
-    """The traces by name."""
-    return {trace.name: trace for trace in figure.data}
+def marks(chart: Chart) -> dict[str, Any]:
+    """The marks of all panels by name."""
+    return {mark.name: mark for panel in chart.panels for mark in panel.marks}
+
+
+def only(chart: Chart) -> Any:
+    """The mark of a chart that has one."""
+    ((mark,),) = (panel.marks for panel in chart.panels)
+    return mark
 
 
 @cache
@@ -35,41 +43,47 @@ def test_maps_of_gates() -> None:
     """A map for each word, below what was read; rows are the units by half-life, columns the steps."""
     found = regen.inspect.gates(forecaster(), series())
     figure = found.plot()
-    drawn = traces(figure)
+    drawn = marks(figure)
     assert list(drawn) == ["x" if "x" in drawn else next(iter(drawn)), *found.values]
     last = found["forget"].labels["sequence"][-1]
     values = np.asarray(found["forget"].at(layer=0, direction="forward", sequence=last))
     lives = columns_of(found.units())["half_life"]
     order = np.argsort(-lives, kind="stable")
-    assert sorted(drawn["forget"].customdata[:, 0]) == [0, 1, 2, 3, 4]
-    np.testing.assert_array_equal(drawn["forget"].customdata[:, 0], order)
+    assert sorted(drawn["forget"].notes[:, 0]) == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(drawn["forget"].notes[:, 0], order)
     np.testing.assert_allclose(drawn["forget"].z, values[:, order].T)
     assert not np.allclose(drawn["forget"].z, values.T), "units in their own order are another picture"
-    assert (drawn["forget"].zmin, drawn["forget"].zmax) == (0, 1)
-    assert drawn["context"].zmin == -drawn["context"].zmax < 0
-    assert figure.layout.xaxis.title.text == "step"
-    assert [note.text.split(":")[0] for note in figure.layout.annotations] == ["what was read", *found.values]
+    assert drawn["forget"].limits == (0, 1)
+    low, high = drawn["context"].limits
+    assert low == -high < 0
+    assert figure.panels[0].x.title == "step"
+    assert [in_words(panel.heading).split(":")[0] for panel in figure.panels] == [
+        "what was read",
+        *found.values,
+    ]
 
 
 def test_one_gate_and_one_unit() -> None:
     """``word=`` draws one map; ``unit=`` draws the lines of one unit, gates apart from what it holds and says."""
     found = regen.inspect.gates(forecaster(), series())
-    assert len(found.plot(word="input").data) == 2
+    assert len(marks(found.plot(word="input"))) == 2
     figure = found.plot(unit=2, steps=4)
-    drawn = traces(figure)
+    drawn = marks(figure)
     last = found["forget"].labels["sequence"][-1]
     for word in ("input", "forget", "output", "candidate", "context", "state"):
         values = np.asarray(found[word].at(layer=0, direction="forward", sequence=last))[-4:, 2]
         np.testing.assert_allclose(drawn[word].y, values, rtol=1e-6)
-    assert drawn["forget"].yaxis == drawn["input"].yaxis != drawn["context"].yaxis == drawn["state"].yaxis
+    _, gates, others = figure.panels
+    assert {"forget", "input"} <= {mark.name for mark in gates.marks}
+    assert {"context", "state"} <= {mark.name for mark in others.marks}
 
 
 def test_half_lives_are_ranked() -> None:
     """A bar for each unit, the longest on top; a cell that keeps by a matrix has none."""
     found = regen.inspect.gates(forecaster(), series())
-    (bars,) = found.plot(of="half_life").data
+    bars = only(found.plot(of="half_life"))
     lives = columns_of(found.units())["half_life"]
-    np.testing.assert_allclose(bars.x, np.sort(lives)[::-1])
+    np.testing.assert_allclose(bars.size, np.sort(lives)[::-1])
     with pytest.raises(
         ValueError, match=r"^No unit of Elman has a half-life: it keeps by a matrix, or forgets nothing"
     ):
@@ -97,19 +111,19 @@ def test_gates_that_are_not_there(options: dict[str, Any], sentence: str) -> Non
 def test_costs_and_flow() -> None:
     """The cost of every copy over the steps read; norms over the steps, and below them the change by lag."""
     found = regen.inspect.loss_per_copy(forecaster(), series())
-    (line,) = found.plot(unit="sd").data
+    line = only(found.plot(unit="sd"))
     np.testing.assert_allclose(line.y, found.losses)
     np.testing.assert_array_equal(line.x, found.steps)
-    assert found.plot().layout.xaxis.title.text == "steps read"
+    assert found.plot().panels[0].x.title == "steps read"
     X = np.random.default_rng(0).normal(size=(20, 6, 2))
     coder = regen.Autoencoder(2, "gru", hidden=4, max_epochs=1, random_state=0).fit(X)
-    assert regen.inspect.loss_per_copy(coder, X).plot().layout.xaxis.title.text == "step"
+    assert regen.inspect.loss_per_copy(coder, X).plot().panels[0].x.title == "step"
     flow = regen.inspect.gradient_flow(forecaster(), series())
-    drawn = traces(flow.plot())
+    drawn = marks(flow.plot())
     assert set(drawn) == {"input", "state", "context", f"change of the {flow.output}"}
     np.testing.assert_allclose(drawn["context"].y, flow.norms["context"].values[0, 0])
     np.testing.assert_allclose(drawn[f"change of the {flow.output}"].y, 100 * flow.change)
-    assert flow.plot().layout.yaxis.type == "log"
+    assert flow.plot().panels[0].y.kind == "log"
 
 
 def flowing(layers: int, reach: int | None) -> GradientFlow:
@@ -128,45 +142,45 @@ def flowing(layers: int, reach: int | None) -> GradientFlow:
 def test_flow_through_layers() -> None:
     """Of several layers the states alone are drawn, each by its number; nothing on a logarithmic axis is a gap."""
     figure = flowing(2, 3).plot()
-    drawn = traces(figure)
+    drawn = marks(figure)
     assert list(drawn) == ["0", "1", "change of the forecast"]
     assert np.isnan(drawn["0"].y[0]) and drawn["0"].y[2] == 2
     np.testing.assert_array_equal(drawn["0"].x, [2, 4, 6])
-    assert "under 1 % from age 3 on" in str(figure.layout.annotations)
-    assert "the oldest count" in str(flowing(1, None).plot().layout.annotations)
+    assert figure.panels[1].heading == "under 1 % from age 3 on"
+    assert "the oldest count" in str(flowing(1, None).plot().panels[1].heading)
 
 
 def test_saliency_by_lag() -> None:
     """One feature is bars over the lags, several a map; the newest stands at the right; one sequence has signs."""
     found = regen.inspect.saliency(forecaster(), series(), rows=8)
-    (bars,) = found.plot().data
-    np.testing.assert_allclose(bars.y, np.abs(found.values.values[..., 0]).mean(axis=0))
-    assert found.plot().layout.xaxis.autorange == "reversed"
-    one = found.plot(sequence=found.values.labels["sequence"][0]).data[0]
-    np.testing.assert_allclose(one.y, found.values.values[0, :, 0])
+    bars = only(found.plot())
+    np.testing.assert_allclose(bars.size, np.abs(found.values.values[..., 0]).mean(axis=0))
+    assert found.plot().panels[0].x.reverse
+    one = only(found.plot(sequence=found.values.labels["sequence"][0]))
+    np.testing.assert_allclose(one.size, found.values.values[0, :, 0])
     X = np.random.default_rng(0).normal(size=(30, 6, 3))
     model = regen.SequenceRegressor("gru", hidden=4, max_epochs=1, random_state=0).fit(X, X[:, 0, 0])
     several = regen.inspect.saliency(model, X[:9])
-    (cells,) = several.plot().data
+    cells = only(several.plot())
     np.testing.assert_allclose(cells.z, np.abs(several.values.values).mean(axis=0).T)
-    assert (several.plot(sequence=4).data[0].z < 0).any()
+    assert (only(several.plot(sequence=4)).z < 0).any()
 
 
 def test_moments_and_ablation() -> None:
     """A bar for each moment beside the usual distance, and one for each unit, what is missed most on top."""
     found = regen.inspect.similar_moments(forecaster(), series(), -1)
-    (bars,) = found.plot().data
-    np.testing.assert_allclose(bars.x, found.distances)
-    assert found.plot().layout.shapes[0].x0 == found.typical
+    bars = only(found.plot())
+    np.testing.assert_allclose(bars.size, found.distances)
+    assert found.plot().panels[0].rules[0].at == found.typical
     dated = Moments(
         "a", np.zeros(1, int), np.zeros(1, int), np.array(["2001-02-03"], "M8[ns]"), np.ones(1), 2.0
     )
-    assert list(dated.plot().layout.yaxis.ticktext) == ["2001-02-03"]
+    assert dated.plot().panels[0].y.tick_labels == ["2001-02-03"]
     lost = regen.inspect.ablate(forecaster(), series())
-    (bars,) = lost.plot().data
-    np.testing.assert_allclose(bars.x, np.sort(100 * lost.lost / lost.loss)[::-1])
+    bars = only(lost.plot())
+    np.testing.assert_allclose(bars.size, np.sort(100 * lost.lost / lost.loss)[::-1])
     named = f"unit {lost.names[np.argmax(lost.lost)]}"
-    assert lost.plot().layout.yaxis.ticktext[0] == named
+    assert lost.plot().panels[0].y.tick_labels[0] == named
 
 
 def test_losses_that_shrink_have_room_for_their_numbers() -> None:
@@ -174,10 +188,10 @@ def test_losses_that_shrink_have_room_for_their_numbers() -> None:
     names = np.array(["input", "forget"])
     where = (np.zeros(2, int), np.array(["forward"] * 2))
     figure = Ablation("gates", "net", 2.0, *where, names, np.array([2.2, 1.8])).plot()
-    np.testing.assert_allclose(figure.data[0].x, [10, -10])
-    low, high = figure.layout.xaxis.range
+    np.testing.assert_allclose(only(figure).size, [10, -10])
+    low, high = figure.panels[0].x.limits
     assert low < -12 and high > 10
-    assert list(figure.layout.yaxis.ticktext) == ["input gate", "forget gate"]
+    assert figure.panels[0].y.tick_labels == ["input gate", "forget gate"]
 
 
 @cache
@@ -201,12 +215,14 @@ def coded(form: str) -> Any:
 def test_units_of_a_code() -> None:
     """Bars are the divergences where there is a prior, else the loss; the largest first; idle ones are grey."""
     found = coded("vae")
-    (bars,) = found.plot().data
-    np.testing.assert_allclose(bars.x, np.sort(found.kl)[::-1])
+    bars = only(found.plot())
+    np.testing.assert_allclose(bars.size, np.sort(found.kl)[::-1])
     order = np.argsort(-found.kl, kind="stable")
-    assert [colour == "#0072b2" for colour in bars.marker.color] == found.active[order].tolist()
-    (bars,) = coded("table").plot().data
-    np.testing.assert_allclose(bars.x, np.sort(100 * (coded("table").losses / coded("table").loss - 1))[::-1])
+    assert [colour == "#0072b2" for colour in bars.color] == found.active[order].tolist()
+    bars = only(coded("table").plot())
+    np.testing.assert_allclose(
+        bars.size, np.sort(100 * (coded("table").losses / coded("table").loss - 1))[::-1]
+    )
     with pytest.raises(ValueError, match=r"^of='kl' is for a VariationalAutoencoder"):
         coded("table").plot(of="kl")
 
@@ -215,16 +231,16 @@ def test_walks_in_every_form() -> None:
     """Images side by side over their places, the columns of a table that change most, sequences in shades of blue."""
     walk = coded("images").traversal(n=5)
     figure = walk.plot()
-    assert np.asarray(figure.data[0].z).shape == (8, 5 * 9 - 1)
-    assert list(figure.layout.xaxis.ticktext) == [f"{place:.2g}" for place in walk.positions]
-    assert figure.layout.xaxis.title.text == f"value of unit {walk.unit}"
+    assert only(figure).z.shape == (8, 5 * 9 - 1)
+    assert figure.panels[0].x.tick_labels == [f"{place:.2g}" for place in walk.positions]
+    assert figure.panels[0].x.title == f"value of unit {walk.unit}"
     walk = coded("table").traversal()
-    drawn = traces(walk.plot())
+    drawn = marks(walk.plot())
     most = np.argsort(-np.ptp(walk.decoded.values, axis=0), kind="stable")[:4]
     assert set(drawn) == {walk.decoded.names[k] for k in most}
     np.testing.assert_allclose(drawn[walk.decoded.names[most[0]]].y, walk.decoded.values[:, most[0]])
     walk = coded("sequences").interpolation(0, 1, n=4)
-    shades = [trace.line.color for trace in walk.plot().data]
+    shades = [mark.color for mark in walk.plot().panels[0].marks]
     assert len(set(shades)) == 4 and shades[0] > shades[-1]
 
 
@@ -233,22 +249,22 @@ def test_maps_neighbours_and_repairs() -> None:
     found = coded("images")
     drawn = found.map(grid=4)
     figure = drawn.plot(labels=np.arange(60) % 3)
-    assert [trace.name for trace in figure.data] == ["decoded", "0", "1", "2"]
-    assert np.asarray(figure.data[0].z).shape == (32, 32)
-    assert figure.layout.xaxis.title.text == "first component"
-    assert len(coded("table").map().plot().data) == 1
+    assert list(marks(figure)) == ["decoded", "0", "1", "2"]
+    assert marks(figure)["decoded"].z.shape == (32, 32)
+    assert figure.panels[0].x.title == "first component"
+    assert only(coded("table").map().plot()).name == "code"
     near = found.neighbours([0, 7], n=2).plot()
-    assert list(near.layout.yaxis.ticktext) == ["row", "1st", "2nd"]
-    before, after = found.repair.plot().data
+    assert near.panels[0].y.tick_labels == ["row", "1st", "2nd"]
+    before, after = marks(found.repair.plot()).values()
     np.testing.assert_allclose(np.asarray(before.z).ravel(), found.repair.before)
-    assert before.zmax == after.zmax == max(found.repair.before.max(), found.repair.after.max())
+    assert before.limits[1] == after.limits[1] == max(found.repair.before.max(), found.repair.after.max())
     lines = coded("sequences").neighbours([0, 1]).plot()
-    assert [trace.name for trace in lines.data] == ["row", "nearest"]
+    assert list(marks(lines)) == ["row", "nearest"]
     cells = coded("table").neighbours([3], n=2).plot()
-    assert list(cells.layout.yaxis.ticktext) == ["row 3", "1st", "2nd"]
-    wide, thin = coded("table").repair.plot().data
+    assert cells.panels[0].y.tick_labels == ["row 3", "1st", "2nd"]
+    wide, thin = marks(coded("table").repair.plot()).values()
     order = np.argsort(-coded("table").repair.before, kind="stable")
-    np.testing.assert_allclose(thin.x, coded("table").repair.after[order])
+    np.testing.assert_allclose(thin.size, coded("table").repair.after[order])
     assert (wide.name, thin.name) == ("before", "after")
 
 
@@ -264,8 +280,8 @@ def test_every_figure_can_be_read_without_eyes() -> None:
     ]
     for each in found:
         figure = each.plot()
-        assert figures.still(figure).startswith("<svg")
-        rows = figures.sketch(figure)
+        assert figures.svg(figure).startswith("<svg")
+        rows = figures.text(figure)
         assert rows and max(map(len, rows)) <= 80
         assert figures.describe(figure).endswith(".")
-        assert figure.layout.xaxis.title.text
+        assert figure.panels[0].x.title

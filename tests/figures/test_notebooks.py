@@ -10,7 +10,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import regen
+from regen.figures import chart as chart_module
 from regen.inspection import Finding
+
+PLOTLY = "application/vnd.plotly.v1+json"
 
 
 class Words(HTMLParser):
@@ -103,12 +106,23 @@ def test_findings_show_their_sentences() -> None:
     assert Nasty()._repr_html_() == "<p>&lt;b&gt;x&lt;/b&gt; matters.</p><p>Nothing else.</p>"
     found = regen.inspect.loss_per_copy(fitted(), np.sin(np.arange(90) / 3))
     assert read(found._repr_html_()).text == "".join(found.sentences())
-    figure = found.plot()
-    assert {"text/html", "application/vnd.plotly.v1+json"} & set(_shown(figure))
 
 
-def _shown(figure: Any) -> dict[str, Any]:
-    """What plotly hands to a notebook."""
-    pytest.importorskip("plotly")
-    bundle = figure._repr_mimebundle_(include=None, exclude=None)
-    return dict(bundle) or {"text/html": figure._repr_html_()}
+def test_charts_show_themselves() -> None:
+    """A chart is plotly's where there is plotly, and an SVG on white where there is none, as in exported HTML."""
+    chart = regen.inspect.loss_per_copy(fitted(), np.sin(np.arange(90) / 3)).plot()
+    bundle = chart._repr_mimebundle_()
+    assert list(bundle) == ["text/plain", "image/svg+xml", PLOTLY]
+    assert bundle["text/plain"] == chart.describe()
+    assert bundle["image/svg+xml"].startswith('<svg style="background:#ffffff" ')
+    assert {"data", "layout"} <= set(bundle[PLOTLY])
+    assert list(chart._repr_mimebundle_(include=["image/svg+xml"])) == ["image/svg+xml"]
+    assert list(chart._repr_mimebundle_(exclude={"text/plain"})) == ["image/svg+xml", PLOTLY]
+
+
+def test_charts_without_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without plotly the picture is the SVG; nothing asks for plotly."""
+    monkeypatch.setattr(chart_module, "installed", lambda package: False)
+    monkeypatch.setattr(chart_module, "plotly_figure", None)
+    bundle = regen.figures.loss_per_step([2.0, 1.0])._repr_mimebundle_()
+    assert list(bundle) == ["text/plain", "image/svg+xml"]

@@ -222,6 +222,6 @@ def test_the_door() -> None:
             return ["one", "two"]
 
     assert str(Unknown()) == "one\ntwo"
-    words = "No figure of Unknown has been imported. Import regen.inspect, which brings the figures."
+    words = "There is no chart of Unknown. See regen.figures for what can be drawn."
     with pytest.raises(ValueError, match=re.escape(words)):
         Unknown().plot()

@@ -156,27 +156,25 @@ def test_who_is_ahead() -> None:
 
 def test_figures_of_a_training_game() -> None:
     """Both players, both scores, a bar for each turn, the measures; scores as shares; rows beside their nearest."""
-    drawn = {trace.name: trace for trace in found().plot().data}
+    drawn = {mark.name: mark for panel in found().plot().panels for mark in panel.marks}
     assert list(drawn) == [
         *("discriminator loss", "generator loss", "score of real rows", "score of generated rows", "turns"),
         *("coverage", "precision", "recall", "density"),
     ]
     np.testing.assert_array_equal(drawn["generator loss"].y, found().losses["generator"])
-    np.testing.assert_array_equal(drawn["turns"].x, [turn[2] for turn in found().turns])
+    np.testing.assert_array_equal(drawn["turns"].size, [turn[2] for turn in found().turns])
     np.testing.assert_array_equal(drawn["turns"].base, [turn[1] for turn in found().turns])
-    colours = {
-        turn[0]: colour for turn, colour in zip(found().turns, drawn["turns"].marker.color, strict=True)
-    }
-    assert colours["generator"] == drawn["generator loss"].line.color
-    assert colours["discriminator"] == drawn["discriminator loss"].line.color
+    colours = {turn[0]: colour for turn, colour in zip(found().turns, drawn["turns"].color, strict=True)}
+    assert colours["generator"] == drawn["generator loss"].color
+    assert colours["discriminator"] == drawn["discriminator loss"].color
     there = np.isfinite(found().quality["coverage"])
     np.testing.assert_array_equal(drawn["coverage"].y, found().quality["coverage"][there])
-    scores = {trace.name: np.sum(trace.y) for trace in found().plot(of="scores").data}
+    scores = {mark.name: np.sum(mark.y) for mark in found().plot(of="scores").panels[0].marks}
     assert scores == pytest.approx({"generated rows": 100, "real rows": 100})
-    cells = found().plot(of="twins").data[0]
-    assert np.asarray(cells.z).shape == (20, 2)
-    assert figures.still(found().plot()).startswith("<svg")
-    assert any(row.startswith("turns: ") for row in figures.sketch(found().plot()))
+    (cells,) = found().plot(of="twins").panels[0].marks
+    assert cells.z.shape == (20, 2)
+    assert figures.svg(found().plot()).startswith("<svg")
+    assert any(row.startswith("turns: ") for row in figures.text(found().plot()))
 
 
 def test_images_and_sequences() -> None:
@@ -184,11 +182,11 @@ def test_images_and_sequences() -> None:
     images = regen.datasets.digits()[0][:80]
     model = quietly(regen.DCGAN(4, max_epochs=1, random_state=0, training={"batch_size": 32}), images)
     drawn = training_game(model, images, n=12).plot(of="twins")
-    assert list(drawn.layout.yaxis.ticktext) == ["generated", "nearest"]
+    assert drawn.panels[0].y.tick_labels == ["generated", "nearest"]
     steps = [np.random.default_rng(k).normal(size=(4 + k % 3, 1)) for k in range(40)]
     model = quietly(regen.GAN(4, "gru", hidden=4, max_epochs=1, random_state=0), steps)
     drawn = training_game(model, steps, n=8).plot(of="twins")
-    assert [trace.name for trace in drawn.data] == ["nearest", "generated"]
+    assert [mark.name for mark in drawn.panels[0].marks] == ["nearest", "generated"]
 
 
 def test_the_same_again() -> None:

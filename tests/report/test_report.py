@@ -138,9 +138,9 @@ def test_same_page_same_bytes(tmp_path: Path) -> None:
 
 def test_figures_given_are_left_alone(tmp_path: Path) -> None:
     """The page's clear background is not written into the caller's figure."""
-    figure = figures.loss_per_step([1.0, 2.0])
-    page("t", [Section("s", (), [Picture(figure)])], tmp_path / "t.html")
-    assert figure.layout.paper_bgcolor is None
+    chart = figures.loss_per_step([1.0, 2.0])
+    page("t", [Section("s", (), [Picture(chart)])], tmp_path / "t.html")
+    assert chart.plotly().layout.paper_bgcolor is None
 
 
 def test_all_or_nothing(tmp_path: Path) -> None:
@@ -183,12 +183,13 @@ def test_figures_stand_there_without_javascript(written: Path) -> None:
     )
 
 
-def test_a_foreign_figure_is_left_to_plotly(tmp_path: Path) -> None:
-    """A figure of a kind that is not read here has no drawing and no table, and is shown all the same."""
+def test_a_figure_that_is_no_chart_is_refused(tmp_path: Path) -> None:
+    """A plotly figure cannot be drawn without JavaScript; it is refused, and no page is written."""
     pie = Section("s", (), [Picture(go.Figure(go.Pie(values=[1, 2])))])
-    html = page("t", [pie], tmp_path / "t.html").read_text(encoding="utf-8")
-    assert 'aria-label="A figure that only JavaScript can draw."' in html
-    assert "<details>" not in html and '"type":"pie"' in html
+    sentence = "chart must be a Chart, which the functions of regen.figures return. Got Figure instead."
+    with pytest.raises(ValueError, match=f"^{escape(sentence)}$"):
+        page("t", [pie], tmp_path / "t.html")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_links_lead_to_files_beside_the_page(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_the_unit_that_moves_most_is_drawn_in_its_direction() -> None:
     first = section.content[0]
     assert isinstance(first, Picture) and first.caption.startswith(f"Unit {units['unit']}, which moves most")
     values = np.asarray(gates["state"].at(layer=units["layer"], direction=units["direction"], sequence=39))
-    drawn = {trace.name: trace for trace in first.figure.data}
+    drawn = {mark.name: mark for panel in first.figure.panels for mark in panel.marks}
     np.testing.assert_allclose(drawn["state"].y, values[:, units["unit"]], rtol=1e-5)
 
 

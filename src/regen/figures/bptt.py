@@ -1,31 +1,19 @@
-"""What flows through the unfolded network: costs forwards, gradients backwards, and what the answers rest on."""
+"""Charts of backpropagation through time: losses and gradients by time step, and what predictions depend on."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regen._drawing import chart_of
 from regen.data.calendar import date_text
-from regen.figures.latent import BARS, LETTERS, bars
+from regen.figures.basic import BARS, LETTERS, horizontal_bars, log_axis, with_panel
+from regen.figures.chart import Chart, color_key, stacked
 from regen.figures.learning import loss_per_step
-from regen.figures.style import (
-    BLUE,
-    COLOURS,
-    GREY,
-    INK,
-    SHADED,
-    TWO_SIDED,
-    VERMILLION,
-    colour_key,
-    decades,
-    headed,
-    key,
-    new_figure,
-    shown,
-    stacked,
-)
-from regen.inspection.finding import figure_of
+from regen.figures.marks import Axis, Bars, Cells, Line, Note, Panel, Rule, Span
+from regen.figures.style import BLUE, COLORS, GREY, INK, SHADED, TWO_SIDED, VERMILLION, shortened
 from regen.inspection.labelled import Labelled
 from regen.inspection.recurrent.ablation import Ablation
 from regen.inspection.recurrent.gradients import GradientFlow
@@ -33,35 +21,73 @@ from regen.inspection.recurrent.losses import LossPerCopy
 from regen.inspection.recurrent.moments import Moments
 from regen.inspection.recurrent.saliency import Saliency
 
-__all__ = ["ablation", "cost", "gradient_flow", "moments", "saliency"]
+__all__ = ["ablation", "gradient_flow", "loss_per_copy", "moments", "saliency"]
 
 Values = NDArray[np.float64]
+LAG = "lag (steps before the last one read)"
 
 
-@figure_of.register
-def cost(finding: LossPerCopy, *, unit: str = "") -> Any:
-    """The cost of every unfolded copy; see `loss_per_step`. Of an autoencoder, that of restoring each step.
+@chart_of.register
+def loss_per_copy(finding: LossPerCopy, *, unit: str = "") -> Chart:
+    """The loss of every unfolded copy; of an autoencoder, that of the reconstruction of each step.
 
     Parameters
     ----------
-    unit : of the cost, for the axis.
+    finding : LossPerCopy
+        What `regen.inspect.loss_per_copy` returned.
+    unit : str, default=""
+        Of the loss, for the axis.
+
+    Returns
+    -------
+    Chart
+        Of one line.
+
+    See Also
+    --------
+    loss_per_step : The same of an array; says how to read it.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> y = np.sin(np.arange(60) / 3)
+    >>> model = regen.Forecaster("gru", 8, 2, hidden=3, max_epochs=1, random_state=0).fit(y)
+    >>> len(regen.figures.loss_per_copy(regen.inspect.loss_per_copy(model, y)).panels[0].marks)
+    1
     """
-    figure = loss_per_step(finding.losses, segment=finding.segment, unit=unit)
-    if finding.of == "step":
-        figure.update_xaxes(title_text="step")
-    return figure
+    chart = loss_per_step(finding.losses, segment=finding.segment, unit=unit)
+    if finding.of != "step":
+        return chart
+    return with_panel(chart, x=replace(chart.panels[0].x, title="step"))
 
 
-@figure_of.register
-def gradient_flow(finding: GradientFlow) -> Any:
-    """The norm of the gradient at every step, and how much old inputs still change the answer.
+@chart_of.register
+def gradient_flow(finding: GradientFlow) -> Chart:
+    """The norm of the gradient at every step, and how much old inputs still change the prediction.
 
-    Of a net with several layers or directions, a line for the state of each; of others, one for what they read, too.
-    What to read: time runs to the right, the gradient to the left. A line that falls straight on its logarithmic axis
-    loses the same share at every step: what lies far to the left is hardly learned from. Below, the answer no longer
+    Of a net with several layers or directions, a line for the state of each; of others, one for the inputs, too. Time
+    runs to the right, the gradient to the left. A line that falls straight on its logarithmic axis shrinks by the
+    same factor at every step: what lies far to the left is hardly learned from. Below, the prediction no longer
     depends on inputs older than where the line crosses 1 %.
+
+    Parameters
+    ----------
+    finding : GradientFlow
+        What `regen.inspect.gradient_flow` returned.
+
+    Returns
+    -------
+    Chart
+        Of two panels.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> y = np.sin(np.arange(60) / 3)
+    >>> model = regen.Forecaster("gru", 8, 2, hidden=3, max_epochs=1, random_state=0).fit(y)
+    >>> [panel.y.title for panel in regen.figures.gradient_flow(regen.inspect.gradient_flow(model, y)).panels]
+    ['norm of the gradient', 'change (%)']
     """
-    figure = stacked([170, 120], gap=76, room=120)
     one = finding.rate.values.size == 1
     lines = {
         f"{word}{place}" if one else place: np.where(values > 0, values, np.nan)
@@ -69,49 +95,62 @@ def gradient_flow(finding: GradientFlow) -> Any:
         for place, values in _lines(each).items()
         if (one or word == "state") and np.nanmax(values, initial=0.0) > 0
     }
-    colours = dict(zip(lines, [*COLOURS, *[GREY] * len(lines)], strict=False))
-    for name, values in lines.items():
-        figure.add_scatter(
-            x=finding.segment * np.arange(1, len(values) + 1),
-            y=values,
-            mode="lines",
-            name=shown(name),
-            line={"color": colours[name], "width": 2},
-            hovertemplate="%{y:.3g}",
+    colors = dict(zip(lines, [*COLORS, *[GREY] * len(lines)], strict=False))
+    marks = [
+        Line(
+            finding.segment * np.arange(1, len(values) + 1),
+            values,
+            name=name,
+            color=colors[name],
+            hover="{y:.3g}",
         )
-    figure.layout.yaxis.update(_logarithmic(np.concatenate([np.ones(0), *lines.values()])))
-    figure.update_layout(yaxis_title_text="norm of the gradient")
-    figure.update_layout(xaxis2={"anchor": "y2", "title": {"text": "inputs of this age and older (steps)"}})
-    figure.update_layout(xaxis={"anchor": "y", "title": {"text": "step (the answer is at the right end)"}})
-    figure.add_scatter(
-        x=finding.lags,
-        y=100 * finding.change,
-        xaxis="x2",
-        yaxis="y2",
-        mode="lines",
-        name=f"change of the {finding.output}",
-        line={"color": INK, "width": 2},
-        hovertemplate="%{y:.3g} %",
+        for name, values in lines.items()
+    ]
+    named = color_key({name: color for name, color in colors.items() if color != GREY})
+    norms = Panel(
+        Axis("step (the answer is at the right end)"),
+        log_axis("norm of the gradient", *_decades(np.concatenate([np.ones(0), *lines.values()]))),
+        marks,
+        heading=[Span(f"gradient to the{' state' * (not one)} "), *named],
     )
-    figure.update_layout(yaxis2={"title": {"text": "change (%)"}, "rangemode": "tozero"})
-    under = {"y0": 100 * finding.share, "y1": 100 * finding.share, "yref": "y2", "xref": "x2 domain"}
-    line = {"color": VERMILLION, "width": 1, "dash": "dot"}
-    figure.add_shape(type="line", x0=0, x1=1, line=line, **under)
-    named = {name: colour for name, colour in colours.items() if colour != GREY}
-    headed(figure, [f"gradient to the{' state' * (not one)} {key(named)['text']}", _reached(finding)])
-    return figure
+    name = f"change of the {finding.output}"
+    change = Line(finding.lags, 100 * finding.change, name=name, color=INK, hover="{y:.3g} %")
+    changes = Panel(
+        Axis("inputs of this age and older (steps)"),
+        Axis("change (%)", from_zero=True),
+        [change],
+        heading=_reached(finding),
+        rules=[Rule(100 * finding.share, horizontal=True, color=VERMILLION)],
+    )
+    return stacked([norms, changes], [170, 120], gap=76, room=120, shared_x=False)
 
 
-@figure_of.register
-def saliency(finding: Saliency, *, sequence: Any = None) -> Any:
-    """How much every feature at every lag adds to the answers.
+@chart_of.register
+def saliency(finding: Saliency, *, sequence: Any = None) -> Chart:
+    """How much every feature at every lag contributes to the predictions.
 
-    What to read: the newest step is at the right. Dark cells are what the answers rest on; on average over all
-    sequences the sign is left out, for one sequence blue lowers the answer and red raises it.
+    The newest step is at the right. Averaged over all sequences the sign is left out; for one sequence blue lowers
+    the prediction and red raises it.
 
     Parameters
     ----------
-    sequence : one of those given, by its label; None is the mean size over all of them.
+    finding : Saliency
+        What `regen.inspect.saliency` returned.
+    sequence : hashable, default=None
+        One of the sequences, by its label; None is the mean size over all of them.
+
+    Returns
+    -------
+    Chart
+        Of bars for one feature, of a map for several.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> y = np.sin(np.arange(60) / 3)
+    >>> model = regen.Forecaster("gru", 8, 2, hidden=3, max_epochs=1, random_state=0).fit(y)
+    >>> regen.figures.saliency(regen.inspect.saliency(model, y, rows=4)).panels[0].x.reverse
+    True
     """
     one = sequence is not None
     values = (
@@ -122,33 +161,53 @@ def saliency(finding: Saliency, *, sequence: Any = None) -> Any:
     lags, features = np.asarray(finding.values.labels["lag"]), list(finding.values.labels["feature"])
     what = f"adds to the {finding.output}" if one else f"moves the {finding.output}"
     if len(features) == 1:
-        return _one_feature(values[:, 0], lags, f"{shown(features[0])}: {what}", one)
-    figure = new_figure(height=120 + max(22 * len(features), 120), hovermode="closest")
+        return _one_feature(values[:, 0], lags, f"{features[0]}: {what}", one)
     limit = float(np.nanmax(np.abs(values), initial=1e-12))
-    figure.add_heatmap(
-        x=lags,
-        y=np.arange(len(features)),
-        z=values.T,
-        zmin=-limit if one else 0,
-        zmax=limit,
-        colorscale=TWO_SIDED if one else SHADED,
-        colorbar=colour_key("adds" if one else "moves"),
+    cells = Cells(
+        values.T,
+        lags,
+        np.arange(len(features)),
+        limits=(-limit if one else 0, limit),
+        scale=TWO_SIDED if one else SHADED,
+        key="adds" if one else "moves",
         name=what,
-        hovertemplate="%{y}, %{x} steps ago: %{z:.3g}<extra></extra>",
+        hover="{y}, {x} steps ago: {z:.3g}",
     )
-    names = [shown(name, LETTERS) for name in features]
-    figure.update_yaxes(
-        tickvals=np.arange(len(features)), ticktext=names, autorange="reversed", showgrid=False
-    )
-    figure.update_xaxes(title_text="lag (steps before the last one read)", autorange="reversed")
-    return figure
+    names = [shortened(name, LETTERS) for name in features]
+    y = Axis(ticks=np.arange(len(features)), tick_labels=names, reverse=True, grid=False)
+    height = 120 + max(22 * len(features), 120)
+    return Chart([Panel(Axis(LAG, reverse=True), y, [cells])], height=height, hover="nearest")
 
 
-@figure_of.register
-def moments(finding: Moments) -> Any:
-    """The moments at which the state was nearest to that of the moment asked about.
+def _one_feature(values: Values, lags: NDArray[Any], title: str, signed: bool) -> Chart:
+    colors = [VERMILLION if value > 0 else BLUE for value in values] if signed else BLUE
+    bars = Bars(lags, values, color=colors, name=title, hover="{x} steps ago: {y:.3g}")
+    return Chart([Panel(Axis(LAG, reverse=True), Axis(title), [bars])], hover="nearest")
 
-    What to read: shorter bars are more alike. What these moments have in common is what the network has noticed.
+
+@chart_of.register
+def moments(finding: Moments) -> Chart:
+    """The moments with the states most similar to that of a given moment.
+
+    Shorter bars are more similar. What these moments have in common is what the state represents.
+
+    Parameters
+    ----------
+    finding : Moments
+        What `regen.inspect.similar_moments` returned.
+
+    Returns
+    -------
+    Chart
+        Of a bar for each moment, with a line at the usual distance.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> y = np.sin(np.arange(60) / 3)
+    >>> model = regen.Forecaster("gru", 8, 2, hidden=3, max_epochs=1, random_state=0).fit(y)
+    >>> regen.figures.moments(regen.inspect.similar_moments(model, y, -1)).panels[0].notes[0].text
+    'usual'
     """
     several = finding.times is None and len(np.unique(finding.sequences)) > 1
     if finding.times is not None:
@@ -156,38 +215,51 @@ def moments(finding: Moments) -> Any:
     else:
         pairs = zip(finding.sequences, finding.steps, strict=True)
         names = [f"{sequence}: {step}" if several else str(step) for sequence, step in pairs]
-    figure = bars(names, finding.distances, [BLUE] * len(names), "distance of the states")
-    figure.add_vline(x=finding.typical, line={"color": GREY, "width": 1, "dash": "dot"})
-    figure.add_annotation(
-        x=finding.typical,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        text="usual",
-        showarrow=False,
-        font={"color": GREY},
+    chart = horizontal_bars(names, finding.distances, [BLUE] * len(names), "distance of the states")
+    (panel,) = chart.panels
+    high = 1.12 * max(finding.typical, float(finding.distances.max(initial=0.0)), 1e-12)
+    return with_panel(
+        chart,
+        x=replace(panel.x, limits=(0, high)),
+        y=replace(panel.y, title="sequence: step" if several else "when"),
+        notes=[Note("usual", finding.typical, color=GREY)],
+        rules=[Rule(finding.typical)],
     )
-    figure.update_xaxes(
-        range=[0, 1.12 * max(finding.typical, float(finding.distances.max(initial=0.0)), 1e-12)]
-    )
-    figure.update_yaxes(title_text="sequence: step" if several else "when")
-    return figure
 
 
-@figure_of.register
-def ablation(finding: Ablation) -> Any:
-    """How much the loss grows without each unit or gate, what is missed most first.
+@chart_of.register
+def ablation(finding: Ablation) -> Chart:
+    """The increase of the loss without each unit or gate, the largest first.
 
-    What to read: a long bar is a unit that the answers need. Those near zero, or below it, could be spared.
+    A long bar is a unit that the predictions depend on. Those near zero, or below it, could be removed.
+
+    Parameters
+    ----------
+    finding : Ablation
+        What `regen.inspect.ablate` returned.
+
+    Returns
+    -------
+    Chart
+        Of the first 24 units.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> y = np.sin(np.arange(60) / 3)
+    >>> model = regen.Forecaster("gru", 8, 2, hidden=3, max_epochs=1, random_state=0).fit(y)
+    >>> len(regen.figures.ablation(regen.inspect.ablate(model, y)).panels[0].marks[0].size)
+    3
     """
     order = np.argsort(-finding.lost, kind="stable")[:BARS]
     share = 100 * finding.lost[order] / finding.loss if finding.loss else finding.lost[order]
     names = [_named(finding, int(k)) for k in order]
-    colours = [BLUE if each > 0 else GREY for each in share]
-    figure = bars(names, share, colours, "loss without it (% more)")
-    if len(finding.losses) > BARS:
-        figure.update_yaxes(title_text=f"the first {BARS} of {len(finding.losses)}")
-    return figure
+    colors = [BLUE if each > 0 else GREY for each in share]
+    chart = horizontal_bars(names, share, colors, "loss without it (% more)")
+    if len(finding.losses) <= BARS:
+        return chart
+    title = f"the first {BARS} of {len(finding.losses)}"
+    return with_panel(chart, y=replace(chart.panels[0].y, title=title))
 
 
 def _named(finding: Ablation, k: int) -> str:
@@ -201,7 +273,7 @@ def _named(finding: Ablation, k: int) -> str:
 
 
 def _lines(norms: Labelled) -> Mapping[str, Values]:
-    """(S,) values of each layer and direction, by what tells them apart."""
+    """(S,) values of each layer and direction, by name."""
     layers, ways = norms.labels["layer"], norms.labels["direction"]
     return {
         " ".join([f"{layer}"] * (len(layers) > 1) + [f"{way}"] * (len(ways) > 1)): norms.values[a, b]
@@ -210,13 +282,13 @@ def _lines(norms: Labelled) -> Mapping[str, Values]:
     }
 
 
-def _logarithmic(values: Values) -> dict[str, Any]:
-    """A logarithmic axis of at most 12 decades, from the highest value down."""
+def _decades(values: Values) -> tuple[float, float]:
+    """The ends of a logarithmic axis, as logarithms, of at most 12 decades from the highest value down."""
     found = np.log10(values[np.isfinite(values) & (values > 0)])
     high = float(found.max()) if len(found) else 0.0
     low = max(float(found.min()) if len(found) else -1.0, high - 12)
     edge = 0.05 * (high - low or 1.0)
-    return {"range": [low - edge, high + edge], **decades(low - edge, high + edge)}
+    return low - edge, high + edge
 
 
 def _reached(finding: GradientFlow) -> str:
@@ -224,18 +296,3 @@ def _reached(finding: GradientFlow) -> str:
     if finding.reach is None:
         return f"the oldest count: {share} or more"
     return f"under {share} from age {finding.reach} on"
-
-
-def _one_feature(values: Values, lags: NDArray[Any], title: str, signed: bool) -> Any:
-    figure = new_figure(hovermode="closest")
-    colours = [VERMILLION if value > 0 else BLUE for value in values] if signed else BLUE
-    figure.add_bar(
-        x=lags,
-        y=values,
-        marker={"color": colours},
-        name=title,
-        hovertemplate="%{x} steps ago: %{y:.3g}<extra></extra>",
-    )
-    figure.update_xaxes(title_text="lag (steps before the last one read)", autorange="reversed")
-    figure.update_yaxes(title_text=title)
-    return figure

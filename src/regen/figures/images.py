@@ -1,44 +1,64 @@
-"""Images side by side, grey or in colours, and the map of a code of two numbers."""
+"""Images side by side, grey or in color, and the map of a code of two numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from regen.figures._png import address
-from regen.figures.style import BLUE, COLOURS, INK, new_figure, shown
+from regen.figures.chart import Chart
+from regen.figures.marks import UNIT, Axis, Cells, Grid, Image, Mark, Panel, Points
+from regen.figures.style import COLORS, INK, PALE
 
 __all__ = ["code_map", "image_rows"]
 
 DARKEST, MISSING = 250, 255
 """Of the bytes that are drawn: the last shade of grey, and what stands for a missing pixel."""
-FAINT, THIN = "#c3cad2", 80
-"""Of images under points: the darkest grey, and the opacity of colours, of 255."""
+SKY = "#56b4e9"
+"""Of missing pixels."""
+THIN = 80
+"""Opacity of colors under points, of 255."""
 PIXELS = 430
 """Width in which images are drawn on a page, about."""
 MOST = 2 * PIXELS
-"""Pixels side by side, at most; more are averaged, for nobody sees them."""
+"""Pixels side by side, at most; more are averaged, because they cannot be seen."""
 
 
-def image_rows(rows: Any, *, limits: tuple[float, float] = (0.0, 1.0), columns: int | None = None) -> Any:
+def image_rows(rows: Any, *, limits: tuple[float, float] = (0.0, 1.0), columns: int | None = None) -> Chart:
     """Images in rows with a name each, one below the other, so that what belongs together stands in a column.
 
-    What to read: the first row is what was given, and each row below what one method made of it. Missing pixels
-    are blue, which no shade of grey can be mistaken for; of images in colours they are clear. What would be more than
-    860 pixels wide is averaged to less.
+    Usually the first row is the input, and each row below what one method made of it. Missing pixels are blue, which
+    no shade of grey can be mistaken for; those of images in color are transparent. What would be more than 860 pixels
+    wide is averaged to less.
 
     Parameters
     ----------
-    rows : dict of name -> images (n, Y, X), or (n, 3, Y, X) of red, green and blue, all of one shape; or such images
-        alone, which are broken into rows.
-    limits : values drawn as white and as black; of colours, those of no light and of full light.
-    columns : images in a row, when they are given alone; None makes about a square.
+    rows : dict of str to array, or array
+        Images of shape (n, Y, X), or (n, 3, Y, X) of red, green and blue, all of one shape, by the name of their row;
+        or such images alone, which are broken into rows.
+    limits : tuple of float, default=(0.0, 1.0)
+        Values drawn as white and as black; of colors, those of no light and of full light.
+    columns : int, default=None
+        Images in a row, when they are given alone; None makes about a square.
+
+    Returns
+    -------
+    Chart
+        Of square pixels.
 
     Raises
     ------
     ValueError
-        When the images are none, or the rows differ in shape.
+        When there are no images, or the rows differ in shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from regen import figures
+    >>> digits = np.zeros((5, 8, 8))
+    >>> figures.image_rows({"input": digits, "restored": digits}).panels[0].y.tick_labels
+    ['input', 'restored']
     """
     named = isinstance(rows, Mapping)
     parts = (
@@ -54,12 +74,21 @@ def image_rows(rows: Any, *, limits: tuple[float, float] = (0.0, 1.0), columns: 
             )
     across = shape[0] if named else columns or int(np.ceil(np.sqrt(shape[0])))
     whole = _smaller(np.concatenate(list(parts.values())).astype(np.float64), across)
-    figure = _picture(_mosaic(_shades(whole, limits), across))
-    labels, Y = [shown(name) for name in parts], whole.shape[-2]
-    places = (Y + 1) * np.arange(len(labels)) + Y / 2
-    axis = {"tickmode": "array", "tickvals": places, "ticktext": labels, "ticks": "", "visible": named}
-    figure.update_yaxes(**axis)
-    return figure
+    mosaic, Y = _mosaic(_shades(whole, limits), across), whole.shape[-2]
+    edge = DARKEST / MISSING
+    pixels = _pixels(mosaic, "images", [(0, "#ffffff"), (edge, INK), (edge + 0.001, SKY), (1, SKY)])
+    y = Axis(
+        ticks=(Y + 1) * np.arange(len(parts)) + Y / 2,
+        tick_labels=list(parts),
+        reverse=True,
+        square=True,
+        bare=True,
+        grid=False,
+        visible=named,
+    )
+    height = round(PIXELS * len(mosaic) / mosaic.shape[1]) + 16
+    margins = {"l": 8, "r": 8, "t": 8, "b": 8}
+    return Chart([Panel(Axis(visible=False), y, [pixels])], height=height, margins=margins, hover=None)
 
 
 def code_map(
@@ -70,57 +99,76 @@ def code_map(
     extent: tuple[float, float, float, float] | None = None,
     limits: tuple[float, float] = (0.0, 1.0),
     axes: tuple[str, str] = ("first number of the code", "second number of the code"),
-) -> Any:
-    """Codes of two numbers as points of a plane, over what the decoder makes of each place in it.
+) -> Chart:
+    """Codes of two numbers as points of a plane, over the images that the decoder makes of a grid of codes.
 
-    What to read: rows that are alike should lie together. Each point is drawn as its label, so that colours only help
-    to see groups. Behind the points, the pictures show what a code at that place stands for.
+    Similar rows should lie together. Each point is drawn as its label, so that colors only help to see groups.
 
     Parameters
     ----------
-    codes : (n, 2), the first number to the right, the second upwards.
-    labels : (n,) what is drawn at each point, such as a digit; None draws dots.
-    decoded : (R, K, Y, X) or, in colours, (R, K, 3, Y, X) images decoded from a grid of codes: R rows from the
-        highest second number down, K columns from the lowest first number up; or None.
-    extent : (left, right, bottom, top) numbers at the centres of the outermost of those images.
-    limits : values of `decoded` drawn as white and as grey; of colours, those of no light and of full light.
-    axes : names of the two numbers.
+    codes : array of shape (n, 2)
+        The first number to the right, the second upwards.
+    labels : array of shape (n,), default=None
+        What is drawn at each point, such as a digit; None draws dots.
+    decoded : array of shape (R, K, Y, X) or (R, K, 3, Y, X), default=None
+        Images, grey or in color, decoded from a grid of codes: R rows from the highest second number down, K columns
+        from the lowest first number up.
+    extent : tuple of float, default=None
+        Left, right, bottom and top: the codes at the centers of the outermost of those images.
+    limits : tuple of float, default=(0.0, 1.0)
+        Values of `decoded` drawn as white and as grey; of colors, those of no light and of full light.
+    axes : tuple of str, default=("first number of the code", "second number of the code")
+        Names of the two numbers.
+
+    Returns
+    -------
+    Chart
+        Of the images, and a mark for each label.
 
     Raises
     ------
     ValueError
         When the codes have more than two numbers, or there are images but no extent.
+
+    Examples
+    --------
+    >>> from regen import figures
+    >>> figures.code_map([[0.0, 1.0], [2.0, -1.0]], ["a", "b"]).describe()[:13]
+    'Points: a, b.'
     """
     points = np.asarray(codes, dtype=np.float32)
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"codes must have shape (n, 2). Got {points.shape} instead.")
     if (decoded is None) != (extent is None):
         raise ValueError("decoded and extent belong together. Give both, or none.")
-    figure = new_figure(height=PIXELS + 40, hovermode="closest")
+    hover = "{x:.2f}, {y:.2f}"
+    if labels is None:
+        marks: list[Mark] = [Points(points[:, 0], points[:, 1], name="code", size=5, hover=hover)]
+    else:
+        texts = np.asarray(labels)
+        marks = [
+            Points(
+                points[texts == each, 0],
+                points[texts == each, 1],
+                name=str(each),
+                label=str(each),
+                color=COLORS[k % len(COLORS)],
+                hover=hover,
+            )
+            for k, each in enumerate(np.unique(texts).tolist())
+        ]
+    x, y = Axis(axes[0]), Axis(axes[1], grid=decoded is None)
     if decoded is not None and extent is not None:
-        _lay_under(figure, np.asarray(decoded), extent, limits)
-    texts = None if labels is None else np.asarray(labels)
-    for k, name in enumerate([None] if texts is None else np.unique(texts).tolist()):
-        chosen = np.ones(len(points), dtype=bool) if texts is None else texts == name
-        figure.add_scatter(
-            x=points[chosen, 0],
-            y=points[chosen, 1],
-            name="code" if name is None else shown(name),
-            mode="markers" if name is None else "text",
-            text=None if name is None else shown(name),
-            textfont={"color": COLOURS[k % len(COLOURS)], "size": 12},
-            marker={"color": BLUE, "size": 5},
-            hovertemplate="%{x:.2f}, %{y:.2f}",
-        )
-    figure.update_xaxes(title_text=shown(axes[0]), zeroline=False)
-    figure.update_yaxes(title_text=shown(axes[1]), showgrid=decoded is None)
-    return figure
+        under, x_limits, y_limits = _images_behind(np.asarray(decoded), extent, limits)
+        marks.insert(0, under)
+        x, y = replace(x, limits=x_limits), replace(y, limits=y_limits)
+    return Chart([Panel(x, y, marks)], height=PIXELS + 40, hover="nearest")
 
 
-def _lay_under(
-    figure: Any, decoded: NDArray[Any], extent: tuple[float, float, float, float], limits: tuple[float, float]
-) -> None:
-    """Faint images behind the points, each centred at its code."""
+def _images_behind(
+    decoded: NDArray[Any], extent: tuple[float, float, float, float], limits: tuple[float, float]
+) -> tuple[Mark, tuple[float, float], tuple[float, float]]:
+    """Faint images, each centered at its code, and the ends of both axes."""
     R, K = decoded.shape[:2]
     left, right, bottom, top = extent
     wide, high = (right - left) / max(K - 1, 1), (top - bottom) / max(R - 1, 1)
@@ -130,21 +178,14 @@ def _lay_under(
     whole = rows.reshape(R * Y, K * X, *shades.shape[3:])[::-1]
     if whole.ndim == 3:
         whole = np.where(np.arange(4) == 3, whole // 255 * THIN, whole).astype(np.uint8)
-    places = {
-        "x0": left - wide / 2 + wide / X / 2,
-        "dx": wide / X,
-        "y0": bottom - high / 2 + high / Y / 2,
-        "dy": high / Y,
-    }
-    _add(figure, whole, "decoded", [[0, "#ffffff"], [1, FAINT]], **places)
-    figure.update_xaxes(range=[left - wide / 2, right + wide / 2])
-    figure.update_yaxes(
-        range=[bottom - high / 2, top + high / 2], scaleanchor=False
-    )  # images ask for squares
+    x = Grid(left - wide / 2 + wide / X / 2, wide / X)
+    y = Grid(bottom - high / 2 + high / Y / 2, high / Y)
+    pixels = _pixels(whole, "decoded", [(0, "#ffffff"), (1, PALE)], x, y)
+    return pixels, (left - wide / 2, right + wide / 2), (bottom - high / 2, top + high / 2)
 
 
 def _smaller(images: NDArray[Any], across: int) -> NDArray[Any]:
-    """Images (n, ..., Y, X), averaged over squares of pixels where so many side by side would be too wide."""
+    """Images (n, ..., Y, X), averaged over squares of pixels where `across` side by side would be too wide."""
     Y, X = images.shape[-2:]
     by = min(-(-across * X // MOST), Y, X)
     if by <= 1:
@@ -158,22 +199,22 @@ def _shades(images: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uin
     """Images of numbers as bytes.
 
     Of (n, Y, X): 0 white, `DARKEST` black, `MISSING` where NaN. Of (n, 3, Y, X): (n, Y, X, 4), red, green, blue and
-    opacity, clear where NaN.
+    opacity, transparent where NaN.
     """
     low, high = limits
-    coloured = images.ndim == 4
-    most = 255 if coloured else DARKEST
+    colored = images.ndim == 4
+    most = 255 if colored else DARKEST
     values = most * (images.astype(np.float64) - low) / (high - low)
     missing = np.isnan(values)
     shades = np.rint(np.clip(np.where(missing, 0, values), 0, most))
-    if not coloured:
+    if not colored:
         return np.where(missing, MISSING, shades).astype(np.uint8)
     opacity = np.where(missing.any(axis=1, keepdims=True), 0, 255)
     return np.concatenate([shades, opacity], axis=1).transpose(0, 2, 3, 1).astype(np.uint8)
 
 
 def _mosaic(images: NDArray[np.uint8], across: int) -> NDArray[np.uint8]:
-    """Images (n, Y, X) or (n, Y, X, 4) row by row, `across` in each, with nothing in the lines between them."""
+    """Images (n, Y, X) or (n, Y, X, 4) row by row, `across` in each, with an empty line between them."""
     n, Y, X = images.shape[:3]
     down = -(-n // across)
     whole = np.zeros((down * across, Y + 1, X + 1, *images.shape[3:]), dtype=np.uint8)
@@ -182,29 +223,14 @@ def _mosaic(images: NDArray[np.uint8], across: int) -> NDArray[np.uint8]:
     return rows.reshape(down * (Y + 1), across * (X + 1), *images.shape[3:])[:-1, :-1]
 
 
-def _picture(mosaic: NDArray[np.uint8]) -> Any:
-    """Bytes (rows, columns) or (rows, columns, 4) drawn as square pixels."""
-    figure = new_figure(height=round(PIXELS * len(mosaic) / mosaic.shape[1]) + 16, hovermode=False)
-    edge = DARKEST / MISSING
-    scale = [[0, "#ffffff"], [edge, INK], [edge + 0.001, "#56b4e9"], [1, "#56b4e9"]]
-    _add(figure, mosaic, "images", scale)
-    figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 8})
-    figure.update_xaxes(visible=False, constrain="domain")
-    figure.update_yaxes(
-        autorange="reversed",
-        scaleanchor="x",
-        constrain="domain",
-        constraintoward="top",
-        showgrid=False,
-        showline=False,
-    )
-    return figure
-
-
-def _add(figure: Any, pixels: NDArray[np.uint8], name: str, scale: Any, **places: float) -> None:
-    """Pixels as cells in shades of a scale, or as they are where they have colours of their own."""
-    words = {"hoverinfo": "skip", "name": name, **places}
+def _pixels(
+    pixels: NDArray[np.uint8],
+    name: str,
+    scale: Sequence[tuple[float, str]],
+    x: Grid = UNIT,
+    y: Grid = UNIT,
+) -> Mark:
+    """Bytes (rows, columns) in shades of a scale, or (rows, columns, 4) in their own colors."""
     if pixels.ndim == 3:
-        figure.add_image(source=address(pixels), **words)
-    else:
-        figure.add_heatmap(z=pixels, zmin=0, zmax=MISSING, colorscale=scale, showscale=False, **words)
+        return Image(pixels, x, y, name=name)
+    return Cells(pixels, x, y, limits=(0, MISSING), scale=scale, name=name, pictured=True)

@@ -1,57 +1,70 @@
-"""What a code holds: its units, a walk along one of them, the map of the rows, neighbours, and what is repaired."""
+"""Charts of a code: its units, a traversal of one of them, the map of the rows, neighbours, and imputation errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from regen._check import Choice, Constraint, Either, Nothing, check_parameters
+from regen._drawing import chart_of
+from regen.figures.basic import BARS, LETTERS, horizontal_bars, labelled_lines, table_of_rows, with_panel
+from regen.figures.chart import Chart, color_key
 from regen.figures.images import code_map, image_rows
+from regen.figures.marks import Axis, Bars, Cells, Line, Panel
 from regen.figures.restored import restored
-from regen.figures.style import (
-    BLUE,
-    GREY,
-    RULE,
-    SHADED,
-    TWO_SIDED,
-    VERMILLION,
-    colour_key,
-    key,
-    labelled,
-    new_figure,
-    shown,
-)
+from regen.figures.style import BLUE, GREY, RULE, SHADED, VERMILLION, shortened
 from regen.inspection.display import DisplayRows
-from regen.inspection.finding import figure_of
 from regen.inspection.latent.codes import CodeMap, Codes, LatentTraversal, Neighbours
 from regen.inspection.latent.repair import Repair
 
-__all__ = ["neighbours", "places", "repaired", "units", "walk"]
+__all__ = ["latent_traversal", "neighbours", "places", "repaired", "units"]
 
-ENDINGS = {1: "st", 2: "nd", 3: "rd"}
-BARS, LINES = 24, 4
-"""Bars, and lines, of which the names can be read."""
-LETTERS = 16
-"""Of a name that stands beside a figure; more leave no room for the figure on a phone."""
+SUFFIXES = {1: "st", 2: "nd", 3: "rd"}
+LINES = 4
+"""The most lines with names that can be read."""
 UNITS: Mapping[str, Constraint] = {"of": Either((Nothing(), Choice(("lost", "kl", "variance"))))}
+PALEST, DARKEST = (201, 222, 238), (0, 60, 110)
+"""Red, green and blue of the first and the last of several sequences."""
 
 
-@figure_of.register
-def units(finding: Codes, *, of: str | None = None) -> Any:
-    """A bar for each unit of a code, the one that matters most first; units that are not in use are grey.
+@chart_of.register
+def units(finding: Codes, *, of: str | None = None) -> Chart:
+    """A bar for each unit of a code, the most important first; inactive units are grey.
 
-    What to read: a few long bars and many short ones tell that a smaller code would do as well.
+    A few long bars and many short ones show that a smaller code would do as well.
 
     Parameters
     ----------
-    of : "lost", what the loss grows by when the unit says its mean, in percent; "kl", its divergence from the prior
-        in nats; "variance" over the rows. None is "kl" where there is a prior, else "lost".
+    finding : Codes
+        What `regen.inspect.codes` returned.
+    of : {"lost", "kl", "variance"}, default=None
+        "lost" is the increase of the loss in percent when the unit is replaced by its mean; "kl" its divergence from
+        the prior in nats; "variance" is that over the rows. None is "kl" where there is a prior, else "lost".
+
+    Returns
+    -------
+    Chart
+        Of the first 24 units.
+
+    Raises
+    ------
+    ValueError
+        When ``of="kl"`` and the code has no prior.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> X = np.random.default_rng(0).normal(size=(40, 4))
+    >>> model = regen.Autoencoder(2, hidden=(4,), max_epochs=1, random_state=0).fit(X)
+    >>> regen.figures.units(regen.inspect.codes(model, X)).panels[0].x.title
+    'loss without the unit (% more)'
     """
     check_parameters("Codes.plot", UNITS, {"of": of})
     of = of or ("lost" if finding.kl is None else "kl")
     if of == "kl" and finding.kl is None:
-        raise ValueError("of='kl' is for a VariationalAutoencoder, whose code has a prior. Take of='lost'.")
+        raise ValueError("of='kl' is for a VariationalAutoencoder, whose code has a prior. Use of='lost'.")
     share = 100 * (finding.losses / finding.loss - 1) if finding.loss > 0 else finding.losses
     sizes = np.asarray({"lost": share, "kl": finding.kl, "variance": finding.variance}[of])
     titles = {
@@ -61,82 +74,157 @@ def units(finding: Codes, *, of: str | None = None) -> Any:
     }
     order = np.argsort(-sizes, kind="stable")[:BARS]
     names = [f"unit {k}" for k in order]
-    figure = bars(names, sizes[order], [BLUE if finding.active[k] else GREY for k in order], titles[of])
-    if len(sizes) > BARS:
-        figure.update_yaxes(title_text=f"the first {BARS} of {len(sizes)} units")
-    return figure
+    colors = [BLUE if finding.active[k] else GREY for k in order]
+    chart = horizontal_bars(names, sizes[order], colors, titles[of])
+    return _counted(chart, f"the first {BARS} of {len(sizes)} units") if len(sizes) > BARS else chart
 
 
-@figure_of.register
-def walk(finding: LatentTraversal, *, columns: int = LINES) -> Any:
-    """What codes along a line stand for.
+@chart_of.register
+def latent_traversal(finding: LatentTraversal, *, columns: int = LINES) -> Chart:
+    """What the decoder makes of codes along a line.
 
-    What to read: what changes from left to right is what the unit says; what stays, it does not.
+    What changes from left to right is what the unit encodes; what stays the same, it does not encode.
 
     Parameters
     ----------
-    columns : of a table, how many are drawn: those that change most.
+    finding : LatentTraversal
+        What the ``traversal`` or ``interpolation`` of `regen.inspect.codes` returned.
+    columns : int, default=4
+        Of a table, how many are drawn: those that change most.
+
+    Returns
+    -------
+    Chart
+        Images side by side, sequences over each other, or a line for each column.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> X = np.random.default_rng(0).normal(size=(40, 4))
+    >>> model = regen.Autoencoder(2, hidden=(4,), max_epochs=1, random_state=0).fit(X)
+    >>> found = regen.inspect.codes(model, X).traversal(0)
+    >>> regen.figures.latent_traversal(found).panels[0].x.title
+    'value of unit 0'
     """
     title = "share of the way" if finding.unit is None else f"value of unit {finding.unit}"
-    seen, at = finding.decoded, finding.positions
-    if seen.kind == "images":
-        return _pictures_along(seen, at, title)
-    if seen.kind == "sequences":
-        return _sequences_along(seen, at, title)
-    change = np.ptp(seen.values, axis=0)
+    decoded, at = finding.decoded, finding.positions
+    if decoded.kind == "images":
+        return _images_along(decoded, at, title)
+    if decoded.kind == "sequences":
+        return _sequences_along(decoded, at, title)
+    change = np.ptp(decoded.values, axis=0)
     most = np.argsort(-change, kind="stable")[:columns]
-    figure = labelled({_cut(seen.names[k]): (at, seen.values[:, k]) for k in most}, mode="lines+markers")
-    figure.update_xaxes(title_text=title)
-    figure.update_yaxes(title_text="what is restored (standard deviations)", range=None)
-    return figure
+    lines = {shortened(decoded.names[k], LETTERS): (at, decoded.values[:, k]) for k in most}
+    chart = labelled_lines(lines, (title, "what is restored (standard deviations)"), marker=5)
+    return with_panel(chart, y=replace(chart.panels[0].y, limits=None))
 
 
-@figure_of.register
-def places(finding: CodeMap, labels: ArrayLike | None = None) -> Any:
-    """Rows as points of a plane, over what its places stand for; see `code_map`.
+@chart_of.register
+def places(finding: CodeMap, labels: ArrayLike | None = None) -> Chart:
+    """Rows as points of a plane, over what the decoder makes of its positions; see `code_map`.
 
     Parameters
     ----------
-    labels : (n,) what is drawn at each point, such as a class; None draws dots.
+    finding : CodeMap
+        What the ``map`` of `regen.inspect.codes` returned.
+    labels : array of shape (n,), default=None
+        What is drawn at each point, such as a class; None draws dots.
+
+    Returns
+    -------
+    Chart
+        Of the points, and the images behind them where rows are images.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> X = np.random.default_rng(0).normal(size=(40, 4))
+    >>> model = regen.Autoencoder(2, hidden=(4,), max_epochs=1, random_state=0).fit(X)
+    >>> len(regen.figures.places(regen.inspect.codes(model, X).map()).panels[0].marks)
+    1
     """
     decoded = finding.decoded
     if decoded is None or decoded.kind != "images":
         return code_map(finding.points, labels, axes=finding.axes)
     side = round(len(decoded) ** 0.5)
     grid = decoded.values.reshape(side, side, *decoded.values.shape[1:])
-    under = {"decoded": grid, "extent": finding.extent, "limits": decoded.limits}
-    return code_map(finding.points, labels, axes=finding.axes, **under)  # type: ignore[arg-type]
+    return code_map(
+        finding.points,
+        labels,
+        decoded=grid,
+        extent=finding.extent,
+        limits=decoded.limits,
+        axes=finding.axes,
+    )
 
 
-@figure_of.register
-def neighbours(finding: Neighbours, *, feature: int = 0) -> Any:
-    """The rows asked about, and below or over each the rows nearest in the code.
+@chart_of.register
+def neighbours(finding: Neighbours, *, feature: int = 0) -> Chart:
+    """Some rows, and below or over each the rows with the nearest codes.
 
-    What to read: neighbours should be alike in what matters to you. Where they are not, the code has learned to tell
-    something else.
+    Neighbours should be similar in what matters to you. Where they are not, the code encodes something else.
 
     Parameters
     ----------
-    feature : of sequences, which one is drawn.
+    finding : Neighbours
+        What the ``neighbours`` of `regen.inspect.codes` returned.
+    feature : int, default=0
+        Of sequences, which one is drawn.
+
+    Returns
+    -------
+    Chart
+        Images below each other, sequences over each other, or the rows of a table.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> X = np.random.default_rng(0).normal(size=(40, 4))
+    >>> model = regen.Autoencoder(2, hidden=(4,), max_epochs=1, random_state=0).fit(X)
+    >>> found = regen.inspect.codes(model, X).neighbours([3], n=2)
+    >>> regen.figures.neighbours(found).panels[0].y.tick_labels
+    ['row 3', '1st', '2nd']
     """
-    seen, k = finding.data, finding.nearest.shape[1]
-    if seen.kind == "images":
-        near = {_ordinal(rank + 1): seen.values[finding.nearest[:, rank]] for rank in range(k)}
-        return image_rows({"row": seen.values[finding.rows], **near}, limits=seen.limits)
-    if seen.kind == "sequences":
-        asked, nearest = finding.rows[:4], finding.nearest[:4, 0]
-        lines = {"row": seen.values[asked, :, feature], "nearest": seen.values[nearest, :, feature]}
-        return restored(lines, unit=seen.names[feature])
+    rows, k = finding.data, finding.nearest.shape[1]
+    if rows.kind == "images":
+        near = {_ordinal(rank + 1): rows.values[finding.nearest[:, rank]] for rank in range(k)}
+        return image_rows({"row": rows.values[finding.rows], **near}, limits=rows.limits)
+    if rows.kind == "sequences":
+        first, nearest = finding.rows[:4], finding.nearest[:4, 0]
+        lines = {"row": rows.values[first, :, feature], "nearest": rows.values[nearest, :, feature]}
+        return restored(lines, unit=rows.names[feature])
     together = np.concatenate([finding.rows[:4, None], finding.nearest[:4]], axis=1)
-    names = [f"row {row}" if rank == 0 else _ordinal(rank) for rank, row in _ranked(together)]
-    return table_of_rows(seen.values[together.ravel()], seen.names, names)
+    names = [
+        f"row {row}" if rank == 0 else _ordinal(rank)
+        for each in together.tolist()
+        for rank, row in enumerate(each)
+    ]
+    return table_of_rows(rows.values[together.ravel()], rows.names, names)
 
 
-@figure_of.register
-def repaired(finding: Repair) -> Any:
-    """How far off every cell is before the repair and after it.
+@chart_of.register
+def repaired(finding: Repair) -> Chart:
+    """The error of every cell before and after denoising.
 
-    What to read: after should be lower than before nearly everywhere. Of images, the maps are in one colour scale.
+    It should be lower after than before nearly everywhere. Two maps of images share one color scale.
+
+    Parameters
+    ----------
+    finding : Repair
+        The ``repair`` of `regen.inspect.codes` of a `DenoisingAutoencoder`.
+
+    Returns
+    -------
+    Chart
+        Of two maps where rows are images, else of bars.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> X = np.random.default_rng(0).normal(size=(40, 4))
+    >>> model = regen.DenoisingAutoencoder(2, hidden=(4,), max_epochs=1, random_state=0).fit(X)
+    >>> [bars.name for bars in regen.figures.repaired(regen.inspect.codes(model, X).repair).panels[0].marks]
+    ['before', 'after']
     """
     if finding.shape is not None:
         before, after = (
@@ -145,162 +233,70 @@ def repaired(finding: Repair) -> Any:
         return _two_maps(before, after, "error (standard deviations)")
     order = np.argsort(-finding.before, kind="stable")[:BARS]
     names = [finding.names[k] for k in order]
-    figure = bars(names, finding.before[order], [RULE] * len(order), "error (standard deviations)")
-    figure.data[0].update(name="before", text=None)
+    chart = horizontal_bars(names, finding.before[order], [RULE] * len(order), "error (standard deviations)")
+    (before_bars,) = chart.panels[0].marks
+    assert isinstance(before_bars, Bars)
     worse = finding.after[order] > finding.before[order]
-    figure.add_bar(
-        x=finding.after[order],
-        y=np.arange(len(order)),
-        width=0.35,
-        orientation="h",
+    after_bars = Bars(
+        np.arange(len(order)),
+        finding.after[order],
         name="after",
-        marker={"color": np.where(worse, VERMILLION, BLUE).tolist()},
-        hovertemplate="after %{x:.3g}<extra></extra>",
+        color=np.where(worse, VERMILLION, BLUE).tolist(),
+        thickness=0.35,
+        horizontal=True,
+        hover="after {x:.3g}",
     )
-    words = {"before": GREY, "after": BLUE} | ({"after, and worse": VERMILLION} if worse.any() else {})
-    figure.update_layout(title=key(words), barmode="overlay", margin_r=12)
-    return figure
+    colors = {"before": GREY, "after": BLUE} | ({"after, and worse": VERMILLION} if worse.any() else {})
+    chart = with_panel(chart, marks=[replace(before_bars, name="before", labels=None), after_bars])
+    return replace(chart, title=color_key(colors), margins={"r": 12})
 
 
-def bars(names: list[str], sizes: NDArray[Any], colours: Any, title: str) -> Any:
-    """Bars that lie below each other, with a name each; the first on top."""
-    at = np.arange(len(names))
-    figure = new_figure(height=100 + 22 * len(names), hovermode="closest")
-    figure.add_bar(
-        x=sizes,
-        y=at,
-        orientation="h",
-        marker={"color": colours},
-        name=shown(title),
-        text=[f"{size:.3g}" for size in sizes],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="%{x:.4g}<extra></extra>",
-    )
-    figure.update_yaxes(
-        tickvals=at, ticktext=[shown(name, LETTERS) for name in names], autorange="reversed", showgrid=False
-    )
-    figure.update_xaxes(title_text=shown(title), rangemode="tozero")
-    if np.nanmin(sizes, initial=0.0) < 0:  # room for numbers at both ends
-        low, high = float(np.nanmin(sizes)), max(float(np.nanmax(sizes)), 0.0)
-        figure.update_xaxes(range=[low - 0.3 * (high - low), high + 0.1 * (high - low)], rangemode=None)
-    figure.update_layout(margin_r=56)
-    return figure
+def _counted(chart: Chart, title: str) -> Chart:
+    """With a title that says how many of all are drawn."""
+    return with_panel(chart, y=replace(chart.panels[0].y, title=title))
 
 
-def _pictures_along(seen: DisplayRows, at: NDArray[Any], title: str) -> Any:
-    """Images side by side, each over its place on the line."""
-    figure = image_rows(seen.values, limits=seen.limits, columns=len(seen))
-    X = seen.values.shape[-1]
-    figure.update_xaxes(
-        visible=True,
-        tickvals=(X + 1) * np.arange(len(at)) + X / 2 - 0.5,
-        ticktext=[f"{place:.2g}" for place in at],
-        ticks="",
-        showline=False,
-        title_text=title,
-    )
-    figure.update_layout(height=(figure.layout.height or 0) + 50)
-    return figure
+def _images_along(decoded: DisplayRows, at: NDArray[Any], title: str) -> Chart:
+    """Images side by side, each over its value on the axis."""
+    chart = image_rows(decoded.values, limits=decoded.limits, columns=len(decoded))
+    X = decoded.values.shape[-1]
+    ticks = (X + 1) * np.arange(len(at)) + X / 2 - 0.5
+    x = Axis(title, ticks=ticks, tick_labels=[f"{each:.2g}" for each in at], bare=True)
+    return replace(with_panel(chart, x=x), height=chart.height + 50)
 
 
-def _sequences_along(seen: DisplayRows, at: NDArray[Any], title: str) -> Any:
-    """The first feature of sequences in one picture, from the palest to the darkest."""
-    figure = new_figure()
-    for k, (steps, place) in enumerate(zip(seen.values[..., 0], at, strict=True)):
+def _sequences_along(decoded: DisplayRows, at: NDArray[Any], title: str) -> Chart:
+    """The first feature of sequences over each other, from the palest to the darkest."""
+    marks = []
+    for k, (steps, value) in enumerate(zip(decoded.values[..., 0], at, strict=True)):
         share = k / (len(at) - 1)
-        colour = "#" + "".join(
-            f"{round(low + (high - low) * share):02x}" for low, high in ((201, 0), (222, 60), (238, 110))
-        )
-        figure.add_scatter(
-            x=np.arange(len(steps)),
-            y=steps,
-            mode="lines",
-            name=f"{place:.2g}",
-            line={"color": colour, "width": 2},
-            hovertemplate="%{y:.3g}",
-        )
-    ends = {f"{title} {at[0]:.2g}": "#8fb4d4", f"{at[-1]:.2g}": "#003c6e"}
-    figure.update_layout(title=key(ends))
-    figure.update_xaxes(title_text="step")
-    figure.update_yaxes(title_text=shown(seen.names[0]))
-    return figure
+        mixed = (round(low + (high - low) * share) for low, high in zip(PALEST, DARKEST, strict=True))
+        color = "#" + "".join(f"{each:02x}" for each in mixed)
+        marks.append(Line(np.arange(len(steps)), steps, name=f"{value:.2g}", color=color, hover="{y:.3g}"))
+    key = color_key({f"{title} {at[0]:.2g}": "#8fb4d4", f"{at[-1]:.2g}": "#003c6e"})
+    return Chart([Panel(Axis("step"), Axis(str(decoded.names[0])), marks)], title=key)
 
 
-def table_of_rows(values: NDArray[Any], columns: Sequence[str], names: Sequence[str]) -> Any:
-    """Rows (m, E) of a table as shades of their columns, in standard deviations."""
-    limit = float(np.nanmax(np.abs(values), initial=1e-9))
-    figure = new_figure(height=120 + 20 * len(values), hovermode="closest")
-    figure.add_heatmap(
-        z=np.clip(values, -3, 3),
-        zmin=-min(limit, 3),
-        zmax=min(limit, 3),
-        colorscale=TWO_SIDED,
-        colorbar=colour_key("sd"),
-        customdata=np.broadcast_to(np.array(columns, dtype=object), values.shape),
-        hovertemplate="%{customdata}: %{z:.2f} standard deviations<extra></extra>",
-        name="rows",
-    )
-    places = np.arange(len(columns))
-    figure.update_xaxes(
-        title_text="column",
-        tickvals=places,
-        ticktext=[shown(name, LETTERS) for name in columns],
-        tickangle=-45,
-    )
-    at = np.arange(len(names))
-    figure.update_yaxes(tickvals=at, ticktext=names, autorange="reversed", showgrid=False)
-    return figure
-
-
-def _two_maps(before: NDArray[Any], after: NDArray[Any], title: str) -> Any:
+def _two_maps(before: NDArray[Any], after: NDArray[Any], title: str) -> Chart:
     """Two images of errors side by side."""
     Y, X = before.shape
-    figure = new_figure(height=60 + round(200 * min(max(Y / X, 0.5), 1.6)), hovermode="closest")
     high = float(max(before.max(), after.max(), 1e-12))
+    panels = []
     for k, (name, errors) in enumerate((("before", before), ("after", after))):
-        own = str(k + 1) if k else ""
-        figure.add_heatmap(
-            z=errors,
-            zmin=0,
-            zmax=high,
-            xaxis=f"x{own}",
-            yaxis=f"y{own}",
+        cells = Cells(
+            errors,
+            limits=(0, high),
+            scale=SHADED,
+            key="error" if k else None,
             name=name,
-            colorscale=SHADED,
-            showscale=k == 1,
-            colorbar=colour_key("error"),
-            hovertemplate=f"{name}: %{{z:.3g}} at row %{{y}}, column %{{x}}<extra></extra>",
+            hover=f"{name}: {{z:.3g}} at row {{y}}, column {{x}}",
         )
-        figure.layout[f"xaxis{own}"] = {
-            "domain": [0.53 * k, 0.47 + 0.53 * k],
-            "anchor": f"y{own}",
-            "title": {"text": f"{name}: {float(np.sqrt((errors**2).mean())):.3g}"},
-            "showticklabels": False,
-            "ticks": "",
-            "constrain": "domain",
-        }
-        figure.layout[f"yaxis{own}"] = {
-            "anchor": f"x{own}",
-            "scaleanchor": f"x{own}",
-            "autorange": "reversed",
-            "visible": False,
-            "constrain": "domain",
-        }
-    figure.update_layout(
-        title={"text": shown(title), "x": 0, "xref": "container", "y": 0.98, "font": {"size": 13}}
-    )
-    return figure
-
-
-def _ranked(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Each number (m, k) with its place in its row."""
-    return [(rank, row) for each in rows.tolist() for rank, row in enumerate(each)]
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+        mean = float(np.sqrt((errors**2).mean()))
+        x = Axis(f"{name}: {mean:.3g}", ticks=(), domain=(0.53 * k, 0.47 + 0.53 * k))
+        panels.append(Panel(x, Axis(reverse=True, square=True, visible=False), [cells]))
+    height = 60 + round(200 * min(max(Y / X, 0.5), 1.6))
+    return Chart(panels, title=title, height=height, hover="nearest")
 
 
 def _ordinal(rank: int) -> str:
-    return f"{rank}{ENDINGS.get(rank if rank < 20 else rank % 10, 'th')}"
+    return f"{rank}{SUFFIXES.get(rank if rank < 20 else rank % 10, 'th')}"

@@ -1,4 +1,4 @@
-"""How a network learned: the loss of every epoch, and the cost of every unfolded copy."""
+"""How a network learned: the loss of every epoch, and that of every unfolded copy."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,97 +6,128 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regen.figures.style import GREY, INK, columns_of, labelled, shown
+from regen.figures.basic import labelled_lines, with_panel
+from regen.figures.chart import Chart
+from regen.figures.marks import Note, Points, Rule
+from regen.figures.style import INK, columns_of
 
 __all__ = ["learning_curves", "loss_per_step"]
 
 Values = NDArray[np.float64]
 
 
-def learning_curves(history: Any, *, unit: str = "") -> Any:
-    """The loss of every epoch, on the data trained on and on those held out, with the epoch whose weights were kept.
+def learning_curves(history: Any, *, unit: str = "") -> Chart:
+    """The training and validation loss of every epoch, with the epoch whose weights were kept.
 
-    What to read: both lines should fall and level off. When the held-out one turns up while the other still falls,
-    the network has begun to learn its training data by heart; training stops soon after, and the weights of the
-    marked epoch are kept. Lines that are still falling at their right end ask for more epochs.
+    Both lines should fall and level off. Where the validation loss rises while the training loss still falls, the
+    network overfits; training stops soon after, and the weights of the marked epoch are kept. Lines that are still
+    falling at their right end ask for more epochs.
 
     Parameters
     ----------
-    history : ``history_`` of an estimator: a table (or dict of columns) of one row per epoch, with ``epoch``, a
-        ``<player>.loss`` for each player and, where data were held out, ``validation.loss``.
-    unit : unit of the loss, for the axis. The axis is logarithmic when losses differ by more than ten times.
+    history : dataframe or dict of arrays
+        ``history_`` of an estimator: one row per epoch, with ``epoch``, a ``<player>.loss`` for each player and,
+        where data were held out, ``validation.loss``.
+    unit : str, default=""
+        Of the loss, for the axis. The axis is logarithmic when losses differ by more than ten times.
+
+    Returns
+    -------
+    Chart
+        With the lowest loss marked by a ring.
+
+    Raises
+    ------
+    ValueError
+        When there are no epochs.
+
+    See Also
+    --------
+    loss_per_step : The loss of every unfolded copy.
+
+    Examples
+    --------
+    >>> from regen import figures
+    >>> history = {"epoch": [1, 2], "train.loss": [2.0, 1.0], "validation.loss": [2.5, 1.5]}
+    >>> figures.learning_curves(history).panels[0].notes[-1].text
+    'lowest: 1.5 at epoch 2'
     """
     columns = columns_of(history)
     names = [name for name in columns if name.endswith(".loss") and not name.startswith("schedule.")]
-    # What is held out comes last, and a game's players in the order that they have elsewhere: so their colours agree.
+    # The order of the players is that of all charts, so that their colors agree; validation comes last.
     names.sort(key=lambda name: (name.startswith("validation."), name == "discriminator.loss"))
     if not names or not len(columns["epoch"]):
         raise ValueError("history has no epochs. Fit the model first, and give its history_.")
     epoch = columns["epoch"]
-    ends = [name for name in names if name.startswith("validation.")] or names[:1]
-    judged = columns[ends[0]]
-    lines = {_curve_name(name, names): (epoch, columns[name]) for name in names}
-    figure = labelled(lines, log=_spans_decades([columns[name] for name in names]))
-    figure.update_traces(connectgaps=True, selector={"name": "held out"})  # measured now and then
-    if np.isfinite(judged).any():
-        _mark_lowest(
-            figure, epoch, judged, "" if ends[0].startswith("validation.") else " (nothing held out)"
-        )
-    figure.update_xaxes(title_text="epoch (one pass over the training data)")
-    figure.update_yaxes(title_text=shown(f"loss ({unit})" if unit else "loss"))
-    return figure
-
-
-def _mark_lowest(figure: Any, epoch: Values, judged: Values, about: str) -> None:
-    """A ring and a word at the lowest of the losses, beside a line that says its epoch."""
-    best = int(np.nanargmin(np.where(np.isfinite(judged), judged, np.nan)))
-    x, y = epoch[best], judged[best]
-    figure.add_vline(x=float(x), line={"color": GREY, "width": 1, "dash": "dot"})
-    figure.add_scatter(
-        x=[x],
-        y=[y],
-        mode="markers",
-        name=f"lowest{about}",
-        hoverinfo="skip",
-        cliponaxis=False,
-        marker={"size": 10, "color": "#ffffff", "line": {"color": INK, "width": 2}},
+    selected = next((name for name in names if name.startswith("validation.")), names[0])
+    chart = labelled_lines(
+        {_curve_name(name, names): (epoch, columns[name]) for name in names},
+        ("epoch (one pass over the training data)", f"loss ({unit})" if unit else "loss"),
+        log=_spans_decades([columns[name] for name in names]),
+        bridged=["held out"],  # measured at some epochs only
     )
-    figure.add_annotation(
-        x=x,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        xanchor="right" if x > (epoch[0] + epoch[-1]) / 2 else "left",
-        text=f"lowest: {y:.3g} at epoch {x:g}",
-        showarrow=False,
-        font={"color": INK},
-    )
+    if not np.isfinite(columns[selected]).any():
+        return chart
+    about = "" if selected.startswith("validation.") else " (nothing held out)"
+    return _with_lowest(chart, epoch, columns[selected], about)
 
 
-def loss_per_step(costs: Any, *, segment: int = 1, unit: str = "") -> Any:
-    """The cost of every copy of the unfolded network, against the steps that it had read by then.
+def _with_lowest(chart: Chart, epoch: Values, loss: Values, about: str) -> Chart:
+    """A ring at the lowest loss, with a line and a note at its epoch."""
+    best = int(np.nanargmin(np.where(np.isfinite(loss), loss, np.nan)))
+    x, y = epoch[best], loss[best]
+    ring = Points([x], [y], name=f"lowest{about}", color=INK, size=10, hollow=True, clipped=False, hover=None)
+    late = x > (epoch[0] + epoch[-1]) / 2
+    note = Note(f"lowest: {y:.3g} at epoch {x:g}", x, anchor="right" if late else "left")
+    (panel,) = chart.panels
+    return with_panel(chart, marks=[*panel.marks, ring], notes=[*panel.notes, note], rules=[Rule(float(x))])
 
-    What to read: the first copy has read one segment and knows little. The curve falls as far as the network
-    remembers: where it is flat, reading further back no longer helps. A curve that rises at its end forgets what it
-    knew, or reads further than it can carry.
+
+def loss_per_step(losses: Any, *, segment: int = 1, unit: str = "") -> Chart:
+    """The loss of every copy of the unfolded network, against the time steps that it had received by then.
+
+    The first copy has received one segment only. The curve falls as far as the network remembers: where it is flat,
+    a longer past no longer helps. A curve that rises at its end belongs to a network that forgets, or whose window is
+    longer than its memory.
 
     Parameters
     ----------
-    costs : (copies,) ``loss_per_step_`` of an estimator, or a dict of name -> such an array, drawn together.
-    segment : steps read by each copy.
-    unit : unit of the cost, for the axis.
+    losses : array of shape (copies,) or dict of str to such arrays
+        ``loss_per_step_`` of an estimator; several are drawn together.
+    segment : int, default=1
+        Time steps of each copy.
+    unit : str, default=""
+        Of the loss, for the axis.
+
+    Returns
+    -------
+    Chart
+        Of a line for each array.
+
+    Raises
+    ------
+    ValueError
+        When the losses do not have shape (copies,).
+
+    See Also
+    --------
+    learning_curves : The loss of every epoch.
+
+    Examples
+    --------
+    >>> from regen import figures
+    >>> figures.loss_per_step([3.0, 2.0, 1.0], segment=4).panels[0].marks[0].x
+    array([ 4.,  8., 12.])
     """
-    named = costs if isinstance(costs, Mapping) else {"": costs}
+    named = losses if isinstance(losses, Mapping) else {"": losses}
     lines = {}
     for name, each in named.items():
-        cost = np.asarray(each, dtype=np.float64)
-        if cost.ndim != 1 or not len(cost):
-            raise ValueError(f"costs must have shape (copies,). Got {cost.shape} instead.")
-        lines[str(name)] = (segment * np.arange(1.0, len(cost) + 1), cost)
-    figure = labelled(lines, mode="lines+markers" if max(map(len, named.values())) <= 60 else "lines")
-    figure.update_xaxes(title_text="steps read")
-    figure.update_yaxes(title_text=shown(f"mean cost ({unit})" if unit else "mean cost"))
-    return figure
+        loss = np.asarray(each, dtype=np.float64)
+        if loss.ndim != 1 or not len(loss):
+            raise ValueError(f"losses must have shape (copies,). Got {loss.shape} instead.")
+        lines[str(name)] = (segment * np.arange(1.0, len(loss) + 1), loss)
+    titles = ("steps read", f"mean cost ({unit})" if unit else "mean cost")
+    return labelled_lines(lines, titles, marker=5 if max(map(len, named.values())) <= 60 else 0)
 
 
 def _spans_decades(curves: Sequence[Values]) -> bool:
@@ -107,7 +138,7 @@ def _spans_decades(curves: Sequence[Values]) -> bool:
 
 
 def _curve_name(name: str, names: Sequence[str]) -> str:
-    """Words for a column of losses; with one player, its name says nothing."""
+    """The name of a column of losses; with one player, the player's is left out."""
     player = name.removesuffix(".loss")
     if player == "validation":
         return "held out"

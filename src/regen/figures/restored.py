@@ -1,32 +1,50 @@
-"""Sequences, and what was restored of them."""
+"""Sequences and their reconstructions."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from regen.figures.style import BLUE, INK, VERMILLION, key, new_figure, shown
+from regen.figures.chart import Chart, color_key
+from regen.figures.marks import Axis, Line, Panel
+from regen.figures.style import BLUE, INK, VERMILLION
 
 __all__ = ["restored"]
 
-WIDTHS = (1.6, 2.4, 1.6)
+COLORS, WIDTHS = (INK, BLUE, VERMILLION), (1.6, 2.4, 1.6)
 
 
-def restored(sequences: Mapping[str, Any], *, unit: str = "", steps: str = "steps") -> Any:
-    """Sequences as they were, and what each method restored from its code, end to end with a gap between them.
+def restored(sequences: Mapping[str, Any], *, unit: str = "", steps: str = "steps") -> Chart:
+    """Sequences and what one or two methods restored from their codes, end to end with a gap between them.
 
-    What to read: the coloured lines should cover the dark one. Where they leave it, the code had no room for what
-    came there.
+    The colored lines should cover the dark one. Where they leave it, the code did not hold what happened there.
 
     Parameters
     ----------
-    sequences : name -> (n, T) values; the first is what was given, up to two others what was restored.
-    unit : of the values, for the axis. steps : what the steps are, for the axis.
+    sequences : dict of str to array of shape (n, T)
+        The original sequences, then up to two reconstructions, by name.
+    unit : str, default=""
+        Of the values, for the axis.
+    steps : str, default="steps"
+        What the time steps are, for the axis.
+
+    Returns
+    -------
+    Chart
+        Whose title names the lines in their colors.
 
     Raises
     ------
     ValueError
         When shapes differ, or there are more than three.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from regen import figures
+    >>> x = np.sin(np.arange(24.0)).reshape(2, 12)
+    >>> figures.restored({"original": x, "LSTM": 0.9 * x}, steps="hours").panels[0].x.title
+    '2 sequences of 12 hours'
     """
     lines = {str(name): np.asarray(values, dtype=np.float32) for name, values in sequences.items()}
     shapes = {values.shape for values in lines.values()}
@@ -37,24 +55,20 @@ def restored(sequences: Mapping[str, Any], *, unit: str = "", steps: str = "step
         )
     n, T = next(iter(shapes))
     gap = max(1, T // 12)
-    place = np.arange(n * (T + gap), dtype=np.float32)
-    colours = (INK, BLUE, VERMILLION)
-    figure = new_figure(height=300, title=key(dict(zip(lines, colours, strict=False))))
-    for (name, values), colour, width in zip(lines.items(), colours, WIDTHS, strict=False):
-        figure.add_scatter(
-            x=place,
-            y=np.pad(values, ((0, 0), (0, gap)), constant_values=np.nan).ravel(),
-            name=shown(name),
-            mode="lines",
-            line={"color": colour, "width": width, "dash": "dot" if colour == VERMILLION else "solid"},
-            hovertemplate="%{y:.4g}",
+    position = np.arange(n * (T + gap), dtype=np.float32)
+    marks = [
+        Line(
+            position,
+            np.pad(values, ((0, 0), (0, gap)), constant_values=np.nan).ravel(),
+            name=name,
+            color=color,
+            width=width,
+            dash="dot" if color == VERMILLION else "solid",
+            hover="{y:.4g}",
         )
+        for (name, values), color, width in zip(lines.items(), COLORS, WIDTHS, strict=False)
+    ]
     starts = [k * (T + gap) for k in range(n)]
-    figure.update_xaxes(
-        title_text=shown(f"{n} sequences of {T} {steps}"),
-        tickmode="array",
-        tickvals=starts,
-        ticktext=["0"] * n,
-    )
-    figure.update_yaxes(title_text=shown(unit))
-    return figure
+    x = Axis(f"{n} sequences of {T} {steps}", ticks=starts, tick_labels=["0"] * n)
+    title = color_key(dict(zip(lines, COLORS, strict=False)))
+    return Chart([Panel(x, Axis(unit), marks)], title=title, height=300)

@@ -1,4 +1,4 @@
-"""Forecasts over what came."""
+"""Forecasts over the actual values."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen.data.series import Series, read_series
-from regen.figures.style import BLUE, INK, VERMILLION, columns_of, key, new_figure, shown
+from regen.figures.chart import Chart, color_key
+from regen.figures.marks import Axis, Band, Line, Panel, Points, Span
+from regen.figures.style import BLUE, INK, VERMILLION, columns_of
 
 __all__ = ["forecast"]
 
@@ -23,72 +25,80 @@ def forecast(
     column: str | None = None,
     unit: str = "",
     past: int = 0,
-) -> Any:
-    """The forecasts over what came, with their intervals and the naive guess.
+) -> Chart:
+    """Forecasts over the actual values, with their intervals and the seasonal naive forecast.
 
-    What to read: the blue line should follow the dark one more closely than the dotted one, which merely repeats
-    the season before. A dot marks where a new forecast begins: everything to its left was known, nothing to its
-    right. The dark line should leave the wide band about as seldom as its level says.
+    The blue line should follow the dark one more closely than the dotted one, which repeats the season before. A dot
+    marks where a new forecast begins: the values to its left were observed, those to its right were not. The dark
+    line should leave the wide band about as seldom as its level says.
 
     Parameters
     ----------
-    y : (N,) or (N, C) what came, as an array or a pandas, polars or pyarrow object; all of it, or what was known.
-    forecasts : what `Forecaster.predict` returned, with ``level=`` or without, or the ``forecasts`` of a `Backtest`.
+    y : array of shape (N,) or (N, C), Series or DataFrame
+        The actual values as an array or a pandas, polars or pyarrow object: all of them, or those before the
+        forecasts.
+    forecasts : array, Series, DataFrame or dict
+        What `Forecaster.predict` returned, with ``level=`` or without, or the ``forecasts`` of a `Backtest`.
         Of overlapping forecasts, each is drawn that begins where the one before it has ended.
-    time : name of the column of dates, when they are not the index.
-    column : the column to draw; the first one when None.
-    unit : unit of the values, for the axis.
-    past : steps to draw before the first forecast; 0 draws as many as are forecast, and at least 24.
+    time : str, default=None
+        Name of the column of dates, when they are not the index.
+    column : str, default=None
+        The column to draw; None is the first one.
+    unit : str, default=""
+        Of the values, for the axis.
+    past : int, default=0
+        Steps to draw before the first forecast; 0 draws as many as are forecast, and at least 24.
+
+    Returns
+    -------
+    Chart
+        With dates on the horizontal axis where `y` has some, else the numbers of the steps.
 
     Raises
     ------
     ValueError
         When there is no such column, or an interval has its lower end above its upper one.
+
+    Examples
+    --------
+    >>> from regen import figures
+    >>> figures.forecast([1.0, 2.0, 1.0, 2.0], [1.1, 1.9]).panels[0].marks[1].x
+    array([4., 5.])
     """
     series = read_series(y, time=time)
     name = series.names[0] if column is None else column
     if name not in series.names:
         raise ValueError(f"y has no column {name!r}; it has {', '.join(series.names)}.")
-    said = _said(series, forecasts, name, time)
-    figure = new_figure(height=380, title=_key(said))
-    for k, (level, (low, high)) in enumerate(sorted(said.bounds.items(), reverse=True)):
-        figure.add_scatter(
-            **_band(said, low, high),
-            fillcolor=f"rgba(0, 114, 178, {0.13 + 0.12 * k:.2f})",
-            fill="toself",
-            line={"width": 0},
+    read = _read(series, forecasts, name, time)
+    marks: list[Any] = [
+        Band(
+            _broken(read, read.time),
+            *(_broken(read, each, np.nan) for each in ends),
             name=f"{level:g} % interval",
-            hoverinfo="skip",
+            color=f"rgba(0, 114, 178, {0.13 + 0.12 * k:.2f})",
         )
-    truth = {"color": INK, "width": 1.6}
-    figure.add_scatter(**_came(series, said, name, past), name="what came", mode="lines", line=truth)
-    if said.naive is not None:
-        line = {"color": VERMILLION, "width": 1.6, "dash": "dot"}
-        figure.add_scatter(**_line(said, said.naive), name="naive", mode="lines", line=line)
-    line = {"color": BLUE, "width": 2.4}
-    figure.add_scatter(**_line(said, said.point), name="forecast", mode="lines", line=line)
-    figure.add_scatter(
-        x=said.time[said.begins],
-        y=said.point[said.begins],
-        name="first step",
-        mode="markers",
-        marker={"size": 8, "color": BLUE},
-        hoverinfo="skip",
+        for k, (level, ends) in enumerate(sorted(read.bounds.items(), reverse=True))
+    ]
+    marks.append(Line(*_actual(series, read, name, past), name="what came", color=INK, width=1.6))
+    if read.naive is not None:
+        marks.append(Line(*_line(read, read.naive), name="naive", color=VERMILLION, width=1.6, dash="dot"))
+    marks.append(Line(*_line(read, read.point), name="forecast", color=BLUE, width=2.4))
+    marks.append(
+        Points(read.time[read.begins], read.point[read.begins], name="first step", size=8, hover=None)
     )
-    figure.update_xaxes(title_text="step" if series.dates is None else "date")
-    figure.update_yaxes(title_text=shown(f"{name} ({unit})" if unit else name))
-    return figure
+    axes = Axis("step" if series.dates is None else "date"), Axis(f"{name} ({unit})" if unit else name)
+    return Chart([Panel(*axes, marks)], title=_key(read), height=380)
 
 
-def _came(series: Series, said: "_Said", name: str, past: int) -> dict[str, Any]:
+def _actual(series: Series, read: "_Forecasts", name: str, past: int) -> tuple[NDArray[Any], Values]:
     """The series from `past` steps before the first forecast on."""
     dates = np.arange(len(series)) if series.dates is None else series.dates
-    before = int((dates < said.time.min()).sum())
-    first = max(before - (past or max(24, len(said.time))), 0)
-    return {"x": dates[first:], "y": series.values[first:, series.names.index(name)]}
+    before = int((dates < read.time.min()).sum())
+    first = max(before - (past or max(24, len(read.time))), 0)
+    return dates[first:], series.values[first:, series.names.index(name)]
 
 
-class _Said(NamedTuple):
+class _Forecasts(NamedTuple):
     """Forecasts in order of time: `begins` marks the first step of each."""
 
     time: NDArray[Any]
@@ -98,8 +108,8 @@ class _Said(NamedTuple):
     bounds: dict[float, tuple[Values, Values]]
 
 
-def _said(series: Series, forecasts: Any, name: str, time: str | None) -> _Said:
-    """Take apart what a forecaster returned: the table of a backtest, or that of a predict."""
+def _read(series: Series, forecasts: Any, name: str, time: str | None) -> _Forecasts:
+    """The columns of what a forecaster returned: the table of a backtest, or that of a predict."""
     columns = {} if isinstance(forecasts, np.ndarray) else columns_of(forecasts)
     if {"origin", "forecast"} <= set(columns):
         _refuse_unknown(name, columns["column"].tolist())
@@ -120,14 +130,14 @@ def _said(series: Series, forecasts: Any, name: str, time: str | None) -> _Said:
                 where = dates[int(np.argmax(low > high))]
                 raise ValueError(f"The {level} % interval at {where} has its lower end above its upper one.")
             bounds[float(level)] = (low, high)
-    return _Said(dates, point, begins, naive, bounds)
+    return _Forecasts(dates, point, begins, naive, bounds)
 
 
-def _in_turn(columns: Mapping[str, NDArray[Any]], wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Rows of a backtest's table whose forecasts do not overlap, each beginning where the last one has ended."""
+def _in_turn(columns: Mapping[str, NDArray[Any]], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rows of the forecasts in a backtest's table that do not overlap, each beginning where the last one ends."""
     rows, end = [], None
-    for origin in np.unique(columns["origin"][wanted]):
-        mine = np.flatnonzero(wanted & (columns["origin"] == origin))
+    for origin in np.unique(columns["origin"][mask]):
+        mine = np.flatnonzero(mask & (columns["origin"] == origin))
         if end is None or origin >= end:
             rows.append(mine)
             end = columns["time"][mine].max()
@@ -156,39 +166,26 @@ def _predicted(
     return columns[name], dates, columns
 
 
-def _refuse_unknown(name: str, known: Iterable[str]) -> None:
-    names = dict.fromkeys(known)
-    if name not in names:
-        raise ValueError(f"forecasts has no column {name!r}; it has {', '.join(map(str, names))}.")
+def _refuse_unknown(name: str, names: Iterable[str]) -> None:
+    unique = dict.fromkeys(names)
+    if name not in unique:
+        raise ValueError(f"forecasts has no column {name!r}; it has {', '.join(map(str, unique))}.")
 
 
-def _key(said: _Said) -> dict[str, Any]:
-    """What the colours mean; short enough for a phone."""
-    bands = ", ".join(f"{level:g} %" for level in sorted(said.bounds))
-    words = {"what came": INK, f"forecast ({bands} bands)" if bands else "forecast": BLUE}
-    return key(words | ({} if said.naive is None else {"··· naive": VERMILLION}))
+def _key(read: _Forecasts) -> list[Span]:
+    """What the colors mean; short enough for a phone."""
+    bands = ", ".join(f"{level:g} %" for level in sorted(read.bounds))
+    names = {"what came": INK, f"forecast ({bands} bands)" if bands else "forecast": BLUE}
+    return color_key(names | ({} if read.naive is None else {"··· naive": VERMILLION}))
 
 
-def _spaced(said: _Said, values: NDArray[Any]) -> NDArray[Any]:
-    """`values` with a gap before each forecast but the first, so that lines do not join them."""
-    gaps = np.flatnonzero(said.begins)[1:]
-    return np.insert(values.astype(np.float64), gaps, np.nan)
+def _broken(read: _Forecasts, values: NDArray[Any], gap: Any = None) -> NDArray[Any]:
+    """`values` with a gap, or the next value, before each forecast but the first, so that nothing joins them."""
+    begins = np.flatnonzero(read.begins)[1:]
+    values = values if gap is None else values.astype(np.float64)
+    return np.insert(values, begins, values[begins] if gap is None else gap)
 
 
-def _line(said: _Said, values: Values) -> dict[str, Any]:
+def _line(read: _Forecasts, values: Values) -> tuple[NDArray[Any], Values]:
     """A line along each forecast."""
-    return {
-        "x": np.insert(said.time, (gaps := np.flatnonzero(said.begins)[1:]), said.time[gaps]),
-        "y": _spaced(said, values),
-    }
-
-
-def _band(said: _Said, low: Values, high: Values) -> dict[str, Any]:
-    """The outline of the band of each forecast: along its upper end, and back along the lower one."""
-    x: list[Any] = []
-    y: list[Any] = []
-    for rows in np.split(np.arange(len(said.time)), np.flatnonzero(said.begins)[1:]):
-        around = np.concatenate([rows, rows[::-1]])
-        x += [*said.time[around], None]
-        y += [*high[rows], *low[rows[::-1]], None]
-    return {"x": x[:-1], "y": y[:-1], "mode": "lines"}
+    return _broken(read, read.time), _broken(read, values, np.nan)

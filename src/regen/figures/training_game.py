@@ -1,4 +1,4 @@
-"""How two players competed: losses, scores, turns and quality over the batches; what was made beside its nearest."""
+"""Charts of a GAN: losses, scores, turns and quality over the batches; generated rows and their nearest."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,46 +7,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._check import Choice, Constraint, check_parameters
+from regen._drawing import chart_of
+from regen.figures.basic import table_of_rows
+from regen.figures.chart import Chart, color_key, stacked
 from regen.figures.images import image_rows
-from regen.figures.latent import table_of_rows
+from regen.figures.marks import Axis, Bars, Line, Panel, Span
 from regen.figures.restored import restored
-from regen.figures.style import (
-    BLUE,
-    COLOURS,
-    GREEN,
-    GREY,
-    RULE,
-    VERMILLION,
-    axis,
-    headed,
-    key,
-    new_figure,
-    stacked,
-)
+from regen.figures.style import BLUE, COLORS, GREEN, GREY, RULE, VERMILLION
 from regen.inspection.adversarial.training_game import NearestTraining, TrainingGame
-from regen.inspection.finding import figure_of
 
-__all__ = ["competed", "twins"]
+__all__ = ["nearest_training", "training_game"]
 
 OF: Mapping[str, Constraint] = {"of": Choice(("game", "scores", "twins"))}
 PLAYERS = {"generator": BLUE, "discriminator": VERMILLION}
 MADE = {"generated": BLUE, "real": VERMILLION}
-SHARES = ("coverage", "precision", "recall", "density")
+MEASURES = dict(
+    zip(("coverage", "precision", "recall", "density"), (BLUE, VERMILLION, GREEN, COLORS[3]), strict=True)
+)
 BINS, ROWS = 25, 10
 
 
-@figure_of.register
-def competed(finding: TrainingGame, *, of: str = "game") -> Any:
-    """How the game went, the scores that the players ended with, or what was made beside its nearest.
+@chart_of.register
+def training_game(finding: TrainingGame, *, of: str = "game") -> Chart:
+    """How the game went, the scores at its end, or generated rows with the nearest training rows.
 
-    What to read: losses need not fall, for each player's rises when the other gets better. The scores of real and
-    generated rows should stay apart by little: at 50 the discriminator guesses, at 1 and 99 it has won. Coverage that
-    falls while precision stays tells of kinds that are no longer made.
+    Losses need not fall, because each player's rises when the other improves. The scores of real and generated rows
+    should stay close: at 50 the discriminator guesses, at 1 and 99 it has won. Coverage that falls while precision
+    stays shows mode collapse.
 
     Parameters
     ----------
-    of : "game", losses, scores, turns and quality over the batches; "scores" of real and generated rows at the end;
-        "twins", generated rows beside the rows nearest to them, see `twins`.
+    finding : TrainingGame
+        What `regen.inspect.training_game` returned.
+    of : {"game", "scores", "twins"}, default="game"
+        "game": losses, scores, turns and quality over the batches; "scores": those of real and generated rows at the
+        end; "twins": generated rows and the rows nearest to them, see `nearest_training`.
+
+    Returns
+    -------
+    Chart
+        Of panels below each other, or a single one.
+
+    Raises
+    ------
+    ValueError
+        When the nearest rows are requested of a finding without rows.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> X = np.random.default_rng(0).normal(size=(64, 2))
+    >>> model = regen.GAN(2, hidden=(4,), max_epochs=1, random_state=0).fit(X)
+    >>> chart = regen.figures.training_game(regen.inspect.training_game(model, X))
+    >>> [panel.heading[0].text for panel in chart.panels][:2]
+    ['loss: ', 'score, 1 to 100: ']
     """
     check_parameters("TrainingGame.plot", OF, {"of": of})
     if of == "scores":
@@ -56,127 +70,140 @@ def competed(finding: TrainingGame, *, of: str = "game") -> Any:
             raise ValueError(
                 "of='twins' needs rows to lay beside the generated ones. Give X to training_game."
             )
-        return twins(finding.nearest)
+        return nearest_training(finding.nearest)
     return _game(finding)
 
 
-@figure_of.register
-def twins(finding: NearestTraining, *, rows: int = ROWS) -> Any:
-    """Generated rows, and below or over each the row that is nearest to it.
+@chart_of.register
+def nearest_training(finding: NearestTraining, *, rows: int = ROWS) -> Chart:
+    """Generated rows, and below or over each the training row that is nearest to it.
 
-    What to read: a generated row that equals its nearest is a copy. One that is merely alike is as it should be.
+    A generated row that equals its nearest is a copy. One that is merely similar is as it should be.
 
     Parameters
     ----------
-    rows : how many are drawn, evenly from the nearest to the farthest.
+    finding : NearestTraining
+        The ``nearest`` of what `regen.inspect.training_game` returned.
+    rows : int, default=10
+        How many are drawn, evenly from the nearest to the farthest.
+
+    Returns
+    -------
+    Chart
+        Images below each other, sequences over each other, or the rows of a table.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> X = np.random.default_rng(0).normal(size=(64, 2))
+    >>> model = regen.GAN(2, hidden=(4,), max_epochs=1, random_state=0).fit(X)
+    >>> found = regen.inspect.training_game(model, X).nearest
+    >>> len(regen.figures.nearest_training(found, rows=3).panels[0].y.tick_labels)
+    6
     """
     order = np.argsort(finding.distances, kind="stable")
     some = order[np.linspace(0, len(order) - 1, min(len(order), rows)).round().astype(int)]
-    made, beside = finding.generated.take(some), finding.neighbours.take(some)
+    made, nearest = finding.generated.take(some), finding.neighbours.take(some)
     if made.kind == "images":
-        low, high = zip(made.limits, beside.limits, strict=True)
-        rows_shown = {"generated": made.values, "nearest": beside.values}
-        return image_rows(rows_shown, limits=(min(low), max(high)))
+        low, high = zip(made.limits, nearest.limits, strict=True)
+        images = {"generated": made.values, "nearest": nearest.values}
+        return image_rows(images, limits=(min(low), max(high)))
     if made.kind == "sequences":
         few = min(5, len(some))
-        steps = max(made.values.shape[1], beside.values.shape[1])
+        steps = max(made.values.shape[1], nearest.values.shape[1])
         lines = {
             name: _lengthened(each.values[:few, :, 0], steps)
-            for name, each in (("nearest", beside), ("generated", made))
+            for name, each in (("nearest", nearest), ("generated", made))
         }
         return restored(lines, unit=made.names[0])
-    between = np.stack([made.values, beside.values], axis=1).reshape(-1, made.values.shape[1])
+    pairs = np.stack([made.values, nearest.values], axis=1).reshape(-1, made.values.shape[1])
     names = [name for row in some for name in (f"made {row}", "nearest")]
-    return table_of_rows(between, made.names, names)
+    return table_of_rows(pairs, made.names, names)
 
 
-def _game(finding: TrainingGame) -> Any:
+def _game(finding: TrainingGame) -> Chart:
     """Panels below each other, all over the batches."""
-    measured = {name: finding.quality[name] for name in SHARES if name in finding.quality}
-    heights = [110, 110, *([36] if finding.turns else []), *([130] if measured else [])]
-    figure = stacked(heights)
-    headings = [f"loss: {key(PLAYERS)['text']}", f"score, 1 to 100: {key(MADE)['text']}"]
-    for name, loss in finding.losses.items():
-        _line(figure, finding.steps, loss, f"{name} loss", PLAYERS[name], 0)
-    for name, score in finding.scores.items():
-        _line(figure, finding.steps, score, f"score of {name} rows", MADE[name], 1)
-    figure.layout.yaxis2.update(range=[0, 100], tickvals=[0, 50, 100])
+    x = Axis("batches")
+    losses = [
+        _line(finding.steps, loss, f"{name} loss", PLAYERS[name]) for name, loss in finding.losses.items()
+    ]
+    scores = [
+        _line(finding.steps, score, f"score of {name} rows", MADE[name])
+        for name, score in finding.scores.items()
+    ]
+    panels = [
+        Panel(x, Axis(), losses, heading=[Span("loss: "), *color_key(PLAYERS)]),
+        Panel(
+            x,
+            Axis(limits=(0, 100), ticks=[0, 50, 100]),
+            scores,
+            heading=[Span("score, 1 to 100: "), *color_key(MADE)],
+        ),
+    ]
+    heights = [110, 110]
     if finding.turns:
-        headings.append(
-            f"who moves: {key({'generator': BLUE, 'discriminator': VERMILLION, 'both': GREY})['text']}"
-        )
-        _strip(figure, finding)
+        panels.append(_turns(finding, x))
+        heights.append(36)
+    measured = {name: finding.quality[name] for name in MEASURES if name in finding.quality}
     if measured:
-        colours = dict(zip(measured, (BLUE, VERMILLION, GREEN, COLOURS[3]), strict=False))
-        headings.append(f"quality: {key(colours)['text']}")
+        colors = dict(zip(measured, MEASURES.values(), strict=False))
+        marks = []
         for name, values in measured.items():
             there = np.isfinite(values)
-            panel = len(headings) - 1
-            _line(figure, finding.steps[there], values[there], name, colours[name], panel, marked=True)
-        figure.layout[f"yaxis{axis(len(headings) - 1)[1:]}"].update(rangemode="tozero")
-    figure.update_xaxes(title_text="batches")
-    headed(figure, headings)
-    return figure
+            marks.append(_line(finding.steps[there], values[there], name, colors[name], marker=5))
+        heading = [Span("quality: "), *color_key(colors)]
+        panels.append(Panel(x, Axis(from_zero=True), marks, heading=heading))
+        heights.append(130)
+    return stacked(panels, heights)
 
 
-def _line(
-    figure: Any, x: NDArray[Any], y: NDArray[Any], name: str, colour: str, panel: int, *, marked: bool = False
-) -> None:
-    figure.add_scatter(
-        x=x,
-        y=y,
-        yaxis=axis(panel),
-        name=name,
-        mode="lines+markers" if marked else "lines",
-        marker={"size": 5},
-        line={"color": colour, "width": 1.8},
-        hovertemplate="%{y:.3g}",
-    )
+def _line(x: NDArray[Any], y: NDArray[Any], name: str, color: str, *, marker: float = 0) -> Line:
+    return Line(x, y, name=name, color=color, width=1.8, marker=marker, hover="{y:.3g}")
 
 
-def _strip(figure: Any, finding: TrainingGame) -> None:
+def _turns(finding: TrainingGame, x: Axis) -> Panel:
     """A bar for each turn, as long as it was."""
-    colours = {**PLAYERS, "both": GREY}
+    colors = {**PLAYERS, "both": GREY}
     firsts, lengths = (np.array([turn[k] for turn in finding.turns], dtype=np.float64) for k in (1, 2))
-    whose = [turn[0] for turn in finding.turns]
-    figure.add_bar(
-        x=lengths,
-        y=np.zeros(len(lengths)),
+    bars = Bars(
+        np.zeros(len(lengths)),
+        lengths,
         base=firsts,
-        orientation="h",
-        width=0.9,
-        yaxis=axis(2),
+        horizontal=True,
+        thickness=0.9,
         name="turns",
-        marker={"color": [colours.get(who, RULE) for who in whose], "line": {"width": 0}},
-        customdata=[f"{who}, {int(n)} batches: {why}" for who, _, n, why in finding.turns],
-        hovertemplate="%{customdata}<extra></extra>",
+        color=[colors.get(player, RULE) for player, *_ in finding.turns],
+        notes=[f"{player}, {int(n)} batches: {why}" for player, _, n, why in finding.turns],
+        hover="{note}",
     )
-    figure.layout.yaxis3.update(visible=False, range=[-0.5, 0.5])
+    y = Axis(limits=(-0.5, 0.5), visible=False)
+    return Panel(x, y, [bars], heading=[Span("who moves: "), *color_key(colors)])
 
 
-def _scores(finding: TrainingGame) -> Any:
-    """How many rows have each score, real ones and generated ones."""
-    figure = new_figure(height=300)
+def _scores(finding: TrainingGame) -> Chart:
+    """The distributions of the scores of real rows and of generated ones."""
     edges = np.linspace(0, 100, BINS + 1)
     kinds = {"generated": finding.generated_scores} | (
         {} if finding.data_scores is None else {"real": finding.data_scores}
     )
+    marks = []
     for name, scores in kinds.items():
         counts, _ = np.histogram(scores, edges)
-        figure.add_scatter(
-            x=(edges[1:] + edges[:-1]) / 2,
-            y=100 * counts / max(counts.sum(), 1),
-            mode="lines",
-            name=f"{name} rows",
-            line={"color": MADE[name], "width": 2, "shape": "hvh"},
-            hovertemplate="%{y:.1f} %",
+        marks.append(
+            Line(
+                (edges[1:] + edges[:-1]) / 2,
+                100 * counts / max(counts.sum(), 1),
+                name=f"{name} rows",
+                color=MADE[name],
+                stepped=True,
+                hover="{y:.1f} %",
+            )
         )
-    figure.update_layout(title=key({name: MADE[name] for name in kinds}))
-    figure.update_xaxes(title_text="score of the discriminator (50 is a guess)", range=[0, 100])
-    figure.update_yaxes(title_text="share of the rows (%)", rangemode="tozero")
-    return figure
+    x = Axis("score of the discriminator (50 is a guess)", limits=(0, 100))
+    panel = Panel(x, Axis("share of the rows (%)", from_zero=True), marks)
+    return Chart([panel], title=color_key({name: MADE[name] for name in kinds}), height=300)
 
 
 def _lengthened(values: NDArray[Any], steps: int) -> NDArray[Any]:
-    """(n, T) lengthened with nothing to so many steps."""
+    """(n, T) padded with NaN to (n, steps)."""
     return np.pad(values, ((0, 0), (0, steps - values.shape[1])), constant_values=np.nan)

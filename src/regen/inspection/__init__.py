@@ -5,7 +5,7 @@ Pictures of all of it are drawn by `figures`, which stands above; `regen.inspect
 
 from regen._deprecation import moved
 from regen.inspection.adversarial.training_game import NearestTraining, TrainingGame, training_game
-from regen.inspection.finding import Finding, figure_of
+from regen.inspection.finding import Finding
 from regen.inspection.labelled import Labelled
 from regen.inspection.latent.codes import CodeMap, Codes, LatentTraversal, Neighbours, codes
 from regen.inspection.latent.repair import Repair
@@ -36,7 +36,6 @@ __all__ = [
     "ablate",
     "clamp",
     "codes",
-    "figure_of",
     "gates",
     "gradient_flow",
     "loss_per_copy",
@@ -54,7 +53,7 @@ __getattr__ = moved(
         "Twins": "regen.inspection:NearestTraining",
         "Walk": "regen.inspection:LatentTraversal",
         "cost": "regen.inspection:loss_per_copy",
-        "drawn": "regen.inspection:figure_of",
+        "drawn": "regen._drawing:chart_of",
         "duel": "regen.inspection:training_game",
     },
 )

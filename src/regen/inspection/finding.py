@@ -1,26 +1,12 @@
 """What every inspection returns: plain values, sentences about them, and a picture that is drawn elsewhere."""
 
 from abc import ABC, abstractmethod
-from functools import singledispatch
 from html import escape
 from typing import Any
 
-__all__ = ["Finding", "figure_of"]
+from regen import _drawing
 
-
-@singledispatch
-def figure_of(finding: Any, **options: Any) -> Any:
-    """The figure of a finding.
-
-    Pictures belong to `figures`, which stands above: it registers one function for each kind of finding.
-
-    Raises
-    ------
-    ValueError : nothing that was imported so far draws this kind.
-    """
-    raise ValueError(
-        f"No figure of {type(finding).__name__} has been imported. Import regen.inspect, which brings the figures."
-    )
+__all__ = ["Finding"]
 
 
 class Finding(ABC):
@@ -31,13 +17,19 @@ class Finding(ABC):
         """What was found, in words, the most important first."""
 
     def plot(self, **options: Any) -> Any:
-        """A plotly figure of it.
+        """A chart of it.
 
         Parameters
         ----------
-        options : those of the drawing function in `regen.figures`.
+        **options
+            Those of the function in `regen.figures` that draws this kind of finding.
+
+        Returns
+        -------
+        regen.figures.Chart
+            Shows itself in a notebook; ``.plotly()`` is a plotly figure, ``.write(path)`` makes a file.
         """
-        return figure_of(self, **options)
+        return _drawing.plot(self, **options)
 
     def _repr_html_(self) -> str:
         """The sentences, for a notebook; the figure is what ``plot`` returns."""

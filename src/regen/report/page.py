@@ -17,9 +17,8 @@ from re import fullmatch, sub
 from typing import Any, final
 
 from regen import figures
-from regen._optional import require
 from regen.data.io.tables import atomic_write
-from regen.figures.style import HEIGHT
+from regen.figures.render.plotly import plotly_script
 from regen.report._look import DRAW, STYLE
 
 __all__ = ["Link", "Picture", "Section", "Table", "page"]
@@ -35,12 +34,12 @@ WIDE, NARROW = 760, 520
 class Picture:
     """A figure of a page.
 
-    figure : a plotly figure, such as those of `regen.figures`.
-    caption : what to read from it.
+    figure : a chart, such as those of `regen.figures`.
+    caption : how to read it.
     wide : alone in its row; else two stand side by side where the screen is wide enough.
     """
 
-    figure: Any
+    figure: figures.Chart
     caption: str = ""
     wide: bool = True
 
@@ -137,8 +136,7 @@ def page(
 @cache
 def _plotly() -> str:
     """Plotly.js, packed, and what unpacks and calls it; unpacked it is more than twice as long. Packed only once."""
-    offline = require("plotly.offline", extra="plot", purpose="Writing a page with figures")
-    packed = gzip.compress(offline.get_plotlyjs().encode(), 9, mtime=0)
+    packed = gzip.compress(plotly_script().encode(), 9, mtime=0)
     return f'<script type="text/plain" id="plotly">{b64encode(packed).decode()}</script>\n<script>{DRAW}</script>'
 
 
@@ -163,37 +161,24 @@ def _link(link: Link) -> str:
 
 
 def _figure(picture: Picture, number: int) -> str:
-    """A figure with its caption, and its numbers as tables."""
-    figure = require("plotly.graph_objects", extra="plot", purpose="Writing a page with figures").Figure(
-        picture.figure
-    )
+    """A chart with its caption, and its numbers as tables."""
+    chart = picture.figure
+    drawing = figures.svg(chart, WIDE if picture.wide else NARROW)
+    figure = chart.plotly()
     clear = "rgba(0,0,0,0)"
     figure.update_layout(paper_bgcolor=clear, plot_bgcolor=clear)
-    data = figure.to_json().replace("<", "\\u003c")  # so that no word in it ends the script
-    words, drawing, tables = _read(figure, WIDE if picture.wide else NARROW)
+    data = figure.to_json().replace("<", "\\u003c")  # so that no text in it ends the script
+    tables = "".join(_rows(Table(head, rows)) for head, rows in figures.numbers(chart))
+    numbers = f"<details><summary>The numbers</summary>{tables}</details>" if tables else ""
     caption = f"<figcaption>{_words(picture.caption)}</figcaption>" if picture.caption else ""
     wide = ' class="wide"' if picture.wide else ""
-    height = int(figure.layout.height or HEIGHT)
     return (
-        f'<figure{wide}><div class="plot" id="figure-{number}" role="img" aria-label="{escape(words)}">'
+        f'<figure{wide}><div class="plot" id="figure-{number}" role="img"'
+        f' aria-label="{escape(figures.describe(chart))}">'
         f'<div class="still">{drawing}</div>'
-        f'<div class="live" style="height:{height}px"></div>'
-        f'<script type="application/json">{data}</script></div>{caption}{tables}</figure>'
+        f'<div class="live" style="height:{chart.height}px"></div>'
+        f'<script type="application/json">{data}</script></div>{caption}{numbers}</figure>'
     )
-
-
-def _read(figure: Any, width: int) -> tuple[str, str, str]:
-    """What a figure says in words, its drawing, and its numbers; of a foreign kind plotly alone can draw it."""
-    try:
-        words, drawing, tables = (
-            figures.describe(figure),
-            figures.still(figure, width),
-            figures.numbers(figure),
-        )
-    except ValueError:
-        return "A figure that only JavaScript can draw.", "", ""
-    inside = "".join(_rows(Table(head, rows)) for head, rows in tables)
-    return words, drawing, f"<details><summary>The numbers</summary>{inside}</details>" if inside else ""
 
 
 def _table(table: Table) -> str:

@@ -125,7 +125,9 @@ def _numbers(model: SequenceRegressor, given: Given) -> Section:
     error, plain = float(np.abs(said - true).mean()), float(np.abs(true - np.median(true)).mean())
     text = f"Its answers are off by {error:.4g} on average; always saying the median would be off by {plain:.4g}."
     return Section(
-        "What it predicts", [text, _caution(given)], [Picture(figures.told(true, said), wide=False)]
+        "What it predicts",
+        [text, _caution(given)],
+        [Picture(figures.predicted_vs_actual(true, said), wide=False)],
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from textwrap import wrap
 
-from regen.figures import sketch
+from regen import figures
 from regen.report.page import Picture, Section, Table
 
 __all__ = ["aligned", "sheet"]
@@ -47,7 +47,7 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _picture(picture: Picture) -> Iterator[str]:
-    yield from sketch(picture.figure)
+    yield from figures.text(picture.figure)
     yield from _wrapped(picture.caption)
 
 
