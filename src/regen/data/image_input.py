@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._check import Int
+from regen.data.masked_arrays import unmasked
 
 __all__ = ["Images", "shaped", "size_of"]
 
@@ -71,8 +72,8 @@ def shaped(X: Any, image_shape: Any = None) -> Images:
 
 def _numbers(X: Any) -> tuple[Values, np.dtype[Any]]:
     """X as an array of numbers, NaN where masked or None, and the dtype that it had."""
-    hidden = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
-    array = np.asarray(np.ma.getdata(X) if hidden is not None else X)
+    dtype = np.ma.getdata(X).dtype if isinstance(X, np.ma.MaskedArray) else None
+    array = np.asarray(unmasked(X))
     if array.dtype.kind == "O":
         try:
             array = array.astype(np.float64)
@@ -81,11 +82,7 @@ def _numbers(X: Any) -> tuple[Values, np.dtype[Any]]:
     if array.dtype.kind not in "biuf":
         raise ValueError(f"Images must be numbers. Got an array of {array.dtype} instead.")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if hidden is None or not hidden.any():
-        return array, array.dtype
-    floats = array.astype(array.dtype if array.dtype.kind == "f" else np.float64)
-    floats[hidden] = np.nan
-    return floats, array.dtype
+    return array, array.dtype if dtype is None or dtype.kind == "O" else dtype.newbyteorder("=")
 
 
 def size_of(shape: tuple[int, ...], told: Size | None = None) -> Size:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from regen._check import closest
 from regen.data.calendar import Step
 from regen.data.dates import Dates, column_dates, holds_dates, index_dates, zone_named
+from regen.data.masked_arrays import unmasked
 
 __all__ = ["Kind", "Reading", "read"]
 
@@ -110,7 +111,7 @@ def _read_array(y: Any, time: str | None, target: Any) -> Reading:
     if time is not None or target is not None:
         raise ValueError("y has no names of columns, so time= and target= cannot be used. Give a dataframe.")
     try:
-        array = _unmasked(y)
+        array = np.asarray(unmasked(y))
     except ValueError:
         raise ValueError(
             "The rows of y have different lengths. Give every row a number per column."
@@ -128,16 +129,6 @@ def _read_array(y: Any, time: str | None, target: Any) -> Reading:
     count = values.shape[1]
     names = ("y",) if shape == "series" else tuple(f"y{k}" for k in range(count))
     return Reading(values, names, None, None, Kind("numpy", shape, names, named=False))
-
-
-def _unmasked(y: Any) -> NDArray[Any]:
-    """An array of anything; what a mask hides is NaN, None in an array of objects."""
-    if not isinstance(y, np.ma.MaskedArray):
-        return np.asarray(y)
-    hidden = np.ma.getmaskarray(y)
-    array = np.array(y, dtype=np.float64 if y.dtype.kind in "biuf" else object)
-    array[hidden] = None  # in an array of numbers: NaN
-    return array
 
 
 def _read_series(column: nw.Series[Any], time: str | None, target: Any) -> Reading:

@@ -298,7 +298,9 @@ def _table(owner: BaseEstimator, X: Any, *, reset: bool) -> Cells:
     """A table: its columns as scikit-learn checks them, its values as `read_cells` does."""
     named = isinstance(nw.from_native(X, pass_through=True, eager_only=True), nw.DataFrame)
     if not named:
-        return read_cells(validate_data(owner, X, reset=reset, dtype="numeric", ensure_all_finite=False))
+        checked = validate_data(owner, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+        masked = isinstance(X, np.ma.MaskedArray)  # scikit-learn returns the values under the mask
+        return read_cells(np.ma.MaskedArray(checked, np.ma.getmaskarray(X)) if masked else checked)
     _check_feature_names(owner, X, reset=reset)
     _check_n_features(owner, X, reset=reset)
     return read_cells(X)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from regen.data.masked_arrays import unmasked
 from regen.estimators._sequence_input import Values
 from regen.nets.stream import Stream
 
@@ -23,7 +24,7 @@ def read_step(name: str, step: Any, width: int, element: str) -> tuple[Values, N
     step : (width,) numbers, or one number when width is 1; NaN is missing.
     """
     try:
-        raw = np.asarray(step)
+        raw = np.asarray(unmasked(step))
         row = np.array(raw, dtype=np.float64) if raw.dtype.kind in "biufO" else None
     except (TypeError, ValueError):
         row = None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
+from regen.data.masked_arrays import unmasked
 from regen.data.ragged import Ragged
 
 __all__ = ["SequenceInput", "read_known_sequences", "read_sequences"]
@@ -73,6 +74,7 @@ def _read(owner: BaseEstimator, X: Any, *, reset: bool, table: bool = True) -> S
     if _is_list_of_sequences(X):
         rows = _from_list(X)
         return SequenceInput(_finite(rows), "block" if rows.lengths is None else "list")
+    X = unmasked(X)
     X = X if getattr(X, "shape", None) else np.asarray(X)
     if len(X.shape) == 2:
         # scikit-learn's own words about columns: at fit, and for a table when fit was on a table.
@@ -128,7 +130,7 @@ def _from_list(X: Sequence[Any]) -> Ragged:
 def _one(k: int, x: Any) -> Values:
     """Sequence number k as (T, F)."""
     try:
-        row = np.asarray(x)
+        row = np.asarray(unmasked(x))
         row = row if row.dtype.kind == "c" else row.astype(np.float64)
     except (ValueError, TypeError):
         raise ValueError(f"Sequence {k} of X holds something that is no number.") from None

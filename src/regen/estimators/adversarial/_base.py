@@ -20,6 +20,7 @@ from torch import Generator, nn
 
 from regen._check import Constraint, Either, Int, Kind, Nothing, check_parameters
 from regen.data.batching import RowBatch
+from regen.data.masked_arrays import refuse_masked
 from regen.estimators._base import SHARED_CONSTRAINTS, Estimator, rollback_on_error
 from regen.estimators._evaluation import evaluating
 from regen.estimators._modalities import MODALITIES, Modality, TableModality
@@ -474,6 +475,7 @@ class AdversarialEstimator(Estimator):
         """
         model = self.model_
         given = model.modality.read_known(self, X)
+        refuse_masked("y", y)
         labels = None if y is None else label_index(model, column_or_1d(y), len(given), None)
         x, lengths, _ = model.encode(given).gather(torch.arange(len(given)))
         return RowBatch(x, lengths, labels)

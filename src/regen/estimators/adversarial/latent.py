@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from regen._check import Number, check_parameters
 from regen._masks import length_mask
 from regen.data.batching import RowBatch
+from regen.data.masked_arrays import refuse_masked, unmasked
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators.adversarial.gan_model import GANModel
 
@@ -42,7 +43,7 @@ def draw_codes(model: GANModel, n: int, truncation: float | None, rng: Generator
 
 def check_codes(model: GANModel, Z: Any) -> Tensor:
     """Validate codes (n, Z) and move them to the device of the model."""
-    codes = check_array(Z, dtype=np.float32, estimator=model.owner, input_name="Z")
+    codes = check_array(unmasked(Z), dtype=np.float32, estimator=model.owner, input_name="Z")
     if codes.shape[1] != model.code_size:
         raise ValueError(
             f"Z must have {model.code_size} columns, the size of the code. Got {codes.shape[1]} columns."
@@ -67,6 +68,7 @@ def label_index(model: GANModel, label: Any, n: int, rng: Generator | None) -> T
         assert model.label_shares is not None
         shares = torch.from_numpy(model.label_shares).float().to(model.device)
         return torch.multinomial(shares, n, replacement=True, generator=rng)
+    refuse_masked("label", label)
     labels = np.asarray(label)
     labels = np.full(n, labels) if labels.ndim == 0 else labels
     if labels.shape != (n,):

@@ -21,6 +21,7 @@ from torch import Generator, Tensor, nn
 
 from regen.cells import Cell
 from regen.data.batching import RowBatches
+from regen.data.masked_arrays import unmasked
 from regen.data.ragged import Ragged
 from regen.estimators._base import Estimator, rollback_on_error
 from regen.estimators._modalities import MODALITIES, Modality, modality_of
@@ -308,7 +309,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
         """
         self._check_fitted()
         model = self._row_model()
-        codes = check_array(Z, dtype=np.float32, estimator=self, input_name="Z")
+        codes = check_array(unmasked(Z), dtype=np.float32, estimator=self, input_name="Z")
         if codes.shape[1] != self.code:
             raise ValueError(f"Z has {codes.shape[1]} columns; the code has {self.code} units.")
         steps, lengths = model.lengths(lengths, len(codes))

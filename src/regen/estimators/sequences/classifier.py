@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
+from regen.data.masked_arrays import refuse_masked
 from regen.estimators._base import rollback_on_error
 from regen.estimators._online import softmax
 from regen.estimators._sequence_input import read_sequences
@@ -130,6 +131,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         self._check_params()
         sequences = read_sequences(self, X)
         self._check_target_given(y)
+        refuse_masked("y", y)
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)

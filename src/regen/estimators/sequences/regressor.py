@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_consistent_length
 
+from regen.data.masked_arrays import unmasked
 from regen.data.scaling import is_constant, moments
 from regen.estimators._base import rollback_on_error
 from regen.estimators._sequence_input import read_sequences
@@ -115,7 +116,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         self._check_params()
         sequences = read_sequences(self, X)
         self._check_target_given(y)
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
+        y = check_array(unmasked(y), ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
         check_consistent_length(sequences.rows.n_steps, y)
         self.one_target_ = y.ndim == 1
         y = y.reshape(len(y), -1)

@@ -1,0 +1,37 @@
+"""NumPy's masked arrays: what a mask hides is missing, whatever number lies under it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["refuse_masked", "unmasked"]
+
+
+def unmasked(X: Any) -> Any:
+    """A masked array of any shape as a plain one with NaN for masked values, None in an array of objects.
+
+    Numbers become float64 where they are no floats and a value is masked. Other things than masked arrays are
+    returned as they are.
+    """
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    data, hidden = np.ma.getdata(X), np.ma.getmaskarray(X)
+    if not hidden.any():
+        return data
+    if data.dtype.kind in "biu":
+        data = data.astype(np.float64)
+    elif data.dtype.kind not in "fc":
+        data = data.astype(object)
+    return np.where(hidden, np.nan if data.dtype.kind in "fc" else None, data).astype(data.dtype)
+
+
+def refuse_masked(name: str, labels: Any) -> None:
+    """Refuse masked labels: a row without a label cannot be learned from.
+
+    name : of the argument. labels : (n,) of any type.
+    """
+    if isinstance(labels, np.ma.MaskedArray) and np.ma.getmaskarray(labels).any():
+        row = int(np.ma.getmaskarray(labels).ravel().argmax())
+        raise ValueError(f"{name} is masked in row {row}: give every row a label, or leave such rows out.")
