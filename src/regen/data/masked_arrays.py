@@ -24,7 +24,9 @@ def unmasked(X: Any) -> Any:
         data = data.astype(np.float64)
     elif data.dtype.kind not in "fc":
         data = data.astype(object)
-    return np.where(hidden, np.nan if data.dtype.kind in "fc" else None, data).astype(data.dtype)
+    plain = data.copy()
+    plain[hidden] = np.nan if data.dtype.kind in "fc" else None
+    return plain
 
 
 def refuse_masked(name: str, labels: Any) -> None:
