@@ -119,7 +119,8 @@ class Experiment:
     ) -> History:
         """Train."""
         players = [
-            Player(f"p{n}", toy.net, self.loss(n), memory=self.carried[n]) for n, toy in enumerate(self.toys)
+            Player(f"p{n}", toy.net, self.loss(n), stateful=self.carried[n])
+            for n, toy in enumerate(self.toys)
         ]
         schedule = solo("p0") if len(players) == 1 else alternate(p0=2, p1=1)
         return train(
@@ -162,3 +163,11 @@ def random_state() -> Iterator[None]:
     """Tests here seed torch's global generator; it is given back."""
     with torch.random.fork_rng(devices=[]):
         yield
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the numbers every 3 batches, and write every time."""
+    monkeypatch.setattr("regen.training.loop.CHECK_EVERY", 3)
+    monkeypatch.setattr("regen.training.checkpoint.WRITE_EVERY", 0.0)
+    monkeypatch.setattr("regen.training.checkpoint.WRITE_SHARE", float("inf"))

@@ -15,14 +15,6 @@ def untimed(history: History) -> list[dict[str, float]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in history.rows]
 
 
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at the numbers every 3 batches, and write every time."""
-    monkeypatch.setattr("regen.training.loop.CHECK", 3)
-    monkeypatch.setattr("regen.training.checkpoint.EVERY", -1e9)
-    monkeypatch.setattr("regen.training.checkpoint.time.monotonic", lambda: 0.0)
-
-
 FIELDS = [
     {},
     {"optimizer": "sgd", "schedule": "cosine", "clip": None},

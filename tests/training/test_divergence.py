@@ -192,7 +192,7 @@ def test_memory_goes_back_too(toy: Any) -> None:
 
     with pytest.warns(RuntimeWarning, match="1 of 3"):
         history = train(
-            [Player("net", one.net, loss, memory=carried)],
+            [Player("net", one.net, loss, stateful=carried)],
             solo("net"),
             one.feed,
             Training(),

@@ -55,7 +55,7 @@ def by_torch(
 
 def by_us(moved: list[nn.Parameter], descent: OptimizerStep, given: list[Tensor | None]) -> None:
     """The same by a OptimizerStep."""
-    descent.clear()
+    descent.zero_grad()
     for weight, gradient in zip(moved, given, strict=True):
         weight.grad = None if gradient is None else gradient.clone()
     descent.step()
@@ -134,7 +134,7 @@ def test_a_state_that_was_replaced_is_looked_up_again(told: bool) -> None:
     for each in (our_rule, rule):
         each.load_state_dict(deepcopy(loaded.state_dict()))
     if told:
-        descent.forget()
+        descent.reset()
     for step in range(3, 6):
         by_us(ours, descent, gradients(step))
         by_torch(plain, rule, 1.0, gradients(step))

@@ -176,7 +176,7 @@ def test_a_schedule_reads_terms_and_reports(toy: Any) -> None:
         def __init__(self) -> None:
             self.seen: list[float] = []
 
-        def turn(self, step: int, terms: Any) -> tuple[str, ...]:
+        def next_players(self, step: int, terms: Any) -> tuple[str, ...]:
             if step:
                 self.seen.append(float(terms["net"]["loss"]))
             return ("net",)

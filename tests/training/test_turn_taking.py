@@ -2,6 +2,7 @@
 
 import copy
 import math
+import shutil
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from regen.training import History, Player, Schedule, Training, Turn, train
-from regen.training.turn_taking import LOG, turns
+from regen.training.turn_taking import MAX_LOG, turns
 
 G, D = "generator", "discriminator"
 
@@ -21,7 +22,7 @@ def follow(schedule: Schedule, scores: Iterable[float], first: int = 0) -> str:
     """Who moves on every batch, b for both; `scores` are what the movers' losses then say."""
     moves, terms = "", {}
     for step, score in enumerate(scores, first):
-        players = schedule.turn(step, terms)
+        players = schedule.next_players(step, terms)
         terms = {**terms, **{name: {"score": torch.tensor(score)} for name in players}}
         moves += "b" if len(players) == 2 else players[0][0]
     return moves
@@ -72,13 +73,13 @@ def test_both_players_scores_are_heard() -> None:
     """In its turn the discriminator's own terms say the score: the generator's are old by then."""
     schedule = quick()
     terms = {G: {"score": torch.tensor(50.0)}, D: {"score": torch.tensor(20.0)}}
-    assert [schedule.turn(step, terms) for step in range(5)] == [(D, G), (G,), (D,), (G,), (D,)]
+    assert [schedule.next_players(step, terms) for step in range(5)] == [(D, G), (G,), (D,), (G,), (D,)]
 
 
 def test_warm_up() -> None:
     """Both move on the first batches, the discriminator first, whatever the score; it counts as no one's turn."""
     schedule = quick(warmup=4)
-    assert schedule.turn(0, {}) == (D, G)
+    assert schedule.next_players(0, {}) == (D, G)
     assert follow(quick(warmup=4), [1, 99, 1, 99, 99, 99]) == "bbbbgd"
     assert math.isnan(schedule.report()["score"])
 
@@ -119,16 +120,16 @@ def test_starving_is_said_once_in_words() -> None:
     with pytest.warns(RuntimeWarning) as said:
         assert follow(schedule, [10] * 9, 9) == "dggdggdgg"
     assert [str(warning.message) for warning in said] == [
-        "The generator starves: 3 turns in a row ended at the cap of 2 batches before it could raise the score of "
-        "its samples above 45. Lower the learning rate of the discriminator or its size, or lower high."
+        "The generator does not get ahead: 3 turns in a row ended at the cap of 2 batches before it could raise the "
+        "score of its samples above 45. Lower the learning rate of the discriminator or its size, or lower high."
     ]
     other = quick(cap=2)
     with pytest.warns(RuntimeWarning) as said:
         follow(other, [60] * 30)
     assert [str(warning.message) for warning in said] == [
-        "The discriminator starves: 3 turns in a row ended at the cap of 2 batches before it could bring the score "
-        "of generated samples under 30. They may be good; else raise the learning rate of the discriminator "
-        "or its size, or raise low."
+        "The discriminator does not get ahead: 3 turns in a row ended at the cap of 2 batches before it could bring "
+        "the score of generated samples under 30. They may be good; else raise the learning rate of the "
+        "discriminator or its size, or raise low."
     ]
     follow(quick(cap=2), [10, *[10, 10, 10, 10, 10, 10, 50, 10] * 6])  # never three in a row: no warning
 
@@ -171,7 +172,7 @@ def take(
     """The moves, and the last terms."""
     moves = ""
     for step, score in enumerate(scores, first):
-        players = schedule.turn(step, terms)
+        players = schedule.next_players(step, terms)
         terms = {**terms, **{name: {"score": torch.tensor(score)} for name in players}}
         moves += "b" if len(players) == 2 else players[0][0]
     return moves, terms
@@ -180,7 +181,7 @@ def take(
 def test_the_warning_is_not_repeated_after_resuming() -> None:
     """It was said."""
     schedule = quick(cap=1)
-    with pytest.warns(RuntimeWarning, match="starves"):
+    with pytest.warns(RuntimeWarning, match="does not get ahead"):
         follow(schedule, [10] * 20)
     resumed = quick(cap=1)
     resumed.load_state_dict(schedule.state_dict())
@@ -190,18 +191,18 @@ def test_the_warning_is_not_repeated_after_resuming() -> None:
 def test_the_log_is_bounded() -> None:
     """Only the last turns are kept; all are counted."""
     schedule = quick()
-    follow(schedule, [50, *[50, 20] * LOG])
-    assert len(schedule.state_dict()["log"]) == LOG
-    assert schedule.report()["turns"] == 2 * LOG
-    assert schedule.log[-1] == Turn(D, 2 * LOG, 1, "now")
+    follow(schedule, [50, *[50, 20] * MAX_LOG])
+    assert len(schedule.state_dict()["log"]) == MAX_LOG
+    assert schedule.report()["turns"] == 2 * MAX_LOG
+    assert schedule.log[-1] == Turn(D, 2 * MAX_LOG, 1, "now")
 
 
 def test_terms_that_are_away_or_not_finite_change_nothing() -> None:
     """After a divergence the loop forgets the terms; a NaN is not counted."""
     schedule = quick()
     follow(schedule, [10, 20, 20])
-    assert schedule.turn(3, {}) == (G,)
-    assert schedule.turn(4, {G: {"score": torch.tensor(math.nan)}}) == (G,)
+    assert schedule.next_players(3, {}) == (G,)
+    assert schedule.next_players(4, {G: {"score": torch.tensor(math.nan)}}) == (G,)
     assert schedule.report()["score"] == 20
 
 
@@ -222,9 +223,9 @@ def test_refusals_in_words() -> None:
             quick(**fields)
         assert str(refusal.value) == words
     schedule = quick()
-    schedule.turn(0, {})
+    schedule.next_players(0, {})
     with pytest.raises(ValueError) as refusal:
-        schedule.turn(1, {G: {"loss": torch.tensor(1.0), "norm": torch.tensor(1.0)}})
+        schedule.next_players(1, {G: {"loss": torch.tensor(1.0), "norm": torch.tensor(1.0)}})
     assert str(refusal.value) == (
         "turns reads the term 'score' of the player 'generator', which has 'loss', 'norm'. "
         "Let its loss return the score of generated samples."
@@ -293,11 +294,11 @@ class Points:
             yield 2 + torch.randn(8, 1, generator=generator)
 
 
-@pytest.mark.filterwarnings("ignore:The .* starves:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:The .* does not get ahead:RuntimeWarning")
 def test_turns_in_the_loop_and_through_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted in the middle of turns and resumed from the file: the same turns, history and weights."""
-    monkeypatch.setattr("regen.training.checkpoint.EVERY", 0.0)
-    monkeypatch.setattr("regen.training.loop.CHECK", 1)
+    monkeypatch.setattr("regen.training.checkpoint.WRITE_EVERY", 0.0)
+    monkeypatch.setattr("regen.training.loop.CHECK_EVERY", 1)
     whole = Game(None)
     history = whole.run(Points())
     row = history.rows[-1]
@@ -313,3 +314,18 @@ def test_turns_in_the_loop_and_through_a_checkpoint(tmp_path: Path, monkeypatch:
         assert [row | {"seconds": 0} for row in again.rows] == [row | {"seconds": 0} for row in history.rows]
         for net, other in ((resumed.made, whole.made), (resumed.critic, whole.critic)):
             assert all(torch.equal(a, b) for a, b in zip(net.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:The .* does not get ahead:RuntimeWarning")
+def test_a_checkpoint_of_before_resumes(tmp_path: Path) -> None:
+    """A file of the first release candidate, written before the 37th step of a player: the same turns follow."""
+    path = tmp_path / "turns.safetensors"
+    shutil.copy(Path(__file__).parent / "checkpoints" / "turns.safetensors", path)
+    whole = Game(None)
+    expected = whole.run(Points())
+    resumed = Game(path)
+    history = resumed.run(Points())
+    assert history.resumed and resumed.moves < whole.moves
+    assert resumed.schedule.log == whole.schedule.log
+    torch.testing.assert_close(resumed.made.weight, whole.made.weight, rtol=0, atol=1e-5)
+    assert history.rows[-1]["schedule.score"] == pytest.approx(expected.rows[-1]["schedule.score"], abs=1e-3)

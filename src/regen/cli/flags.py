@@ -27,8 +27,7 @@ from regen._check import (
 )
 from regen.estimators._base import Estimator
 from regen.estimators.adversarial.game import Game
-from regen.training.options import Training
-from regen.training.params import Params
+from regen.training.options import Params, Training
 
 __all__ = ["Flag", "chosen", "flags_of", "parameter_help"]
 

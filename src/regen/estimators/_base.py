@@ -281,7 +281,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
 
         `data` are the tensors that the batches are drawn from; a checkpoint made with other data is refused.
         """
-        players = [Player("train", module, loss, memory=memory)]
+        players = [Player("train", module, loss, stateful=memory)]
         self._train_players(players, solo("train"), batches, validate, rng, *data)
 
     def _train_players(

@@ -1,4 +1,4 @@
-"""How networks are trained: players, schedules of turns, and one loop that moves them."""
+"""Training: players, schedules of their turns, and one loop that trains them."""
 
 from regen._deprecation import moved
 from regen.training.batches import Batches

@@ -1,14 +1,14 @@
-"""The whole state of a run in one file, so that an interrupted run goes on as if nothing had happened.
+"""Checkpoints: the whole state of a run in one file, so that an interrupted run continues bit for bit.
 
-The file is in safetensors format: every tensor by a number, and in the header's metadata ``format`` =
-``"regen checkpoint"``, ``version``, and ``state``: JSON that says where in the tree of states each tensor
-and number belongs. Nothing in it is ever executed or unpickled. It is written to a neighbour
-``<path>.part``, flushed to the disk and renamed, so that the path always holds a whole checkpoint.
+The file is in safetensors format: every tensor under a number, and in the header's metadata ``format`` =
+``"regen checkpoint"``, ``version``, and ``state``: JSON that places the tensors and numbers in a tree of states.
+Nothing in it is ever executed or unpickled. It is written to ``<path>.part``, flushed to the disk and renamed, so
+that the path always holds a whole checkpoint.
 
-A run resumes bit for bit on the same device and thread count, from any step: the order of the data and the
-place in it, torch's generators, weights, optimisers, rates, schedule, history, best weights, patience and
-the guard's strikes are all in the file. Limits (``max_epochs``, ``max_steps``, ``max_time``, ``patience``)
-may be changed, so a finished run can be extended.
+A run resumes bit for bit on the same device and thread count, from any step: the file holds the order of the data
+and the place in it, torch's generators, weights, optimizers, learning rates, schedule, history, best weights, the
+count of epochs without improvement and that of divergences. Limits (``max_epochs``, ``max_steps``, ``max_time``,
+``patience``) may be changed, so a finished run can be extended.
 """
 
 from __future__ import annotations
@@ -32,16 +32,18 @@ from regen.training.player import Player
 from regen.training.pytree import pack, unpack
 from regen.training.schedule import Schedule
 
-__all__ = ["Checkpoint", "identity", "read_tree", "write_tree"]
+__all__ = ["Checkpoint", "read_tree", "run_identity", "write_tree"]
 
-EVERY = 5.0
-"""Least seconds between two writes on the way; a slow disk gets at most a twentieth of the time."""
+WRITE_EVERY = 5.0
+"""Least seconds between two writes."""
+WRITE_SHARE = 0.05
+"""Most of the time that writing may take; on a slow disk, checkpoints are written less often."""
 FORMAT = "regen checkpoint"
 VERSION = "1"
 SETTINGS = ("loss", "optimizer", "weight_decay", "schedule", "clip", "batch_size", "validation", "precision")
 
 
-def identity(
+def run_identity(
     players: Sequence[Player],
     schedule: Schedule,
     training: Training,
@@ -49,7 +51,10 @@ def identity(
     steps: int,
     fingerprint: str,
 ) -> dict[str, Any]:
-    """What must be equal for a checkpoint to be taken up, by the words in which a difference is told."""
+    """What must be equal for a run to resume from a checkpoint.
+
+    The keys name a difference in the refusal, and are part of the file: they stay.
+    """
     settings = training.get_params()
     return {
         "learning_rate": learning_rate,
@@ -74,14 +79,14 @@ class Checkpoint:
 
     Parameters
     ----------
-    path : path or None
-    whose : the run's `identity`.
+    path : of the file, or None.
+    identity : that of the run, from `run_identity`.
     """
 
-    def __init__(self, path: str | PathLike[str] | None, whose: dict[str, Any]) -> None:
+    def __init__(self, path: str | PathLike[str] | None, identity: dict[str, Any]) -> None:
         self.path = None if path is None else Path(path)
-        self._whose = whose
-        self._offered: dict[str, Any] | None = None
+        self._identity = identity
+        self._unwritten: dict[str, Any] | None = None
         self._due = 0.0
         self._warned = False
 
@@ -91,9 +96,9 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            When the file is no whole checkpoint, or one of another run; says what differs.
+            When the file is not a whole checkpoint, or is one of another run; the message names the difference.
         FileNotFoundError
-            When the folder of the file is not there, so that none could be written.
+            When the folder of the file does not exist, so that none could be written.
         """
         if self.path is None:
             return None
@@ -109,7 +114,7 @@ class Checkpoint:
             isinstance(content.get(part), dict) for part in ("whose", "state")
         ):
             raise _damaged(self.path)
-        difference = _difference(content["whose"], self._whose)
+        difference = _difference(content["whose"], self._identity)
         if difference:
             raise ValueError(
                 f"The checkpoint {str(self.path)!r} belongs to another run: {difference}. "
@@ -118,25 +123,25 @@ class Checkpoint:
         state: dict[str, Any] = content["state"]
         return state
 
-    def offer(self, state: dict[str, Any]) -> None:
-        """Write `state` if the last write was long enough ago; else keep it for `write_offered`."""
-        self._offered = state
+    def write_if_due(self, state: dict[str, Any]) -> None:
+        """Write `state` if the last write was long enough ago; otherwise keep it for `flush`."""
+        self._unwritten = state
         if time.monotonic() >= self._due:
             self.write(state)
 
-    def write_offered(self) -> None:
-        """Write the last state that was offered, if it has not been written."""
-        if self._offered is not None:
-            self.write(self._offered)
+    def flush(self) -> None:
+        """Write the last state passed to `write_if_due`, if it has not been written."""
+        if self._unwritten is not None:
+            self.write(self._unwritten)
 
     def write(self, state: dict[str, Any]) -> None:
-        """Write `state` now; a disk that does not take it gets one warning and does not end the run."""
+        """Write `state` now; a failure gives one warning and does not end the run."""
         if self.path is None:
             return
         began = time.monotonic()
         try:
-            write_tree(self.path, {"whose": self._whose, "state": state})
-            self._offered = None
+            write_tree(self.path, {"whose": self._identity, "state": state})
+            self._unwritten = None
         except OSError as error:
             if not self._warned:
                 warnings.warn(
@@ -147,7 +152,7 @@ class Checkpoint:
                 )
             self._warned = True
         now = time.monotonic()
-        self._due = now + max(EVERY, 20 * (now - began))
+        self._due = now + max(WRITE_EVERY, (now - began) / WRITE_SHARE)
 
 
 def write_tree(path: Path, tree: dict[str, Any]) -> None:
@@ -167,7 +172,7 @@ def write_tree(path: Path, tree: dict[str, Any]) -> None:
 
 
 def read_tree(path: Path) -> Any:
-    """What `write_tree` wrote; ValueError, in words, if the file is anything else."""
+    """The tree that `write_tree` wrote; ValueError if the file is anything else."""
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -195,7 +200,7 @@ def _damaged(path: Path) -> ValueError:
 
 
 def _difference(then: dict[str, Any], now: dict[str, Any]) -> str:
-    """The first thing in which two identities differ, in words."""
+    """The first difference of two identities, in words; empty if they are equal."""
     for name, value in now.items():
         old = then.get(name)
         if old == value:

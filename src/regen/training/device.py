@@ -1,19 +1,48 @@
-"""Where a training runs and in which precision."""
+"""Where a training runs: device, precision and number of threads."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch import nn
 
-__all__ = ["autocast", "resolve_device"]
+__all__ = ["autocast", "fitting_threads", "resolve_device"]
+
+ENOUGH = 1e9
+"""Operations in one batch from which torch keeps its own number of threads.
+
+``benchmarks/threads.py`` on two cores: on idle ones a second thread is slower below 1e8 operations and 1.4 times
+faster above; where another program uses its core it is 5 to 15 times slower, because threads spin while they wait
+for each other. Below 1e9 a batch takes some ten milliseconds: little to gain, much to lose.
+"""
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device called `name`; ``"auto"`` is CUDA if there is one, then MPS, then the CPU.
+    """The device called `name`.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda", "mps"}
+        ``"auto"`` is CUDA if there is one, then MPS, then the CPU.
+
+    Returns
+    -------
+    torch.device
+        A device of this machine.
 
     Raises
     ------
     ValueError
         When this machine, or this build of torch, has no such device.
+
+    See Also
+    --------
+    autocast : The precision on a device.
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    device(type='cpu')
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -21,17 +50,37 @@ def resolve_device(name: str) -> torch.device:
     if not present.get(name, False):
         found = ", ".join(repr(kind) for kind, there in present.items() if there)
         raise ValueError(
-            f"device={name!r} was asked for, but torch finds none on this machine. "
-            f"Use 'auto' or one of those it finds: {found}."
+            f"device={name!r} is not available: torch does not find it on this machine. "
+            f"Use 'auto' or one of the devices that it finds: {found}."
         )
     return torch.device(name)
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """The context in which losses are computed: nothing in float32, autocast in bfloat16.
+    """The context in which losses are computed.
 
-    ``"auto"`` is bfloat16 on CUDA devices that compute in it (Ampere and later), float32 anywhere else: on a
-    CPU small products are bound by memory and by calls, and bfloat16 rarely pays.
+    Parameters
+    ----------
+    precision : {"auto", "float32", "bfloat16"}
+        ``"auto"`` is bfloat16 on CUDA devices that compute in it (Ampere and later) and float32 anywhere else: on
+        a CPU, small products are bound by memory and by calls, and bfloat16 rarely pays.
+    device : torch.device
+        Where the losses are computed.
+
+    Returns
+    -------
+    context manager
+        Without effect for float32, `torch.autocast` for bfloat16.
+
+    See Also
+    --------
+    resolve_device : The device.
+
+    Examples
+    --------
+    >>> with autocast("bfloat16", torch.device("cpu")):
+    ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+    torch.bfloat16
     """
     if precision == "auto":
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -39,3 +88,30 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+@contextmanager
+def fitting_threads(module: nn.Module, rows: int, copies: int) -> Iterator[None]:
+    """One thread while a small net is trained on the CPU, and torch's own number again afterwards.
+
+    A small recurrent net is a long chain of small products. Threads synchronise after every one of them, so a
+    second thread slows it down, and badly so when another program uses the core. An explicit choice of one thread
+    is left alone.
+
+    Parameters
+    ----------
+    module : the net, on its device.
+    rows : rows of a batch.
+    copies : copies of the net that are unfolded over time.
+    """
+    weights = list(module.parameters())
+    operations = 6 * sum(weight.numel() for weight in weights) * rows * copies  # 2 forward, 4 backward
+    threads = torch.get_num_threads()
+    if threads == 1 or operations >= ENOUGH or weights[0].device.type != "cpu":
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

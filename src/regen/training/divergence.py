@@ -1,4 +1,4 @@
-"""What happens when training diverges."""
+"""Recovery from divergence: roll back to the last finite state and halve the learning rate."""
 
 from __future__ import annotations
 
@@ -6,79 +6,79 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, final
 
-from regen.training.player_state import PlayerState
+from regen.training.player import PlayerState
 
-__all__ = ["STRIKES", "DivergenceGuard"]
+__all__ = ["MAX_DIVERGENCES", "DivergenceGuard"]
 
-STRIKES = 3
-"""Times that training may diverge; the last one ends it."""
+MAX_DIVERGENCES = 3
+"""Divergences of a run; the last one ends it."""
 
 
 @final
 class DivergenceGuard:
-    """Goes back to the last good state when a loss, a weight or an optimiser's number is not finite.
+    """Rolls all players back to the last good state when a loss, a weight or an optimizer state is not finite.
 
     Parameters
     ----------
-    seats : all players by name; they go back together.
+    players : all players by name; they are rolled back together.
     """
 
-    def __init__(self, seats: Mapping[str, PlayerState]) -> None:
-        self._seats = seats
+    def __init__(self, players: Mapping[str, PlayerState]) -> None:
+        self._players = players
         self._states: dict[str, Any] = {}
-        self.strikes = 0
+        self.n_divergences = 0
         self.step = 0
         """Step of the last good weights."""
 
     @property
-    def struck_out(self) -> bool:
-        """Whether training diverged too often."""
-        return self.strikes >= STRIKES
+    def exhausted(self) -> bool:
+        """Whether training diverged too often to go on."""
+        return self.n_divergences >= MAX_DIVERGENCES
 
-    def sound(self) -> bool:
+    def all_finite(self) -> bool:
         """Whether every number of every player is finite."""
-        return all(seat.finite() for seat in self._seats.values())
+        return all(player.is_finite() for player in self._players.values())
 
     def check(self, losses_finite: bool, epoch: int, step: int) -> None:
-        """See that the present state is good, else go back to the one kept last, with half the rate.
+        """Accept the present state if all is finite; otherwise roll back and halve the learning rates.
 
-        Once training has diverged too often there is nothing more to see: the state kept is what remains.
+        Does nothing once training has diverged too often: the last good state remains.
         """
-        if self.struck_out:
+        if self.exhausted:
             return
-        if losses_finite and self.sound():
+        if losses_finite and self.all_finite():
             self.step = step
             return
-        self.strikes += 1
-        self.go_back()
-        if self.struck_out:
+        self.n_divergences += 1
+        self.roll_back()
+        if self.exhausted:
             return
-        for seat in self._seats.values():
-            seat.rate.halve()
-        rates = ", ".join(f"{seat.rate.now:g}" for seat in self._seats.values())
+        for player in self._players.values():
+            player.learning_rate.halve()
+        rates = ", ".join(f"{player.learning_rate.current:g}" for player in self._players.values())
         warnings.warn(
             f"The loss was not finite in epoch {epoch}, at or before step {step}: training goes on from the "
             f"weights of step {self.step} with the learning rate halved to {rates} "
-            f"({self.strikes} of {STRIKES} times; at the last it stops).",
+            f"({self.n_divergences} of {MAX_DIVERGENCES} times; at the last it stops).",
             RuntimeWarning,
             stacklevel=6,
         )
 
-    def go_back(self) -> None:
-        """Give every player the state kept last, but the learning rate of now."""
-        for name, seat in self._seats.items():
-            seat.go_back(self._states[name])
+    def roll_back(self) -> None:
+        """Restore the snapshot of every player, except its learning rate."""
+        for name, player in self._players.items():
+            player.roll_back(self._states[name])
 
-    def keep(self) -> None:
+    def take_snapshot(self) -> None:
         """Keep the present state, which has been checked."""
-        self._states = {name: seat.state_dict() for name, seat in self._seats.items()}
+        self._states = {name: player.state_dict() for name, player in self._players.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Strikes and the kept state, which is shared as it never changes."""
-        return {"strikes": self.strikes, "step": self.step, "players": self._states}
+        """The count of divergences and the snapshot, shared because it never changes. Keys as in checkpoint files."""
+        return {"strikes": self.n_divergences, "step": self.step, "players": self._states}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned, into the players too."""
-        self.strikes, self.step, self._states = state["strikes"], state["step"], state["players"]
-        for name, seat in self._seats.items():
-            seat.load_state_dict(self._states[name])
+        """Restore what `state_dict` returned, and the players with it."""
+        self.n_divergences, self.step, self._states = state["strikes"], state["step"], state["players"]
+        for name, player in self._players.items():
+            player.load_state_dict(self._states[name])

@@ -1,4 +1,4 @@
-"""What happened in a training, epoch by epoch, and why it ended."""
+"""The history of a training: one row per epoch, and why it ended."""
 
 from __future__ import annotations
 
@@ -9,27 +9,47 @@ from typing import final
 import torch
 from torch import Tensor
 
-__all__ = ["History", "Means"]
+__all__ = ["EpochMeans", "History"]
 
 
 @final
 @dataclass
 class History:
-    """One row per epoch.
+    """The history of a training: one row per epoch.
+
+    Parameters
+    ----------
+    rows : list of dict, default=[]
+        See Attributes, as for the other parameters.
+    stopped : str, default=""
+        Why training ended.
+    resumed : str, default=""
+        From which checkpoint it was resumed.
+    best_epoch : int, default=0
+        The epoch of the weights that are kept.
 
     Attributes
     ----------
     rows : list of dict
         ``epoch`` (from 1), ``step`` (batches so far), ``seconds`` (so far, resumes included),
         ``learning_rate`` (of the first player, at the end of the epoch), ``<player>.<term>`` (mean over the
-        epoch's batches in which the player moved), ``schedule.<term>`` and ``validation.<term>``.
+        batches of the epoch on which the player moved), ``schedule.<term>`` and ``validation.<term>``.
     stopped : str
         Why training ended, as a sentence.
     resumed : str
-        Where training was taken up from a checkpoint, as a sentence; empty if it began afresh.
+        From which checkpoint and step training was resumed, as a sentence; empty if it was not.
     best_epoch : int
-        Epoch whose weights were kept: the one with the lowest validation loss, else the last in `rows`; 0
+        Epoch whose weights are kept: the one with the lowest validation loss, otherwise the last in `rows`; 0
         if none.
+
+    See Also
+    --------
+    train : Returns one.
+
+    Examples
+    --------
+    >>> History([{"epoch": 1, "net.loss": 0.5}, {"epoch": 2, "net.loss": 0.25}]).columns()
+    {'epoch': [1, 2], 'net.loss': [0.5, 0.25]}
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -38,26 +58,32 @@ class History:
     best_epoch: int = 0
 
     def columns(self) -> dict[str, list[float]]:
-        """The rows as columns; NaN where a row lacks a term."""
+        """The rows as columns.
+
+        Returns
+        -------
+        dict of str to list of float
+            Column -> one number per epoch; NaN where a row lacks the term.
+        """
         names = dict.fromkeys(name for row in self.rows for name in row)
         return {name: [row.get(name, math.nan) for row in self.rows] for name in names}
 
 
 @final
-class Means:
-    """Means of the players' terms over an epoch, gathered without waiting for the device at every batch."""
+class EpochMeans:
+    """Means of the players' terms over an epoch, computed without waiting for the device at every batch."""
 
     def __init__(self) -> None:
         self._pending: dict[str, list[Tensor]] = {}
         self._sums: dict[str, list[float]] = {}
 
     def add(self, player: str, terms: dict[str, Tensor]) -> None:
-        """Keep the scalar `terms` of one move, unread."""
+        """Keep the scalar `terms` of one step on the device."""
         for term, value in terms.items():
             self._pending.setdefault(f"{player}.{term}", []).append(value)
 
-    def fold(self) -> bool:
-        """Read what is pending: into the sums if every loss is finite (True), else into nothing (False)."""
+    def flush(self) -> bool:
+        """Add the pending terms to the sums if every loss is finite (True); otherwise discard them (False)."""
         read = {name: torch.stack(values).cpu().double() for name, values in self._pending.items()}
         self._pending.clear()
         if not all(values.isfinite().all() for name, values in read.items() if name.endswith(".loss")):
@@ -67,20 +93,20 @@ class Means:
             self._sums[name] = [total + float(values.sum()), count + len(values)]
         return True
 
-    def row(self) -> dict[str, float]:
-        """The means of what was folded."""
+    def means(self) -> dict[str, float]:
+        """The means of the terms that have been added to the sums."""
         return {name: total / count for name, (total, count) in self._sums.items()}
 
     def clear(self) -> None:
-        """Begin a new epoch."""
+        """Start a new epoch."""
         self._pending.clear()
         self._sums.clear()
 
     def state_dict(self) -> dict[str, list[float]]:
-        """The sums so far; what is pending is not part of it."""
+        """The sums so far, without pending terms."""
         return {name: list(pair) for name, pair in self._sums.items()}
 
     def load_state_dict(self, state: dict[str, list[float]]) -> None:
-        """Take back what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         self._pending.clear()
         self._sums = {name: list(pair) for name, pair in state.items()}

@@ -1,4 +1,4 @@
-"""Learning rates over a run, by torch's own schedulers."""
+"""Learning-rate schedules, most of them torch's own schedulers."""
 
 from __future__ import annotations
 
@@ -16,36 +16,32 @@ from torch.optim.lr_scheduler import (
 __all__ = ["FIXED_LENGTH", "LearningRate"]
 
 FIXED_LENGTH = ("cosine", "step", "onecycle")
-"""Schedules that are laid out over the length of the run, which therefore cannot be extended afterwards."""
-HALVED = 1000
-"""Batches after which an inverse rate is half of what it was."""
+"""Schedules that depend on the length of the run, which therefore cannot be extended afterwards."""
+HALVING_STEPS = 1000
+"""Batches after which an inverse rate is half of the initial one."""
 
 
 @final
 class LearningRate:
-    """The learning rate of one optimiser.
+    """The learning rate of one optimizer.
 
-    - ``"constant"``, and ``"auto"`` where nobody has chosen: as given.
-    - ``"inverse"``: over ``1 + step / 1000``, for what must come to rest without knowing when it ends (Robbins &
-      Monro 1951); moves with every batch.
-    - ``"cosine"``: half a cosine down to 0 at the last step (Loshchilov & Hutter 2017); moves with every
-      batch.
-    - ``"step"``: a tenth from half of the steps on, a hundredth from three quarters (He et al. 2016); every
-      batch.
-    - ``"onecycle"``: from 1/25 up to the rate in the first 30 % of the steps, then down to nearly 0 (Smith
-      & Topin 2019), without cycling the momentum; every batch.
+    - ``"constant"``, and ``"auto"`` where the estimator chooses none: no change.
+    - ``"inverse"``: over ``1 + step / 1000``, so that a run of unknown length converges (Robbins & Monro 1951);
+      changes with every batch.
+    - ``"cosine"``: half a cosine down to 0 at the last step (Loshchilov & Hutter 2017); changes with every batch.
+    - ``"step"``: a tenth from half of the steps on, a hundredth from three quarters (He et al. 2016); every batch.
+    - ``"onecycle"``: from 1/25 up to the rate in the first 30 % of the steps, then down to nearly 0 (Smith & Topin
+      2019), without cycling the momentum; every batch.
     - ``"plateau"``: half after more than 3 epochs in a row without a lower loss; every epoch.
 
-    Batches count from the optimiser's first step on. The loss of "plateau" is the validation loss if there is
-    one, else the first player's training loss.
+    Batches count from the optimizer's first step on. The loss of "plateau" is the validation loss if there is one,
+    otherwise the first player's training loss.
 
     Parameters
     ----------
-    name : str
-    optimizer : Optimizer
-        Its present rates are the highest ones.
-    steps : int
-        Batches in the whole run.
+    name : of the schedule.
+    optimizer : its present rates are the highest ones.
+    steps : batches in the whole run.
     """
 
     def __init__(self, name: str, optimizer: Optimizer, steps: int) -> None:
@@ -65,17 +61,17 @@ class LearningRate:
             self._by_epoch = ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
 
     @property
-    def now(self) -> float:
+    def current(self) -> float:
         """The rate of the first parameter group."""
         return float(self._optimizer.param_groups[0]["lr"])
 
     def after_batch(self) -> None:
-        """Advance a schedule that moves with every batch."""
+        """Advance a schedule that changes with every batch."""
         if self._by_step is not None:
             self._by_step.step()
 
     def after_epoch(self, loss: float) -> None:
-        """Advance a schedule that moves with every epoch; `loss` is what its plateau is sought in."""
+        """Advance a schedule that changes with every epoch and depends on `loss`."""
         if self._by_epoch is not None:
             self._by_epoch.step(loss)
 
@@ -89,12 +85,12 @@ class LearningRate:
             self._by_step.base_lrs = [rate / 2 for rate in self._by_step.base_lrs]
 
     def state_dict(self) -> dict[str, Any]:
-        """The scheduler's own numbers; the rate itself is part of the optimiser's state."""
+        """The scheduler's numbers; the rate itself is part of the optimizer's state."""
         scheduler = self._by_step or self._by_epoch
         return {} if scheduler is None else dict(scheduler.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         scheduler = self._by_step or self._by_epoch
         if scheduler is not None:
             scheduler.load_state_dict(state)
@@ -102,7 +98,7 @@ class LearningRate:
 
 @final
 class _Inverse:
-    """Of a scheduler of torch what is used here; one that is called at every step should cost nothing."""
+    """A scheduler with the methods that are used here, cheaper per step than torch's `LambdaLR`."""
 
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
@@ -113,12 +109,12 @@ class _Inverse:
         """Advance by a batch."""
         self._steps += 1
         for group, rate in zip(self._optimizer.param_groups, self.base_lrs, strict=True):
-            group["lr"] = rate * (1 / (1 + self._steps / HALVED))
+            group["lr"] = rate * (1 / (1 + self._steps / HALVING_STEPS))
 
     def state_dict(self) -> dict[str, Any]:
-        """Steps so far and the rates that it began with."""
+        """Steps so far and the initial rates."""
         return {"steps": self._steps, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         self._steps, self.base_lrs = state["steps"], list(state["base_lrs"])

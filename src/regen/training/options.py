@@ -1,10 +1,12 @@
-"""How a network is trained: one set of words shared by every estimator."""
+"""Training options: one set of parameters shared by every estimator."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from os import PathLike
-from typing import ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 from regen._check import (
     Bool,
@@ -16,68 +18,190 @@ from regen._check import (
     Nothing,
     Number,
     Text,
+    check_parameters,
+    closest,
 )
-from regen.training.params import Params
 
-__all__ = ["Training", "validation_share"]
+__all__ = ["Params", "Training", "validation_share"]
 
 AUTO_SHARE = 0.2
-"""The share that ``validation="auto"`` holds out where there is room for it."""
+"""The share that ``validation="auto"`` holds out where there are enough rows."""
+
+
+@dataclass(kw_only=True, repr=False)
+class Params(ABC):
+    """A set of parameters with scikit-learn's ``get_params`` and ``set_params``.
+
+    The constructor only stores; estimators call `check` in ``fit``. A subclass is a dataclass (with ``repr=False``)
+    whose fields all have defaults, with one constraint for each in `constraints`.
+    """
+
+    constraints: ClassVar[dict[str, Constraint]]
+
+    def __new__(cls, *_: Any, **params: Any) -> Self:
+        """Name the closest field when one is misspelt."""
+        for name in params:
+            if name not in cls.constraints:
+                raise TypeError(cls._unknown(name))
+        return super().__new__(cls)
+
+    @classmethod
+    def of(cls, value: Self | Mapping[str, Any] | None) -> Self:
+        """An instance made of `value`.
+
+        Parameters
+        ----------
+        value : instance of this class, mapping or None
+            None stands for the defaults; a mapping sets some of the fields.
+
+        Returns
+        -------
+        instance of this class
+            `value` itself if it is one.
+
+        Raises
+        ------
+        ValueError
+            When `value` is none of these, or a key is not a field (the closest one is named).
+        """
+        if value is None:
+            return cls()
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, Mapping):
+            name = cls.__name__
+            raise ValueError(
+                f"{name.lower()} must be a {name}, a dict of its fields or None. Got {value!r} instead."
+            )
+        return cls().set_params(**value)
+
+    def check(self) -> None:
+        """Check every field against its constraint.
+
+        Raises
+        ------
+        ValueError
+            For the first field that is out of range.
+        """
+        check_parameters(type(self).__name__, self.constraints, self.get_params())
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All fields.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Part of scikit-learn's interface; has no effect.
+
+        Returns
+        -------
+        dict
+            Field name -> value.
+        """
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set fields.
+
+        Parameters
+        ----------
+        **params : object
+            Field name -> value.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For an unknown field.
+        """
+        for name in params:
+            if name not in self.constraints:
+                raise ValueError(self._unknown(name))
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        """Only the fields that differ from their defaults."""
+        changed = (
+            f"{field.name}={value!r}"
+            for field in fields(self)
+            if (value := getattr(self, field.name)) is not field.default and value != field.default
+        )
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    @classmethod
+    def _unknown(cls, name: str) -> str:
+        return f"{cls.__name__} has no parameter {name!r}.{closest(str(name), cls.constraints)}"
 
 
 @final
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class Training(Params):
-    """How to train, apart from ``max_epochs`` and ``learning_rate``, which belong to the estimator.
+    """Training options, apart from ``max_epochs`` and ``learning_rate``, which are parameters of the estimator.
 
-    It is a plain value with scikit-learn's ``get_params`` and ``set_params``, so that ``clone`` copies it and
-    ``GridSearchCV`` can search over ``training__weight_decay``. Like an estimator, it only stores what it is
-    given; `check` refuses, and every estimator calls it in ``fit``.
+    It has scikit-learn's ``get_params`` and ``set_params``, so that ``clone`` copies it and ``GridSearchCV`` can
+    search over ``training__weight_decay``. As for an estimator, the constructor only stores; every estimator checks
+    the values in ``fit``. The ``repr`` shows only what differs from the defaults.
 
     Parameters
     ----------
     loss : {"auto", "mse", "mae", "huber", "cross_entropy"}, default="auto"
-        The number to minimise. ``"auto"`` leaves it to the estimator: squared error for values, cross-entropy
-        for classes. ``"mae"`` and ``"huber"`` are for targets with outliers.
+        The loss to minimise. ``"auto"`` leaves it to the estimator: squared error for values, cross-entropy for
+        classes. ``"mae"`` and ``"huber"`` are for targets with outliers.
     optimizer : {"adam", "adamw", "sgd"}, default="adam"
         Adam (Kingma & Ba 2015) by default, because it needs the least tuning of the rate. ``"adamw"``
         decouples the weight decay (Loshchilov & Hutter 2019); ``"sgd"`` has Nesterov momentum 0.9.
     weight_decay : float, default=0.0
-        L2 penalty of the optimiser; off by default: early stopping already holds small networks back.
+        L2 penalty of the optimizer; off by default, because early stopping already regularises small networks.
     schedule : {"auto", "constant", "inverse", "cosine", "step", "plateau", "onecycle"}, default="auto"
-        Learning rate over the run; see `regen.training.lr_schedules.Rate`. ``"auto"`` leaves it to the estimator:
-        constant, but for `GAN` inverse. A longer run with one of these two is the continuation of a shorter one.
+        Learning rate over the run; see `regen.training.lr_schedules.LearningRate`. ``"auto"`` leaves it to the
+        estimator: ``"inverse"`` for `GAN`, ``"constant"`` for the others. A longer run with one of these two is the
+        continuation of a shorter one.
     clip : float or None, default=1.0
         Largest norm of a player's whole gradient; longer ones are scaled down to it (Pascanu, Mikolov &
         Bengio 2013). On by default: recurrent gradients explode. None does not clip.
     batch_size : int or "auto", default="auto"
         Rows (windows, sequences, streams) per step. ``"auto"`` is 32, as small batches generalise at least as
-        well (Masters & Luschi 2018), and more for `GAN` and `DCGAN`, whose players see in a batch what is missing.
+        well (Masters & Luschi 2018), and more for `GAN` and `DCGAN`, which detect missing modes within a batch.
     max_steps : int or None, default=None
         Stop after this many batches, counted over the whole run and across resumes. None: no limit.
     max_time : float, str or None, default=None
-        Stop after so many seconds, or ``"90s"``, ``"5m"``, ``"2h"``, counted across resumes. None: no limit.
+        Stop after this many seconds, or ``"90s"``, ``"5m"``, ``"2h"``, counted across resumes. None: no limit.
     validation : float or "auto", default="auto"
         Share of the data held out to choose the best epoch: the last part of a series, rows drawn at random
-        otherwise. "auto" is 0.2, or 0 where so few rows would be held out that they could not tell one epoch
-        from another; each estimator says when. 0 holds nothing out: every epoch is run and the last weights are
-        kept.
+        otherwise. ``"auto"`` is 0.2, or 0 where too few rows would be held out to compare epochs; each estimator
+        documents when. 0 holds nothing out: all epochs are run and the last weights are kept.
     patience : int or None, default=10
         Stop after this many epochs in a row without a lower validation loss (Prechelt 1998). None: run all
-        epochs, and still keep the best weights. Without validation it has no effect, because a training loss
-        can fall forever.
+        epochs, and still keep the best weights. Without validation it has no effect, because a training loss can
+        keep falling.
     device : {"auto", "cpu", "cuda", "mps"}, default="auto"
         ``"auto"`` takes CUDA if there is one, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         ``"bfloat16"`` runs matrix products in bfloat16 (autocast) and keeps weights in float32. ``"auto"``
         does so only on CUDA devices that compute in bfloat16; on a CPU it rarely pays.
     backend : str, default="auto"
-        Who runs the recurrent cells: ``"auto"`` or a backend's name; refused by the network if unknown.
+        Backend that runs the recurrent cells: ``"auto"`` or a name; the network refuses an unknown one.
     checkpoint : path or None, default=None
         File that holds the whole state of the run. If it exists, training resumes from it, bit for bit as if
-        never interrupted; see `regen.training.checkpoint`. Its folder must be there. None: no file.
+        never interrupted; see `regen.training.checkpoint`. Its folder must exist. None: no file.
     verbose : bool, default=False
         Show a progress bar on stderr.
+
+    See Also
+    --------
+    regen.Game : The options of GAN training.
+
+    Examples
+    --------
+    >>> Training(optimizer="adamw", weight_decay=0.01)
+    Training(optimizer='adamw', weight_decay=0.01)
+    >>> Training()
+    Training()
     """
 
     loss: str = "auto"
@@ -116,5 +240,5 @@ class Training(Params):
 
 
 def validation_share(validation: float | str) -> float:
-    """The share of the data that `Training.validation` asks to hold out."""
+    """The share of the data to hold out for a value of `Training.validation`."""
     return AUTO_SHARE if validation == "auto" else float(validation)

@@ -1,4 +1,4 @@
-"""Trees of dicts, lists, tuples and tensors: what states are made of."""
+"""Pytrees: states as nested dicts, lists, tuples and tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["clone", "pack", "tensors", "unpack"]
 
 
 def clone(tree: Any) -> Any:
-    """The same tree with a copy of every tensor; what is no tensor or container is shared."""
+    """The same tree with a copy of every tensor; leaves of other types are shared."""
     if isinstance(tree, Tensor):
         return tree.detach().clone()
     if isinstance(tree, Mapping):
@@ -34,7 +34,7 @@ def tensors(tree: Any) -> Iterator[Tensor]:
 
 
 def pack(tree: Any, store: dict[str, Tensor]) -> Any:
-    """What JSON can say of `tree`; its tensors go to `store` under the numbers by which it names them.
+    """`tree` as JSON; its tensors go to `store`, under numbers that stand for them in the JSON.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def pack(tree: Any, store: dict[str, Tensor]) -> Any:
 
 
 def unpack(packed: Any, store: Mapping[str, Tensor]) -> Any:
-    """The tree of which `pack` made `packed` and `store`."""
+    """The tree that `pack` made `packed` and `store` of."""
     if isinstance(packed, list):
         return [unpack(value, store) for value in packed]
     if not isinstance(packed, dict):

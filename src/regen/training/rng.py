@@ -1,4 +1,4 @@
-"""All that is random in a training: the order of the data, and torch's own generators."""
+"""The random generators of a training: the order of the data, and torch's global generators."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ class RNGStates:
         self._device = device
         self._epoch_start = generator.get_state()
 
-    def batches(self, feed: Batches, done: int) -> Iterator[Any]:
-        """A new epoch; or the rest of one of which `done` batches were seen before an interruption."""
-        if not done:
+    def epoch(self, batches: Batches, n_done: int) -> Iterator[Any]:
+        """A new epoch, or the rest of one of which `n_done` batches were used before an interruption."""
+        if not n_done:
             self._epoch_start = self._generator.get_state()
-            return feed.epoch(self._generator)
+            return batches.epoch(self._generator)
         now = self.state_dict()
         self._generator.set_state(self._epoch_start)
-        batches = feed.epoch(self._generator)
-        for _ in range(done):
-            next(batches)
+        rest = batches.epoch(self._generator)
+        for _ in range(n_done):
+            next(rest)
         self.load_state_dict(now)
-        return batches
+        return rest
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The state of every generator, and where the order stood when the epoch began."""
+        """The state of every generator, and that of the data's order at the start of the epoch."""
         state = {
             "epoch_start": self._epoch_start,
             "order": self._generator.get_state(),
@@ -49,7 +49,7 @@ class RNGStates:
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state_dict` returned; generators of a device that is not in use are left alone."""
+        """Restore what `state_dict` returned; generators of a device that is not in use are left alone."""
         self._epoch_start = state["epoch_start"]
         self._generator.set_state(state["order"])
         torch.set_rng_state(state["cpu"])

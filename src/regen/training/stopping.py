@@ -1,4 +1,4 @@
-"""When a training ends: epochs, steps, time, and no improvement."""
+"""When a training ends: epochs, steps, time, and early stopping."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Budget", "EarlyStopping"]
 
 @final
 class Budget:
-    """Budget on epochs, steps and time; time counts from here, plus what a resumed run had used before."""
+    """Limits of epochs, steps and time; time counts from the constructor, plus what a resumed run used before."""
 
     def __init__(self, training: Training, max_epochs: int) -> None:
         self.max_epochs = max_epochs
@@ -32,32 +32,32 @@ class Budget:
         return time.monotonic() - self._start
 
     def resume(self, used: float) -> None:
-        """Count on from the time that a run had used before it was interrupted."""
+        """Add the seconds that the run used before it was interrupted."""
         self._start = time.monotonic() - used
 
-    def steps(self, per_epoch: int) -> int:
-        """Batches in the whole run, unless time or patience ends it."""
+    def total_steps(self, per_epoch: int) -> int:
+        """Batches in the whole run, unless time or early stopping ends it."""
         return int(min(self.max_epochs * per_epoch, self.max_steps))
 
-    def out(self, step: int) -> bool:
+    def exceeded(self, step: int) -> bool:
         """Whether the run must end after `step` batches, even within an epoch."""
         return step >= self.max_steps or time.monotonic() - self._start >= self.max_time
 
-    def verdict(self, epochs: int, step: int, done: int) -> str:
-        """Why the run ends after that many whole epochs, steps, and batches of the next epoch, or nothing."""
+    def stop_reason(self, epochs: int, step: int, n_done: int) -> str:
+        """Why the run ends after so many whole epochs, steps, and batches of the next epoch; or an empty text."""
         if epochs >= self.max_epochs:
             return f"Reached max_epochs={self.max_epochs}."
         if step >= self.max_steps:
             return f"Reached max_steps={self.max_steps}."
         if step and self.seconds >= self.max_time:
-            place = f"in epoch {epochs + 1}" if done else f"after {_count(epochs, 'epoch')}"
+            place = f"in epoch {epochs + 1}" if n_done else f"after {_count(epochs, 'epoch')}"
             return f"Reached max_time={self.max_time:g}s {place}."
         return ""
 
 
 @final
 class EarlyStopping:
-    """The best epoch so far by its validation loss, its weights, and how long ago it was.
+    """The epoch with the lowest validation loss so far, its weights, and how long ago it was.
 
     Parameters
     ----------
@@ -70,37 +70,37 @@ class EarlyStopping:
         self._patience = math.inf if patience is None else patience
         self.loss = math.inf
         self.epoch = 0
-        self.waited = 0
+        self.n_worse = 0
         self._weights: dict[str, Any] = {}
 
-    def judge(self, loss: float, epoch: int) -> None:
+    def update(self, loss: float, epoch: int) -> None:
         """Keep the present weights if `loss` is lower than any before; NaN never is."""
         if loss < self.loss:
-            self.loss, self.epoch, self.waited = loss, epoch, 0
+            self.loss, self.epoch, self.n_worse = loss, epoch, 0
             self._weights = {name: clone(module.state_dict()) for name, module in self._modules.items()}
         else:
-            self.waited += 1
+            self.n_worse += 1
 
-    def verdict(self) -> str:
-        """Why patience is at its end, or nothing."""
-        if self.waited < self._patience:
+    def stop_reason(self) -> str:
+        """Why patience ends the run now, or an empty text."""
+        if self.n_worse < self._patience:
             return ""
         if not self._weights:
-            return f"No finite validation loss in {_count(self.waited, 'epoch')}; the last weights are kept."
-        return f"No improvement for {_count(self.waited, 'epoch')}; best was epoch {self.epoch}."
+            return f"No finite validation loss in {_count(self.n_worse, 'epoch')}; the last weights are kept."
+        return f"No improvement for {_count(self.n_worse, 'epoch')}; best was epoch {self.epoch}."
 
     def restore(self) -> None:
-        """Give the modules their best weights, if there are any yet."""
+        """Load the best weights into the modules, if there are any yet."""
         for name, weights in self._weights.items():
             self._modules[name].load_state_dict(weights)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything; the weights are shared, as they never change."""
-        return {"loss": self.loss, "epoch": self.epoch, "waited": self.waited, "weights": self._weights}
+        """Loss, epoch, count and weights, which are shared because they never change. Keys as in checkpoint files."""
+        return {"loss": self.loss, "epoch": self.epoch, "waited": self.n_worse, "weights": self._weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
-        self.loss, self.epoch, self.waited = state["loss"], state["epoch"], state["waited"]
+        """Restore what `state_dict` returned."""
+        self.loss, self.epoch, self.n_worse = state["loss"], state["epoch"], state["waited"]
         self._weights = state["weights"]
 
 

@@ -1,4 +1,4 @@
-"""The schedule of a game in which one player moves until it is ahead, and then the other."""
+"""A schedule for GANs in which each player moves until the score of generated samples crosses a threshold."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor
 from regen._check import Constraint, Int, Number, check_parameters
 from regen.training.schedule import Schedule
 
-__all__ = ["Turn", "Turns", "turns"]
+__all__ = ["Turn", "TurnTaking", "turns"]
 
-LOG = 1000
-"""Turns that are remembered, the last ones."""
-STARVING = 3
-"""Turns of a player in a row that reach the cap before it is said."""
+MAX_LOG = 1000
+"""Turns that are kept in the log, the last ones."""
+MAX_CAPPED = 3
+"""Turns of a player in a row that end at the cap before a warning."""
 _TABLE: dict[str, Constraint] = {
     "low": Number(1, 100),
     "high": Number(1, 100),
@@ -28,32 +28,44 @@ _TABLE: dict[str, Constraint] = {
 
 
 class Turn(NamedTuple):
-    """A turn that was taken."""
+    """A turn of a game.
+
+    Parameters
+    ----------
+    player : str
+        The player that moved; ``"both"`` in the warm-up.
+    first : int
+        Batch of the run on which the turn began, from 0.
+    steps : int
+        Batches that it lasted.
+    why : str
+        Why it ended: "warm-up", "passed 45", "fell under 30", "cap", or "now" for the current one.
+
+    See Also
+    --------
+    turns : The schedule with these turns.
+
+    Examples
+    --------
+    >>> turns().log[-1]
+    Turn(player='both', first=0, steps=0, why='now')
+    """
 
     player: str
-    """Who moved; ``"both"`` in the warm-up."""
     first: int
-    """Batch of the run on which it began, from 0."""
     steps: int
-    """Batches that it lasted."""
     why: str
-    """Why it ended: "warm-up", "passed 45", "fell under 30", "cap", or "now" for the one that goes on."""
 
 
 @final
-class Turns(Schedule):
-    """The generator moves until its samples fool the discriminator, then this one until they no longer do.
+class TurnTaking(Schedule):
+    """The generator moves until its samples score above `high`, then the discriminator until they score below `low`.
 
-    Both players' terms hold the same number, from 1 to 100: the score that the discriminator gives to generated
-    samples, 50 where it cannot tell. It is smoothed over the batches of both,
-    ``s <- smoothing * s + (1 - smoothing) * score``. The generator's turn ends when s passes `high`, the
-    discriminator's when s falls under `low`; between the two, whoever moves goes on. No turn is shorter than
+    The terms of both players hold the score that the discriminator gives to generated samples, from 1 to 100, where
+    50 means undecided. It is smoothed over the batches of both, ``s <- smoothing * s + (1 - smoothing) * score``. The
+    generator's turn ends when s exceeds `high`, the discriminator's when s falls below `low`. No turn is shorter than
     one batch or longer than `cap`. On the first `warmup` batches both move, the discriminator first; then the
-    generator begins. A score that is not finite is not counted.
-
-    Attributes
-    ----------
-    log : list of Turn. The last 1,000 turns and the one that goes on.
+    generator begins. Scores that are not finite are ignored.
     """
 
     def __init__(
@@ -67,8 +79,8 @@ class Turns(Schedule):
         warmup: int,
         term: str,
     ) -> None:
-        given = {"low": low, "high": high, "cap": cap, "smoothing": smoothing, "warmup": warmup}
-        check_parameters("turns", _TABLE, given)
+        numbers = {"low": low, "high": high, "cap": cap, "smoothing": smoothing, "warmup": warmup}
+        check_parameters("turns", _TABLE, numbers)
         if low >= high:
             raise ValueError(
                 f"turns needs low < high, so that no batch ends two turns. Got low={low!r} and high={high!r}."
@@ -78,28 +90,28 @@ class Turns(Schedule):
         self._generator, self._discriminator, self._term = generator, discriminator, term
         self._low, self._high, self._cap = low, high, cap
         self._smoothing, self._warmup = smoothing, warmup
-        words = {"generator": generator, "discriminator": discriminator} | given | {"term": term}
-        self._words = ", ".join(f"{name}={value}" for name, value in words.items())
+        arguments = {"generator": generator, "discriminator": discriminator} | numbers | {"term": term}
+        self._arguments = ", ".join(f"{name}={value}" for name, value in arguments.items())
         self._player = "both"
-        self._first = self._steps = 0  # of the turn that goes on
+        self._first = self._steps = 0  # of the current turn
         self._score: float | None = None
         self._log: list[Turn] = []
         self._turns = self._capped = self._batches = 0
-        self._moves, self._streak = self._none(), self._none()
-        self._said: list[str] = []
+        self._moves, self._capped_in_a_row = self._zeros(), self._zeros()
+        self._warned: list[str] = []
 
     @property
     def log(self) -> list[Turn]:
-        """The turns so far, the last one unfinished."""
+        """The last 1,000 turns and the current one."""
         return [*self._log, Turn(self._player, self._first, self._steps, "now")]
 
-    def turn(self, step: int, terms: Mapping[str, Mapping[str, Tensor]]) -> tuple[str, ...]:
-        """Who moves on this batch: both in the warm-up, then one."""
+    def next_players(self, step: int, terms: Mapping[str, Mapping[str, Tensor]]) -> tuple[str, ...]:
+        """Both players in the warm-up, then one."""
         if self._steps:
-            self._listen(terms)
-            why = self._over()
+            self._update_score(terms)
+            why = self._end_reason()
             if why:
-                self._close(why)
+                self._end_turn(why)
         if not self._steps:
             self._first = step
         self._steps += 1
@@ -110,15 +122,11 @@ class Turns(Schedule):
         return players
 
     def describe(self) -> str:
-        """As it was called, with every argument."""
-        return f"turns({self._words})"
+        """The call that makes it, with every argument."""
+        return f"turns({self._arguments})"
 
     def report(self) -> dict[str, float]:
-        """Numbers of the run so far.
-
-        The smoothed score (NaN before there is one), each player's share of the batches (1 if it moved on all),
-        turns that ended, and how many of them at the cap.
-        """
+        """The smoothed score (NaN at first), each player's share of the batches, ended turns, and capped turns."""
         return {
             "score": math.nan if self._score is None else self._score,
             **{f"{name}_share": moves / max(1, self._batches) for name, moves in self._moves.items()},
@@ -127,7 +135,7 @@ class Turns(Schedule):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Whose turn it is and since when, the smoothed score, the log and the counts."""
+        """The current turn, the smoothed score, the log and the counts. Keys as in checkpoint files."""
         return {
             "player": self._player,
             "first": self._first,
@@ -138,24 +146,24 @@ class Turns(Schedule):
             "capped": self._capped,
             "batches": self._batches,
             "moves": dict(self._moves),
-            "streak": dict(self._streak),
-            "said": list(self._said),
+            "streak": dict(self._capped_in_a_row),
+            "said": list(self._warned),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned: the next turns are those of an uninterrupted run."""
+        """Restore what `state_dict` returned: the next turns are those of an uninterrupted run."""
         self._player, self._first, self._steps = state["player"], state["first"], state["steps"]
         self._score = state["score"]
         self._log = [Turn(*turn) for turn in state["log"]]
         self._turns, self._capped, self._batches = state["turns"], state["capped"], state["batches"]
-        self._moves, self._streak = dict(state["moves"]), dict(state["streak"])
-        self._said = list(state["said"])
+        self._moves, self._capped_in_a_row = dict(state["moves"]), dict(state["streak"])
+        self._warned = list(state["said"])
 
-    def _none(self) -> dict[str, int]:
+    def _zeros(self) -> dict[str, int]:
         return {self._generator: 0, self._discriminator: 0}
 
-    def _listen(self, terms: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Smooth the score of the last batch; terms are away after a divergence."""
+    def _update_score(self, terms: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Add the score of the last batch; there are no terms after a divergence."""
         mover = self._generator if self._player == "both" else self._player
         if mover not in terms:
             return
@@ -169,8 +177,8 @@ class Turns(Schedule):
             before = score if self._score is None else self._score
             self._score = self._smoothing * before + (1 - self._smoothing) * score
 
-    def _over(self) -> str:
-        """Why the turn ends, or nothing."""
+    def _end_reason(self) -> str:
+        """Why the turn ends, or an empty text."""
         if self._player == "both":
             return "warm-up" if self._steps >= self._warmup else ""
         if self._score is not None and self._player == self._generator and self._score > self._high:
@@ -179,22 +187,23 @@ class Turns(Schedule):
             return f"fell under {self._low:g}"
         return "cap" if self._steps >= self._cap else ""
 
-    def _close(self, why: str) -> None:
-        """Write the turn down; the next one is the other's."""
-        self._log = [*self._log, Turn(self._player, self._first, self._steps, why)][-LOG:]
+    def _end_turn(self, why: str) -> None:
+        """Log the turn; the next one is the other player's."""
+        self._log = [*self._log, Turn(self._player, self._first, self._steps, why)][-MAX_LOG:]
         self._turns += 1
         if self._player != "both":
             self._capped += why == "cap"
-            self._streak[self._player] = self._streak[self._player] + 1 if why == "cap" else 0
-            self._warn(self._player)
+            capped = self._capped_in_a_row
+            capped[self._player] = capped[self._player] + 1 if why == "cap" else 0
+            self._warn_if_stuck(self._player)
         self._player = self._discriminator if self._player == self._generator else self._generator
         self._steps = 0
 
-    def _warn(self, player: str) -> None:
-        """Say, once for each player, that it cannot get ahead."""
-        if self._streak[player] < STARVING or player in self._said:
+    def _warn_if_stuck(self, player: str) -> None:
+        """Warn, once for each player, when its turns end at the cap again and again."""
+        if self._capped_in_a_row[player] < MAX_CAPPED or player in self._warned:
             return
-        self._said.append(player)
+        self._warned.append(player)
         other = self._discriminator if player == self._generator else self._generator
         if player == self._generator:
             goal = f"raise the score of its samples above {self._high:g}"
@@ -205,7 +214,7 @@ class Turns(Schedule):
                 f"They may be good; else raise the learning rate of the {player} or its size, or raise low."
             )
         warnings.warn(
-            f"The {player} starves: {STARVING} turns in a row ended at the cap of {self._cap} batches "
+            f"The {player} does not get ahead: {MAX_CAPPED} turns in a row ended at the cap of {self._cap} batches "
             f"before it could {goal}. {advice}",
             RuntimeWarning,
             stacklevel=4,
@@ -222,28 +231,48 @@ def turns(
     smoothing: float = 0.9,
     warmup: int = 10,
     term: str = "score",
-) -> Turns:
-    """Turn-taking by scores: each player moves until it is ahead, with hysteresis, for `cap` batches at most.
+) -> TurnTaking:
+    """A schedule of turns by scores, with hysteresis: each player moves until it is ahead, for at most `cap` batches.
 
-    A loss can fall while its player loses; the score that the discriminator gives to generated samples is
-    bounded and means the same all along. The usual schedule is still
-    ``alternate(discriminator=1, generator=1)``. One object is for one run: it remembers.
+    A loss can fall while its player loses; the score that the discriminator gives to generated samples is bounded and
+    keeps its meaning. ``alternate(discriminator=1, generator=1)`` is still the most common schedule. The object holds
+    the state of one run.
 
     Parameters
     ----------
-    generator, discriminator : names of the players.
-    low, high : scores from 1 to 100, ``low < high``. The generator moves until its smoothed score passes
-        `high`, the discriminator until it falls under `low`. 45 is nearly a guess; under 30 real and generated
-        samples are told apart.
-    cap : batches that a turn lasts at most, so that nobody waits for ever. A player that reaches it three turns
-        in a row is said to starve, once, by a RuntimeWarning.
-    smoothing : weight of the past in the smoothed score, in [0, 1); 0.9 looks back some ten batches.
-    warmup : first batches, on which both move.
-    term : name of the score among the terms of both players' losses, a scalar tensor.
+    generator, discriminator : str, default="generator", "discriminator"
+        Names of the players.
+    low, high : float, default=30.0, 45.0
+        Scores from 1 to 100, ``low < high``. The generator moves until its smoothed score exceeds `high`, the
+        discriminator until it falls below `low`. At 45 the discriminator nearly guesses; below 30 it distinguishes
+        real and generated samples.
+    cap : int, default=50
+        Most batches of a turn, so that neither player waits for ever. A player that reaches it three turns in a row
+        causes a RuntimeWarning, once.
+    smoothing : float, default=0.9
+        Weight of the past in the smoothed score, in [0, 1); 0.9 averages over some ten batches.
+    warmup : int, default=10
+        First batches, on which both move.
+    term : str, default="score"
+        Name of the score among the terms of both players' losses, a scalar tensor.
+
+    Returns
+    -------
+    TurnTaking
+        A `Schedule` with the attribute ``log``, a list of `Turn`.
 
     Raises
     ------
     ValueError
-        For numbers out of range, low >= high or one name twice; in training, for losses without the term.
+        For numbers out of range, low >= high or equal names; in training, for losses without the term.
+
+    See Also
+    --------
+    alternate : A fixed cycle.
+
+    Examples
+    --------
+    >>> turns(warmup=1).next_players(0, {})
+    ('discriminator', 'generator')
     """
-    return Turns(generator, discriminator, low, high, cap, smoothing, warmup, term)
+    return TurnTaking(generator, discriminator, low, high, cap, smoothing, warmup, term)

@@ -262,7 +262,7 @@ def test_without_rows_held_out() -> None:
     assert "memorisation_closer" not in few.quality_ and "coverage" in few.quality_
 
 
-@pytest.mark.filterwarnings("ignore:The .* starves:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:The .* does not get ahead:RuntimeWarning")
 def test_turns_by_scores() -> None:
     """Every turn is logged, and the shares of both are in the history."""
     fitted = model(60, game={"turns": {"warmup": 4, "cap": 6}}).fit(X)

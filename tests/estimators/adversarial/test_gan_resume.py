@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:The generated rows cover:UserWarning",
     "ignore:The discriminator has won:UserWarning",
     "ignore:Generated rows may be copies:UserWarning",
-    "ignore:The .* starves:RuntimeWarning",
+    "ignore:The .* does not get ahead:RuntimeWarning",
 )
 CHANCE = np.random.default_rng(0)
 POINTS = CHANCE.normal(size=(200, 2)) ** 3

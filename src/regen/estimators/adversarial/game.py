@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 
 from regen._check import Anything, Bool, Choice, Constraint, Either, Int, Nothing, Number
 from regen.losses.gan import GAN_LOSSES, GANLoss, gan_loss
-from regen.training.params import Params
+from regen.training.options import Params
 from regen.training.schedule import Schedule, alternate
 from regen.training.turn_taking import turns
 
@@ -65,7 +65,7 @@ class GameRules:
 
 
 @final
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class Game(Params):
     """How a generator and a discriminator are trained against each other.
 

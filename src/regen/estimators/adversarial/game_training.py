@@ -24,10 +24,10 @@ from regen.estimators.adversarial.evaluation import N_NEIGHBORS, Evaluator, Qual
 from regen.estimators.adversarial.game import GameRules
 from regen.estimators.adversarial.game_losses import EMAGenerator, GANLosses
 from regen.estimators.adversarial.gan_model import GANModel, GANPair
+from regen.training.device import fitting_threads
 from regen.training.options import Training
 from regen.training.player import Player, make_optimizer
 from regen.training.schedule import Schedule
-from regen.training.threads import fitting_threads
 
 __all__ = ["MAX_COMPARED", "GameData", "GameResult", "GameTraining", "encode_labels", "split_rows"]
 
@@ -164,8 +164,8 @@ class GameTraining:
                 generator,
                 losses.generator_loss,
                 self._optimizer(generator, 1.0),
-                memory=monitor,
-                moved=generator.update,
+                stateful=monitor,
+                after_step=generator.update,
             ),
             Player(
                 "discriminator",

@@ -32,8 +32,8 @@ from regen.estimators.autoencoders.probe import row_probe
 from regen.estimators.autoencoders.row_model import RowModel, RowSplit
 from regen.losses.mixed_likelihood import MixedLikelihood
 from regen.nets.autoencoder import AutoencoderNet, make_autoencoder
+from regen.training.device import fitting_threads
 from regen.training.player import Stateful
-from regen.training.threads import fitting_threads
 
 __all__ = ["AutoencodingEstimator", "PreparedRows"]
 

@@ -42,8 +42,8 @@ from regen.estimators.forecasting.online import ForecastStream
 from regen.estimators.forecasting.probe import ForecastProbing
 from regen.losses.regression import LOSSES
 from regen.nets.forecast import Decoding, Normalize, WindowNet
+from regen.training.device import fitting_threads
 from regen.training.options import Training
-from regen.training.threads import fitting_threads
 
 __all__ = ["Forecaster"]
 

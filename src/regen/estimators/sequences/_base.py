@@ -23,8 +23,8 @@ from regen.estimators.sequences.online import SequenceStream
 from regen.estimators.sequences.probe import sequence_probe
 from regen.losses.regression import LOSSES
 from regen.nets.sequence import Pool, SequenceNet
+from regen.training.device import fitting_threads
 from regen.training.options import Training
-from regen.training.threads import fitting_threads
 
 __all__ = ["SequenceEstimator"]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from regen.training.threads import fitting_threads
+from regen.training.device import fitting_threads
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def test_what_follows_a_move_sees_the_new_weights(toy: Any) -> None:
     def follow() -> None:
         trace.append(one.weights().clone())
 
-    player = replace(one.player(), moved=follow)
+    player = replace(one.player(), after_step=follow)
     generator = torch.Generator().manual_seed(0)
     train([player], solo("net"), one.feed, Training(), max_epochs=2, learning_rate=0.01, generator=generator)
     assert len(trace) == 2 * len(one.feed)
@@ -37,8 +37,8 @@ def test_only_those_who_move_are_followed(toy: Any) -> None:
         return follow
 
     players = [
-        replace(one.player(), name="a", moved=counted("a")),
-        replace(other.player(), name="b", moved=counted("b")),
+        replace(one.player(), name="a", after_step=counted("a")),
+        replace(other.player(), name="b", after_step=counted("b")),
     ]
     generator = torch.Generator().manual_seed(0)
     train(

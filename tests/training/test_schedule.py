@@ -9,7 +9,7 @@ from regen.training import alternate, make_optimizer, resolve_device, solo
 
 def turns(schedule: object, steps: int) -> list[tuple[str, ...]]:
     """Who moves on the first batches."""
-    return [schedule.turn(step, {}) for step in range(steps)]  # type: ignore[attr-defined]
+    return [schedule.next_players(step, {}) for step in range(steps)]  # type: ignore[attr-defined]
 
 
 def test_solo_always_moves_the_one() -> None:
@@ -67,8 +67,8 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError) as refusal:
         resolve_device("cuda")
     assert str(refusal.value) == (
-        "device='cuda' was asked for, but torch finds none on this machine. "
-        "Use 'auto' or one of those it finds: 'cpu'."
+        "device='cuda' is not available: torch does not find it on this machine. "
+        "Use 'auto' or one of the devices that it finds: 'cpu'."
     )
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert resolve_device("auto") == torch.device("mps")
