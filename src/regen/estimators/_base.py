@@ -340,12 +340,23 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         ----------
         state : mapping
             The fitted attributes, with ``net_`` as a state_dict.
+
+        Raises
+        ------
+        ValueError
+            When the weights are not those of the network that the parameters and attributes describe.
         """
         for name, value in state.items():
             if name != "net_":
                 setattr(self, name, value)
+        weights = state["net_"]
+        layers = self.get_params(deep=False).get("layers", 0)
+        if layers > len(weights):  # each layer has a weight; building very many layers takes seconds
+            raise ValueError(f"layers={layers} is more than its {len(weights)} weights")
+        with torch.device("meta"):  # a wrong size is refused before memory is allocated for it
+            _check_weights(weights, self._build().state_dict())
         self.net_ = self._build().to(self._device)
-        self.net_.load_state_dict(state["net_"])
+        self.net_.load_state_dict(weights)
         self.net_.eval()
 
     # Notebooks.
@@ -393,3 +404,15 @@ def _digest(tensors: tuple[Tensor, ...]) -> str:
         digest.update(str(tuple(tensor.shape)).encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Refuse weights with other names, shapes or dtypes than the expected ones."""
+    for name in {**expected, **weights}:
+        if name not in weights or name not in expected:
+            raise ValueError(f"the weight {name!r} is {'missing' if name in expected else 'unknown'}")
+        given, needed = (
+            f"{each[name].dtype} of shape {tuple(each[name].shape)}" for each in (weights, expected)
+        )
+        if given != needed:
+            raise ValueError(f"the weight {name!r} is {given}, and its network needs {needed}")

@@ -47,8 +47,7 @@ def read_sequences(owner: BaseEstimator, X: Any) -> SequenceInput:
     """
     sequences = _read(owner, X, reset=True)
     if sequences.kind != "table":
-        owner.n_features_in_ = sequences.rows.values.shape[-1]
-        vars(owner).pop("feature_names_in_", None)
+        validate_data(owner, sequences.rows.steps.numpy(), reset=True, skip_check_array=True)
     return sequences
 
 

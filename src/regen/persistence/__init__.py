@@ -104,7 +104,6 @@ def load(path: str | PathLike[str]) -> Any:
         _housed(name, estimator)
         if strange := [name for name in fitted if not FITTED.fullmatch(name)]:
             raise ValueError(f"{strange[0]!r} is no fitted attribute")
-        _refuse_weights(estimator, fitted)
         with torch.random.fork_rng([]):  # a new network draws weights before it takes the saved ones
             estimator.restore_fitted_state(fitted)
     except DAMAGE as error:
@@ -169,33 +168,6 @@ def _made(kind: type[Estimator], params: Mapping[str, Any]) -> Estimator:
     check_parameters(kind.__name__, kind.constraints, estimator.get_params(deep=False))
     Training.of(estimator.training).check()
     return estimator
-
-
-def _refuse_weights(estimator: Estimator, fitted: Mapping[str, Any]) -> None:
-    """Refuse weights that are not those of the network which parameters and attributes describe.
-
-    The network is built without memory for its numbers, so that an altered size is refused before it costs any.
-    """
-    for name, value in fitted.items():
-        if name != "net_":
-            setattr(estimator, name, value)
-    given = fitted["net_"]
-    layers = estimator.get_params(deep=False).get("layers", 0)
-    if layers > len(given):  # each has a weight; building very many of them takes seconds
-        raise ValueError(f"layers={layers} is more than its {len(given)} weights")
-    with torch.device("meta"):
-        wanted = estimator._build().state_dict()
-    for name in {**wanted, **given}:
-        if name not in given or name not in wanted:
-            raise ValueError(f"the weight {name!r} is {'missing' if name in wanted else 'unknown'}")
-        if given[name].shape != wanted[name].shape or given[name].dtype != wanted[name].dtype:
-            raise ValueError(
-                f"the weight {name!r} is {_sized(given[name])}, and its network needs {_sized(wanted[name])}"
-            )
-
-
-def _sized(tensor: torch.Tensor) -> str:
-    return f"{tensor.dtype} of shape {tuple(tensor.shape)}"
 
 
 def _housed(name: str, estimator: Estimator) -> None:

@@ -4,7 +4,7 @@ Letters: `N` steps, `C` columns.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import narwhals as nw
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen.data.calendar import Step
+from regen.data.scaling import Standardizer
 from regen.data.seasonality import season_length
 from regen.data.series import Series, read_series
 from regen.data.series_input import Kind
@@ -26,36 +27,33 @@ MAX_SEGMENTS = 256
 """Most recurrent steps of ``window="auto"``."""
 
 
-@dataclass(frozen=True)
-class Scale:
-    """Centre and scale of each column, both (C,); a constant column has scale 0, so its forecasts are exact."""
+class Scaled(NamedTuple):
+    """Standardised values (N, C) without gaps, and the mask of the observed ones (N, C)."""
 
-    center: Values
-    scale: Values
+    values: Tensor
+    observed: Tensor
 
-    @classmethod
-    def of(cls, values: Values, train: int) -> "Scale":
-        """Mean and standard deviation of the observed values of each column in its first `train` steps.
 
-        A column that is constant there but not later takes both from all its steps; the mean of a constant column is
-        exact.
-        """
-        centers, scales = zip(*(_moments(values[:steps]) for steps in (train, None)), strict=True)
-        moves = scales[0] > 0
-        return cls(np.where(moves, *centers), np.where(moves, *scales))
+def center_and_scale(values: Values, train: int) -> tuple[Values, Values]:
+    """Mean and standard deviation of the observed values of each column in its first `train` steps.
 
-    def apply(
-        self, filled: Values, observed: NDArray[np.bool_], device: torch.device | str = "cpu"
-    ) -> "Scaled":
-        """Standardised float32 values (N, C) of a series without gaps, 0 in a constant column, and the given mask."""
-        z = np.divide(filled - self.center, self.scale, out=np.zeros_like(filled), where=self.scale > 0)
-        return Scaled(
-            torch.from_numpy(z.astype(np.float32)).to(device), torch.from_numpy(observed).to(device)
-        )
+    A column that is constant there but not later takes both from all its steps; the mean of a constant column is
+    exact, so that its forecasts are.
+    """
+    centers, scales = zip(*(_moments(values[:steps]) for steps in (train, None)), strict=True)
+    varies = scales[0] > 0
+    return np.where(varies, *centers), np.where(varies, *scales)
 
-    def undo(self, z: Tensor) -> Values:
-        """Values in the unit of the series from standardised values (..., C)."""
-        return z.detach().cpu().double().numpy() * self.scale + self.center
+
+def scale_series(
+    standardizer: Standardizer,
+    filled: Values,
+    observed: NDArray[np.bool_],
+    device: torch.device | str = "cpu",
+) -> Scaled:
+    """Standardised float32 tensors of a series (N, C) without gaps and of its mask."""
+    z = torch.from_numpy(standardizer.transform(filled).astype(np.float32))
+    return Scaled(z.to(device), torch.from_numpy(observed).to(device))
 
 
 def _moments(values: Values) -> tuple[Values, Values]:
@@ -65,13 +63,6 @@ def _moments(values: Values) -> tuple[Values, Values]:
     unit = np.where(size > 0, size, 1.0)  # so that squares neither overflow nor underflow
     center = np.where(low == high, low, np.nanmean(values / unit, axis=0) * unit)
     return center, np.where(low == high, 0.0, np.nanstd(values / unit, axis=0) * unit)
-
-
-class Scaled(NamedTuple):
-    """Standardised values (N, C) without gaps, and the mask of the observed ones (N, C)."""
-
-    values: Tensor
-    observed: Tensor
 
 
 def series_of(layout: Mapping[str, Any], values: Values) -> Series:

@@ -13,17 +13,19 @@ from torch import Tensor
 
 from regen._check import Choice, Constraint, Either, Int, Number, check_parameters
 from regen.cells import Cell
+from regen.data.scaling import Standardizer
 from regen.data.series import Series, from_layout, read_series
 from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Estimator, rollback_on_error
 from regen.estimators._evaluation import evaluating
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators.forecasting._preparation import (
-    Scale,
     Scaled,
     Values,
+    center_and_scale,
     check_same_step,
     read_more,
     resolve_window,
+    scale_series,
     series_of,
     validation_start,
 )
@@ -228,8 +230,7 @@ class Forecaster(Estimator):
             check_stream(int(self.bptt), self.window_, self.segment, self.decoding, self.normalize)
         cut = validation_start(series, self.window_, self.horizon, options.validation)
         self._set_features(series)
-        scale = Scale.of(series.values, cut)
-        self.center_, self.scale_ = scale.center, scale.scale
+        self.center_, self.scale_ = center_and_scale(series.values, cut)
         self.gaps_, self.validated_ = not series.observed.all(), cut < len(series)
         data = self._standardised(series)
         with self._seeded_rng() as rng:
@@ -277,7 +278,7 @@ class Forecaster(Estimator):
         self._check_fitted()
         horizon = self.horizon if horizon is None else horizon
         check_parameters("predict", {"horizon": Int(1)}, {"horizon": horizon})
-        forecast = self._scale.undo(self._forecast_end(horizon))
+        forecast = self._in_units(self._forecast_end(horizon))
         widths = {each: self._half_widths(each, horizon) for each in check_levels(level)}
         if widths and not self.validated_:
             warnings.warn(
@@ -327,7 +328,7 @@ class Forecaster(Estimator):
         self._check_fitted()
         state = None if self.bptt == "full" else self.stream_
         single = self.layout_["shape"] == "series"
-        return ForecastStream(self.net_, self._scale, self.tail_, self.tail_seen_, state, single)
+        return ForecastStream(self.net_, self._standardizer, self.tail_, self.tail_seen_, state, single)
 
     def backtest(
         self,
@@ -375,7 +376,7 @@ class Forecaster(Estimator):
             forecast = self._forecast_from(series, origins)
             return evaluate(series, origins, forecast, {each: self._half_widths(each, H) for each in levels})
         models = [self._without_checkpoint()._fit(series.part(0, n)) for n in origins]
-        forecast = np.stack([model._scale.undo(model._forecast_end(H)) for model in models])
+        forecast = np.stack([model._in_units(model._forecast_end(H)) for model in models])
         widths = {each: np.stack([model._half_widths(each, H) for model in models]) for each in levels}
         return evaluate(series, origins, forecast, widths)
 
@@ -442,8 +443,8 @@ class Forecaster(Estimator):
         )
 
     @property
-    def _scale(self) -> Scale:
-        return Scale(self.center_, self.scale_)
+    def _standardizer(self) -> Standardizer:
+        return Standardizer(self.center_, self.scale_)
 
     @property
     def _normalize(self) -> Normalize:
@@ -452,7 +453,11 @@ class Forecaster(Estimator):
         return self.normalize
 
     def _standardised(self, series: Series) -> Scaled:
-        return self._scale.apply(series.filled(), series.observed, self._device)
+        return scale_series(self._standardizer, series.filled(), series.observed, self._device)
+
+    def _in_units(self, z: Tensor) -> Values:
+        """Values in the unit of the series from standardised values (..., C)."""
+        return self._standardizer.inverse_transform(z.detach().cpu().numpy())
 
     def _set_features(self, series: Series) -> None:
         self.n_features_in_ = len(series.names)
@@ -468,7 +473,7 @@ class Forecaster(Estimator):
             stream = StreamState(self.net_)
             if new < len(series):
                 stream.load_state_dict(self.stream_)
-            steps = self._scale.apply(filled[-new:], observed[-new:], self._device)
+            steps = scale_series(self._standardizer, filled[-new:], observed[-new:], self._device)
             forecast_stream(self.net_, steps.values, steps.observed if self.gaps_ else None, stream)
             self.stream_ = stream.state_dict()
         self.layout_ = series.layout()
@@ -481,7 +486,7 @@ class Forecaster(Estimator):
                 stream = StreamState(self.net_)
                 stream.load_state_dict(self.stream_)
                 return stream.forecast(horizon)[0]
-            window = self._scale.apply(self.tail_, self.tail_seen_, self._device)
+            window = scale_series(self._standardizer, self.tail_, self.tail_seen_, self._device)
             observed = window.observed[None] if self.gaps_ else None
             return self.net_(window.values[None], observed, horizon)[0]  # type: ignore[no-any-return]
 
@@ -491,9 +496,9 @@ class Forecaster(Estimator):
         observed = data.observed if self.gaps_ else None
         ends = torch.tensor(origins, device=self._device)
         if self.bptt != "full":
-            return self._scale.undo(forecast_stream(self.net_, data.values, observed)[ends - 1])
+            return self._in_units(forecast_stream(self.net_, data.values, observed)[ends - 1])
         starts = ends - self.window_
-        return self._scale.undo(forecast_windows(self.net_, data.values, observed, starts, self.window_))
+        return self._in_units(forecast_windows(self.net_, data.values, observed, starts, self.window_))
 
     def _half_widths(self, level: float, horizon: int) -> Values:
         """Half widths (horizon, C) of intervals in the unit of the series."""

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from regen.data.scaling import Standardizer
 from regen.estimators._online import Floats, carried_backend, eval_copy, linear_weights, read_step
-from regen.estimators.forecasting._preparation import Scale, Values
+from regen.estimators.forecasting._preparation import Values, scale_series
 from regen.nets.forecast import WindowNet
 
 __all__ = ["ForecastStream"]
@@ -146,18 +147,22 @@ class ForecastStream:
     def __init__(
         self,
         net: WindowNet,
-        scale: Scale,
+        standardizer: Standardizer,
         window: Values,
         observed: NDArray[np.bool_],
         memory: Mapping[str, Any] | None,
         single: bool,
     ) -> None:
-        self._center, self._scale, self._single = scale.center, scale.scale, single
-        self._divisor = np.where(scale.scale > 0, scale.scale, np.inf)
+        center, scale = standardizer.center, standardizer.scale
+        assert center is not None and scale is not None
+        self._center, self._scale, self._single = center, scale, single
+        self._divisor = np.where(scale > 0, scale, np.inf)
         self._start = window[-1]
         net = eval_copy(net)
         self._net: StepNet = (
-            WindowedNet(net, *scale.apply(window, observed)) if memory is None else CarriedNet(net, memory)
+            WindowedNet(net, *scale_series(standardizer, window, observed))
+            if memory is None
+            else CarriedNet(net, memory)
         )
         self.reset()
 
