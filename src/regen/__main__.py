@@ -1,4 +1,4 @@
-"""The command line as a program, `regen` or `python -m regen`: what it imports takes long enough to be stopped."""
+"""The command line as a program, `regen` or `python -m regen`. Ctrl-C works while the imports still run."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def leave(*_: Any) -> None:
 
 @contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """Let Ctrl-C end the process without more ado, where nobody else has said what it does."""
+    """End the process at Ctrl-C, unless a handler is installed."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
@@ -39,7 +39,7 @@ def main() -> None:
     """Run the command line and exit."""
     try:
         app()
-    except KeyboardInterrupt:  # before or after the commands, which answer for it themselves
+    except KeyboardInterrupt:  # before or after the commands, which handle it themselves
         print(WORDS, file=sys.stderr)
         sys.exit(INTERRUPTED)
 

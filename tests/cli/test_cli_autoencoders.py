@@ -202,7 +202,7 @@ def test_impute(name: str, here: Any) -> None:
     draws = [Path(f"d-{k}.csv").read_text().splitlines() for k in (1, 2)]
     differing = [k for k, (a, b) in enumerate(zip(*draws, strict=True)) if a != b]
     assert differing == [4]
-    assert told(here("impute", f"{name}-table", "table.csv", "--draws", "2")).startswith("Say with --output")
+    assert told(here("impute", f"{name}-table", "table.csv", "--draws", "2")).startswith("Give --output")
     assert told(here("impute", f"{name}-table", "table.csv", "--draws", "0")) == (
         f"The '--draws' parameter of {CODERS[name].__name__} must be an int in [1, inf). Got 0 instead."
     )

@@ -76,12 +76,12 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     ),
     (
         ("reconstruct", "vae-pictures", "pictures"),
-        "Say with --output where the images go: a .png file for all in a grid, a folder for a picture each, or"
+        "Give --output for the images: a .png file for all in a grid, a folder for a picture each, or"
         " a .npy, .npz, .csv or .parquet file of numbers.",
     ),
     (
         ("reconstruct", "vae-pictures", "pictures", "-o", "pictures"),
-        "'pictures' is what is read. Choose another place with --output.",
+        "'pictures' is the input file. Choose another file with --output.",
     ),
     (
         ("encode", "vae-table", "table.csv", "-o", "codes.txt"),

@@ -222,11 +222,11 @@ def test_predict_refusals(regen: Any, sales: str, waves: str) -> None:
     assert told(regen("predict", run, "--horizon", "0")) == (
         "The '--horizon' parameter of Forecaster must be an int in [1, inf). Got 0 instead."
     )
-    assert told(regen("predict", run, "--label", "a")) == "A Forecaster has no use for --label. Leave it out."
+    assert told(regen("predict", run, "--label", "a")) == "A Forecaster does not take --label. Leave it out."
     assert told(regen("predict", run, "-o", "next.txt")).startswith("'next.txt' does not end in .csv")
     regen("fit", "classifier", waves, "--label", "kind", *QUICK, "-o", "runs/w")
     assert told(regen("predict", "runs/w", "--horizon", "3", waves)) == (
-        "A SequenceClassifier has no use for --horizon. Leave it out."
+        "A SequenceClassifier does not take --horizon. Leave it out."
     )
     assert told(regen("predict", "runs/w")) == (
         "The SequenceClassifier in 'runs/w' predicts sequences. Give a file of them."

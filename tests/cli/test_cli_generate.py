@@ -279,7 +279,7 @@ def test_scores(here: Any) -> None:
     scores = package.load("dcgan-plain").score_samples(DIGITS[:, None])
     assert (lines[0].split(), lines[2].split()[:2]) == (["row", "file", "score"], ["1", "0002.png"])
     assert lines[-1] == (
-        f"Mean score {scores.mean():.1f} of 100, where 50 is a guess between real and generated;"
+        f"Mean score {scores.mean():.1f} of 100, where at 50 real and generated are equally likely;"
         f" {(scores >= 50).sum()} of 40 rows reach it."
     )
 
@@ -304,7 +304,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (
         ("fit", "dcgan", "pictures", "--label", "y"),
         "--label y is for a column of a table. 'pictures' holds pictures. Leave --label out, or put those of each"
-        " label in a folder of its own and say --label folder.",
+        " label in a folder of its own and give --label folder.",
     ),
     (
         ("fit", "dcgan", "plain.npy", "--label", "y"),
@@ -314,7 +314,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (
         ("fit", "dcgan", "digits.npz", "--label", "y"),
         "--label y is for a column of a table. 'digits.npz' has no columns: its own labels are read. Leave --label"
-        " out, or say --label none for none.",
+        " out, or give --label none for none.",
     ),
     (
         ("fit", "dcgan", "table.csv"),
@@ -352,7 +352,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("score", "gan-plain", "pictures"), "'pictures' holds pictures. The GAN was fitted on a table."),
     (
         ("sample", "dcgan-plain"),
-        "Say with --output where the images go: a .png file for all in a grid, a folder for a picture each, or a"
+        "Give --output for the images: a .png file for all in a grid, a folder for a picture each, or a"
         " .npy, .npz, .csv or .parquet file of numbers.",
     ),
     (

@@ -58,8 +58,8 @@ def test_data_that_are_gone(regen: Command, trained: str) -> None:
     result = regen("explain", trained)
     assert result.exit_code == 0
     words = " ".join(result.stdout.split())
-    assert "The data that it was fitted on, sales.csv, are no longer there." in words
-    assert "Say where they are: regen inspect runs/s DATA." in words
+    assert "The data of the fit, sales.csv, no longer exist." in words
+    assert "Give their path: regen inspect runs/s DATA." in words
     assert "WHAT IT REMEMBERS" not in words
     result = regen("explain", trained, "moved.csv")
     assert "These are other data than it was trained on: moved.csv." in result.stdout
@@ -110,7 +110,7 @@ def test_a_saved_model_has_its_page_beside_it(regen: Command, trained: str) -> N
     shutil.copy("runs/s/model.safetensors", "mine.safetensors")
     result = regen("inspect", "mine.safetensors")
     assert (result.exit_code, result.stdout) == (0, "Written to mine.html.\n")
-    assert "The run does not say what it was fitted on." in Path("mine.html").read_text(encoding="utf-8")
+    assert "The run does not record its data." in Path("mine.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

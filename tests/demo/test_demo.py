@@ -12,9 +12,9 @@ import pytest
 
 import regen
 from regen import demo
-from regen.demo.adversarial import _clumped, _games, _grid, told_apart
+from regen.demo.adversarial import _clusters_caption, _grid, _stages, distinguishability
 from regen.demo.autoencoders import _erased, _weekends
-from regen.demo.recurrent import wrong
+from regen.demo.recurrent import error_rate
 from regen.demo.result import HEADINGS, Row
 
 
@@ -35,9 +35,9 @@ def test_one_table_is_printed(ran: tuple[Path, str]) -> None:
     assert set(rule) == {"-", " "}
     cells = [re.split(r"  +", row) for row in rows]
     assert [[*row[:2], row[3]] for row in cells] == [
-        ["Elman RNN", "sunspots", "a season ago"],
-        ["LSTM", "sunspots", "a season ago"],
-        ["LSTM classifier", "exercises", "one class for all"],
+        ["Elman RNN", "sunspots", "seasonal naive"],
+        ["LSTM", "sunspots", "seasonal naive"],
+        ["LSTM classifier", "exercises", "most frequent class"],
         ["LSTM classifier", "exercises", "nearest neighbour"],
         ["autoencoder to 2", "digits", "PCA to 2"],
         ["autoencoder to 8", "digits", "PCA to 8"],
@@ -46,8 +46,8 @@ def test_one_table_is_printed(ran: tuple[Path, str]) -> None:
         ["denoiser", "half a digit", "nearest 5 digits"],
         ["VAE to 2", "digits", "PCA to 2"],
         ["LSTM to 2", "demand", "PCA to 2"],
-        ["GAN", "25 clumps", "one Gaussian"],
-        ["GAN", "25 clumps", "10 Gaussians"],
+        ["GAN", "25 clusters", "one Gaussian"],
+        ["GAN", "25 clusters", "10 Gaussians"],
         ["DCGAN", "new digits", "one Gaussian"],
         ["DCGAN", "new digits", "10 Gaussians"],
     ]
@@ -71,24 +71,26 @@ def test_the_page_tells_all(ran: tuple[Path, str]) -> None:
     assert str(ran[0]) in ran[1]
     assert html.count('class="plot"') >= 18
     assert len(html.encode()) < 5_000_000
-    assert "a page of its own" in html
+    assert "inspection page of every network" in html
     for words in (
         "Forecasting: the sunspot cycle",
-        "Telling sequences apart",
-        "one class for all",
-        "Compressing: digits in two numbers",
-        "Repairing: noisy and half-erased digits",
-        "Inventing: a map of digits",
-        "Compressing sequences: a day of demand",
+        "Classification of sequences",
+        "most frequent class",
+        "Autoencoder: digits in two numbers",
+        "Denoising autoencoder: noisy and incomplete digits",
+        "VAE: a map of digits",
+        "Sequence autoencoder: a day of demand",
         "Of 28 whole days",
-        "Competing: points in 25 clumps",
-        "Competing: digits out of noise",
+        "GAN: points in 25 clusters",
+        "DCGAN: digits from noise",
         "quick run",
     ):
         assert words in html
-    assert re.search(r"The 80 % band held \d+ % of what came,\s+the 95 % band \d+ %", html)
+    assert re.search(
+        r"The 80 % interval contains \d+ % of the actual values,\s+the 95 % interval \d+ %", html
+    )
     assert f"regen predict &#x27;{ran[0].parent / 'sunspots-lstm'}&#x27; --level 80,95" in html
-    assert re.search(r"\d+ % of 168 sequences are told rightly", html)
+    assert re.search(r"\d+ % of 168 sequences are classified correctly", html)
 
 
 def test_every_model_has_its_page(ran: tuple[Path, str]) -> None:
@@ -102,7 +104,7 @@ def test_every_model_has_its_page(ran: tuple[Path, str]) -> None:
         text = path.read_text(encoding="utf-8")
         assert "<h1>Inside the " in text and "How to load it" in text
         assert "nan%" not in text and ">nan<" not in text
-    assert "fitted to none of these years" in (folder / "sunspots-lstm/report.html").read_text(
+    assert "the weights were not fitted to these years" in (folder / "sunspots-lstm/report.html").read_text(
         encoding="utf-8"
     )
 
@@ -120,7 +122,7 @@ def test_the_models_are_saved(ran: tuple[Path, str]) -> None:
     names = sorted(each.name for each in folder.iterdir())
     codes = ["digits-2", "digits-8", "digits-dcgan", "digits-denoiser", "digits-gaps", "digits-vae"]
     assert names == [
-        "clumps-gan",
+        "clusters-gan",
         "demand-days",
         *codes,
         "exercises-lstm",
@@ -135,46 +137,48 @@ def test_the_models_are_saved(ran: tuple[Path, str]) -> None:
 def test_the_games_can_be_sampled(ran: tuple[Path, str]) -> None:
     """Both load without the checkpoint that they were trained through, and make rows of their form."""
     folder = ran[0].parent
-    for name, shape in (("clumps-gan", (5, 2)), ("digits-dcgan", (5, 8, 8))):
+    for name, shape in (("clusters-gan", (5, 2)), ("digits-dcgan", (5, 8, 8))):
         model = regen.load(folder / name)
         assert not model.training, "no path of a folder that is gone"
         assert model.sample(5, random_state=0).shape == shape
 
 
-def test_being_told_apart() -> None:
+def test_distinguishability() -> None:
     """0 % where two kinds of rows mix evenly, near 100 % where they are far apart, whatever their shape."""
-    chance = np.random.default_rng(0)
-    first, second = chance.standard_normal((2, 400, 2, 2))
-    assert told_apart(first, second) < 15
-    assert told_apart(first, second + 99) == 100
+    rng = np.random.default_rng(0)
+    first, second = rng.standard_normal((2, 400, 2, 2))
+    assert distinguishability(first, second) < 15
+    assert distinguishability(first, second + 99) == 100
 
 
-def test_a_game_at_several_moments() -> None:
-    """Each moment goes on where the one before stopped: the last is the game that was never stopped."""
+def test_a_model_at_several_stages() -> None:
+    """Each stage resumes from the previous one: the last equals an uninterrupted training."""
     X = _grid(200, np.random.default_rng(0))
     options = {"hidden": 8, "random_state": 0}
 
     def build(**more: Any) -> Any:
         return regen.GAN(**options, **more)
 
-    games = dict(_games(build, X, 3, {"batch_size": 32}))
+    stages = dict(_stages(build, X, 3, {"batch_size": 32}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it has hardly learned
         whole = build(max_epochs=3, training={"batch_size": 32}).fit(X)
-    assert len(games) == 3
+    assert len(stages) == 3
     np.testing.assert_array_equal(
-        games[max(games)].sample(9, random_state=1), whole.sample(9, random_state=1)
+        stages[max(stages)].sample(9, random_state=1), whole.sample(9, random_state=1)
     )
-    assert (games[min(games)].sample(9, random_state=1) != whole.sample(9, random_state=1)).any()
+    assert (stages[min(stages)].sample(9, random_state=1) != whole.sample(9, random_state=1)).any()
 
 
-def test_points_in_clumps_are_counted() -> None:
+def test_points_in_clusters_are_counted() -> None:
     """Points on two of the middles, and one between all."""
     made = np.array([[0.0, 0.0], [2.0, 4.1], [1.0, 1.0], [2.1, 4.0]], dtype=np.float32)
-    assert _clumped(7, made).startswith("After 7 batches: 75 % of the generated points lie in a clump")
-    assert _clumped(7, made).endswith("and 2 of the 25 clumps have some.")
+    assert _clusters_caption(7, made).startswith("After 7 batches: 75 % of the generated points lie within")
+    assert _clusters_caption(7, made).endswith("and 2 of the 25 clusters are covered.")
     grid = _grid(2500, np.random.default_rng(0))
-    assert "99 % of the generated" in _clumped(1, grid) and "25 of the 25" in _clumped(1, grid)
+    assert "99 % of the generated" in _clusters_caption(1, grid) and "25 of the 25" in _clusters_caption(
+        1, grid
+    )
 
 
 def test_a_row_tells_who_is_better() -> None:
@@ -186,7 +190,7 @@ def test_a_row_tells_who_is_better() -> None:
 
 def test_wrong_labels_are_counted() -> None:
     """The share of labels that differ, in percent."""
-    assert wrong(np.array(["a", "b", "c", "d"]), np.array(["a", "b", "d", "c"])) == 50
+    assert error_rate(np.array(["a", "b", "c", "d"]), np.array(["a", "b", "d", "c"])) == 50
 
 
 def test_erased_halves() -> None:
@@ -203,15 +207,15 @@ def test_erased_halves() -> None:
 
 
 def test_weekends_are_counted() -> None:
-    """Days from a Monday on: all told apart, and not when codes know nothing of the week."""
+    """Days from a Monday on: all separated, and not when codes ignore the week."""
     weekend = (np.arange(14) % 7 >= 5).astype(float)
-    assert _weekends(np.stack([weekend, weekend], axis=1)).startswith("Of 14 whole days, 14 lie nearer")
+    assert _weekends(np.stack([weekend, weekend], axis=1)).startswith("Of 14 whole days, 14 are closer")
     swapped = np.where(np.arange(14) % 7 == 0, 1.0, weekend)
-    assert _weekends(np.stack([swapped, swapped], axis=1)).startswith("Of 14 whole days, 12 lie nearer")
+    assert _weekends(np.stack([swapped, swapped], axis=1)).startswith("Of 14 whole days, 12 are closer")
 
 
 def test_a_folder_that_cannot_be_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file where the folder should be is told before any training, and is left as it was."""
+    """A file where the folder should be is refused before any training, and is left as it was."""
     monkeypatch.setattr(demo, "SYSTEMS", [pytest.fail])
     path = tmp_path / "runs"
     path.write_text("mine")

@@ -196,7 +196,7 @@ DESCRIPTION = "its description lacks format, regen, class, params or fitted, or 
         ),
         (
             lambda d: d["fitted"]["errors_"]["array"].update(entry="x"),
-            "the tensor 'x' is missing or asked for twice",
+            "the tensor 'x' is missing or used twice",
         ),
         (lambda d: d["fitted"].pop("net_"), "nothing uses the tensor 'fitted.net_."),
         (

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from regen import __version__
-from regen.cli.autoencoders import CODERS
+from regen.cli.autoencoders import COMMANDS as AUTOENCODERS
 from regen.cli.errors import PlainGroup
 from regen.cli.fit import commands
-from regen.cli.generate import MAKERS
+from regen.cli.generate import COMMANDS as GENERATE
 from regen.cli.inspect import explain, inspect
 from regen.cli.predict import backtest, predict
 from regen.demo import run as run_demo
@@ -18,28 +18,17 @@ from regen.doctor import examine, report
 __all__ = ["app"]
 
 PLAIN = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
-SHORT = {
-    "forecaster": "Learn a series, to forecast its next steps.",
-    "classifier": "Learn sequences with a label each.",
-    "regressor": "Learn sequences with a number each.",
-    "autoencoder": "Learn to compress rows, images or sequences and restore them.",
-    "denoiser": "Learn to restore what is noisy or has gaps.",
-    "vae": "Learn how rows are distributed, to draw new ones.",
-    "gan": "Learn to make rows or sequences that pass for real.",
-    "dcgan": "Learn to make images that pass for real.",
-}
-
 app = typer.Typer(name="regen", cls=PlainGroup, invoke_without_command=True, **PLAIN)  # type: ignore[arg-type]
 fit = typer.Typer(no_args_is_help=True, **PLAIN)  # type: ignore[arg-type]
 app.add_typer(fit, name="fit", help="Train on a file and keep all in a folder.")
 app.command(short_help="Forecast what follows, or predict sequences.")(predict)
-app.command(short_help="Score forecasts along a series, beside a naive one.")(backtest)
-for _name, (_command, _short) in (CODERS | MAKERS).items():
+app.command(short_help="Score forecasts along a series, compared with seasonal naive ones.")(backtest)
+for _name, (_command, _short) in (AUTOENCODERS | GENERATE).items():
     app.command(_name, short_help=_short)(_command)
 app.command(short_help="What a run has learned, on one page.")(inspect)
 app.command(short_help="What a run has learned, in the terminal.")(explain)
-for _name, _command in commands().items():
-    fit.command(_name, short_help=SHORT[_name])(_command)
+for _name, (_command, _short) in commands().items():
+    fit.command(_name, short_help=_short)(_command)
 
 
 @app.callback()

@@ -21,11 +21,11 @@ from regen.cli.run_options import (
 )
 from regen.cli.runs import label_of
 
-__all__ = ["CODERS"]
+__all__ = ["COMMANDS"]
 
 
 def encode(run: RunPath, data: Data, output: TablePath = None) -> None:
-    """Compress rows to their codes, a row of numbers each; or say what a dcgan's discriminator sees in images."""
+    """Compress rows to their codes, a row of numbers each; of a dcgan the discriminator's features of images."""
     model = loaded(run, "encode")
     check_table(output)
     found = read_rows_for(model, data, label_of(run))
@@ -49,13 +49,13 @@ def decode(
 def reconstruct(run: RunPath, data: Data, output: Where = None) -> None:
     """Compress rows and restore them, to see what the code keeps."""
     model = loaded(run, "reconstruct")
-    _rows_again(model, run, data, output, model.reconstruct)
+    _transform_rows(model, run, data, output, model.reconstruct)
 
 
 def denoise(run: RunPath, data: Data, output: Where = None) -> None:
-    """Take the noise off rows."""
+    """Remove noise from rows."""
     model = loaded(run, "denoise")
-    _rows_again(model, run, data, output, model.denoise)
+    _transform_rows(model, run, data, output, model.denoise)
 
 
 def impute(
@@ -65,24 +65,22 @@ def impute(
         str | None,
         typer.Option(
             metavar="INT",
-            help="Draw so many times, into as many files: -1, -2 and so on.",
+            help="Number of draws, each in a file of its own: -1, -2 and so on.",
             show_default=False,
         ),
     ] = None,
     random_state: SeedText = None,
     output: Where = None,
 ) -> None:
-    """Fill in what is missing, and nothing else."""
+    """Fill in missing values; observed ones stay as they are."""
     model = loaded(run, "impute")
     number = read_flag(model, "--draws", Int(1), draws)
     seed = read_flag(model, "--random-state", Seed(), random_state)
     if number is None:
-        _rows_again(model, run, data, output, lambda X: model.impute(X, random_state=seed))
+        _transform_rows(model, run, data, output, lambda X: model.impute(X, random_state=seed))
         return
     if output is None:
-        raise ValueError(
-            "Say with --output where the draws go: each has a file of its own, such as filled-1.csv."
-        )
+        raise ValueError("Give --output for the draws: each has a file of its own, such as filled-1.csv.")
     check_output(model, output)
     found = read_rows_for(model, data, label_of(run))
     for k, rows in enumerate(model.impute(found.X, n_draws=number, random_state=seed), start=1):
@@ -91,20 +89,22 @@ def impute(
         typer.echo(give_rows(model, rows, place, found.names))
 
 
-CODERS: dict[str, tuple[Callable[..., None], str]] = {
+COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "encode": (encode, "Compress rows to codes."),
     "decode": (decode, "Restore rows from codes."),
     "reconstruct": (reconstruct, "Compress rows and restore them."),
-    "denoise": (denoise, "Take the noise off rows."),
-    "impute": (impute, "Fill in what is missing in rows."),
+    "denoise": (denoise, "Remove noise from rows."),
+    "impute": (impute, "Fill in missing values in rows."),
 }
 """Functions below `regen`, with their line in its help."""
 
 
-def _rows_again(model: Any, run: Path, data: Path, output: Path | None, answer: Callable[[Any], Any]) -> None:
+def _transform_rows(
+    model: Any, run: Path, data: Path, output: Path | None, transform: Callable[[Any], Any]
+) -> None:
     """Rows in, as many rows of the same kind out."""
     check_output(model, output)
     if output is not None and output.exists() and data.exists() and output.samefile(data):
-        raise ValueError(f"{str(output)!r} is what is read. Choose another place with --output.")
+        raise ValueError(f"{str(output)!r} is the input file. Choose another file with --output.")
     found = read_rows_for(model, data, label_of(run))
-    typer.echo(give_rows(model, answer(found.X), output, found.names))
+    typer.echo(give_rows(model, transform(found.X), output, found.names))

@@ -1,4 +1,4 @@
-"""The command line's manners: one sentence on stderr and exit code 2 for what the user can mend; no traceback."""
+"""Errors of the command line: one sentence on stderr and exit code 2 where the user can fix it; no traceback."""
 
 import sys
 import warnings
@@ -17,21 +17,21 @@ REFUSED, INTERRUPTED = 2, 130
 
 
 class Interrupted(Exception):
-    """Ctrl-C came; the message says what was kept."""
+    """Ctrl-C stopped the training; the message names what was kept."""
 
 
 @final
 class PlainGroup(TyperGroup):
-    """A group of commands that answers for the errors of all of them."""
+    """A group of commands that handles the errors of all of them."""
 
     def main(  # type: ignore[override]  # the rest of its arguments differs between versions of typer
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **options: Any
     ) -> Any:
         """Run a command and exit."""
         with _warnings_in_words():
-            sys.exit(self._answer(args, prog_name, options | {"standalone_mode": False}))
+            sys.exit(self._exit_code(args, prog_name, options | {"standalone_mode": False}))
 
-    def _answer(self, args: Sequence[str] | None, prog_name: str | None, options: dict[str, Any]) -> int:
+    def _exit_code(self, args: Sequence[str] | None, prog_name: str | None, options: dict[str, Any]) -> int:
         try:
             code = super().main(args=args, prog_name=prog_name or "regen", **options)
         except Misuse as error:
@@ -56,7 +56,7 @@ class PlainGroup(TyperGroup):
 
 
 def say(sentence: str) -> None:
-    """Tell on stderr, where it does not mix with results."""
+    """Print on stderr, separate from results."""
     typer.echo(sentence, err=True)
 
 

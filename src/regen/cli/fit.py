@@ -15,17 +15,9 @@ from regen.cli.io import read_labelled, read_rows, refuse_label
 from regen.cli.runs import Run, claimed
 from regen.data.io.sequence_files import read_sequences
 from regen.data.io.tables import read_table
+from regen.estimators import ESTIMATORS
 from regen.estimators._base import Estimator
-from regen.estimators.adversarial._base import AdversarialEstimator
-from regen.estimators.adversarial.dcgan import DCGAN
-from regen.estimators.adversarial.gan import GAN
-from regen.estimators.autoencoders._base import AutoencodingEstimator
-from regen.estimators.autoencoders.autoencoder import Autoencoder
-from regen.estimators.autoencoders.denoising import DenoisingAutoencoder
-from regen.estimators.autoencoders.vae import VariationalAutoencoder
 from regen.estimators.forecasting.forecaster import Forecaster
-from regen.estimators.sequences.classifier import SequenceClassifier
-from regen.estimators.sequences.regressor import SequenceRegressor
 
 __all__ = ["commands"]
 
@@ -34,39 +26,45 @@ Fit = Callable[[Any, Path, Mapping[str, Any]], None]
 SERIES = "CSV or Parquet file of a series, a row per step."
 SEQUENCES = "File of sequences: .ts, a wide CSV or Parquet table (a row per sequence), or .npz with X and y."
 ROWS = "CSV, Parquet, NPY or NPZ file of rows, or a folder of PNG and JPEG pictures of one size."
-RIVALS = (
+LABELLED_ROWS = (
     "CSV, Parquet, NPY or NPZ file of rows; with --backbone recurrent of sequences, or a .ts file of them."
 )
-IMAGES = (
+LABELLED_IMAGES = (
     "Folder of PNG and JPEG pictures of one size, with --label folder one with a folder of them for each label, or"
     " an NPY or NPZ file of images."
 )
 OUTPUT = "Folder of the run. [default: runs/ and the name of DATA]"
 
 
-def commands() -> dict[str, Callable[..., None]]:
-    """The commands below `regen fit`, by name."""
+def commands() -> dict[str, tuple[Callable[..., None], str]]:
+    """The commands below `regen fit` by name: a function, and its line in the help."""
     helps = parameter_help(Forecaster.fit)
     time = _option("time", str, "--time", "NAME", helps["time"])
     target = _option(
         "target", list[str], "--target", "NAME", f"{helps['target']} Can be given several times."
     )
     label = _option("label", str, "--label", "NAME", "Column of labels or targets in a wide table.")
-    leave = _option("label", list[str], "--label", "NAME", "Column to leave out. Can be given several times.")
-    kinds = (
-        "Column of labels in a table, so that rows of one label can be drawn; folder takes the names of the folders"
-        " that pictures are in. Those of .npz (y) and .ts files are read by themselves; none leaves them alone."
+    excluded = _option(
+        "label", list[str], "--label", "NAME", "Column to leave out. Can be given several times."
     )
-    kind = _option("label", str, "--label", "NAME|folder|none", kinds)
+    conditional = _option(
+        "label",
+        str,
+        "--label",
+        "NAME|folder|none",
+        "Column of labels in a table, so that rows of one label can be drawn; folder takes the names of the folders"
+        " of the pictures. Labels of .npz (y) and .ts files are read without it; none ignores them.",
+    )
+    kinds: dict[str, tuple[str, list[inspect.Parameter], Fit]] = {
+        "series": (SERIES, [time, target], _fit_series),
+        "sequences": (SEQUENCES, [label], _fit_sequences),
+        "rows": (ROWS, [excluded], _fit_rows),
+        "labelled rows": (LABELLED_ROWS, [conditional], _fit_labelled_rows),
+        "labelled images": (LABELLED_IMAGES, [conditional], _fit_labelled_images),
+    }
     return {
-        "forecaster": _command(Forecaster, SERIES, [time, target], _fit_series),
-        "classifier": _command(SequenceClassifier, SEQUENCES, [label], _fit_sequences),
-        "regressor": _command(SequenceRegressor, SEQUENCES, [label], _fit_sequences),
-        "autoencoder": _command(Autoencoder, ROWS, [leave], _fit_rows),
-        "denoiser": _command(DenoisingAutoencoder, ROWS, [leave], _fit_rows),
-        "vae": _command(VariationalAutoencoder, ROWS, [leave], _fit_rows),
-        "gan": _command(GAN, RIVALS, [kind], _fit_rivals),
-        "dcgan": _command(DCGAN, IMAGES, [kind], _fit_rivals),
+        kind.command.name: (_command(kind, *kinds[kind.command.data]), kind.command.summary)
+        for kind in ESTIMATORS
     }
 
 
@@ -74,15 +72,17 @@ def _command(kind: type[Estimator], data: str, own: list[inspect.Parameter], fit
     """A function whose signature is the flags of `kind`, for typer to read."""
     flags = flags_of(kind)
 
-    def command(**given: Any) -> None:
-        arguments = chosen(flags, given)
-        if given["verbose"] is None and sys.stderr.isatty():
+    def command(**values: Any) -> None:
+        arguments = chosen(flags, values)
+        if values["verbose"] is None and sys.stderr.isatty():
             arguments["training"] = arguments.get("training", {}) | {"verbose": True}
-        output = given["output"] or Path("runs") / given["data"].stem
-        with claimed(output, given["force"]) as run:
+        output = values["output"] or Path("runs") / values["data"].stem
+        with claimed(output, values["force"]) as run:
             model = kind(**arguments)
-            fit(model, given["data"], {parameter.name: given[parameter.name] for parameter in own})
-            _conclude(run, model, given["data"], {parameter.name: given[parameter.name] for parameter in own})
+            fit(model, values["data"], {parameter.name: values[parameter.name] for parameter in own})
+            _conclude(
+                run, model, values["data"], {parameter.name: values[parameter.name] for parameter in own}
+            )
 
     parameters = [
         _parameter(
@@ -138,16 +138,19 @@ def _fit_rows(model: Any, data: Path, own: Mapping[str, Any]) -> None:
     model.fit(read_rows(data, labels, sequences=sequences, flat=model.image_shape is not None).X)
 
 
-def _fit_rivals(model: Any, data: Path, own: Mapping[str, Any]) -> None:
-    images = isinstance(model, DCGAN)
-    sequences = not images and model.backbone not in ("auto", "mlp", "conv")
-    flat = images and model.image_shape is not None
-    found = read_labelled(data, own["label"], sequences=sequences, flat=flat)
+def _fit_labelled_rows(model: Any, data: Path, own: Mapping[str, Any]) -> None:
+    sequences = model.backbone not in ("auto", "mlp", "conv")
+    found = read_labelled(data, own["label"], sequences=sequences, flat=False)
+    model.fit(found.X, found.y)
+
+
+def _fit_labelled_images(model: Any, data: Path, own: Mapping[str, Any]) -> None:
+    found = read_labelled(data, own["label"], sequences=False, flat=model.image_shape is not None)
     model.fit(found.X, found.y)
 
 
 def _conclude(run: Run, model: Any, data: Path, own: Mapping[str, Any]) -> None:
-    """Write the run and say what came of it; a training that Ctrl-C cut short is a run all the same."""
+    """Write the run and report the training; one that Ctrl-C stopped is a run, too."""
     run.keep(model, {"data": str(data), **own})
     stopped = str(model.stopped_)
     if stopped.startswith("Interrupted"):
@@ -155,22 +158,21 @@ def _conclude(run: Run, model: Any, data: Path, own: Mapping[str, Any]) -> None:
     epochs = f"{model.n_epochs_} epoch{'' if model.n_epochs_ == 1 else 's'}"
     typer.echo(f"{type(model).__name__}: {epochs} in {run.seconds:.1f} s. {stopped}")
     typer.echo(f"Backend {model.backend_}.")
-    if isinstance(model, AdversarialEstimator):
+    if "quality_" in vars(model):
         typer.echo(_quality(model))
     use, more = _next(model, data)
     typer.echo(f"Saved in {run.folder}. Next: regen {use} {shlex.quote(str(run.folder))}{more}")
 
 
 def _next(model: Any, data: Path) -> tuple[str, str]:
-    """What a model is for: a command, and what follows the run there."""
-    if isinstance(model, AutoencodingEstimator):
-        return "encode", f" {shlex.quote(str(data))}"
-    if isinstance(model, AdversarialEstimator):
-        return "sample", " -o new.png" if model.form_["kind"] == "images" else ""
-    return "predict", ""
+    """The first command that a model is for, and what follows the run there."""
+    use = model.capabilities[0]
+    if use == "encode":
+        return use, f" {shlex.quote(str(data))}"
+    return use, " -o new.png" if use == "sample" and model.form_["kind"] == "images" else ""
 
 
-def _quality(model: AdversarialEstimator) -> str:
+def _quality(model: Any) -> str:
     """How good the generator is that was kept."""
     found = model.quality_
     return (

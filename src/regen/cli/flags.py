@@ -1,4 +1,4 @@
-"""Flags made from what the estimators already say of themselves: signature, constraints and docstring."""
+"""Flags generated from the estimators: signature, constraints and docstring."""
 
 import inspect
 import re
@@ -110,15 +110,15 @@ class Flag:
             self.word, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
         )
 
-    def read(self, given: str | bool) -> Any:
-        """The value that was given, refused in the words of the Python interface with the flag in them."""
-        value: Any = given
-        if isinstance(given, str):
+    def read(self, values: str | bool) -> Any:
+        """The value that was values, refused in the words of the Python interface with the flag in them."""
+        value: Any = values
+        if isinstance(values, str):
             with suppress(ValueError, KeyError):
-                value = self.constraint.parse(given)
+                value = self.constraint.parse(values)
             if self._several and not self.constraint.accepts(value):
                 with suppress(ValueError):
-                    value = WRITTEN[self.name][1](given)
+                    value = WRITTEN[self.name][1](values)
         check_parameters(self.owner, {self.flag: self.constraint}, {self.flag: value})
         return value
 
@@ -135,14 +135,14 @@ def flags_of(kind: type[Estimator]) -> tuple[Flag, ...]:
     return (*(flag for flag in own if flag.name not in PLANS), *fields)
 
 
-def chosen(flags: Iterable[Flag], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Constructor arguments from what was given on the command line; what was not keeps its default."""
+def chosen(flags: Iterable[Flag], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Constructor arguments from what was values on the command line; what was not keeps its default."""
     arguments: dict[str, Any] = {}
     places = {plan.__name__: name for name, plan in PLANS.items()}
     for flag in flags:
-        if given[flag.word] is not None:
+        if values[flag.word] is not None:
             of = arguments.setdefault(places[flag.owner], {}) if flag.owner in places else arguments
-            of[flag.name] = flag.read(given[flag.word])
+            of[flag.name] = flag.read(values[flag.word])
     return arguments
 
 
@@ -150,7 +150,7 @@ def parameter_help(function: Callable[..., Any] | type) -> dict[str, str]:
     """First sentence of each entry in the Parameters section of a numpydoc docstring, by parameter.
 
     ``name : text``, and ``name : type, default=...`` or ``name : {words}`` with the text below, are all read;
-    ``a, b : text`` says it of both; ``as in `Other``` takes the words of another estimator.
+    ``a, b : text`` documents both; ``as in `Other``` takes the text of another estimator.
     """
     section = re.search(
         r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", inspect.getdoc(function) or "", re.M | re.S

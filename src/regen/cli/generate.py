@@ -1,4 +1,4 @@
-"""New rows and how real rows look, from the command line: sample, interpolate, invert and score."""
+"""Generated rows and scores of rows: the commands sample, interpolate, invert and score."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from sklearn.base import is_outlier_detector
 from sklearn.utils import check_random_state
 
 from regen._check import Int, Number, Seed
@@ -24,15 +25,13 @@ from regen.cli.run_options import (
     loaded,
     read_flag,
     refuse_flags,
+    takes,
 )
 from regen.cli.runs import label_of
-from regen.estimators.adversarial.dcgan import DCGAN
 from regen.estimators.adversarial.gan import GAN
-from regen.estimators.autoencoders.vae import VariationalAutoencoder
 
-__all__ = ["MAKERS"]
+__all__ = ["COMMANDS"]
 
-GANS = (GAN, DCGAN)
 INVERT = parameter_help(GAN.invert)
 
 
@@ -50,24 +49,24 @@ def score(
     random_state: SeedText = None,
     output: TablePath = None,
 ) -> None:
-    """Tell how normal each row is, and which are anomalies; of a gan or dcgan from 1 to 100, how real it looks."""
+    """Score how normal each row is, and mark anomalies; of a gan or dcgan how real each row looks, from 1 to 100."""
     model = loaded(run, "score")
     check_table(output)
-    refuse_flags(model, run, (VariationalAutoencoder,), samples=samples)
+    refuse_flags(model, run, "log_likelihood", samples=samples)
     if random_state is not None and samples is None:
         raise ValueError("--random-state is the seed of --samples. Give both, or leave it out.")
     draws = read_flag(model, "--samples", Int(1), samples)
     seed = read_flag(model, "--random-state", Seed(), random_state)
-    labelled = isinstance(model, GANS) and model.n_labels_ > 0
+    labelled = takes(type(model), "score_samples", "y") and model.n_labels_ > 0
     found = read_rows_for(model, data, label_of(run), labelled=labelled)
     scores = model.score_samples(found.X, found.y) if labelled else model.score_samples(found.X)
     columns: dict[str, Any] = {"row": np.arange(len(scores))}
     columns |= {} if found.names is None else {"file": np.array(found.names)}
     columns |= {"score": scores}
-    if isinstance(model, GANS):
+    if not is_outlier_detector(model):
         give_table(columns, output)
         typer.echo(
-            f"Mean score {scores.mean():.1f} of 100, where 50 is a guess between real and generated;"
+            f"Mean score {scores.mean():.1f} of 100, where at 50 real and generated are equally likely;"
             f" {int((scores >= 50).sum())} of {len(scores)} rows reach it."
         )
         return
@@ -100,8 +99,8 @@ def sample(
         str | None,
         typer.Option(
             metavar="NUMBER",
-            help="Draw codes of a gan or dcgan within so many standard deviations only: rows become more usual and"
-            " less different. [default: none]",
+            help="Draw codes of a gan or dcgan within so many standard deviations only: rows become more typical and"
+            " less diverse. [default: none]",
             show_default=False,
         ),
     ] = None,
@@ -115,11 +114,10 @@ def sample(
     """Draw new rows from a vae, a gan or a dcgan."""
     model = loaded(run, "sample")
     check_output(model, output)
-    refuse_flags(model, run, (VariationalAutoencoder,), means=means)
-    refuse_flags(model, run, GANS, label=label, truncation=truncation)
+    refuse_flags(model, run, "sample", means=means, label=label, truncation=truncation)
     number = read_flag(model, "--number", Int(1), n)
     seed = read_flag(model, "--random-state", Seed(), random_state)
-    if isinstance(model, VariationalAutoencoder):
+    if takes(type(model), "sample", "means"):
         typer.echo(give_rows(model, model.sample(number, random_state=seed, means=means), output))
         return
     limit = read_flag(model, "--truncation", Number(0, low_open=True), truncation)
@@ -141,37 +139,37 @@ def interpolate(
             "--number",
             "-n",
             metavar="INT",
-            help="Rows on each way, both ends included. [default: 8]",
+            help="Rows on each path, both ends included. [default: 8]",
             show_default=False,
         ),
     ] = "8",
     ways: Annotated[
         str,
-        typer.Option(metavar="INT", help="Ways, each between other codes. [default: 1]", show_default=False),
+        typer.Option(metavar="INT", help="Paths, each between other codes. [default: 1]", show_default=False),
     ] = "1",
     label: Annotated[
         str | None,
         typer.Option(
             metavar="LABEL",
-            help="Label of all rows, of a run that was fitted with labels. [default: one that is drawn for each way]",
+            help="Label of all rows, of a run that was fitted with labels. [default: one drawn for each path]",
             show_default=False,
         ),
     ] = None,
     random_state: SeedText = None,
     output: Where = None,
 ) -> None:
-    """Make rows on the way from one random code of a gan or dcgan to another; in a .png, a row of the grid each."""
+    """Make rows along a path between two random codes of a gan or dcgan; in a .png, a grid row for each path."""
     model = loaded(run, "interpolate")
     check_output(model, output)
     steps, number = read_flag(model, "--number", Int(2), n), read_flag(model, "--ways", Int(1), ways)
-    chance = check_random_state(read_flag(model, "--random-state", Seed(), random_state))
+    rng = check_random_state(read_flag(model, "--random-state", Seed(), random_state))
     texts = None if label is None else [label]
-    told = [_labels(model, 1, texts, chance) for _ in range(number)]
+    labels_of_paths = [_labels(model, 1, texts, rng) for _ in range(number)]
     found = [
-        model.interpolate(steps=steps, label=None if each is None else each[0], random_state=chance)
-        for each in told
+        model.interpolate(steps=steps, label=None if each is None else each[0], random_state=rng)
+        for each in labels_of_paths
     ]
-    drawn = [each for each in told if each is not None]
+    drawn = [each for each in labels_of_paths if each is not None]
     labels = (_label_name(run), np.repeat(np.concatenate(drawn), steps)) if drawn else None
     typer.echo(give_rows(model, one_after_another(found), output, labels=labels, columns=steps))
 
@@ -193,7 +191,7 @@ def invert(
     random_state: SeedText = None,
     output: TablePath = None,
 ) -> None:
-    """Find codes of which a gan or dcgan makes rows as near to these as a search finds, a row of numbers each."""
+    """Find the codes from which a gan or dcgan generates rows closest to these, a row of numbers each."""
     model = loaded(run, "invert")
     check_table(output)
     number = read_flag(model, "--steps", Int(1), steps)
@@ -204,19 +202,19 @@ def invert(
     give_codes((f"code{k}" for k in range(codes.shape[1])), codes, found.names, output)
 
 
-MAKERS: dict[str, tuple[Callable[..., None], str]] = {
-    "score": (score, "Tell how normal or how real rows look."),
+COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
+    "score": (score, "Score how normal or how real rows look."),
     "sample": (sample, "Draw new rows."),
-    "interpolate": (interpolate, "Make rows on the way from one code to another."),
-    "invert": (invert, "Find the codes that make rows."),
+    "interpolate": (interpolate, "Make rows along a path from one code to another."),
+    "invert": (invert, "Find the codes that generate rows."),
 }
 """Functions below `regen`, with their line in its help."""
 
 
 def _labels(model: Any, n: int, texts: list[str] | None, seed: Any) -> NDArray[Any] | None:
-    """The labels of the rows to draw: `n` of each that is asked for, or (n,) as often as in the data.
+    """The labels of the rows to draw: `n` of each requested label, or (n,) in the proportions of the data.
 
-    Without labels at fit there are none, and one that is asked for is refused.
+    None without labels at fit; a requested label is then refused by the model.
     """
     if not model.n_labels_:
         return np.repeat(texts, n) if texts else None

@@ -12,25 +12,21 @@ from regen.cli.run_options import RunPath
 from regen.cli.runs import REPORT, described, label_of
 from regen.data.io.sequence_files import TABLES, read_sequences
 from regen.data.io.tables import read_table
-from regen.estimators.adversarial._base import AdversarialEstimator
-from regen.estimators.forecasting.forecaster import Forecaster
-from regen.estimators.sequences.classifier import SequenceClassifier
-from regen.estimators.sequences.regressor import SequenceRegressor
 from regen.persistence import load
 from regen.report import Given, Section, found, sheet, write
 
 __all__ = ["explain", "inspect"]
 
-DATA = "Data to look at it with; those that it was fitted on when left out, if they are still there."
-PAGE = "HTML file to write. [default: report.html in the folder of the run, or beside the saved model]"
+DATA = "Data to inspect it with. [default: the data of the fit, if they still exist]"
+PAGE = "HTML file to write. [default: report.html in the folder of the run, or next to the saved model]"
 
 Data = Annotated[Path | None, typer.Argument(metavar="DATA", help=DATA, show_default=False)]
 Page = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help=PAGE, show_default=False)]
 
 
 def inspect(run: RunPath, data: Data = None, output: Page = None) -> None:
-    """Look inside a run and write all that is found on one page, which opens offline."""
-    place = output or _beside(run)
+    """Inspect a run and write all findings on one page, which opens offline."""
+    place = output or _default_page(run)
     if place.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{str(place)!r} does not end in .html.")
     model, sections = _found(run, data)
@@ -39,12 +35,12 @@ def inspect(run: RunPath, data: Data = None, output: Page = None) -> None:
 
 
 def explain(run: RunPath, data: Data = None) -> None:
-    """Look inside a run and say what is found, in sentences and small charts of letters."""
+    """Inspect a run and print the findings, in sentences and text charts."""
     _, sections = _found(run, data)
     typer.echo(sheet(sections))
 
 
-def _beside(run: Path) -> Path:
+def _default_page(run: Path) -> Path:
     return run / REPORT if run.is_dir() else run.with_suffix(".html")
 
 
@@ -63,29 +59,29 @@ def _data_of(run: Path, facts: Mapping[str, Any], data: Path | None) -> tuple[Pa
     """
     if data is not None:
         return data, ""
-    again = f"Say where they are: `regen inspect {shlex.quote(str(run))} DATA`."
+    again = f"Give their path: `regen inspect {shlex.quote(str(run))} DATA`."
     if "data" not in facts:
-        return None, f"The run does not say what it was fitted on. {again}"
+        return None, f"The run does not record its data. {again}"
     named = Path(str(facts["data"]))
     for folder in (Path(), *run.resolve().parents):
         if (folder / named).exists():
             return folder / named, ""
-    return None, f"The data that it was fitted on, `{named}`, are no longer there. {again}"
+    return None, f"The data of the fit, `{named}`, no longer exist. {again}"
 
 
 def _read(model: Any, run: Path, facts: Mapping[str, Any], path: Path, own: bool) -> Given:
     """Data from a file or folder, in the form that the model was fitted on."""
     source = f"`{path}`{_changed(run, path) if own else ''}"
-    if isinstance(model, Forecaster):
+    if model.command.data == "series":
         return Given(read_table(path), None, source, own, facts.get("time"))
     labels = label_of(run)
-    if isinstance(model, SequenceClassifier | SequenceRegressor):
+    if model.command.data == "sequences":
         label = labels[0] if labels else None
         if label is not None and path.name.lower().endswith(TABLES):
             label = label if label in read_table(path).column_names else None
         table = read_sequences(path, label=label)
         return Given(table.rows.arrays(), table.y, source, own)
-    labelled = isinstance(model, AdversarialEstimator) or len(labels) == 1
+    labelled = model.command.data.startswith("labelled") or len(labels) == 1
     rows = read_rows_for(model, path, labels, labelled=labelled)
     return Given(rows.X, rows.y, source, own)
 

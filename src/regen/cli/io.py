@@ -38,7 +38,7 @@ __all__ = [
 LEAVE_OUT = "Leave it out with --label."
 ENDINGS = (*TABLES, *ARRAYS, ".ts")
 FOLDER = "folder"
-"""What --label says where the labels of pictures are the names of their folders."""
+"""The value of --label where the labels of pictures are the names of their folders."""
 
 
 @final
@@ -47,7 +47,7 @@ class Found:
     """Rows that were found in a file or folder.
 
     X : as an estimator takes them. names : of the picture of each row; None when they were no pictures.
-    y : (n,) labels, where they were asked for and are there.
+    y : (n,) labels, if requested and present.
     """
 
     X: Any
@@ -91,7 +91,7 @@ def read_labelled(path: Path, label: str | None, *, sequences: bool, flat: bool)
     """
     name = None if label is None or label.lower() == "none" else label
     if name is not None and not (name == FOLDER and path.is_dir()):
-        refuse_label(path, name, beside=True)
+        refuse_label(path, name, optional=True)
     if label is None and path.is_dir() and folders_only(path):
         raise ValueError(
             f"The folder {str(path)!r} has no pictures of its own, but folders. Say --label {FOLDER} to take their"
@@ -121,33 +121,33 @@ def read_rows_for(model: Any, path: Path, labels: Sequence[str], *, labelled: bo
     return read_rows(path, labels, **form, labelled=labelled)
 
 
-def refuse_label(path: Path, label: str, *, beside: bool = False) -> None:
-    """Refuse a label that is to name a column where there are none; `beside`: of what may have labels elsewhere."""
+def refuse_label(path: Path, label: str, *, optional: bool = False) -> None:
+    """Refuse --label for a file without columns; `optional`: the estimator may take labels from elsewhere."""
     if path.name.lower().endswith(TABLES) or not path.exists():
         return
     has, advice = "has no columns", "Leave --label out"
-    if beside and (path.is_dir() or path.name.lower().endswith(PICTURES)):
+    if optional and (path.is_dir() or path.name.lower().endswith(PICTURES)):
         has = "holds pictures"
-        advice += f", or put those of each label in a folder of its own and say --label {FOLDER}"
-    elif beside and path.name.lower().endswith(".npy"):
+        advice += f", or put those of each label in a folder of its own and give --label {FOLDER}"
+    elif optional and path.name.lower().endswith(".npy"):
         advice += ", or save X and labels y as a .npz file"
-    elif beside:
-        has, advice = f"{has}: its own labels are read", f"{advice}, or say --label none for none"
+    elif optional:
+        has, advice = f"{has}: its own labels are read", f"{advice}, or give --label none for none"
     raise ValueError(f"--label {label} is for a column of a table. {str(path)!r} {has}. {advice}.")
 
 
 def kind_of(model: Any) -> str:
-    """What a model was fitted on, in words."""
+    """The kind of data a model was fitted on."""
     return {"table": "a table", "images": "images", "sequences": "sequences"}[model.form_["kind"]]
 
 
 def check_output(model: Any, output: Path | None) -> None:
-    """Refuse, before any work, a place in which rows of `model` cannot be written."""
+    """Refuse, before any work, an output in which rows of `model` cannot be written."""
     images = model.form_["kind"] == "images"
     if output is None:
         if images:
             raise ValueError(
-                "Say with --output where the images go: a .png file for all in a grid, a folder for a picture each,"
+                "Give --output for the images: a .png file for all in a grid, a folder for a picture each,"
                 " or a .npy, .npz, .csv or .parquet file of numbers."
             )
         return
@@ -173,7 +173,7 @@ def give_rows(
     labels: tuple[str, NDArray[Any]] | None = None,
     columns: int | None = None,
 ) -> str:
-    """Write rows that `model` gave, and say where; or the rows as text when there is no place.
+    """Write rows that `model` returned, and report where; without `output`, return them as text.
 
     names : of files for their pictures. labels : their column, and the label (n,) of each. columns : of a grid of
     pictures; None is about a square.
@@ -196,7 +196,7 @@ def give_rows(
 
 
 def one_after_another(parts: Sequence[Any]) -> Any:
-    """Rows that a model gave in several parts, as one: arrays, lists of sequences, or tables."""
+    """Rows that a model returned in several parts, as one: arrays, lists of sequences, or tables."""
     if len(parts) == 1:
         return parts[0]
     if isinstance(parts[0], np.ndarray):

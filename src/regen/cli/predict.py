@@ -1,4 +1,4 @@
-"""`regen predict` and `regen backtest`: what a run is for."""
+"""`regen predict` and `regen backtest`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from sklearn.base import is_classifier
 
 from regen._check import Either, Int, Number
 from regen.cli.flags import parameter_help
@@ -16,7 +17,6 @@ from regen.data.io.sequence_files import TABLES, read_sequences
 from regen.data.io.tables import read_table, write_table
 from regen.data.series import frame
 from regen.estimators.forecasting.forecaster import Forecaster
-from regen.estimators.sequences.classifier import SequenceClassifier
 from regen.metrics import forecast_scores
 from regen.persistence import load
 
@@ -48,19 +48,19 @@ def predict(
 ) -> None:
     """Forecast what follows, or predict sequences, with a run."""
     model = loaded(run, "predict")
-    if isinstance(model, Forecaster):
-        _refuse_given(model, label=label)
+    if model.command.data == "series":
+        _refuse_flags(model, label=label)
         if data is not None:
             model.update(read_table(data))
         steps = read_flag(model, "--horizon", Int(1), horizon)
         predicted = model.predict(steps, level=_levels(model, level))
     else:
-        _refuse_given(model, horizon=horizon, level=level or None)
+        _refuse_flags(model, horizon=horizon, level=level or None)
         if data is None:
             raise ValueError(
                 f"The {type(model).__name__} in {str(run)!r} predicts sequences. Give a file of them."
             )
-        predicted = _answers(model, data, label or described(run).get("label"))
+        predicted = _predictions(model, data, label or described(run).get("label"))
     _give(predicted, output)
 
 
@@ -85,9 +85,9 @@ def backtest(
     ] = False,
     output: Output = None,
 ) -> None:
-    """Forecast again and again along a series and compare with what came, and with a seasonal-naive forecast."""
+    """Forecast from many origins along a series; compare with the observed values and a seasonal naive forecast."""
     model = load(run)
-    if not isinstance(model, Forecaster):
+    if "backtest" not in model.capabilities:
         raise ValueError(f"A backtest is for a Forecaster. {str(run)!r} holds a {type(model).__name__}.")
     share = Either((Int(1), Number(0, 1, low_open=True, high_open=True)))
     result = model.backtest(
@@ -110,17 +110,17 @@ def _levels(model: Forecaster, texts: Sequence[str] | None) -> list[float] | Non
     return [read_flag(model, "--level", percent, part) for text in texts for part in text.split(",")]
 
 
-def _refuse_given(model: Any, **flags: object) -> None:
+def _refuse_flags(model: Any, **flags: object) -> None:
     for name, value in flags.items():
         if value is not None:
-            raise ValueError(f"A {type(model).__name__} has no use for --{name}. Leave it out.")
+            raise ValueError(f"A {type(model).__name__} does not take --{name}. Leave it out.")
 
 
-def _answers(model: Any, data: Path, label: str | None) -> Any:
+def _predictions(model: Any, data: Path, label: str | None) -> Any:
     """A row per sequence: its number, the prediction, and for classes the probability of each."""
     X = _sequences(data, label)
     columns: dict[str, Any] = {"sequence": np.arange(len(X))}
-    if isinstance(model, SequenceClassifier):
+    if is_classifier(model):
         probabilities = model.predict_proba(X)
         columns["label"] = model.classes_[probabilities.argmax(axis=1)]
         return frame(columns | {f"p_{name}": probabilities[:, k] for k, name in enumerate(model.classes_)})
@@ -143,7 +143,7 @@ def _give(table: Any, output: Path | None) -> None:
 
 
 def _score_table(result: Any) -> str:
-    """Scores beside those of the naive forecast, where it has them."""
+    """The scores, with those of the seasonal naive forecast where they exist."""
     columns = {name: np.asarray(values) for name, values in columns_of(result.forecasts).items()}
     y, naive = (columns[name].reshape(-1, 1, 1) for name in ("y", "naive"))
     plain = forecast_scores(y, naive, naive, np.zeros(1), {})

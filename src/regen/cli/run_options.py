@@ -1,7 +1,8 @@
-"""What each run can be asked for, and what the commands that ask it share: their options and their refusals."""
+"""What the commands that use a run share: their options, and the refusal of runs and flags that do not fit."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,7 @@ __all__ = [
     "read_flag",
     "refuse_flags",
     "refuse_other",
+    "takes",
 ]
 
 ROWS = "CSV, Parquet, NPY or NPZ file, or a folder of PNG and JPEG pictures, like those fitted."
@@ -64,16 +66,24 @@ def refuse_other(model: Any, run: Path, use: str) -> None:
         )
 
 
-def refuse_flags(model: Any, run: Path, kinds: tuple[type, ...], **flags: Any) -> None:
-    """Refuse `flags` that are given, but are of other `kinds` of runs."""
+def takes(kind: type, method: str, parameter: str) -> bool:
+    """Whether a class has a method with such a parameter."""
+    function = getattr(kind, method, None)
+    return function is not None and parameter in signature(function).parameters
+
+
+def refuse_flags(model: Any, run: Path, method: str, **flags: Any) -> None:
+    """Refuse `flags` that were set but are no parameters of this method of the model."""
     for name, value in flags.items():
-        if value and not isinstance(model, kinds):
-            can = _listed([_article(kind.__name__) for kind in kinds], "or")
-            raise ValueError(f"--{name} is for {can}. {str(run)!r} holds {_article(type(model).__name__)}.")
+        if value and not takes(type(model), method, name):
+            able = [_article(kind.__name__) for kind in ESTIMATORS if takes(kind, method, name)]
+            raise ValueError(
+                f"--{name} is for {_listed(able, 'or')}. {str(run)!r} holds {_article(type(model).__name__)}."
+            )
 
 
 def read_flag(model: Any, flag: str, constraint: Constraint, text: str | None) -> Any:
-    """What `text` says, refused in the words of the Python interface; None says nothing."""
+    """The value of a flag, checked by the constraint of the Python parameter; None where it was not set."""
     if text is None:
         return None
     value: Any = text
@@ -84,7 +94,7 @@ def read_flag(model: Any, flag: str, constraint: Constraint, text: str | None) -
 
 
 def check_table(output: Path | None) -> None:
-    """Refuse, before any work, a place in which a table cannot be written."""
+    """Refuse, before any work, an output that is no table or array file."""
     if output is not None and not output.name.lower().endswith((*TABLES, *ARRAYS)):
         raise ValueError(f"{str(output)!r} does not end in .csv, .csv.gz, .parquet, .npy or .npz.")
 
@@ -105,7 +115,7 @@ def give_table(columns: Any, output: Path | None) -> None:
 def give_codes(
     columns: Iterable[str], codes: NDArray[Any], files: Sequence[str] | None, output: Path | None
 ) -> None:
-    """Show codes (n, Z) under the names of their columns, or write them; those of pictures beside their files."""
+    """Show codes (n, Z) under the names of their columns, or write them; those of pictures with the file names."""
     if output is not None and output.name.lower().endswith(ARRAYS):
         write_array(output, codes, "Z")
         typer.echo(f"Written to {output}.")

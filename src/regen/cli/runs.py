@@ -22,7 +22,7 @@ __all__ = ["REPORT", "Run", "claimed", "described", "label_of"]
 
 MODEL, HISTORY, DESCRIPTION = "model.safetensors", "history.csv", "run.json"
 REPORT = "report.html"
-"""Written when asked for; that of an earlier run in the same folder goes with it."""
+"""Written by `regen inspect`; that of an earlier run in the same folder is removed."""
 
 
 @final
@@ -60,7 +60,7 @@ class Run:
 
 @contextmanager
 def claimed(folder: Path, force: bool) -> Iterator[Run]:
-    """A folder for one run: made and tried before training begins, gone again when nothing came of it.
+    """A folder for one run: created and tested before training begins, removed again when training fails.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def claimed(folder: Path, force: bool) -> Iterator[Run]:
 
 
 def described(path: Path) -> dict[str, Any]:
-    """What `run.json` of the run at `path` says; nothing when there is none."""
+    """The contents of `run.json` of the run at `path`; empty when there is none."""
     try:
         facts = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""`regen demo`: every system on real data that ships with the package, beside a baseline, on one page.
+"""`regen demo`: every system on real data that ships with the package, compared with a baseline, on one page.
 
 Each system is one function that trains, saves its models, and returns its rows of the table and its section of the
 page; `SYSTEMS` lists them.
@@ -10,8 +10,8 @@ from pathlib import Path
 from time import monotonic
 
 from regen.data.io.paths import make_folder
-from regen.demo.adversarial import clumps, forged
-from regen.demo.autoencoders import days, digits, drawn, repaired
+from regen.demo.adversarial import clusters, new_digits
+from regen.demo.autoencoders import demand_days, denoised_digits, digit_samples, digits
 from regen.demo.recurrent import exercises, sunspots
 from regen.demo.result import HEADINGS, System
 from regen.report import Section, Table, page
@@ -19,13 +19,22 @@ from regen.report.text import aligned
 
 __all__ = ["run"]
 
-SYSTEMS: Sequence[System] = (sunspots, exercises, digits, repaired, drawn, days, clumps, forged)
+SYSTEMS: Sequence[System] = (
+    sunspots,
+    exercises,
+    digits,
+    denoised_digits,
+    digit_samples,
+    demand_days,
+    clusters,
+    new_digits,
+)
 ERRORS = (
-    "All errors are on data that the network was not trained on. On sunspots: the mean distance between forecast and"
-    " truth, in sunspots, 1 to 11 years ahead. On exercises: the share of sequences told wrongly. On digits: the root"
-    " mean square distance from the true pixels, in percent of the way from white to black. On demand: the same"
-    " distance from the true demand, in gigawatts. On clumps and new digits: how well a row's nearest neighbour tells"
-    " whether the row is real or was made, 0 % by a guess and 100 % always."
+    "All errors are on data that the network was not trained on. Sunspots: mean absolute error of the forecasts, in"
+    " sunspots, 1 to 11 years ahead. Exercises: share of misclassified sequences. Digits: root mean square error of"
+    " the pixels, in percent of the range from white to black. Demand: root mean square error, in gigawatts. Clusters"
+    " and new digits: how well a nearest-neighbour classifier distinguishes real from generated rows, 0 % is random"
+    " guessing and 100 % is always."
 )
 
 
@@ -58,13 +67,13 @@ def run(output: str | PathLike[str], *, quick: bool = False) -> Path:
         [results, *(outcome.section for outcome in outcomes)],
         folder / "index.html",
         lead=(
-            "A feed-forward network answers each question afresh. The networks in the first half of this page have"
-            " feedback: what they said before comes back to them with the next input, and so they remember. Those in"
-            " the second half squeeze what they read through a few numbers, and so must find out what matters; the"
-            " last ones come in pairs that compete.",
-            f"Real data but for the clumps of points, trained in {seconds} on the machine that wrote this page."
+            "A feed-forward network treats each input independently. The networks in the first part of this page have"
+            " feedback: their previous output is an input of the next step, so they have memory. Those in the second"
+            " part compress each input to a code of a few numbers, which must keep what matters; those in the last"
+            " part are pairs of networks that compete.",
+            f"All data are real except the clusters of points. Trained in {seconds} on this machine."
             + (" This was a quick run of two epochs: the networks have hardly learned." if quick else "")
-            + " Every network has a page of its own on what is found inside it, linked where it is told of.",
+            + " The inspection page of every network is linked in its section.",
         ),
         foot="Data and their licences: `help(regen.datasets)`. This page needs no network connection.",
     )

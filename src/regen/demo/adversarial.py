@@ -1,4 +1,4 @@
-"""Networks that compete to create: points in 25 clumps, and digits at several moments of the game."""
+"""Generative adversarial networks: points in 25 clusters, and digits at several stages of training."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,124 +14,127 @@ from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
 
 from regen import datasets, figures
-from regen.demo.result import Outcome, Row, kept
+from regen.demo.result import Outcome, Row, save_with_report
 from regen.estimators import DCGAN, GAN
 from regen.inspect import training_game
 from regen.metrics.generative import two_sample_accuracy
 from regen.report import Given, Picture, Section
 
-__all__ = ["clumps", "forged"]
+__all__ = ["clusters", "new_digits"]
 
 Values = NDArray[np.float32]
 
 POINTS, NEW = 2500, 1000
-"""Points to learn from, and to test on."""
-APART, WIDE = 2.0, 0.2
-"""From the middle of a clump to the next one, and the deviation within one."""
+"""Training and test points."""
+DISTANCE, DEVIATION = 2.0, 0.2
+"""Distance between the centres of clusters, and standard deviation within one."""
 KNOWN = 1437
-"""Digits to learn from; the other 360 are for testing."""
+"""Training digits; the other 360 are for testing."""
 SHARES = (0.01, 0.2, 0.5, 1.0)
-"""Moments of a game, as shares of its epochs."""
-WAYS, STEPS = 6, 9
+"""Stages of training, as shares of its epochs."""
+PATHS, STEPS = 6, 9
 
-CLUMPS = (
-    "A generative adversarial network (GAN) is two networks that compete. The generator makes points out of noise;"
-    " the discriminator looks at real points and made ones and scores from 1 to 100 how real each looks. Each learns"
-    " from the other, and nobody tells either what the points have in common.",
-    "These lie in 25 clumps, five by five: the classical trap, for a generator that makes all its points in a few of"
-    " them fools its discriminator for a while. So quality is measured on points held out while the two compete, and"
-    " the generator that was best is kept.",
+CLUSTERS = (
+    "A generative adversarial network (GAN) is a pair of networks that compete. The generator maps noise to points;"
+    " the discriminator scores real and generated points from 1 to 100 by how real they look. Each is trained against"
+    " the other, without labels.",
+    "The points form 25 clusters, five by five, a standard test of mode collapse: a generator that covers only a few"
+    " clusters can deceive its discriminator for a while. Quality is therefore measured on held-out points during"
+    " training, and the best generator is save_with_report.",
 )
-FORGED = (
-    "A deep convolutional GAN (DCGAN) makes images: the generator unfolds a code of noise into pixels by transposed"
-    " convolutions, the discriminator reads pixels by convolutions. Here they take turns by the scores: the generator"
-    " moves until its digits fool the discriminator, then the discriminator until it tells them apart again, neither"
-    " for more than three batches.",
-    "It was never told which digit is which, or what a digit is.",
+NEW_DIGITS = (
+    "A deep convolutional GAN (DCGAN) generates images: the generator maps a noise code to pixels by transposed"
+    " convolutions, the discriminator takes pixels through convolutions. Here they take turns by score: the generator"
+    " trains until its digits pass as real, then the discriminator until it distinguishes them again, each for three"
+    " batches at most.",
+    "No labels are used.",
 )
 
 
-def clumps(folder: Path, max_epochs: int) -> Outcome:
-    """A GAN on points in 25 clumps, beside mixtures of Gaussians."""
-    chance = np.random.default_rng(0)
-    known, new = _grid(POINTS, chance), _grid(NEW, chance)
-    # With two numbers more than a point has the generator fills the clumps instead of drawing lines through them.
+def clusters(folder: Path, max_epochs: int) -> Outcome:
+    """A GAN on points in 25 clusters, compared with mixtures of Gaussians."""
+    rng = np.random.default_rng(0)
+    known, new = _grid(POINTS, rng), _grid(NEW, rng)
+    # With a code wider than a point, the generator fills the clusters instead of drawing lines through them.
     options: dict[str, Any] = {"code": 4, "hidden": (64, 64, 64, 64), "random_state": 0}
-    games = dict(_games(lambda **more: GAN(**options, **more), known, min(max_epochs, 30), {}))
-    model = games[max(games)]
-    given = Given(new, source="points drawn by the demo, those for testing", own=False)
-    link = kept(model, folder, "clumps-gan", "GAN", given)
-    made = {batches: game.sample(NEW, random_state=1) for batches, game in games.items()}
-    end = made[max(made)]
-    rows = _rows("GAN", "25 clumps", new, end, {k: _by_gaussians(known, k, NEW) for k in (1, 10)})
+    stages = dict(_stages(lambda **more: GAN(**options, **more), known, min(max_epochs, 30), {}))
+    model = stages[max(stages)]
+    given = Given(new, source="test points generated by the demo", own=False)
+    link = save_with_report(model, folder, "clusters-gan", "GAN", given)
+    fake = {batches: game.sample(NEW, random_state=1) for batches, game in stages.items()}
+    end = fake[max(fake)]
+    rows = _rows("GAN", "25 clusters", new, end, {k: _by_gaussians(known, k, NEW) for k in (1, 10)})
     content = [
         Picture(
             figures.points(new, each, axes=("first number", "second number")),
-            _clumped(batches, each),
+            _clusters_caption(batches, each),
             wide=False,
         )
-        for batches, each in (next(iter(made.items())), (max(made), end))
+        for batches, each in (next(iter(fake.items())), (max(fake), end))
     ]
-    command = f"`regen sample {quote(str(folder / 'clumps-gan'))} -n 1000 -o points.csv`"
+    command = f"`regen sample {quote(str(folder / 'clusters-gan'))} -n 1000 -o points.csv`"
     return Outcome(
         rows,
-        Section("Competing: points in 25 clumps", [*CLUMPS, f"More of them: {command}."], content, [link]),
+        Section("GAN: points in 25 clusters", [*CLUSTERS, f"Sample more: {command}."], content, [link]),
     )
 
 
-def forged(folder: Path, max_epochs: int) -> Outcome:
-    """A DCGAN on digits that takes turns by scores, beside mixtures of Gaussians."""
+def new_digits(folder: Path, max_epochs: int) -> Outcome:
+    """A DCGAN on digits with turns by score, compared with mixtures of Gaussians."""
     images = datasets.digits()[0]
     order = np.random.default_rng(0).permutation(len(images))
     known, new = images[order[:KNOWN]], images[order[KNOWN:]]
     game = {"turns": {"low": 40, "high": 47, "cap": 3}}
     options: dict[str, Any] = {"channels": 16, "learning_rate": 1e-3, "game": game, "random_state": 0}
-    games = dict(_games(lambda **more: DCGAN(**options, **more), known, min(max_epochs, 16), {}))
-    model = games[max(games)]
+    stages = dict(_stages(lambda **more: DCGAN(**options, **more), known, min(max_epochs, 16), {}))
+    model = stages[max(stages)]
     given = Given(new, source="`regen.datasets.digits()`, those for testing", own=False)
-    link = kept(model, folder, "digits-dcgan", "DCGAN", given)
-    made = model.sample(len(new), random_state=1)
+    link = save_with_report(model, folder, "digits-dcgan", "DCGAN", given)
+    fake = model.sample(len(new), random_state=1)
     others = {k: np.clip(_by_gaussians(known, k, len(new)), 0, 1) for k in (1, 10)}
-    rows = _rows("DCGAN", "new digits", new, made, others)
-    moments = {f"{batches}": game.sample(10, random_state=4) for batches, game in games.items()}
-    ways = [model.interpolate(steps=STEPS, random_state=k) for k in range(WAYS)]
+    rows = _rows("DCGAN", "new digits", new, fake, others)
+    samples = {f"{batches}": game.sample(10, random_state=4) for batches, game in stages.items()}
+    paths = [model.interpolate(steps=STEPS, random_state=k) for k in range(PATHS)]
     content = [
         Picture(
-            figures.image_rows(moments | {"real": new[:10]}),
-            "Ten codes of noise, and what the generator made of them after so many batches; in the last row digits"
-            " that people wrote.",
+            figures.image_rows(samples | {"real": new[:10]}),
+            "Images generated from ten noise codes after increasing numbers of batches; the last row shows real"
+            " digits.",
             wide=False,
         ),
         Picture(
-            figures.image_rows(np.concatenate(ways), columns=STEPS),
-            "Ways between codes: in each row the code moves in equal steps from one at the left to one at the right,"
-            " and what it stands for changes with it.",
+            figures.image_rows(np.concatenate(paths), columns=STEPS),
+            "Interpolation between codes: in each row the code moves in equal steps from that of the left image to"
+            " that of the right one.",
             wide=False,
         ),
-        Picture(training_game(model).plot(), _fought(model)),
+        Picture(training_game(model).plot(), _game_caption(model)),
     ]
     command = f"`regen sample {quote(str(folder / 'digits-dcgan'))} -n 64 -o new.png`"
     return Outcome(
         rows,
-        Section("Competing: digits out of noise", [*FORGED, f"More of them: {command}."], content, [link]),
+        Section("DCGAN: digits from noise", [*NEW_DIGITS, f"Sample more: {command}."], content, [link]),
     )
 
 
-def told_apart(real: NDArray[Any], made: NDArray[Any]) -> float:
-    """How well the nearest other row tells whether a row (n, ...) is real: 0 % by a guess, 100 % always."""
+def distinguishability(real: NDArray[Any], fake: NDArray[Any]) -> float:
+    """How well a nearest-neighbour classifier distinguishes rows (n, ...): 0 % is random guessing, 100 % always."""
     rows = (
-        torch.from_numpy(np.asarray(each, dtype=np.float32).reshape(len(each), -1)) for each in (real, made)
+        torch.from_numpy(np.asarray(each, dtype=np.float32).reshape(len(each), -1)) for each in (real, fake)
     )
     return 100 * abs(2 * two_sample_accuracy(*rows) - 1)
 
 
 def _rows(
-    network: str, data: str, real: NDArray[Any], made: NDArray[Any], others: Mapping[int, NDArray[Any]]
+    network: str, data: str, real: NDArray[Any], fake: NDArray[Any], others: Mapping[int, NDArray[Any]]
 ) -> list[Row]:
-    """How far generated rows are told apart from real ones, beside those drawn from so many Gaussians."""
-    error = told_apart(real, made)
+    """How well generated rows are distinguished from real ones, compared with samples of Gaussian mixtures."""
+    error = distinguishability(real, fake)
     names = {k: "one Gaussian" if k == 1 else f"{k} Gaussians" for k in others}
-    return [Row(network, data, error, names[k], told_apart(real, other), " %") for k, other in others.items()]
+    return [
+        Row(network, data, error, names[k], distinguishability(real, other), " %")
+        for k, other in others.items()
+    ]
 
 
 def _by_gaussians(known: NDArray[Any], k: int, n: int) -> NDArray[Any]:
@@ -143,46 +146,46 @@ def _by_gaussians(known: NDArray[Any], k: int, n: int) -> NDArray[Any]:
     return drawn
 
 
-def _games(
-    build: Callable[..., Any], X: Values, max_epochs: int, plan: dict[str, Any]
+def _stages(
+    build: Callable[..., Any], X: Values, max_epochs: int, options: dict[str, Any]
 ) -> Iterator[tuple[int, Any]]:
-    """One game at several moments, by batches: each goes on, bit for bit, where the one before stopped."""
+    """A model at several stages, by batches: each resumes from the previous one, bit for bit."""
     with TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # early on rows are bad, and it would be said each time;
-        warnings.simplefilter(
-            "ignore", RuntimeWarning
-        )  # short turns often end at their cap, as the page tells
+        warnings.simplefilter("ignore", UserWarning)  # poor rows at early stages
+        warnings.simplefilter("ignore", RuntimeWarning)  # turns that end at their cap, reported on the page
         for epochs in sorted({max(1, round(share * max_epochs)) for share in SHARES}):
-            model = build(max_epochs=epochs, training=plan | {"checkpoint": join(folder, "game")}).fit(X)
-            yield int(model.epochs_["step"][-1]), model.set_params(training=plan)
+            model = build(max_epochs=epochs, training=options | {"checkpoint": join(folder, "game")}).fit(X)
+            yield int(model.epochs_["step"][-1]), model.set_params(training=options)
 
 
-def _grid(n: int, chance: np.random.Generator) -> Values:
-    """(n, 2) points in 25 clumps, as many in each as chance has it."""
-    middles = APART * np.stack(np.meshgrid(np.arange(5), np.arange(5)), axis=-1).reshape(-1, 2) - 2 * APART
-    drawn: Values = (middles[chance.integers(25, size=n)] + WIDE * chance.standard_normal((n, 2))).astype(
+def _grid(n: int, rng: np.random.Generator) -> Values:
+    """(n, 2) points, each in a random one of 25 clusters."""
+    centers = (
+        DISTANCE * np.stack(np.meshgrid(np.arange(5), np.arange(5)), axis=-1).reshape(-1, 2) - 2 * DISTANCE
+    )
+    drawn: Values = (centers[rng.integers(25, size=n)] + DEVIATION * rng.standard_normal((n, 2))).astype(
         np.float32
     )
     return drawn
 
 
-def _clumped(batches: int, made: Values) -> str:
-    """The caption of made points (n, 2), with how many lie in clumps, and in how many."""
-    nearest = np.clip(np.rint(made / APART), -2, 2)
-    inside = np.linalg.norm(made - APART * nearest, axis=1) < 3 * WIDE
+def _clusters_caption(batches: int, fake: Values) -> str:
+    """The caption of generated points (n, 2): the share within clusters, and the number of clusters covered."""
+    nearest = np.clip(np.rint(fake / DISTANCE), -2, 2)
+    inside = np.linalg.norm(fake - DISTANCE * nearest, axis=1) < 3 * DEVIATION
     found = len(np.unique(nearest[inside], axis=0))
     return (
-        f"After {batches} batches: {100 * inside.mean():.0f} % of the generated points lie in a clump (99 % of real"
-        f" ones do, within three deviations), and {found} of the 25 clumps have some."
+        f"After {batches} batches: {100 * inside.mean():.0f} % of the generated points lie within three standard"
+        f" deviations of a cluster centre (99 % of real ones), and {found} of the 25 clusters are covered."
     )
 
 
-def _fought(model: Any) -> str:
-    """The caption of a duel."""
+def _game_caption(model: Any) -> str:
+    """The caption of the training game."""
     quality, capped = model.quality_, np.mean([why == "cap" for *_, why in model.turns_])
     return (
-        f"The two players over the batches. Of the last {len(model.turns_)} turns {100 * capped:.0f} % ended at the"
-        f" cap of three batches. In the end the discriminator scores real digits {quality['score_real']:.0f} and"
-        f" generated ones {quality['score']:.0f} on average, 50 being a guess, and the generated ones cover"
-        f" {100 * quality['coverage']:.0f} % of digits held out (97 % as good as real). The best generator is kept."
+        f"Both players during training. Of the last {len(model.turns_)} turns, {100 * capped:.0f} % ended at the cap"
+        f" of three batches. At the end the mean score of real digits is {quality['score_real']:.0f} and that of"
+        f" generated ones {quality['score']:.0f} (50: equally likely); generated digits cover"
+        f" {100 * quality['coverage']:.0f} % of held-out ones (real digits: 97 %)."
     )

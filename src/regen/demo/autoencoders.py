@@ -1,4 +1,4 @@
-"""Networks that compress and restore: digits to a few numbers and back, repaired and invented; days of demand."""
+"""Autoencoders: digits compressed, denoised, imputed and sampled; days of electricity demand."""
 
 from pathlib import Path
 from shlex import quote
@@ -10,16 +10,16 @@ from sklearn.decomposition import PCA
 from sklearn.impute import KNNImputer, SimpleImputer
 
 from regen import datasets, figures
-from regen.demo.result import Outcome, Row, kept, learned
+from regen.demo.result import Outcome, Row, learned, save_with_report
 from regen.estimators import Autoencoder, DenoisingAutoencoder, VariationalAutoencoder
 from regen.report import Given, Link, Picture, Section
 
-__all__ = ["days", "digits", "drawn", "repaired"]
+__all__ = ["demand_days", "denoised_digits", "digit_samples", "digits"]
 
 Images = NDArray[np.float32]
 
 KNOWN = 1437
-"""Digits to learn from; the other 360 are for testing."""
+"""Training digits; the other 360 are for testing."""
 SIZE: dict[str, Any] = {"image_shape": (8, 8), "backbone": "mlp"}
 NOISE = 0.4
 HALVES = (
@@ -31,41 +31,41 @@ HALVES = (
 DAY, WEEKS, CODE = 48, 8, 2
 
 DIGITS = (
-    "Handwritten digits of 8 x 8 pixels. An autoencoder is two networks trained together: one reads the 64 pixels and"
-    " says a few numbers, the code; the other reads only the code and restores the pixels. What the code cannot hold"
-    " is lost, so it comes to hold what matters.",
-    "Principal components (PCA) do the same with straight lines and planes, and are the best that can be done so. The"
-    " networks may bend them.",
+    "Handwritten digits of 8 x 8 pixels. An autoencoder is a pair of networks trained together: the encoder maps the"
+    " 64 pixels to a code of a few numbers; the decoder restores the pixels from the code alone.",
+    "Principal component analysis (PCA) is the best linear method; the networks are nonlinear.",
 )
 REPAIRED = (
-    "A denoising autoencoder is shown digits that were spoilt on purpose, anew each time, and must restore them as"
-    " they were. What it learns is which pixels go with which.",
-    "For the half-erased digits it learned from data with gaps: every second digit that it learned from had lost a"
-    " half itself, and nobody has told it what was there. Filling in changes the missing pixels alone.",
+    "A denoising autoencoder is trained to restore digits from corrupted inputs, with new corruption in every batch."
+    " It learns how pixels depend on each other.",
+    "For imputation it is trained on incomplete data: half of every second training digit is missing, and the true"
+    " values are never used. Imputation changes only the missing pixels.",
 )
-DRAWN = (
-    "A variational autoencoder (VAE) learns which codes are usual, too: its codes are scattered around zero like a"
-    " bell, without holes. So a code drawn from the bell stands for a digit that nobody wrote.",
-    "It was never told which digit is which.",
+SAMPLES = (
+    "A variational autoencoder (VAE) also learns a distribution of codes: they follow a standard normal distribution"
+    " without holes. The decoder turns a code drawn from it into a new digit.",
+    "No labels are used.",
 )
 DAYS = (
-    "Electricity demand in England and Wales, a value every half hour. An LSTM reads 48 of them, a day that may begin"
-    " at any half hour, and keeps two numbers; another LSTM restores the day from these two, step by step.",
-    "It learned from eight weeks of the summer of 2000 and is tested on the four weeks that came after. PCA with two"
-    " numbers can move along two shapes of a day; the network can turn the clock.",
+    "Half-hourly electricity demand in England and Wales. An LSTM encodes 48 values, a day that may begin at any half"
+    " hour, as two numbers; another LSTM restores the day from them, step by step.",
+    "It is trained on eight weeks of the summer of 2000 and tested on the following four. PCA with two components"
+    " combines two shapes linearly; the network can also shift a day in time.",
 )
 
 
 def digits(folder: Path, max_epochs: int) -> Outcome:
-    """Digits compressed from 64 numbers to 2 and to 8, and restored, beside PCA."""
+    """Digits compressed from 64 numbers to 2 and to 8, and restored, compared with PCA."""
     known, new, _ = _digits()
     rows: list[Row] = []
     links: list[Link] = []
-    shown = {"given": new[:10]}
+    shown = {"input": new[:10]}
     models = {}
     for code in (8, 2):
         model = Autoencoder(code, max_epochs=max_epochs, random_state=0, **SIZE).fit(known)
-        links.append(kept(model, folder, f"digits-{code}", f"autoencoder to {code}", _given(new)))
+        links.append(
+            save_with_report(model, folder, f"digits-{code}", f"autoencoder to {code}", _test_data(new))
+        )
         restored, linear = model.reconstruct(new), _by_pca(known, new, code)
         name, other = f"autoencoder to {code}", f"PCA to {code}"
         rows.append(_row(name, "digits", restored, other, linear, new))
@@ -73,9 +73,9 @@ def digits(folder: Path, max_epochs: int) -> Outcome:
         models[code] = model
     words = {row.network: row for row in rows}
     caption = (
-        "Ten digits that the networks have never seen; below them what 8 and 2 numbers keep of each. With 2 numbers"
-        f" the pixels are off by {words['autoencoder to 2'].error:.0f} % of the way from white to black, as a root"
-        f" mean square; with 2 principal components by {words['autoencoder to 2'].baseline_error:.0f} %."
+        "Ten test digits and their reconstructions from 8 and 2 numbers. With 2 numbers the root mean square error of"
+        f" a pixel is {words['autoencoder to 2'].error:.0f} % of the range from white to black; with 2 principal"
+        f" components {words['autoencoder to 2'].baseline_error:.0f} %."
     )
     content = [
         Picture(figures.image_rows(shown), caption, wide=False),
@@ -85,31 +85,31 @@ def digits(folder: Path, max_epochs: int) -> Outcome:
             wide=False,
         ),
     ]
-    return Outcome(rows[::-1], Section("Compressing: digits in two numbers", DIGITS, content, links))
+    return Outcome(rows[::-1], Section("Autoencoder: digits in two numbers", DIGITS, content, links))
 
 
-def repaired(folder: Path, max_epochs: int) -> Outcome:
-    """Noisy and half-erased digits, restored by denoisers; beside PCA, the mean and the nearest digits."""
-    known, new, chance = _digits()
-    noisy = np.clip(new + NOISE * chance.standard_normal(new.shape), 0, 1).astype(np.float32)
-    plan = {"patience": None, "schedule": "cosine"}
+def denoised_digits(folder: Path, max_epochs: int) -> Outcome:
+    """Noisy and half-erased digits, restored by denoisers; compared with PCA, pixel means and nearest digits."""
+    known, new, rng = _digits()
+    noisy = np.clip(new + NOISE * rng.standard_normal(new.shape), 0, 1).astype(np.float32)
+    training = {"patience": None, "schedule": "cosine"}
     options: dict[str, Any] = {"hidden": 256, "max_epochs": max_epochs, "random_state": 0, **SIZE}
-    model = DenoisingAutoencoder(1.0, code=128, training=plan, **options).fit(known)
-    links = [kept(model, folder, "digits-denoiser", "denoiser", _given(new))]
+    model = DenoisingAutoencoder(1.0, code=128, training=training, **options).fit(known)
+    links = [save_with_report(model, folder, "digits-denoiser", "denoiser", _test_data(new))]
     clean = model.denoise(noisy)
     errors = {code: _error(_by_pca(known, noisy, code), new) for code in (4, 8, 12, 16, 24)}
     best = min(errors, key=errors.__getitem__)
     smooth = _by_pca(known, noisy, best)
     rows = [_row("denoiser", "noisy digits", clean, f"PCA to {best}", smooth, new)]
-    shown = {"given": noisy[:10], "denoiser": clean[:10], f"PCA to {best}": smooth[:10], "true": new[:10]}
+    shown = {"input": noisy[:10], "denoiser": clean[:10], f"PCA to {best}": smooth[:10], "true": new[:10]}
     caption = (
-        f"Noise of {100 * NOISE:.0f} % of the way from white to black, taken off by the denoiser, and by PCA, with as"
-        f" many components as are best on these very digits ({best})."
+        f"Digits with noise of {100 * NOISE:.0f} % of the range from white to black, denoised by the network and by"
+        f" PCA with the number of components that is best on these digits ({best})."
     )
     content = [Picture(figures.image_rows(shown), caption, wide=False)]
-    gaps, broken = _erased(known, chance.integers(0, 8, len(known))), _erased(new, np.arange(len(new)) % 4)
-    model = DenoisingAutoencoder(0.0, code=256, training=plan, **options).fit(gaps)
-    links.append(kept(model, folder, "digits-gaps", "denoiser of gaps", _given(broken)))
+    gaps, broken = _erased(known, rng.integers(0, 8, len(known))), _erased(new, np.arange(len(new)) % 4)
+    model = DenoisingAutoencoder(0.0, code=256, training=training, **options).fit(gaps)
+    links.append(save_with_report(model, folder, "digits-gaps", "denoiser of gaps", _test_data(broken)))
     filled, flat = model.impute(broken), (gaps.reshape(-1, 64), broken.reshape(-1, 64))
     others = {
         "mean of the pixel": SimpleImputer().fit(flat[0]).transform(flat[1]),
@@ -120,23 +120,23 @@ def repaired(folder: Path, max_epochs: int) -> Outcome:
         pixels = (filled[missing], other.reshape(broken.shape)[missing], new[missing])
         rows.append(_row("denoiser", "half a digit", pixels[0], name, pixels[1], pixels[2]))
     nearest = others["nearest 5 digits"].reshape(broken.shape)
-    shown = {"given": broken[:10], "denoiser": filled[:10], "nearest 5": nearest[:10], "true": new[:10]}
+    shown = {"input": broken[:10], "denoiser": filled[:10], "nearest 5": nearest[:10], "true": new[:10]}
     caption = (
-        "Digits that lost a half, filled in by the denoiser and by the mean of the five most similar digits; below"
-        " them the truth, which neither has seen. The errors in the table are those of the missing pixels."
+        "Digits with a missing half, imputed by the denoiser and by the mean of the five most similar digits, and the"
+        " true digits. The errors in the table are those of the missing pixels."
     )
     content.append(Picture(figures.image_rows(shown), caption, wide=False))
     command = f"`regen impute {quote(str(folder / 'digits-gaps'))} DATA -o FOLDER`"
     words = [*REPAIRED, f"Saved: {command}."]
-    return Outcome(rows, Section("Repairing: noisy and half-erased digits", words, content, links))
+    return Outcome(rows, Section("Denoising autoencoder: noisy and incomplete digits", words, content, links))
 
 
-def drawn(folder: Path, max_epochs: int) -> Outcome:
-    """A variational autoencoder's map of the digits, and digits that nobody wrote."""
+def digit_samples(folder: Path, max_epochs: int) -> Outcome:
+    """Codes of digits in the plane of a variational autoencoder, and sampled digits."""
     known, new, _ = _digits()
     options: dict[str, Any] = {"likelihood": "bernoulli", "max_epochs": max_epochs, "random_state": 0, **SIZE}
     model = VariationalAutoencoder(CODE, **options).fit(known)
-    link = kept(model, folder, "digits-vae", "VAE", _given(new))
+    link = save_with_report(model, folder, "digits-vae", "VAE", _test_data(new))
     rows = [_row("VAE to 2", "digits", model.reconstruct(new), "PCA to 2", _by_pca(known, new, CODE), new)]
     codes, labels = model.transform(new), datasets.digits()[1][_order()[KNOWN:]]
     right, top = 1.1 * np.abs(codes).max(axis=0)
@@ -148,38 +148,44 @@ def drawn(folder: Path, max_epochs: int) -> Outcome:
     content = [
         Picture(
             figures.code_map(codes, labels, decoded=decoded, extent=extent),
-            "Each digit at its code of two numbers: 360 that the network has never seen. Behind them, what codes at"
-            " each place stand for.",
+            "The codes of 360 test digits. The background shows the images that the decoder generates from codes at"
+            " each position.",
             wide=False,
         ),
         Picture(
             figures.image_rows(model.sample(81, random_state=0, means=True)),
-            f"Digits drawn from the bell. On average a digit costs {terms['kl']:.1f} nats to say its code and"
-            f" {-terms['reconstruction']:.1f} to say its pixels once the code is known.",
+            f"Digits decoded from codes drawn from the prior. The mean KL divergence of a digit's code is"
+            f" {terms['kl']:.1f} nats, its mean reconstruction loss {-terms['reconstruction']:.1f} nats.",
             wide=False,
         ),
     ]
     command = f"`regen sample {quote(str(folder / 'digits-vae'))} -n 64 --means -o new.png`"
     return Outcome(
-        rows, Section("Inventing: a map of digits", [*DRAWN, f"More of them: {command}."], content, [link])
+        rows,
+        Section(
+            "Variational autoencoder: a map of digits",
+            [*SAMPLES, f"Sample more: {command}."],
+            content,
+            [link],
+        ),
     )
 
 
-def days(folder: Path, max_epochs: int) -> Outcome:
-    """A sequence autoencoder on half-hourly demand: a day in two numbers, beside PCA."""
+def demand_days(folder: Path, max_epochs: int) -> Outcome:
+    """A sequence autoencoder on half-hourly demand: a day in two numbers, compared with PCA."""
     demand = datasets.demand("numpy") / 1000
     past, later = demand[: WEEKS * 7 * DAY], demand[WEEKS * 7 * DAY :]
     known, new = (np.lib.stride_tricks.sliding_window_view(y, DAY)[::2, :, None] for y in (past, later))
     options: dict[str, Any] = {"hidden": 32, "learning_rate": 5e-3, "training": {"patience": None}}
     model = Autoencoder(CODE, "lstm", max_epochs=min(max_epochs, 40), random_state=0, **options).fit(known)
     days_after = "`regen.datasets.demand()`, the four weeks for testing"
-    link = kept(
+    link = save_with_report(
         model, folder, "demand-days", "LSTM autoencoder", Given(new[::4], source=days_after, own=False)
     )
     restored, linear = model.reconstruct(new), _by_pca(known, new, CODE)
     rows = [Row("LSTM to 2", "demand", _error(restored, new), "PCA to 2", _error(linear, new), " GW")]
     some = [k * 7 * DAY // 4 + 5 * k for k in range(5)]
-    lines = {"what came": new, "LSTM, two numbers": restored, "PCA, two numbers": linear}
+    lines = {"actual": new, "LSTM, two numbers": restored, "PCA, two numbers": linear}
     first = np.arange(0, len(new), 3)
     hours = first % 24  # a new one begins every hour
     content = [
@@ -189,12 +195,12 @@ def days(folder: Path, max_epochs: int) -> Outcome:
                 unit="demand (GW)",
                 steps="half hours",
             ),
-            "Five stretches of a day, each begun at another hour, that neither has learned from.",
+            "Five test days, each beginning at another hour.",
         ),
         Picture(
             figures.code_map(model.transform(new[first]), hours),
-            "The two numbers of each stretch, drawn as the hour at which it begins. Nobody told the network the hour;"
-            f" stretches that begin at the same one lie together. {_weekends(model.transform(new[::24]))}",
+            "The codes of the days, labelled by the hour at which each begins, not an input of the network:"
+            f" days that begin at the same hour have similar codes. {_weekends(model.transform(new[::24]))}",
             wide=False,
         ),
         Picture(
@@ -203,39 +209,39 @@ def days(folder: Path, max_epochs: int) -> Outcome:
             wide=False,
         ),
     ]
-    return Outcome(rows, Section("Compressing sequences: a day of demand", DAYS, content, [link]))
+    return Outcome(rows, Section("Sequence autoencoder: a day of demand", DAYS, content, [link]))
 
 
 def _weekends(codes: NDArray[Any]) -> str:
-    """Whether codes (n, 2) of whole days from a Monday on tell weekends from working days, in words."""
+    """How well codes (n, 2) of whole days, from a Monday on, separate weekends from working days, as a sentence."""
     weekend = np.arange(len(codes)) % 7 >= 5
     work, rest = (codes[kind].mean(axis=0) for kind in (~weekend, weekend))
     nearer = np.linalg.norm(codes - rest, axis=1) < np.linalg.norm(codes - work, axis=1)
     return (
-        f"Of {len(codes)} whole days, {int((nearer == weekend).sum())} lie nearer to the middle of their own kind,"
+        f"Of {len(codes)} whole days, {int((nearer == weekend).sum())} are closer to the mean code of their own kind,"
         " working day or weekend, than to that of the other."
     )
 
 
 def _order() -> NDArray[np.int64]:
-    """The digits in the order in which they are divided into known and new ones."""
+    """The order of the digits before the split into training and test digits."""
     return np.random.default_rng(0).permutation(1797)
 
 
-def _given(images: Images) -> Given:
-    """The digits for testing, with what they are."""
+def _test_data(images: Images) -> Given:
+    """The test digits with their labels."""
     labels = datasets.digits()[1][_order()[KNOWN:]]
     return Given(images, labels, source="`regen.datasets.digits()`, the 360 for testing", own=False)
 
 
 def _digits() -> tuple[Images, Images, np.random.Generator]:
-    """Digits (1437, 8, 8) to learn from, (360, 8, 8) to test on, and what draws all that is random."""
+    """Training digits (1437, 8, 8), test digits (360, 8, 8), and a random generator."""
     images = datasets.digits()[0][_order()]
     return images[:KNOWN], images[KNOWN:], np.random.default_rng(1)
 
 
 def _erased(images: Images, halves: NDArray[np.int64]) -> Images:
-    """Images (n, 8, 8), each without one of its four halves; without none where its number is 4 or more."""
+    """Images (n, 8, 8), each without one of its four halves; complete where its number is 4 or more."""
     broken = images.copy()
     for image, half in zip(broken, halves, strict=True):
         if half < len(HALVES):
@@ -250,13 +256,13 @@ def _by_pca(known: NDArray[Any], X: NDArray[Any], code: int) -> NDArray[Any]:
     return restored.reshape(X.shape)
 
 
-def _error(said: NDArray[Any], true: NDArray[Any]) -> float:
-    """Root mean square distance of two arrays (n, ...)."""
-    return float(np.sqrt(np.mean((said - true) ** 2)))
+def _error(predicted: NDArray[Any], true: NDArray[Any]) -> float:
+    """Root mean square difference of two arrays (n, ...)."""
+    return float(np.sqrt(np.mean((predicted - true) ** 2)))
 
 
 def _row(
-    network: str, data: str, said: NDArray[Any], baseline: str, other: NDArray[Any], true: NDArray[Any]
+    network: str, data: str, predicted: NDArray[Any], baseline: str, other: NDArray[Any], true: NDArray[Any]
 ) -> Row:
-    """Errors of pixels, in percent of the way from white to black."""
-    return Row(network, data, 100 * _error(said, true), baseline, 100 * _error(other, true), " %")
+    """Errors of pixels, in percent of the range from white to black."""
+    return Row(network, data, 100 * _error(predicted, true), baseline, 100 * _error(other, true), " %")

@@ -1,4 +1,4 @@
-"""What a system of the demo gives back: rows of the table, a section of the page, and a model with its own page."""
+"""The result of a system of the demo: rows of the table, a section of the page, and a saved model with its report."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, final
 from regen.persistence import save
 from regen.report import Given, Link, Section, found, write
 
-__all__ = ["HEADINGS", "Outcome", "Row", "System", "kept", "learned"]
+__all__ = ["HEADINGS", "Outcome", "Row", "System", "learned", "save_with_report"]
 
 HEADINGS = ("network", "data", "error", "baseline", "its error", "difference")
 
@@ -17,7 +17,7 @@ HEADINGS = ("network", "data", "error", "baseline", "its error", "difference")
 @final
 @dataclass(frozen=True)
 class Row:
-    """A network and a baseline: the errors of both on data that neither has learned from, the lower the better."""
+    """A network and a baseline: the test errors of both, the lower the better."""
 
     network: str
     data: str
@@ -35,14 +35,14 @@ class Row:
 
 
 class Outcome(NamedTuple):
-    """What a system gives to the demo."""
+    """The result of one system."""
 
     rows: Sequence[Row]
     section: Section
 
 
 System = Callable[[Path, int], Outcome]
-"""Trains on real data for so many epochs, and saves its models in a folder."""
+"""Trains for at most so many epochs and saves its models in a folder."""
 
 
 def learned(name: str, model: Any) -> str:
@@ -50,8 +50,8 @@ def learned(name: str, model: Any) -> str:
     return f"{name}: loss of each pass over the training data, {model.n_epochs_} in all. {model.stopped_}"
 
 
-def kept(model: Any, folder: Path, name: str, words: str, given: Given) -> Link:
-    """Save a model in a folder of its own, with the page of what is found inside it, and return the way there."""
+def save_with_report(model: Any, folder: Path, name: str, words: str, given: Given) -> Link:
+    """Save a model in a folder of its own with its report, and return the link to it."""
     run = join(folder, name)
     save(model, join(run, ""))
     write(model, found(model, given, run=run), join(run, "report.html"), title=f"Inside the {words}")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
 from html import escape
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
 from sklearn import get_config
@@ -72,6 +72,14 @@ def rollback_on_error(method: Method) -> Method:
     return wrapped  # type: ignore[return-value]
 
 
+class Command(NamedTuple):
+    """How the command line fits an estimator: ``regen fit NAME``, its help line, and what its data file holds."""
+
+    name: str
+    summary: str
+    data: Literal["series", "sequences", "rows", "labelled rows", "labelled images"]
+
+
 class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     """A scikit-learn estimator around one network.
 
@@ -96,6 +104,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         interpolate   rows along a line between two codes
         invert        the codes from which a generator comes closest to given rows
     y_is_input : whether the `y` of `probe` is an input of the network, not a target.
+    command : how the command line fits it.
     default_learning_rate : the value of ``learning_rate="auto"``.
     default_training : values of the fields of `training` that are "auto".
     loss_parameter : name of the constructor argument that sets the loss, for estimators that do not take it from
@@ -105,6 +114,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     constraints: ClassVar[Mapping[str, Constraint]]
     capabilities: ClassVar[tuple[str, ...]]
     y_is_input: ClassVar[bool] = False
+    command: ClassVar[Command]
     default_learning_rate: ClassVar[float] = 3e-3
     default_training: ClassVar[Mapping[str, Any]] = {"schedule": "constant", "batch_size": 32}
     loss_parameter: ClassVar[str] = ""

@@ -83,7 +83,7 @@ def load(path: str | PathLike[str]) -> Any:
     FileNotFoundError
         When there is nothing at `path`; the closest name there is offered.
     ValueError
-        When the file is not a whole and unaltered one that this version can read; says why.
+        When the file is damaged, altered, or of a version that cannot be read; the message gives the reason.
 
     Warns
     -----
@@ -100,10 +100,10 @@ def load(path: str | PathLike[str]) -> Any:
         fitted = unpacker.unpack({"dict": document["fitted"]})
         if unpacker.unused:
             raise ValueError(f"nothing uses the tensor {min(unpacker.unused)!r}")
-        estimator = _made(kind, params)
-        _housed(name, estimator)
-        if strange := [name for name in fitted if not FITTED.fullmatch(name)]:
-            raise ValueError(f"{strange[0]!r} is no fitted attribute")
+        estimator = _unfitted(kind, params)
+        _use_available_device(name, estimator)
+        if unknown := [name for name in fitted if not FITTED.fullmatch(name)]:
+            raise ValueError(f"{unknown[0]!r} is no fitted attribute")
         with torch.random.fork_rng([]):  # a new network draws weights before it takes the saved ones
             estimator.restore_fitted_state(fitted)
     except DAMAGE as error:
@@ -158,7 +158,7 @@ def _kind(name: str, document: Any) -> type[Estimator]:
     return KINDS[document["class"]]
 
 
-def _made(kind: type[Estimator], params: Mapping[str, Any]) -> Estimator:
+def _unfitted(kind: type[Estimator], params: Mapping[str, Any]) -> Estimator:
     """An unfitted estimator with `params`; those that a later version has added keep their default."""
     known = signature(kind).parameters
     for name in params:
@@ -170,8 +170,8 @@ def _made(kind: type[Estimator], params: Mapping[str, Any]) -> Estimator:
     return estimator
 
 
-def _housed(name: str, estimator: Estimator) -> None:
-    """Let a model of a device that this machine lacks live on one that it has."""
+def _use_available_device(name: str, estimator: Estimator) -> None:
+    """Set ``device="auto"`` for a model of a device that this machine lacks."""
     plan = Training.of(estimator.training)
     try:
         resolve_device(plan.device)

@@ -1,7 +1,6 @@
 """Values as JSON and named tensors, and back: exact, and strict both ways.
 
-JSON says None, bool, int, finite floats, text and lists as they are. Everything else is an object with one key,
-the tag, which says what it is::
+None, bool, int, finite floats, text and lists are plain JSON. Everything else is an object with one key, its tag::
 
     {"float": "nan"}                                       nan, inf or -inf
     {"tuple": [...]}   {"dict": {...}}                     with text as keys
@@ -141,7 +140,7 @@ class Unpacker:
 
     Attributes
     ----------
-    unused : names of tensors that nothing has asked for yet.
+    unused : names of tensors that were not used yet.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
@@ -154,7 +153,7 @@ class Unpacker:
         Raises
         ------
         ValueError
-            When it stands for none; the words say what is wrong, to be put after the name of the file.
+            When it stands for none; the message follows the name of the file.
         """
         if isinstance(packed, list):
             return [self.unpack(item) for item in packed]
@@ -218,7 +217,7 @@ class Unpacker:
         """The tensor that `spec` names, of the dtype and shape that it promises; each can be had once."""
         name, dtype, shape = _keys(spec, "entry", "dtype", "shape")
         if _text(name) not in self.unused:
-            raise ValueError(f"the tensor {name!r} is missing or asked for twice")
+            raise ValueError(f"the tensor {name!r} is missing or used twice")
         self.unused.remove(name)
         tensor = self.tensors[name]
         if list(tensor.shape) != _shape(shape):

@@ -13,6 +13,7 @@ from sklearn.utils import Tags
 from torch import nn
 
 from regen._check import Bool, Choice, Constraint, Int
+from regen.estimators._base import Command
 from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators._modalities import Modality, modality_of
@@ -80,6 +81,7 @@ stopped_, backend_, feature_names_in_ : as in `GAN`.
     ((4, 8, 8), (1797, 192))
     """
 
+    command: ClassVar[Command] = Command("dcgan", "Learn to generate realistic images.", "labelled images")
     capabilities: ClassVar[tuple[str, ...]] = ("sample", "interpolate", "score", "invert", "encode")
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **GAN_CONSTRAINTS,

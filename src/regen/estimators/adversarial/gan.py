@@ -10,6 +10,7 @@ from torch import nn
 
 from regen._check import Choice, Constraint, Either, Int, Kind
 from regen.cells import NAMES, Cell
+from regen.estimators._base import Command
 from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._modalities import Modality, modality_of, ragged
 from regen.estimators.adversarial._base import GAN_CONSTRAINTS, AdversarialEstimator
@@ -112,6 +113,9 @@ class GAN(AdversarialEstimator):
     ((3, 13), (178,))
     """
 
+    command: ClassVar[Command] = Command(
+        "gan", "Learn to generate realistic rows or sequences.", "labelled rows"
+    )
     capabilities: ClassVar[tuple[str, ...]] = ("sample", "interpolate", "score", "invert")
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **GAN_CONSTRAINTS,

@@ -10,6 +10,7 @@ from torch import Generator
 from regen._check import Anything, Bool, Choice, Constraint, Either, Nothing, Number
 from regen.cells import Cell
 from regen.data.batching import RowBatches
+from regen.estimators._base import Command
 from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.objectives import (
@@ -120,6 +121,9 @@ class Autoencoder(AutoencodingEstimator):
     ((400, 8), (400, 64))
     """
 
+    command: ClassVar[Command] = Command(
+        "autoencoder", "Learn to compress rows, images or sequences and restore them.", "rows"
+    )
     capabilities: ClassVar[tuple[str, ...]] = ("encode", "decode", "reconstruct", "score")
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **ROW_CONSTRAINTS,

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from regen._check import Anything, Choice, Constraint, Either, Int, Nothing, Number, check_parameters
 from regen.cells import Cell
 from regen.data.corruption import CORRUPTIONS
+from regen.estimators._base import Command
 from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.imputation import DonorDraws, expected_values, fill, find_donors
@@ -123,6 +124,9 @@ class DenoisingAutoencoder(AutoencodingEstimator):
     (False, True)
     """
 
+    command: ClassVar[Command] = Command(
+        "denoiser", "Learn to restore rows that are noisy or incomplete.", "rows"
+    )
     capabilities: ClassVar[tuple[str, ...]] = (
         "encode",
         "decode",

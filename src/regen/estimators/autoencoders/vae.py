@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from regen._check import Choice, Constraint, Int, Number, check_parameters
 from regen.cells import Cell
 from regen.data.ragged import Ragged
+from regen.estimators._base import Command
 from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators.autoencoders._base import AutoencodingEstimator
@@ -162,6 +163,7 @@ class VariationalAutoencoder(AutoencodingEstimator):
 
     outputs_per_unit = 2  # mean and log-variance
     loss_parameter: ClassVar[str] = "likelihood"
+    command: ClassVar[Command] = Command("vae", "Learn how rows are distributed, to draw new ones.", "rows")
     capabilities: ClassVar[tuple[str, ...]] = ("encode", "decode", "reconstruct", "score", "impute", "sample")
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **ROW_CONSTRAINTS,

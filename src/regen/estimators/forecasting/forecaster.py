@@ -15,7 +15,7 @@ from regen._check import Choice, Constraint, Either, Int, Number, check_paramete
 from regen.cells import Cell
 from regen.data.scaling import Standardizer
 from regen.data.series import Series, from_layout, read_series
-from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Estimator, rollback_on_error
+from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Command, Estimator, rollback_on_error
 from regen.estimators._evaluation import evaluating
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators.forecasting._preparation import (
@@ -139,6 +139,9 @@ class Forecaster(Estimator):
     (6,)
     """
 
+    command: ClassVar[Command] = Command(
+        "forecaster", "Learn a series, to forecast its next steps.", "series"
+    )
     capabilities: ClassVar[tuple[str, ...]] = ("predict", "backtest")
     constraints: ClassVar[Mapping[str, Constraint]] = {
         "cell": CELL_CONSTRAINT,

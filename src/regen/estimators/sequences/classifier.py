@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
 from regen.data.masked_arrays import refuse_masked
-from regen.estimators._base import rollback_on_error
+from regen.estimators._base import Command, rollback_on_error
 from regen.estimators._online import softmax
 from regen.estimators._sequence_input import read_sequences
 from regen.estimators._splits import hold_out
@@ -104,6 +104,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
     ['fast', 'slow']
     """
 
+    command: ClassVar[Command] = Command("classifier", "Learn sequences with a label each.", "sequences")
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy",)
 
     @rollback_on_error

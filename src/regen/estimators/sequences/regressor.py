@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array, check_consistent_length
 
 from regen.data.masked_arrays import unmasked
 from regen.data.scaling import is_constant, moments
-from regen.estimators._base import rollback_on_error
+from regen.estimators._base import Command, rollback_on_error
 from regen.estimators._sequence_input import read_sequences
 from regen.estimators._splits import hold_out
 from regen.estimators.sequences._base import SequenceEstimator
@@ -84,6 +84,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
     (3,)
     """
 
+    command: ClassVar[Command] = Command("regressor", "Learn sequences with a number each.", "sequences")
     losses: ClassVar[tuple[str, ...]] = ("mse", "mae", "huber")
 
     def __sklearn_tags__(self) -> Tags:
