@@ -37,7 +37,7 @@ def test_one_table_is_printed(ran: tuple[Path, str]) -> None:
     assert [[*row[:2], row[3]] for row in cells] == [
         ["Elman RNN", "sunspots", "seasonal naive"],
         ["LSTM", "sunspots", "seasonal naive"],
-        ["LSTM classifier", "exercises", "most frequent class"],
+        ["LSTM classifier", "exercises", "majority class"],
         ["LSTM classifier", "exercises", "nearest neighbour"],
         ["autoencoder to 2", "digits", "PCA to 2"],
         ["autoencoder to 8", "digits", "PCA to 8"],
@@ -75,7 +75,7 @@ def test_the_page_tells_all(ran: tuple[Path, str]) -> None:
     for words in (
         "Forecasting: the sunspot cycle",
         "Classification of sequences",
-        "most frequent class",
+        "majority class",
         "Autoencoder: digits in two numbers",
         "Denoising autoencoder: noisy and incomplete digits",
         "VAE: a map of digits",

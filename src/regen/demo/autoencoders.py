@@ -163,7 +163,7 @@ def digit_samples(folder: Path, max_epochs: int) -> Outcome:
     return Outcome(
         rows,
         Section(
-            "Variational autoencoder: a map of digits",
+            "VAE: a map of digits",
             [*SAMPLES, f"Sample more: {command}."],
             content,
             [link],

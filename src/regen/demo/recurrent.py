@@ -111,7 +111,7 @@ def exercises(folder: Path, max_epochs: int) -> Outcome:
     labels, counts = np.unique(y, return_counts=True)
     nearest = KNeighborsClassifier(n_neighbors=1).fit(_stretched(X, X), y).predict(_stretched(X_new, X))
     guesses = {
-        "most frequent class": np.full(len(y_new), labels[counts.argmax()]),
+        "majority class": np.full(len(y_new), labels[counts.argmax()]),
         "nearest neighbour": nearest,
     }
     rows = [
