@@ -318,7 +318,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     ),
     (
         ("fit", "dcgan", "table.csv"),
-        "DCGAN makes images (n, Y, X) or (n, C, Y, X), or flat ones with image_shape=(Y, X). Got X of shape (40, 4).",
+        "DCGAN takes images (n, Y, X) or (n, C, Y, X), or flat ones with image_shape=(Y, X). Got X of shape (40, 4).",
     ),
     (
         ("sample", "gan-labelled", "--label", "7"),

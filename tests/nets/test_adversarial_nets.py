@@ -180,7 +180,7 @@ def test_labels_and_classes_belong_together(case: str) -> None:
         with pytest.raises(RuntimeError, match="smaller than num_classes"):
             player(given, LABEL + 1)
     for player, given in zip(made(case), (codes(), rows(case)), strict=True):
-        words = "This net was made without classes and reads no label. Make it with classes=."
+        words = "This net was made without classes and takes no label. Make it with classes=."
         with pytest.raises(ValueError, match=re.escape(words)):
             player(given, LABEL)
 
@@ -222,7 +222,7 @@ def test_a_pack_is_judged_by_its_rows_alone(case: str) -> None:
 def test_a_pack_must_be_full(case: str) -> None:
     """Rows that are no multiple of the pack are refused in words."""
     _, critic = made(case, "pack")
-    words = "pack=2 reads 2 rows at once and got 5. Give a multiple of 2 rows."
+    words = "pack=2 needs a multiple of 2 rows. Got 5 rows."
     with pytest.raises(ValueError, match=re.escape(words)):
         critic(rows(case)[:5])
 

@@ -1,4 +1,4 @@
-"""Squared slopes of dense ReLU critics: as autograd derives them twice, for labels, packs and every weight."""
+"""Squared input gradients of dense ReLU critics: equal to double backward, for labels, packs and every weight."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from regen.losses import zero_centred_penalty
-from regen.nets import input_gradients as slopes
+from regen.nets import input_gradients
 from regen.nets.adversarial import MLPCritic
 
 TOLERANCE = 1e-12
@@ -33,14 +33,14 @@ def rows() -> Tensor:
 
 
 def twice(net: MLPCritic, x: Tensor, label: Tensor | None) -> Told:
-    """Logits and squared slopes by autograd."""
+    """Logits and squared input gradients by autograd."""
     logit = net(x, label)
     return logit, zero_centred_penalty(logit, x)
 
 
 def once(net: MLPCritic, x: Tensor, label: Tensor | None) -> Told:
-    """Logits and squared slopes by one pass each way."""
-    found = net.with_slopes(x, label)
+    """Logits and squared input gradients by one pass each way."""
+    found = net.squared_input_gradients(x, label)
     assert found is not None
     return found
 
@@ -63,8 +63,8 @@ def distance(found: list[Tensor], wanted: list[Tensor]) -> float:
 @pytest.mark.parametrize(
     "options", [{}, {"classes": 3}, {"pack": 2}, {"classes": 3, "pack": 3}, {"hidden": (8,)}], ids=str
 )
-def test_slopes_are_those_of_autograd(options: dict[str, Any]) -> None:
-    """Logits, squared slopes, and the gradient of both by every weight and by the rows."""
+def test_input_gradients_are_those_of_autograd(options: dict[str, Any]) -> None:
+    """Logits, squared input gradients, and the gradient of both by every weight and by the rows."""
     net, label = critic(**options), LABEL if "classes" in options else None
     assert distance(derived(once, net, label, rows()), derived(twice, net, label, rows())) < TOLERANCE
 
@@ -75,39 +75,40 @@ def test_gradients_are_those_of_differences() -> None:
     parameters = tuple(net.parameters())
 
     def both(x: Tensor, *weights: Tensor) -> Told:
-        return slopes._Slopes.apply(x, None, *weights)  # type: ignore[no-any-return, no-untyped-call]
+        return input_gradients._SquaredInputGradients.apply(x, None, *weights)  # type: ignore[no-any-return, no-untyped-call]
 
     assert torch.autograd.gradcheck(both, (rows().requires_grad_(), *parameters), atol=1e-6)
 
 
 @pytest.mark.parametrize("twin", ["no kink", "labels count", "half"])
-def test_wrong_twins_are_told(twin: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kinks forgotten, slopes by labels counted in, the factor of the square left out."""
+def test_wrong_twins_are_detected(twin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kinks forgotten, gradients by labels counted in, the factor of the square left out."""
     net = critic(classes=3)
     wanted = derived(twice, net, LABEL, rows())
     if twin == "no kink":
-        monkeypatch.setattr(slopes, "_where", lambda passed, signal: signal)
+        monkeypatch.setattr(input_gradients, "_where", lambda passed, signal: signal)
     elif twin == "labels count":
-        net._asked = None
+        net._penalised = None
     else:
-        right = slopes._Slopes.backward
-        monkeypatch.setattr(slopes._Slopes, "backward", staticmethod(lambda ctx, c, q: right(ctx, c, q / 2)))
+        function = input_gradients._SquaredInputGradients
+        right = function.backward
+        monkeypatch.setattr(function, "backward", staticmethod(lambda ctx, c, q: right(ctx, c, q / 2)))
     assert distance(derived(once, net, LABEL, rows()), wanted) > 1e-2
 
 
 @pytest.mark.parametrize("options", [{"activation": "silu"}, {"spectral_norm": True}], ids=str)
 def test_other_nets_are_left_to_autograd(options: dict[str, Any]) -> None:
     """Where the net bends between kinks, or its weights are bounded, there is no short cut."""
-    assert critic(**options).with_slopes(rows()) is None
+    assert critic(**options).squared_input_gradients(rows()) is None
 
 
 def test_bfloat16_is_left_to_autograd() -> None:
     """Under autocast, whose products are in bfloat16."""
     with torch.autocast("cpu", torch.bfloat16):
-        assert critic().float().with_slopes(rows().float()) is None
+        assert critic().float().squared_input_gradients(rows().float()) is None
 
 
-def test_a_label_is_asked_for() -> None:
+def test_a_label_is_required() -> None:
     """As by forward, in its words."""
     with pytest.raises(ValueError, match="This net was made for 3 classes"):
-        critic(classes=3).with_slopes(rows())
+        critic(classes=3).squared_input_gradients(rows())

@@ -35,7 +35,7 @@ from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.training.batches import Batches
 from regen.training.device import resolve_device
 from regen.training.loop import train
-from regen.training.options import Training
+from regen.training.options import Params, Training
 from regen.training.player import Player, Stateful
 from regen.training.schedule import Schedule, solo
 
@@ -107,6 +107,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     command : how the command line fits it.
     default_learning_rate : the value of ``learning_rate="auto"``.
     default_training : values of the fields of `training` that are "auto".
+    nested_params : parameters that have parameters of their own, and their types.
     loss_parameter : name of the constructor argument that sets the loss, for estimators that do not take it from
         `training`; else empty.
     """
@@ -117,6 +118,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     command: ClassVar[Command]
     default_learning_rate: ClassVar[float] = 3e-3
     default_training: ClassVar[Mapping[str, Any]] = {"schedule": "constant", "batch_size": 32}
+    nested_params: ClassVar[Mapping[str, type[Params]]] = {"training": Training}
     loss_parameter: ClassVar[str] = ""
     net_: nn.Module
     max_epochs: int
@@ -188,14 +190,16 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         Parameters
         ----------
         **params : dict
-            Parameters by name. ``training__batch_size=64`` sets a field of `training`, also where that is None.
+            Parameters by name. ``training__batch_size=64`` sets a field of `training`, also where that is None or
+            a dict.
 
         Returns
         -------
         self : Estimator
         """
-        if any(name.startswith("training__") for name in params) and not isinstance(self.training, Training):
-            self.training = Training.of(self.training)
+        for name, kind in self.nested_params.items():
+            if any(each.startswith(f"{name}__") for each in params):
+                setattr(self, name, kind.of(getattr(self, name)))
         super().set_params(**params)
         return self
 

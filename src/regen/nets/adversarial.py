@@ -1,7 +1,7 @@
-"""Two players of every backbone: a generator, which says rows out of noise, and the critic that reads them.
+"""Generators and critics of every backbone: a generator maps codes to rows, a critic maps rows to logits.
 
-Letters: `B` batch, `T` steps, `E` encoded numbers of a row or of a step that the critic reads, `K` outputs of the
-generator for it, `Z` code, `m` rows that the critic reads together, `n` = B / m.
+Letters: `B` batch, `T` steps, `E` encoded numbers of a row or of a step, the inputs of the critic, `K` outputs of the
+generator for them, `Z` code, `m` rows of a pack, `n` = B / m.
 """
 
 from collections.abc import Sequence
@@ -33,14 +33,14 @@ __all__ = ["MLPCritic", "MLPGenerator", "RecurrentCritic", "RecurrentGenerator",
 
 @final
 class MLPGenerator(nn.Module):
-    """Code in, row out: dense layers with `activation` between them, the last one linear.
+    """Maps codes to rows: dense layers with `activation` between them, the last one linear.
 
     Parameters
     ----------
-    code, outputs : Z and K, how many numbers it reads and says.
-    hidden : widths of the layers of the *critic*; the generator passes them backwards.
+    code, outputs : Z and K, numbers of inputs and outputs.
+    hidden : widths of the hidden layers of the *critic*; the generator has them in reverse order.
     activation : a name of `regen.nets.mlp.ACTIVATIONS`.
-    classes : how many labels there are, read as ones and zeros beside the code; 0: none.
+    classes : number of labels, one-hot and appended to the code; 0: unconditional.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class MLPGenerator(nn.Module):
 
     @property
     def backend_(self) -> str:
-        """What runs it."""
+        """The backend."""
         return "torch: dense layers"
 
     def forward(
@@ -66,13 +66,13 @@ class MLPGenerator(nn.Module):
         label: Int64[Tensor, " B"] | None = None,
         steps: int | None = None,
     ) -> Float[Tensor, "B K"]:
-        """The row that each code stands for.
+        """Generate a row from each code.
 
         Parameters
         ----------
         z : (B, Z).
         label : (B,) from 0 to classes - 1; None without classes.
-        steps : not read; rows have no steps.
+        steps : not used; rows have no steps.
 
         Raises
         ------
@@ -83,15 +83,15 @@ class MLPGenerator(nn.Module):
 
 @final
 class MLPCritic(nn.Module):
-    """Row in, logit out: dense layers with `activation` between them, the last one linear.
+    """Maps rows to logits: dense layers with `activation` between them, the last one linear.
 
     Parameters
     ----------
     features : E.
-    hidden : widths of the layers between, in the order in which they are passed.
+    hidden : widths of the hidden layers, from input to output.
     activation : a name of `regen.nets.mlp.ACTIVATIONS`.
-    classes : how many labels there are, read as ones and zeros beside the row; 0: none.
-    pack : m rows that are read together, side by side; see `regen.nets.conditioning.beside_rows`.
+    classes : number of labels, one-hot and appended to the row; 0: unconditional.
+    pack : m rows that are concatenated into one input; see `regen.nets.conditioning.pack_rows`.
     spectral_norm : divide every weight by its largest singular value (Miyato et al. 2018).
     """
 
@@ -108,23 +108,23 @@ class MLPCritic(nn.Module):
         self.features, self.classes, self.pack = features, classes, pack
         self.net = MLPEncoder(pack * (features + classes), 1, hidden, activation)
         self._linear_between_kinks = activation == "relu" and not spectral_norm
-        asked = torch.cat([torch.ones(features), torch.zeros(classes)]).repeat(pack) if classes else None
-        self.register_buffer("_asked", asked, persistent=False)
+        penalised = torch.cat([torch.ones(features), torch.zeros(classes)]).repeat(pack) if classes else None
+        self.register_buffer("_penalised", penalised, persistent=False)
         if spectral_norm:
-            _bound(self.net)
+            _bound_weights(self.net)
 
     @property
     def backend_(self) -> str:
-        """What runs it."""
+        """The backend."""
         return "torch: dense layers"
 
-    def with_slopes(
+    def squared_input_gradients(
         self, x: Float[Tensor, "B E"], label: Int64[Tensor, " B"] | None = None
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]] | None:
-        """Logits as of `forward`, and the squared slope of each by its rows, sooner than autograd tells it.
+        """Logits as of `forward`, and the squared norm of their gradient with respect to the rows.
 
-        None for nets that it cannot do: others than ReLU's, those of bounded weights, and products in bfloat16. See
-        `regen.nets.input_gradients`.
+        Faster than autograd, see `regen.nets.input_gradients`; None for other activations than ReLU, with spectral
+        norm, and for products in bfloat16.
 
         x, label : as in `forward`.
         """
@@ -132,7 +132,7 @@ class MLPCritic(nn.Module):
             return None
         rows = pack_rows(append_label(x, label, self.classes), self.pack)
         layers = list(self.net.layers)
-        return squared_input_gradients(layers, rows, self._asked)  # type: ignore[arg-type]
+        return squared_input_gradients(layers, rows, self._penalised)  # type: ignore[arg-type]
 
     def forward(
         self,
@@ -140,13 +140,13 @@ class MLPCritic(nn.Module):
         label: Int64[Tensor, " B"] | None = None,
         lengths: Int64[Tensor, " B"] | None = None,
     ) -> Float[Tensor, " n"]:
-        """How real each row is, or each `pack` of them together: logits (B / m,), unbounded.
+        """Logits (B / m,) of rows, or of packs of rows: the larger, the more real.
 
         Parameters
         ----------
         x : (B, E).
         label : (B,) from 0 to classes - 1; None without classes.
-        lengths : not read; rows have no steps.
+        lengths : not used; rows have no steps.
 
         Raises
         ------
@@ -157,17 +157,17 @@ class MLPCritic(nn.Module):
 
 @final
 class RecurrentGenerator(nn.Module):
-    """Code in, sequence out: the code gives the first state and is read again at every step.
+    """Maps codes to sequences: the code gives the initial state and is an input at every step.
 
-    As `regen.nets.recurrent_autoencoder.RecurrentDecoder`, but with a readout of full size from the start: noise
-    should be seen in what is said.
+    As `regen.nets.recurrent_autoencoder.RecurrentDecoder`, but the readout is initialized at full scale, so that
+    outputs depend on the code from the start.
 
     Parameters
     ----------
     cell : a cell or its name.
-    code, outputs : Z and K, how many numbers it reads, and says at a step.
+    code, outputs : Z and K, numbers of inputs, and of outputs at each step.
     hidden, layers : the recurrent net.
-    classes : how many labels there are, read as ones and zeros beside the code; 0: none.
+    classes : number of labels, one-hot and appended to the code; 0: unconditional.
     options : for the recurrent net, such as ``backend=``.
     """
 
@@ -188,7 +188,7 @@ class RecurrentGenerator(nn.Module):
 
     @property
     def backend_(self) -> str:
-        """What ran it at the last call, and why."""
+        """The backend of the last call, and why it was chosen."""
         return self.net.writer.backend_
 
     def forward(
@@ -197,7 +197,7 @@ class RecurrentGenerator(nn.Module):
         label: Int64[Tensor, " B"] | None = None,
         steps: int | None = None,
     ) -> Float[Tensor, "B T K"]:
-        """The sequence that each code stands for.
+        """Generate a sequence from each code.
 
         Parameters
         ----------
@@ -214,18 +214,18 @@ class RecurrentGenerator(nn.Module):
 
 @final
 class RecurrentCritic(nn.Module):
-    """Sequence in, logit out: read to the end, then a linear layer of the last states.
+    """Maps sequences to logits: a recurrent net, then a linear layer of its last states.
 
-    Sequences that are read together are side by side at every step. Of unequal lengths, the shorter ones end
-    before the reading does; beside each of them stands, at every step, 1 while it goes on and 0 behind its end.
+    The sequences of a pack are concatenated at every step. As their lengths may differ, a mask is appended to each: 1
+    at its valid steps, 0 after its end.
 
     Parameters
     ----------
     cell : a cell or its name.
     features : E.
     hidden, layers : the recurrent net.
-    classes : how many labels there are, read as ones and zeros beside every step; 0: none.
-    pack : m sequences that are read together; see `regen.nets.conditioning.beside_rows`.
+    classes : number of labels, one-hot and appended to every step; 0: unconditional.
+    pack : m sequences that are concatenated at every step; see `regen.nets.conditioning.pack_rows`.
     spectral_norm : divide every weight matrix by its largest singular value (Miyato et al. 2018).
     options : for the recurrent net, such as ``backend=``.
     """
@@ -243,14 +243,14 @@ class RecurrentCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.features, self.classes, self.pack = features, classes, pack
-        heard = pack * (features + classes + (pack > 1))
-        self.net = RecurrentEncoder(cell, heard, 1, hidden, layers, **options)
+        inputs = pack * (features + classes + (pack > 1))
+        self.net = RecurrentEncoder(cell, inputs, 1, hidden, layers, **options)
         if spectral_norm:
-            _bound(self.net)
+            _bound_weights(self.net)
 
     @property
     def backend_(self) -> str:
-        """What ran it at the last call, and why."""
+        """The backend of the last call, and why it was chosen."""
         return self.net.reader.backend_
 
     def forward(
@@ -259,16 +259,16 @@ class RecurrentCritic(nn.Module):
         label: Int64[Tensor, " B"] | None = None,
         lengths: Int64[Tensor, " B"] | None = None,
     ) -> Float[Tensor, " n"]:
-        """How real each sequence is, or each `pack` of them together: logits (B / m,), unbounded.
+        """Logits (B / m,) of sequences, or of packs of sequences: the larger, the more real.
 
-        Has second derivatives on every device: where a gradient to x may be asked for, cuDNN, which has none, does
-        not run.
+        Twice differentiable on every device: where x requires a gradient, cuDNN, which has no double backward, is
+        disabled.
 
         Parameters
         ----------
         x : (B, T, E).
         label : (B,) from 0 to classes - 1; None without classes.
-        lengths : (B,) valid steps of each row; the others are never read. None: all.
+        lengths : (B,) valid steps of each row; None: all.
 
         Raises
         ------
@@ -276,7 +276,7 @@ class RecurrentCritic(nn.Module):
         """
         rows = append_label(x, label, self.classes)
         if self.pack > 1:
-            rows = pack_rows(_ended(rows, lengths), self.pack)
+            rows = pack_rows(_with_mask(rows, lengths), self.pack)
         ends = longest(lengths, self.pack)
         if not (x.is_cuda and x.requires_grad):
             return self.net(rows, None, ends)[:, 0]  # type: ignore[no-any-return]
@@ -305,29 +305,29 @@ def make_gan_nets(
     channels: int = 64,
     backend: str = "auto",
 ) -> tuple[Generator, Critic]:
-    """A new generator and its critic, untrained.
+    """Make a new generator and a new critic.
 
     Parameters
     ----------
-    backbone : "mlp" for rows, "conv" for images (DCGAN), "recurrent" for sequences, read and said by `cell`; a cell
-        or its name is "recurrent" with that cell.
-    features : E, encoded numbers of a row, of an image or of a step, which the critic reads.
+    backbone : "mlp" for rows, "conv" for images (DCGAN), "recurrent" for sequences, with `cell`; a cell or its
+        name is "recurrent" with that cell.
+    features : E, encoded numbers of a row, of an image or of a step, the inputs of the critic.
     outputs : K, of the generator for each row, image or step: for images E or a multiple of it.
-    code : Z, what the generator reads.
+    code : Z, the inputs of the generator.
     shape : (C, Y, X) of the images; conv only.
-    hidden : the layers between, in the order of the critic. mlp: their widths; "auto" is four of the power of two
+    hidden : the hidden layers, in the order of the critic. mlp: their widths; "auto" is four of the power of two
         next to 2 E within [128, 512]: depth does more than width to keep 25 modes apart. recurrent: the width of each
         layer, all of them equal; "auto" is one layer of the power of two next to 2 E within [64, 256], not narrower
-        than the code. Not read by conv, see `channels`.
+        than the code. Not used by conv, see `channels`.
     activation : between the layers of an mlp; see `regen.nets.mlp.ACTIVATIONS`.
-    classes, pack, spectral_norm : see `MLPCritic`; the generator is neither packed nor normalised.
+    classes, pack, spectral_norm : see `MLPCritic`; they apply to the critic.
     norm, channels : batch norm and width of a conv backbone; see `DCGANGenerator`. The others have no norm.
-    backend : who runs a recurrent backbone.
+    backend : what runs a recurrent backbone.
 
     Returns
     -------
-    generator : called with z (B, Z), label (B,) and steps, says (B, K) or (B, T, K).
-    critic : called with x (B, E) or (B, T, E), label (B,) and lengths (B,), says logits (B / m,).
+    generator : takes z (B, Z), label (B,) and steps, returns (B, K) or (B, T, K).
+    critic : takes x (B, E) or (B, T, E), label (B,) and lengths (B,), returns logits (B / m,).
 
     Raises
     ------
@@ -336,30 +336,30 @@ def make_gan_nets(
     backbone, cell = resolve_backbone(backbone, cell)
     if norm and backbone != "conv":
         raise ValueError(f"norm=True needs convolutions. Use backbone='conv' instead of {backbone!r}.")
-    read: dict[str, Any] = {"classes": classes, "pack": pack, "spectral_norm": spectral_norm}
+    options: dict[str, Any] = {"classes": classes, "pack": pack, "spectral_norm": spectral_norm}
     if backbone == "mlp":
         widths = (power_of_two(2 * features, 128, 512),) * 4 if hidden == "auto" else as_tuple(hidden)
         generator = MLPGenerator(code, outputs, widths, activation, classes)
-        return generator, MLPCritic(features, widths, activation, **read)
+        return generator, MLPCritic(features, widths, activation, **options)
     if backbone == "conv":
         image, width = check_shape(shape, features, outputs)
-        drawn = DCGANGenerator(code, image, width, channels, norm, classes)
-        return drawn, DCGANCritic(image, channels, norm, **read)
+        images = DCGANGenerator(code, image, width, channels, norm, classes)
+        return images, DCGANCritic(image, channels, norm, **options)
     wide, layers = recurrent_hidden(features, code, hidden)
-    said = RecurrentGenerator(cell, code, outputs, wide, layers, classes, backend=backend)
-    return said, RecurrentCritic(cell, features, wide, layers, **read, backend=backend)
+    sequences = RecurrentGenerator(cell, code, outputs, wide, layers, classes, backend=backend)
+    return sequences, RecurrentCritic(cell, features, wide, layers, **options, backend=backend)
 
 
-def _ended(x: Float[Tensor, "B T E"], lengths: Int64[Tensor, " B"] | None) -> Float[Tensor, "B T F"]:
-    """What of x lies before the ends, 0 behind; beside it 1 at steps that are there, else 0: F = E + 1."""
+def _with_mask(x: Float[Tensor, "B T E"], lengths: Int64[Tensor, " B"] | None) -> Float[Tensor, "B T F"]:
+    """Zero-padded x with a mask of the valid steps appended: F = E + 1."""
     if lengths is None:
         return torch.cat([x, x.new_ones((*x.shape[:2], 1))], -1)
-    there = length_mask(lengths, x.shape[1])[..., None]
-    return torch.cat([torch.where(there, x, 0.0), there.to(x.dtype)], -1)
+    mask = length_mask(lengths, x.shape[1])[..., None]
+    return torch.cat([torch.where(mask, x, 0.0), mask.to(x.dtype)], -1)
 
 
-def _bound(net: nn.Module) -> None:
-    """Spectral norm of every weight matrix."""
+def _bound_weights(net: nn.Module) -> None:
+    """Apply spectral norm to every weight matrix."""
     for owner in list(net.modules()):
         for name, weight in list(owner.named_parameters(recurse=False)):
             if "weight" in name and weight.ndim > 1:

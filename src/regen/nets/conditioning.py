@@ -1,6 +1,6 @@
-"""What stands beside a row: its label, and other rows.
+"""Conditioning and packing of the inputs of a net: labels appended to rows, several rows concatenated into one.
 
-Letters: `B` batch, `T` steps, `E` numbers of a row or of a step, `m` rows that are read together.
+Letters: `B` batch, `T` steps, `E` numbers of a row or of a step, `m` rows of a pack.
 """
 
 import torch
@@ -12,7 +12,7 @@ __all__ = ["append_label", "longest", "one_hot", "pack_rows"]
 
 
 def one_hot(label: Int64[Tensor, " B"] | None, classes: int, like: Tensor) -> Float[Tensor, "B classes"]:
-    """1 at the label of each row and 0 elsewhere, (B, classes), of the type of `like`.
+    """One-hot labels (B, classes) of the type of `like`.
 
     Raises
     ------
@@ -26,13 +26,13 @@ def one_hot(label: Int64[Tensor, " B"] | None, classes: int, like: Tensor) -> Fl
 def append_label(
     x: Float[Tensor, "B *steps E"], label: Int64[Tensor, " B"] | None, classes: int
 ) -> Float[Tensor, "B *steps F"]:
-    """x, and beside it, at every step, its label as ones and zeros: F = E + classes.
+    """Append the one-hot label of each row, at every step: F = E + classes.
 
     Parameters
     ----------
     x : (B, E) or (B, T, E).
     label : (B,) from 0 to classes - 1.
-    classes : how many there are; 0 for a net that knows none.
+    classes : number of labels; 0 for a net without labels.
 
     Raises
     ------
@@ -41,21 +41,22 @@ def append_label(
     if classes == 0:
         refuse_label(label)
         return x
-    told = one_hot(label, classes, x)
+    encoded = one_hot(label, classes, x)
     if x.ndim == 3:
-        told = told[:, None].expand(-1, x.shape[1], -1)
-    return torch.cat([x, told], -1)
+        encoded = encoded[:, None].expand(-1, x.shape[1], -1)
+    return torch.cat([x, encoded], -1)
 
 
 def refuse_label(label: Tensor | None) -> None:
+    """Raise a ValueError for a label that is passed to a net without classes."""
     if label is not None:
-        raise ValueError("This net was made without classes and reads no label. Make it with classes=.")
+        raise ValueError("This net was made without classes and takes no label. Make it with classes=.")
 
 
 def pack_rows(x: Float[Tensor, "B *steps E"], pack: int) -> Float[Tensor, "n *steps mE"]:
-    """Each `pack` rows that follow each other side by side as one, at every step: n = B / m, mE = m E.
+    """Concatenate each `pack` consecutive rows into one, at every step: n = B / m, mE = m E.
 
-    A critic that reads several rows at once sees that they are too much alike (PacGAN: Lin et al. 2018).
+    From several rows, a critic detects that they are too similar (PacGAN: Lin et al. 2018).
 
     Parameters
     ----------
@@ -69,9 +70,7 @@ def pack_rows(x: Float[Tensor, "B *steps E"], pack: int) -> Float[Tensor, "n *st
     if pack == 1:
         return x
     if x.shape[0] % pack:
-        raise ValueError(
-            f"pack={pack} reads {pack} rows at once and got {x.shape[0]}. Give a multiple of {pack} rows."
-        )
+        raise ValueError(f"pack={pack} needs a multiple of {pack} rows. Got {x.shape[0]} rows.")
     return x.reshape(x.shape[0] // pack, pack, *x.shape[1:]).movedim(1, -2).flatten(-2)
 
 

@@ -1,16 +1,16 @@
-"""Two convolutional players: a generator of images and their critic, of any channels, height and width.
+"""DCGAN networks: a convolutional generator and critic of images of any channels, height and width.
 
 Letters: `B` batch, `C Y X` channels, height and width of an image, `E` = C Y X cells, `Z` code, `F` features, `m`
-images that the critic reads together. Images are flat at both ends: (B, E), in the order of (B, C, Y, X).
+images of a pack. Images are flat at both ends: (B, E), in the order of (B, C, Y, X).
 
-After Radford, Metz & Chintala (2016): convolutions of 5 x 5 that go 2 steps at a time and transposed ones instead of
+After Radford, Metz & Chintala (2016): convolutions of 5 x 5 with stride 2 and transposed ones instead of
 pooling, no hidden dense layer, batch norm everywhere but in the generator's output and the critic's input, ReLU in
 the generator and leaky ReLU in the critic, weights drawn from N(0, 0.02).
 
-That start relies on the batch norm: without one, each layer would say about half as much as the one before. Nets
-without norm start with weights by which signals keep their size (He et al. 2015). On scikit-learn's digits,
-relativistic loss with both penalties, 32 channels, 1600 batches of 64, the generator's average covers 46 % of unseen
-digits instead of 27 % (coverage, k = 5, mean of two seeds); with norm, as published, 78 %.
+This initialization relies on the batch norm: without one, the outputs of each layer would be about half as large as
+its inputs. Nets without norm are initialized as by He et al. (2015), which preserves the variance of signals. On
+scikit-learn's digits, relativistic loss with both penalties, 32 channels, 1600 batches of 64, the generator's average
+covers 46 % of unseen digits instead of 27 % (coverage, k = 5, mean of two seeds); with norm, as published, 78 %.
 """
 
 from itertools import pairwise
@@ -32,28 +32,28 @@ KERNEL = 5
 DEVIATION = 0.02
 SLOPE = 0.2
 SIDE = 5
-"""Halvings stop when no side of an image is longer."""
+"""Longest side of the smallest feature map."""
 WIDEST = 8
-"""How many times the channels of the critic's first convolution its widest one has, as published."""
+"""Largest number of channels relative to the critic's first convolution, as published."""
 GRID = 4
-"""Features are the largest activations in the fields of such a grid."""
+"""Side of the grid that features are pooled to."""
 
 
 @final
 class DCGANGenerator(nn.Module):
-    """Code in, image out: a linear layer without activation of its own and transposed convolutions.
+    """Maps codes to images: a linear layer and transposed convolutions.
 
     ``h_0 = relu(norm(W [z, label]))`` is the smallest map, ``h_k = relu(norm(V_k * h_{k-1}))``, the image is
-    ``V_n * h_{n-1} + b``: unbounded; what says it in cells knows their range.
+    ``V_n * h_{n-1} + b``: unbounded; the output layer maps it to the range of pixels.
 
     Parameters
     ----------
     code : Z.
     shape : (C, Y, X).
-    width : numbers per cell; it says ``width * C * Y * X``, the first of all cells before the second of any.
+    width : outputs per cell: ``width * C * Y * X`` in all, the first of all cells before the second of any.
     channels : of the largest map but the image; a smaller one has twice as many, up to 8 times.
-    norm : batch norm behind every layer but the last, as published; False: nowhere, and another start (see above).
-    classes : how many labels there are; 0: it reads none.
+    norm : batch norm behind every layer but the last, as published; False: none, and another initialization.
+    classes : number of labels; 0: unconditional.
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class DCGANGenerator(nn.Module):
                     before, after, KERNEL, 2, KERNEL // 2, output_padding=odd, bias=last or not norm
                 )
             )
-        _start_published(self) if norm else _start_kept(self, self.layers[-1])
+        _init_published(self) if norm else _init_variance_preserving(self, self.layers[-1])
 
     @property
     def backend_(self) -> str:
-        """What runs it."""
+        """The backend."""
         return "torch: convolutions"
 
     def forward(
@@ -99,13 +99,13 @@ class DCGANGenerator(nn.Module):
         label: Int64[Tensor, " B"] | None = None,
         steps: int | None = None,
     ) -> Float[Tensor, "B K"]:
-        """The image that each code stands for, (B, width * C * Y * X).
+        """Generate an image from each code, (B, width * C * Y * X).
 
         Parameters
         ----------
         z : (B, Z).
         label : (B,) from 0 to classes - 1; None without classes.
-        steps : not read; images have no steps.
+        steps : not used; images have no steps.
 
         Raises
         ------
@@ -119,18 +119,18 @@ class DCGANGenerator(nn.Module):
 
 @final
 class DCGANCritic(nn.Module):
-    """Image in, logit out: convolutions, and one linear layer of all that is left.
+    """Maps images to logits: convolutions and one linear layer.
 
     ``h_k = leaky_relu(norm(W_k * h_{k-1}))``, ``logit = v h_n + b``; with labels ``v h_n + h_n V label + b``, so that
-    what the convolutions see is seen for all labels alike (Miyato & Koyama 2018).
+    the feature maps do not depend on the label (Miyato & Koyama 2018).
 
     Parameters
     ----------
     shape : (C, Y, X).
     channels : of the first convolution; each next one has twice as many, up to 8 times.
-    norm : batch norm behind every convolution but the first, as published; False: nowhere, and another start.
-    classes : how many labels there are; 0: it reads none.
-    pack : m images that are read together, as channels of one; see `regen.nets.conditioning.beside_rows`.
+    norm : batch norm behind every convolution but the first, as published; False: none, and another initialization.
+    classes : number of labels; 0: unconditional.
+    pack : m images that are concatenated along the channels; see `regen.nets.conditioning.pack_rows`.
     spectral_norm : divide every weight by its largest singular value (Miyato et al. 2018).
     """
 
@@ -156,14 +156,14 @@ class DCGANCritic(nn.Module):
         left = wide[-1] * sizes(Y, count)[-1] * sizes(X, count)[-1]
         self.logit = nn.Linear(left, 1)
         self.labels = nn.Linear(pack * classes, left, bias=False) if classes else None
-        _start_published(self) if norm else _start_kept(self, self.logit, self.labels)
+        _init_published(self) if norm else _init_variance_preserving(self, self.logit, self.labels)
         if spectral_norm:
             for layer in (*self.layers, self.logit, *filter(None, [self.labels])):
                 parametrizations.spectral_norm(layer)
 
     @property
     def backend_(self) -> str:
-        """What runs it."""
+        """The backend."""
         return "torch: convolutions"
 
     def forward(
@@ -172,13 +172,13 @@ class DCGANCritic(nn.Module):
         label: Int64[Tensor, " B"] | None = None,
         lengths: Int64[Tensor, " B"] | None = None,
     ) -> Float[Tensor, " n"]:
-        """How real each image is, or each `pack` of them together: logits (B / m,), unbounded.
+        """Logits (B / m,) of images, or of packs of images: the larger, the more real.
 
         Parameters
         ----------
         x : (B, C*Y*X).
         label : (B,) from 0 to classes - 1; None without classes.
-        lengths : not read; images have no steps.
+        lengths : not used; images have no steps.
 
         Raises
         ------
@@ -189,16 +189,16 @@ class DCGANCritic(nn.Module):
         if self.labels is None:
             refuse_label(label)
             return logit  # type: ignore[no-any-return]
-        told = pack_rows(one_hot(label, self.classes, x), self.pack)
-        return logit + (h * self.labels(told)).sum(1)  # type: ignore[no-any-return]
+        labels = pack_rows(one_hot(label, self.classes, x), self.pack)
+        return logit + (h * self.labels(labels)).sum(1)  # type: ignore[no-any-return]
 
     def features(self, x: Float[Tensor, "B E"]) -> Float[Tensor, "B F"]:
-        """What the convolutions see in each image: the largest activations of all of them in a 4 x 4 grid, flat.
+        """Features of each image: the maximum activations of all convolutions in a 4 x 4 grid, flat.
 
-        With these, and a linear classifier of them, the paper's section 5 tells digits and objects apart: 7168 for
-        images of 32 x 32 and 64 channels. A map smaller than the grid is taken as it is.
+        Inputs of the linear classifiers of the paper's section 5: 7168 for images of 32 x 32 and 64 channels. A map
+        smaller than the grid is not pooled.
 
-        x : (B, C*Y*X); a critic that reads m images sees each of them m times over.
+        x : (B, C*Y*X); for a critic of packs, each image is repeated m times.
         """
         pooled = [
             F.adaptive_max_pool2d(h, (min(GRID, h.shape[2]), min(GRID, h.shape[3]))).flatten(1)
@@ -216,7 +216,7 @@ class DCGANCritic(nn.Module):
 
 
 def halvings(shape: tuple[int, int, int]) -> int:
-    """How often the sides of an image (C, Y, X) are halved: until neither is longer than 5, but at least twice.
+    """Number of times the sides of an image (C, Y, X) are halved: until neither is longer than 5, at least twice.
 
     4 times for 64 x 64 as published, 3 for 32 x 32 and 28 x 28.
     """
@@ -231,7 +231,7 @@ def _channels(first: int, count: int) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def _start_published(net: nn.Module) -> None:
+def _init_published(net: nn.Module) -> None:
     """Weights from N(0, 0.02), those of a batch norm from N(1, 0.02), biases 0."""
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d):
@@ -240,18 +240,18 @@ def _start_published(net: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def _start_kept(net: nn.Module, *linear: nn.Module | None) -> None:
-    """Weights by which signals keep their size, see `init_weight`, biases 0; behind `linear` is no activation."""
+def _init_variance_preserving(net: nn.Module, *linear: nn.Module | None) -> None:
+    """Weights that preserve the variance of signals, see `init_weight`, biases 0; no activation follows `linear`."""
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            reached, heard = layer.weight.shape[:2] if isinstance(layer, nn.Linear) else _fans(layer)
-            init_weight(layer.weight, None if layer in linear else "relu", heard, reached)
+            fan_out, fan_in = layer.weight.shape[:2] if isinstance(layer, nn.Linear) else _fans(layer)
+            init_weight(layer.weight, None if layer in linear else "relu", fan_in, fan_out)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
 
 def _fans(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int]:
-    """How many outputs each input reaches, and how many inputs each output sums."""
-    field, thinned = KERNEL**2, KERNEL**2 // 4  # every second cell, either way
-    wide, narrow = (field, thinned) if isinstance(layer, nn.ConvTranspose2d) else (thinned, field)
-    return layer.out_channels * wide, layer.in_channels * narrow
+    """Fan-out and fan-in."""
+    dense, strided = KERNEL**2, KERNEL**2 // 4  # every second cell along both sides
+    outputs, inputs = (dense, strided) if isinstance(layer, nn.ConvTranspose2d) else (strided, dense)
+    return layer.out_channels * outputs, layer.in_channels * inputs

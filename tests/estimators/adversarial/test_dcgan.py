@@ -1,11 +1,11 @@
-"""DCGAN: images of any size and kind, features of its discriminator, labels."""
+"""DCGAN: images of any size and type, features of the discriminator, labels."""
 
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -18,20 +18,20 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:The discriminator has won:UserWarning",
     "ignore:Generated rows may be copies:UserWarning",
 )
-CHANCE = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 
 
 def bars(n: int = 60, Y: int = 8, X: int = 8) -> tuple[Any, Any]:
-    """Grey images (n, Y, X) of an upright or a lying bar, and which it is."""
+    """Grey images (n, Y, X) of a vertical or a horizontal bar, and which it is."""
     images, labels = np.full((n, Y, X), 0.1), np.arange(n) % 2
     for k, image in enumerate(images):
-        place = CHANCE.integers(1, 6)
+        place = RNG.integers(1, 6)
         image[(slice(None), place) if labels[k] else (place, slice(None))] = 0.9
-    return images + 0.05 * CHANCE.random(images.shape), labels
+    return images + 0.05 * RNG.random(images.shape), labels
 
 
 def model(steps: int = 3, **options: Any) -> regen.DCGAN:
-    """A small one, quick to train."""
+    """A small DCGAN, trained for a few steps."""
     training = {"batch_size": 8, "max_steps": steps, **options.pop("training", {})}
     return regen.DCGAN(**{"channels": 2, "code": 5, "random_state": 0} | options, training=training)
 
@@ -39,10 +39,10 @@ def model(steps: int = 3, **options: Any) -> regen.DCGAN:
 IMAGES, UPRIGHT = bars()
 
 
-@given(st.integers(8, 80), st.integers(8, 80), st.integers(1, 3), st.booleans())
-@settings(max_examples=25, deadline=None)
+@hypothesis.given(st.integers(8, 80), st.integers(8, 80), st.integers(1, 3), st.booleans())
+@hypothesis.settings(max_examples=25, deadline=None)
 def test_nets_of_every_height_and_width(Y: int, X: int, C: int, norm: bool) -> None:
-    """Codes to images of exactly that size, and images to one logit and features each, for all sizes of 8 to 80."""
+    """The generator makes images of exactly that size, the critic takes them, for all sizes of 8 to 80."""
     generator, critic = make_gan_nets(
         "conv", features=C * Y * X, outputs=C * Y * X, code=3, shape=(C, Y, X), channels=1, norm=norm
     )
@@ -54,8 +54,8 @@ def test_nets_of_every_height_and_width(Y: int, X: int, C: int, norm: bool) -> N
 
 @pytest.mark.parametrize("shape", [(28, 28), (3, 9, 14), (2, 21, 8), (13, 47)])
 def test_odd_sizes_come_back(shape: tuple[int, ...]) -> None:
-    """Fitted, sampled, scored: the size and the channels are those of the images."""
-    images = CHANCE.random((30, *shape))
+    """Samples have the size and the channels of the images."""
+    images = RNG.random((30, *shape))
     fitted = model(2).fit(images)
     assert fitted.sample(3).shape == (3, *shape)
     assert fitted.score_samples(images).shape == (30,)
@@ -73,7 +73,7 @@ def test_odd_sizes_come_back(shape: tuple[int, ...]) -> None:
     ],
 )
 def test_pixels_of_every_kind(kind: str, images: Any) -> None:
-    """Type, form and range come back."""
+    """Samples have the dtype, shape and range of the data."""
     fitted = model(image_shape=(8, 8) if kind == "flat" else None).fit(images)
     sample = fitted.sample(5, random_state=0)
     assert sample.dtype == images.dtype and sample.shape == (5, *images.shape[1:])
@@ -84,29 +84,29 @@ def test_pixels_of_every_kind(kind: str, images: Any) -> None:
 
 
 def test_features() -> None:
-    """They are those of the critic alone, float32, with names; the same whatever the labels of others."""
+    """The features are those of the critic, float32, with names, and do not depend on the batch."""
     fitted = model(10).fit(IMAGES, UPRIGHT)
     features = fitted.transform(IMAGES)
     assert features.dtype == np.float32 and features.shape == (60, len(fitted.get_feature_names_out()))
     assert fitted.get_feature_names_out()[:2].tolist() == ["dcgan0", "dcgan1"]
     with torch.no_grad():
-        read = fitted.modality_.layout.inputs(torch.from_numpy(IMAGES.reshape(60, 64).astype(np.float32)))
-        alone = fitted.discriminator_.features(read).numpy()
+        inputs = fitted.modality_.layout.inputs(torch.from_numpy(IMAGES.reshape(60, 64).astype(np.float32)))
+        alone = fitted.discriminator_.features(inputs).numpy()
     np.testing.assert_allclose(features, alone, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(fitted.transform(IMAGES[3:5]), features[3:5], rtol=1e-4, atol=1e-5)
     named = model(2).set_output(transform="pandas").fit(IMAGES).transform(IMAGES[:2])
     assert named.columns[0] == "dcgan0"
 
 
-def test_features_feed_a_classifier() -> None:
-    """A linear classifier of them tells upright bars from lying ones that it has not seen."""
+def test_features_as_inputs_of_a_classifier() -> None:
+    """A linear classifier of the features distinguishes unseen vertical from horizontal bars."""
     piped = make_pipeline(model(40, channels=4), LogisticRegression(max_iter=1000)).fit(IMAGES, UPRIGHT)
     new, labels = bars(40)
     assert piped.score(new, labels) > 0.9
 
 
 def test_evaluation_changes_nothing() -> None:
-    """Scores and features leave the statistics of batch norms alone: asked twice, the same bits."""
+    """Scores and features leave the statistics of batch norms unchanged: repeated calls give the same bits."""
     fitted = model(6).fit(IMAGES)
     before = {name: value.clone() for name, value in fitted.net_.state_dict().items()}
     first = fitted.score_samples(IMAGES)
@@ -131,7 +131,7 @@ def test_options_of_the_nets() -> None:
 
 
 def test_images_of_another_size_are_refused() -> None:
-    """In words, by score and transform alike."""
+    """By score_samples and transform alike."""
     fitted = model(1).fit(IMAGES)
     for use in (fitted.score_samples, fitted.transform):
         with pytest.raises(

@@ -1,4 +1,4 @@
-"""The words of a game: what they stand for, and what is refused."""
+"""Game: its parameters, their "auto" values, and refusals."""
 
 import re
 from typing import Any
@@ -29,7 +29,7 @@ def test_it_is_a_plain_value() -> None:
     )
 
 
-def test_no_field_is_also_one_of_the_training_plan() -> None:
+def test_no_parameter_is_also_one_of_training() -> None:
     """So that both can be flags of one command."""
     assert not set(Game.constraints) & set(Training.constraints)
     assert list(Game.constraints) == list(Game().get_params())
@@ -49,7 +49,7 @@ def test_no_field_is_also_one_of_the_training_plan() -> None:
     ],
 )
 def test_auto_penalties(fields: dict[str, Any], penalty: str, weight: float) -> None:
-    """The kind by the objective, the weight by the kind or by the estimator."""
+    """The penalty by the objective, the weight by the penalty or by the estimator."""
     rules = Game(**fields).rules(DEFAULTS, batch_norm=False)
     assert (rules.penalty, rules.penalty_weight) == (penalty, weight)
 
@@ -73,7 +73,7 @@ def test_auto_penalties(fields: dict[str, Any], penalty: str, weight: float) -> 
     ],
 )
 def test_turns(turns: Any, words: str) -> None:
-    """A word or some of the numbers; each call makes a new schedule, for it remembers."""
+    """A name or some of the numbers; each call makes a new schedule, which has a state."""
     game = Game(turns=turns)
     game.check()
     assert game.schedule().describe() == words
@@ -114,12 +114,12 @@ def test_turns(turns: Any, words: str) -> None:
     ],
 )
 def test_out_of_range(field: str, value: Any, words: str) -> None:
-    """What was given, what was expected; by fit, not by the constructor."""
+    """By fit, not by the constructor."""
     with pytest.raises(ValueError, match="^" + re.escape(f"The '{field}' parameter of Game must be {words}")):
         regen.GAN(game={field: value}).fit([[0.0], [1.0]])
 
 
-def test_what_does_not_fit_together() -> None:
+def test_parameters_that_do_not_fit_together() -> None:
     """Smoothing without labels, thresholds in the wrong order, packs that do not fill a batch."""
     cases: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         (
@@ -151,7 +151,7 @@ def test_what_does_not_fit_together() -> None:
 
 
 def test_unknown_fields() -> None:
-    """The closest one is named, whoever asks; other things are no game."""
+    """The closest one is named, by the constructor, set_params and fit; other types are rejected."""
     words = "Game has no parameter 'spectral_nrom'. Did you mean 'spectral_norm'?"
     for kind, attempt in (
         (TypeError, lambda: Game(spectral_nrom=True)),

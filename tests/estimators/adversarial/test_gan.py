@@ -22,9 +22,9 @@ Floats = NDArray[np.float64]
 
 def points(n: int = 240, seed: int = 0) -> Floats:
     """Points (n, 2) of three clouds."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     centres = np.array([[0.0, 10.0], [5.0, -10.0], [-5.0, -10.0]])
-    return centres[chance.integers(3, size=n)] + chance.normal(size=(n, 2)) * [0.3, 0.6]
+    return centres[rng.integers(3, size=n)] + rng.normal(size=(n, 2)) * [0.3, 0.6]
 
 
 def model(steps: int = 30, **options: Any) -> regen.GAN:
@@ -92,7 +92,7 @@ def test_every_library_of_tables() -> None:
 
 @pytest.mark.parametrize("backbone", ["auto", "lstm", regen.cells.GRU()])
 def test_sequences(backbone: Any) -> None:
-    """Lists of any lengths: samples have lengths that fit has seen, or those that are asked for; both nets recur."""
+    """Lists of any lengths: samples have lengths that fit has seen, or the requested ones."""
     fitted = model(8, backbone=backbone, hidden=8, training={"batch_size": 12}).fit(SEQUENCES)
     sample = fitted.sample(9, random_state=0)
     assert all(each.shape[1] == 2 for each in sample)
@@ -112,7 +112,7 @@ def test_sequences_of_one_length_come_as_a_block() -> None:
 
 
 def test_images_without_convolutions() -> None:
-    """Dense nets make images too, when they are asked to."""
+    """Dense nets make images too, with backbone='mlp'."""
     images = (np.random.default_rng(0).random((60, 4, 5)) * 255).astype(np.uint8)
     sample = model(backbone="mlp").fit(images).sample(3)
     assert sample.shape == (3, 4, 5) and sample.dtype == np.uint8
@@ -142,7 +142,7 @@ def test_label_shares() -> None:
     assert fitted.label_shares_ == pytest.approx([0.9, 0.1], abs=0.01)
 
 
-def test_scores_are_fifty_where_nobody_can_tell() -> None:
+def test_scores_of_real_and_strange_rows() -> None:
     """Real rows and rows of the same distribution score 50 in the mean; strange ones score low."""
     fitted = model(800, training={"batch_size": 64}, hidden=(64, 64, 64)).fit(X)
     quality = fitted.quality_
@@ -199,7 +199,7 @@ def test_truncation() -> None:
 
 
 def test_nets_alone() -> None:
-    """Generator and discriminator are torch modules that say what the estimator says."""
+    """Generator and discriminator are torch modules with the outputs of the estimator."""
     fitted = model(20).fit(X)
     with torch.no_grad():
         logit = fitted.discriminator_(torch.from_numpy(((X - X.mean(0)) / X.std(0)).astype(np.float32)))
@@ -208,8 +208,8 @@ def test_nets_alone() -> None:
     assert outputs.shape == (1, 2)
 
 
-def test_history_tells_quality_and_the_best_is_kept() -> None:
-    """It is measured at the ends of epochs as often as asked, and the generator kept is that of the lowest loss."""
+def test_quality_in_the_history_and_the_best_is_kept() -> None:
+    """It is measured every `quality_every` batches, and the generator of the lowest loss is kept."""
     fitted = model(
         None, max_epochs=9, game={"quality_every": 200}, training={"batch_size": 8, "max_steps": None}
     ).fit(X)
@@ -228,19 +228,19 @@ def test_history_tells_quality_and_the_best_is_kept() -> None:
 
 @pytest.fixture
 def worse(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """A judge whose coverage gets worse after the second measurement."""
-    told = [0.2, 0.9, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.04]
-    waiting = list(told)
+    """A monitor whose coverage gets worse after the second measurement."""
+    coverage = [0.2, 0.9, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.04]
+    waiting = list(coverage)
 
-    def judged(self: QualityMonitor) -> dict[str, float]:
+    def measure(self: QualityMonitor) -> dict[str, float]:
         return {"loss": 1 - waiting.pop(0)}
 
-    monkeypatch.setattr(QualityMonitor, "__call__", judged)
-    yield told
+    monkeypatch.setattr(QualityMonitor, "__call__", measure)
+    yield coverage
 
 
 def test_early_stopping(worse: list[float]) -> None:
-    """It stops after so many measurements without a better one, as the plan's patience says; else it runs on."""
+    """It stops after so many measurements without a better one, by the patience of the training options."""
     plan = {"batch_size": 8, "max_steps": None, "patience": 3}
     stopped = model(None, max_epochs=8, game={"early_stopping": "coverage"}, training=plan).fit(X)
     assert stopped.stopped_ == "No improvement for 3 epochs; best was epoch 2."
@@ -292,8 +292,8 @@ def test_the_average_samples() -> None:
     assert not np.allclose(long.sample(5, random_state=0), none.sample(5, random_state=0))
 
 
-def test_warnings_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Collapse, copies and a discriminator that has won are said, once each."""
+def test_quality_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mode collapse, copies and a discriminator that has won, one warning each."""
     quality = {"coverage": 0.04, "precision": 0.9, "score_real": 99.7, "score": 1.0}
     copies = Memorisation(0.1, 0.97)
     found = quality_warnings(quality, copies, held_out=True)
@@ -319,8 +319,8 @@ def test_warnings_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
         assert quality_warnings(good, usual, held_out=True) == []
 
 
-def test_a_collapsed_generator_is_told() -> None:
-    """One that makes nearly one row covers nothing; fit says so."""
+def test_a_collapsed_generator_warns() -> None:
+    """A generator of nearly constant rows covers nothing, and fit warns."""
     with pytest.warns(UserWarning, match="^The generated rows cover"):
         model(2).fit(X)
 

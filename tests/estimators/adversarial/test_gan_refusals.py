@@ -29,94 +29,86 @@ def dcgan(**options: Any) -> regen.DCGAN:
     return regen.DCGAN(**{"channels": 2, "random_state": 0, "training": plan} | options)
 
 
-FITS: list[tuple[Any, tuple[Any, ...], str]] = [
+FITS: list[tuple[Any, dict[str, Any], tuple[Any, ...], str]] = [
     (
         gan,
+        {},
         (GAPS,),
         "X has missing values (NaN), and GAN requires complete rows. Impute them first, for example with"
         " regen.DenoisingAutoencoder().impute, or drop those rows.",
     ),
     (
         dcgan,
+        {},
         (np.where(IMAGES > 0.99, np.nan, IMAGES),),
         "X has missing values (NaN), and DCGAN requires complete rows.",
     ),
-    (gan, (X[:1],), "GAN needs at least 6 training rows. Got n_samples=1."),
-    (gan, (X, np.zeros(40)), "y has only one class, 0.0. Leave y out, or give rows of several labels."),
-    (gan, (X, X[:, 0]), "Unknown label type: continuous"),
-    (gan, (X, np.arange(39)), "Found input variables with inconsistent numbers of samples: [40, 39]"),
+    (gan, {}, (X[:1],), "GAN needs at least 6 training rows. Got n_samples=1."),
+    (gan, {}, (X, np.zeros(40)), "y has only one class, 0.0. Leave y out, or give rows of several labels."),
+    (gan, {}, (X, X[:, 0]), "Unknown label type: continuous"),
+    (gan, {}, (X, np.arange(39)), "Found input variables with inconsistent numbers of samples: [40, 39]"),
     (
         gan,
+        {},
         (IMAGES[:, None],),
         "X of shape (40, 1, 6, 5) looks like images, which regen.DCGAN generates. GAN is for tables, points and"
         " sequences (n, T, F); for images without convolutions set backbone='mlp'.",
     ),
-    (gan, (IMAGES > 0.5,), "X of shape (40, 6, 5) looks like images, which regen.DCGAN generates."),
+    (gan, {}, (IMAGES > 0.5,), "X of shape (40, 6, 5) looks like images, which regen.DCGAN generates."),
     (
         dcgan,
+        {},
         (X,),
         "DCGAN takes images (n, Y, X) or (n, C, Y, X), or flat ones with image_shape=(Y, X). Got X of shape (40, 3).",
     ),
-    (gan, (np.full((40, 2), np.inf),), "Column 0 of X has an infinite value in row 0."),
+    (gan, {}, (np.full((40, 2), np.inf),), "Column 0 of X has an infinite value in row 0."),
+    (gan, {"output": "unit"}, (X,), "Column 0 of X is 'unit', which allows numbers in [0, 1]. Got 1.304"),
+    (
+        gan,
+        {"code": 0},
+        (X,),
+        "The 'code' parameter of GAN must be one of 'auto' or an int in [1, inf). Got 0 instead.",
+    ),
+    (
+        gan,
+        {"backbone": "conv"},
+        (X,),
+        "The 'backbone' parameter of GAN must be one of 'auto', 'mlp', 'recurrent', ",
+    ),
+    (gan, {"output": "reals"}, (X,), "The 'output' parameter of GAN must be one of 'auto', 'real', "),
+    (
+        gan,
+        {"hidden": 0},
+        (X,),
+        "The 'hidden' parameter of GAN must be one of 'auto' or an int in [1, inf) or a tuple of",
+    ),
+    (
+        regen.GAN,
+        {"training": {"validation": 0.1}},
+        (X,),
+        "validation=0.1 holds out 4 rows; the quality measures need at least 6. Raise validation, set validation=0,"
+        " or give more rows.",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("make", "data", "words"), FITS, ids=[words[:30] for *_, words in FITS])
-def test_what_cannot_be_learned_from(make: Any, data: tuple[Any, ...], words: str) -> None:
-    """In words, at fit."""
-    with pytest.raises(ValueError, match="^" + re.escape(words)):
-        make().fit(*data)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (
-            {"code": 0},
-            "The 'code' parameter of GAN must be one of 'auto' or an int in [1, inf). Got 0 instead.",
-        ),
-        ({"backbone": "conv"}, "The 'backbone' parameter of GAN must be one of 'auto', 'mlp', 'recurrent', "),
-        ({"output": "reals"}, "The 'output' parameter of GAN must be one of 'auto', 'real', "),
-        (
-            {"hidden": 0},
-            "The 'hidden' parameter of GAN must be one of 'auto' or an int in [1, inf) or a tuple of",
-        ),
-    ],
-)
-def test_parameters_out_of_range(options: dict[str, Any], words: str) -> None:
-    """By fit, with what was given."""
-    with pytest.raises(ValueError, match="^" + re.escape(words)):
-        gan(**options).fit(X)
-
-
-def test_too_few_rows_to_tell_quality() -> None:
-    """A share that holds out five rows cannot tell one epoch from another."""
-    words = (
-        "validation=0.1 holds out 4 rows; the quality measures need at least 6. Raise validation, set validation=0,"
-        " or give more rows."
-    )
-    with pytest.raises(ValueError, match="^" + re.escape(words)):
-        regen.GAN(training={"validation": 0.1}).fit(X)
-
-
-def test_values_out_of_the_range_asked_for() -> None:
-    """Kinds that are asked for are checked, as everywhere."""
-    with pytest.raises(
-        ValueError, match=r"^Column 0 of X is 'unit', which allows no negative numbers|is 'unit'"
-    ):
-        gan(output="unit").fit(X)
+@pytest.mark.parametrize(("make", "options", "data", "message"), FITS, ids=[each[-1][:30] for each in FITS])
+def test_refusals_of_fit(make: Any, options: dict[str, Any], data: tuple[Any, ...], message: str) -> None:
+    """Data that cannot be used for training, and parameters out of their range."""
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        make(**options).fit(*data)
 
 
 def test_constant_columns_stay_constant() -> None:
-    """Nothing can be learned from them, and nothing breaks: they come back as they were, beside those that vary."""
+    """They come back unchanged, together with those that vary."""
     constant = np.c_[X[:, 0], np.full(40, 7.0)]
     fitted = gan(output="real").fit(constant)
     sample = fitted.sample(500, random_state=0)
     assert np.isfinite(sample).all() and np.isfinite(fitted.score_samples(constant)).all()
     alone = gan().fit(pd.DataFrame({"a": np.full(40, "x"), "b": X[:, 0]}))
     assert set(alone.sample(20)["a"]) == {"x"}
-    still = dcgan().fit(np.where(np.arange(5) == 2, 0.0, IMAGES))
-    assert np.isfinite(still.sample(3)).all()
+    constant_pixels = dcgan().fit(np.where(np.arange(5) == 2, 0.0, IMAGES))
+    assert np.isfinite(constant_pixels.sample(3)).all()
 
 
 def test_fewer_rows_than_a_batch() -> None:
@@ -125,92 +117,73 @@ def test_fewer_rows_than_a_batch() -> None:
     assert few.history_["step"].iloc[-1] == 3
 
 
-USES: list[tuple[str, Any, str]] = [
-    ("sample", lambda m: m.sample(0), "The 'n' parameter of GAN must be an int in [1, inf). Got 0 instead."),
-    (
-        "label",
+NO_LABEL = "This GAN was fitted with labels. Give label, one of 'a', 'b', or one for each row."
+USES: dict[str, tuple[Any, str]] = {
+    "n": (lambda m: m.sample(0), "The 'n' parameter of GAN must be an int in [1, inf). Got 0 instead."),
+    "label": (
         lambda m: m.sample(2, label=1),
         "This GAN was fitted without labels. Fit it with y, or leave label out.",
     ),
-    (
-        "truncation",
+    "truncation": (
         lambda m: m.sample(2, truncation=0),
         "The 'truncation' parameter of GAN must be a number in (0, inf).",
     ),
-    (
-        "lengths",
+    "lengths": (
         lambda m: m.sample(2, lengths=[1, 2]),
         "lengths applies to sequences, and this GAN was not fitted on sequences. Leave it out.",
     ),
-    (
-        "codes",
+    "codes": (
         lambda m: m.inverse_transform(np.zeros((2, 5))),
         "Z must have 3 columns, the size of the code. Got 5 columns.",
     ),
-    (
-        "steps",
-        lambda m: m.interpolate(steps=1),
-        "The 'steps' parameter of GAN must be an int in [2, inf). Got 1 instead.",
-    ),
-    (
-        "ends",
+    "ends": (
         lambda m: m.interpolate(np.zeros(2)),
         "Z must have 3 columns, the size of the code. Got 2 columns.",
     ),
-    (
-        "search",
+    "steps": (
+        lambda m: m.interpolate(steps=1),
+        "The 'steps' parameter of GAN must be an int in [2, inf). Got 1 instead.",
+    ),
+    "steps of invert": (
         lambda m: m.invert(X, steps=0),
         "The 'steps' parameter of GAN must be an int in [1, inf). Got 0 instead.",
     ),
-    (
-        "columns",
+    "columns": (
         lambda m: m.score_samples(X[:, :2]),
         "X has 2 features, but GAN is expecting 3 features as input.",
     ),
-    ("gaps", lambda m: m.score_samples(GAPS), "X has missing values (NaN), and GAN requires complete rows."),
-    ("few", lambda m: m.quality(X[:5]), "k=5 neighbours need k >= 1 and more than k samples of each kind."),
-]
-
-
-@pytest.mark.parametrize(("use", "words"), [each[1:] for each in USES], ids=[each[0] for each in USES])
-def test_what_cannot_be_asked(use: Any, words: str) -> None:
-    """Of a fitted GAN, in words."""
-    with pytest.raises(ValueError, match="^" + re.escape(words)):
-        use(gan().fit(X))
-
-
-LABELLED: list[tuple[str, Any, str]] = [
-    (
-        "none",
-        lambda m: m.inverse_transform(np.zeros((2, 3))),
-        "This GAN was fitted with labels. Give label, one of 'a', 'b', or one for each row.",
+    "gaps": (
+        lambda m: m.score_samples(GAPS),
+        "X has missing values (NaN), and GAN requires complete rows.",
     ),
-    ("unknown", lambda m: m.sample(2, label="c"), "Unknown label 'c'. The labels of fit are 'a', 'b'."),
-    (
-        "count",
-        lambda m: m.sample(2, label=["a"] * 3),
-        "label must be a single label or 2 labels. Got an array of shape (3,).",
+    "few": (
+        lambda m: m.quality(X[:5]),
+        "k=5 neighbours need k >= 1 and more than k samples of each kind.",
     ),
-    (
-        "scored",
+    "labelled: none": (lambda m: m.inverse_transform(np.zeros((2, 3))), NO_LABEL),
+    "labelled: none to invert": (lambda m: m.invert(X), NO_LABEL),
+    "labelled: unknown": (
+        lambda m: m.sample(2, label="c"),
+        "Unknown label 'c'. The labels of fit are 'a', 'b'.",
+    ),
+    "labelled: unknown y": (
         lambda m: m.score_samples(X, ["z"] * 40),
         "Unknown label 'z'. The labels of fit are 'a', 'b'.",
     ),
-    (
-        "sought",
-        lambda m: m.invert(X),
-        "This GAN was fitted with labels. Give label, one of 'a', 'b', or one for each row.",
+    "labelled: count": (
+        lambda m: m.sample(2, label=["a"] * 3),
+        "label must be a single label or 2 labels. Got an array of shape (3,).",
     ),
-]
+}
 
 
-@pytest.mark.parametrize(
-    ("use", "words"), [each[1:] for each in LABELLED], ids=[each[0] for each in LABELLED]
-)
-def test_labels_that_are_not_known(use: Any, words: str) -> None:
-    """Or that are missing where they are needed."""
-    with pytest.raises(ValueError, match="^" + re.escape(words)):
-        use(gan().fit(X, np.resize(["a", "b"], 40)))
+@pytest.mark.parametrize("case", USES)
+def test_refusals_of_a_fitted_gan(case: str) -> None:
+    """Arguments out of their range, and labels that are unknown, missing or not expected."""
+    use, message = USES[case]
+    fitted = gan().fit(X, np.resize(["a", "b"], 40) if case.startswith("labelled") else None)
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        use(fitted)
 
 
 def test_a_failed_fit_leaves_the_former_state() -> None:

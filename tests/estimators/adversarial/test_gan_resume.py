@@ -1,4 +1,4 @@
-"""An interrupted game goes on as if nothing had happened, and a finished one can be extended: bit for bit."""
+"""An interrupted training resumes, and a finished one is extended, bit for bit."""
 
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,17 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Generated rows may be copies:UserWarning",
     "ignore:The .* does not get ahead:RuntimeWarning",
 )
-CHANCE = np.random.default_rng(0)
-POINTS = CHANCE.normal(size=(200, 2)) ** 3
-MIXED = pd.DataFrame({"a": POINTS[:, 0], "b": np.resize(["x", "y", "z"], 200), "n": CHANCE.poisson(2, 200)})
+RNG = np.random.default_rng(0)
+POINTS = RNG.normal(size=(200, 2)) ** 3
+MIXED = pd.DataFrame({"a": POINTS[:, 0], "b": np.resize(["x", "y", "z"], 200), "n": RNG.poisson(2, 200)})
 LABELS = np.resize(["one", "two"], 200)
-IMAGES = CHANCE.random((60, 6, 7))
-SEQUENCES = [CHANCE.normal(size=(3 + k % 4, 2)) for k in range(40)]
+IMAGES = RNG.random((60, 6, 7))
+SEQUENCES = [RNG.normal(size=(3 + k % 4, 2)) for k in range(40)]
 STEPS = 23
 
 
 def gan(**options: Any) -> regen.GAN:
-    """Small, with dropless nets and everything that remembers: scores, average, momentum, pack."""
+    """A small GAN with everything that has a state: scores, average, momentum."""
     game = {
         "turns": {"warmup": 3, "cap": 5, "low": 40},
         "ema_half_life": 30,
@@ -51,7 +51,7 @@ MODELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 
 class Crash(Exception):
-    """The power goes out."""
+    """An interruption of the process."""
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,7 @@ def facts(model: Any) -> tuple[Any, ...]:
 
 
 def crash_at(move: int, patch: pytest.MonkeyPatch, how: type[BaseException] = Crash) -> None:
-    """The power goes out at that move, whoever's it is."""
+    """Raise at that step of either player."""
     moves = [0]
 
     def counted(loss: Any) -> Any:
@@ -131,7 +131,7 @@ def test_more_epochs_afterwards(tmp_path: Path) -> None:
     assert facts(longer) == facts(whole)
 
 
-PARTS = ("average", "live generator", "discriminator", "moments", "order", "chance", "turn", "rate")
+PARTS = ("average", "live generator", "discriminator", "moments", "order", "torch rng", "turn", "rate")
 
 
 @pytest.mark.parametrize("lost", PARTS)
@@ -157,7 +157,7 @@ def test_a_checkpoint_without_one_part_would_be_noticed(
         players["generator"]["optimizer"]["state"] = {}
     elif lost == "order":
         state["chance"].update(epoch_start=fresh, order=fresh.clone())
-    elif lost == "chance":
+    elif lost == "torch rng":
         state["chance"]["cpu"] = fresh
     elif lost == "turn":
         state["schedule"]["steps"] += 1
@@ -171,7 +171,7 @@ def test_a_checkpoint_without_one_part_would_be_noticed(
 def test_quality_is_measured_when_it_was_due(
     forgotten: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After every second epoch, whatever was interrupted; a judge that forgets its count is noticed."""
+    """After every second epoch, whatever was interrupted; a monitor that loses its count is detected."""
     path, fields = tmp_path / "run.ckpt", {"game": {"quality_every": 40}, "max_epochs": 5}
     plan = {"batch_size": 8, "checkpoint": path}
     with monkeypatch.context() as patch, pytest.raises(Crash):
@@ -199,7 +199,7 @@ def test_the_checkpoint_of_another_game_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_saved_and_loaded_it_is_the_same(name: str, tmp_path: Path) -> None:
-    """Samples, scores, codes and quality are the same bits; the game and the turns are told."""
+    """Samples, scores, codes and quality are the same bits; the game and the turns are kept."""
     model = run(name)
     data = MODELS[name][1]
     loaded = regen.load(regen.save(model, tmp_path / "model.regen"))
@@ -226,7 +226,7 @@ def test_a_game_is_saved_with_all_its_fields(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says so, and what was learned so far samples."""
+    """With a warning, and the generator trained so far samples."""
     crash_at(60, monkeypatch, KeyboardInterrupt)
     model = gan(game={"quality_every": 8})
     with pytest.warns(UserWarning, match=r"^Interrupted by Ctrl-C in epoch 2; the best weights so far"):

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of what competes to create."""
+"""scikit-learn's own checks of GAN and DCGAN."""
 
 import warnings
 from collections.abc import Callable
@@ -22,5 +22,5 @@ with warnings.catch_warnings():  # DCGAN takes no tables: only the checks of its
 @pytest.mark.filterwarnings("ignore:The discriminator has won:UserWarning")
 @CHECKS
 def test_scikit_learn_checks(estimator: Any, check: Callable[[Any], None]) -> None:
-    """As scikit-learn says, without exception."""
+    """All of scikit-learn's checks, without exception."""
     check(estimator)

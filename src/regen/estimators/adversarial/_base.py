@@ -45,7 +45,7 @@ from regen.estimators.adversarial.latent import (
 )
 from regen.estimators.adversarial.probe import discriminator_probe
 from regen.losses.gan import score
-from regen.training.options import Training
+from regen.training.options import Params, Training
 
 __all__ = ["GAN_CONSTRAINTS", "AdversarialEstimator"]
 
@@ -68,6 +68,7 @@ class AdversarialEstimator(Estimator):
     output, image_shape, norm : the values of estimators that do not have these parameters.
     """
 
+    nested_params: ClassVar[Mapping[str, type[Params]]] = {"training": Training, "game": Game}
     loss_parameter: ClassVar[str] = "game"
     y_is_input: ClassVar[bool] = True
     default_game: ClassVar[Mapping[str, float]]
@@ -104,23 +105,6 @@ class AdversarialEstimator(Estimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
-
-    def set_params(self, **params: Any) -> AdversarialEstimator:
-        """Set the parameters of this estimator.
-
-        Parameters
-        ----------
-        **params : dict
-            Parameters by name. ``game__pack=2`` sets a field of `game`, also where that is None.
-
-        Returns
-        -------
-        self : AdversarialEstimator
-        """
-        if any(name.startswith("game__") for name in params) and not isinstance(self.game, Game):
-            self.game = Game.of(self.game)
-        super().set_params(**params)
-        return self
 
     @property
     def _game(self) -> Game:
@@ -192,23 +176,21 @@ class AdversarialEstimator(Estimator):
     def _prepare(self, X: Any, y: Any, rng: Generator) -> GameData:
         """Read, split and encode the data, build the networks, and set the attributes that describe them."""
         kind = MODALITIES[self._modality_name(X)]
-        given = kind.read(self, X, self.image_shape)
+        raw = kind.read(self, X, self.image_shape)
         if y is None and "classes_" in vars(self):
             del self.classes_
-        classes, labels = encode_labels(y, len(given))
+        classes, labels = encode_labels(y, len(raw))
         self.n_labels_ = 0
         shares: NDArray[Any] = np.ones(1)
-        training, held_out = split_rows(
-            type(self).__name__, len(given), labels, self._options.validation, rng
-        )
+        training, held_out = split_rows(type(self).__name__, len(raw), labels, self._options.validation, rng)
         if classes is not None and labels is not None:
             self.classes_, self.n_labels_ = classes, len(classes)
             shares = np.bincount(labels[training], minlength=len(classes))
         self.label_shares_ = shares / shares.sum()
-        self.form_ = kind.learn(given, self.output, training).state()
+        self.form_ = kind.learn(raw, self.output, training).state()
         self.companions_, self.lengths_ = [], None
         self.net_ = self._build().to(self._device)
-        rows = self._model().encode(given)
+        rows = self._model().encode(raw)
         self.lengths_ = None if rows.lengths is None else rows.lengths.numpy()[training]
         index = None if labels is None else torch.from_numpy(labels).to(self._device)
         return GameData(rows, index, torch.from_numpy(training), torch.from_numpy(held_out))
@@ -474,10 +456,10 @@ class AdversarialEstimator(Estimator):
             labels among ``classes_``, None without labels.
         """
         model = self.model_
-        given = model.modality.read_known(self, X)
+        raw = model.modality.read_known(self, X)
         refuse_masked("y", y)
-        labels = None if y is None else label_index(model, column_or_1d(y), len(given), None)
-        x, lengths, _ = model.encode(given).gather(torch.arange(len(given)))
+        labels = None if y is None else label_index(model, column_or_1d(y), len(raw), None)
+        x, lengths, _ = model.encode(raw).gather(torch.arange(len(raw)))
         return RowBatch(x, lengths, labels)
 
     def probe(

@@ -134,7 +134,7 @@ class GANLosses:
     ) -> tuple[Tensor, Tensor]:
         """Logits and the squared norms of their input gradients, in closed form where the network has one."""
         if isinstance(self._discriminator, MLPCritic):
-            found = self._discriminator.with_slopes(x, label)
+            found = self._discriminator.squared_input_gradients(x, label)
             if found is not None:
                 return found
         logits = self._discriminator(x.requires_grad_(), label, lengths)

@@ -68,7 +68,7 @@ class GANModel:
         blocks = [(block.kind, block.start, block.stop) for block in layout.blocks]
         return StraightThrough(blocks, *map(torch.from_numpy, layout.usual))
 
-    def encode(self, given: Any) -> Ragged:
+    def encode(self, raw: Any) -> Ragged:
         """Encode data that the modality has read as inputs of the discriminator.
 
         Raises
@@ -76,7 +76,7 @@ class GANModel:
         ValueError
             When a value is missing.
         """
-        rows = self.modality.encode(given)
+        rows = self.modality.encode(raw)
         if rows.observed is not None:
             raise ValueError(
                 f"X has missing values (NaN), and {self.owner} requires complete rows. Impute them first, for example"
