@@ -13,7 +13,7 @@ import pytest
 
 import regen
 from regen.figures.export import browser
-from regen.report import Given, found, write
+from regen.report import InspectionData, sections_of, write
 
 pytestmark = [
     pytest.mark.skipif(browser() is None, reason="there is no Chromium or Chrome on the path"),
@@ -34,7 +34,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     y = np.sin(np.arange(120) / 3) + 2
     model = regen.Forecaster("lstm", 12, 3, hidden=5, max_epochs=2, random_state=0).fit(y)
     path = tmp_path_factory.mktemp("page") / "report.html"
-    return write(model, found(model, Given(y)), path, "A forecaster")
+    return write(model, sections_of(model, InspectionData(y)), path, "A forecaster")
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 
 import regen
-from regen.report import Given, Picture, Section, Table, found, sheet, write
+from regen.report import InspectionData, Picture, Section, Table, sections_of, sheet, write
 from regen.report.card import card
-from regen.report.data import evenly, last
+from regen.report.data import last, select_rows
 from regen.report.text import aligned
 
 ALWAYS = ["How it trained", "What it was trained on", "How to load it"]
@@ -48,17 +48,19 @@ def fitted(kind: str) -> Any:
     X, y = sequences()
     images = regen.datasets.digits()[0][:60]
     if kind == "forecaster":
-        return regen.Forecaster("lstm", 12, 3, hidden=4, **QUICK).fit(series()), Given(
+        return regen.Forecaster("lstm", 12, 3, hidden=4, **QUICK).fit(series()), InspectionData(
             series(), source="`a.csv`"
         )
     if kind == "classifier":
-        return regen.SequenceClassifier("gru", hidden=4, **QUICK).fit(X, y), Given(X, y)
+        return regen.SequenceClassifier("gru", hidden=4, **QUICK).fit(X, y), InspectionData(X, y)
     if kind == "regressor":
-        return regen.SequenceRegressor("elman", hidden=4, **QUICK).fit(X, X[:, 0, 1]), Given(X, X[:, 0, 1])
+        return regen.SequenceRegressor("elman", hidden=4, **QUICK).fit(X, X[:, 0, 1]), InspectionData(
+            X, X[:, 0, 1]
+        )
     if kind == "autoencoder":
-        return regen.Autoencoder(2, hidden=(8,), **QUICK).fit(table()), Given(table())
+        return regen.Autoencoder(2, hidden=(8,), **QUICK).fit(table()), InspectionData(table())
     if kind == "sequences":
-        return regen.Autoencoder(2, "gru", hidden=4, **QUICK).fit(X), Given(X)
+        return regen.Autoencoder(2, "gru", hidden=4, **QUICK).fit(X), InspectionData(X)
     if kind == "denoiser":
         options: dict[str, Any] = {
             "code": 4,
@@ -67,20 +69,20 @@ def fitted(kind: str) -> Any:
             "hidden": (8,),
             **QUICK,
         }
-        return regen.DenoisingAutoencoder(0.3, **options).fit(images), Given(images)
+        return regen.DenoisingAutoencoder(0.3, **options).fit(images), InspectionData(images)
     if kind == "vae":
-        return regen.VariationalAutoencoder(2, hidden=(8,), **QUICK).fit(table()), Given(table())
+        return regen.VariationalAutoencoder(2, hidden=(8,), **QUICK).fit(table()), InspectionData(table())
     rows = np.random.default_rng(0).normal(size=(200, 3))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one epoch is too few, which it says
-        return regen.GAN(3, hidden=(8,), **QUICK).fit(rows), Given(rows)
+        return regen.GAN(3, hidden=(8,), **QUICK).fit(rows), InspectionData(rows)
 
 
 @cache
 def sections(kind: str) -> tuple[Section, ...]:
     """What is found in a model of each kind."""
     model, given = fitted(kind)
-    return tuple(found(model, given, facts={"seconds": 300.0}, run="runs/a b"))
+    return tuple(sections_of(model, given, facts={"seconds": 300.0}, run="runs/a b"))
 
 
 def part(kind: str, heading: str) -> Section:
@@ -128,7 +130,7 @@ def test_how_it_trained() -> None:
     section = part("forecaster", "How it trained")
     model, _ = fitted("forecaster")
     assert section.text[0] == f"Forecaster, 1 epoch in 5 minutes. {model.stopped_}"
-    assert f"It ran on {model.backend_}." in section.text
+    assert f"Backend: {model.backend_}." in section.text
     (settings,) = [each for each in section.content if isinstance(each, Table)]
     names = ["hidden", "horizon", "max_epochs", "random_state", "window"]
     assert [row[0] for row in settings.rows] == names
@@ -137,7 +139,7 @@ def test_how_it_trained() -> None:
 def test_the_curves_of_two_players() -> None:
     """Of a GAN no best loss is told, for there is none; of one network there is."""
     assert "The losses of both players" in words(part("gan", "How it trained"))
-    assert "At its best" in words(part("forecaster", "How it trained"))
+    assert "At the best epoch" in words(part("forecaster", "How it trained"))
 
 
 def test_what_it_predicts() -> None:
@@ -145,41 +147,41 @@ def test_what_it_predicts() -> None:
     model, given = fitted("classifier")
     right = np.mean(model.predict(given.X) == given.y)
     section = part("classifier", "What it predicts")
-    assert f"{100 * right:.0f} % of 40 sequences are told rightly" in words(section)
+    assert f"{100 * right:.0f} % of 40 sequences are classified correctly" in words(section)
     assert "expect larger errors on new ones" in words(section)
     model, given = fitted("regressor")
     error = np.abs(model.predict(given.X) - given.y).mean()
-    assert f"off by {error:.4g} on average; always saying the median" in words(
+    assert f"mean absolute error is {error:.4g}; that of always predicting the median" in words(
         part("regressor", "What it predicts")
     )
     model, given = fitted("forecaster")
     scores = model.backtest(given.X, start=0.8, level=[80, 95]).scores
     section = part("forecaster", "What it predicts")
-    assert f"off by {scores['mae']:.4g} on average" in words(section)
-    assert ["held by the 80 % interval (%)", f"{scores['coverage_80']:.4g}"] in section.content[1].rows  # type: ignore[union-attr]
+    assert f"mean absolute error of its forecasts is {scores['mae']:.4g}" in words(section)
+    assert ["coverage of the 80 % interval (%)", f"{scores['coverage_80']:.4g}"] in section.content[1].rows  # type: ignore[union-attr]
     assert len(section.content) == 3
 
 
 def test_other_data_than_those_of_fit() -> None:
     """Of other data it is said that they are others, and nothing is said of what follows those of fit."""
     model, given = fitted("forecaster")
-    others = found(model, Given(given.X, source="`b.csv`", own=False))
+    others = sections_of(model, InspectionData(given.X, source="`b.csv`", own=False))
     assert "it was not trained on these data, as far as is known" in words(others[1])
     assert sum(isinstance(each, Picture) for each in others[1].content) == 1
-    assert others[-2].text[0] == "These are other data than it was trained on: `b.csv`."
-    assert part("forecaster", "What it was trained on").text[0].endswith("that it was trained on: `a.csv`.")
+    assert others[-2].text[0] == "These are not the training data: `b.csv`."
+    assert part("forecaster", "What it was trained on").text[0].endswith("the training data: `a.csv`.")
 
 
 def test_without_data_there_is_what_the_model_knows() -> None:
     """Without data the forecasts are a table, and the card says why there are none."""
     model, _ = fitted("forecaster")
-    alone = found(model, absent="They are gone.")
+    alone = sections_of(model, absent="They are gone.")
     assert [each.heading for each in alone] == [ALWAYS[0], "What it predicts", *ALWAYS[1:]]
     (ahead,) = alone[1].content
     assert isinstance(ahead, Table) and len(ahead.rows) == 3
     assert alone[2].text == ["They are gone.", "The model was fitted on 90 steps of sales."]
     model, _ = fitted("gan")
-    (creates,) = [each for each in found(model) if each.heading == "What it creates"]
+    (creates,) = [each for each in sections_of(model) if each.heading == "What it creates"]
     assert len(creates.content) == 3 and "The discriminator scores real rows" in words(creates)
 
 
@@ -189,9 +191,11 @@ def test_the_unit_that_moves_most_is_drawn_in_its_direction() -> None:
     model = regen.SequenceClassifier("lstm", hidden=3, bidirectional=True, **QUICK).fit(X, y)
     gates = regen.inspect.gates(model, X)
     units = pd.DataFrame(gates.units()).set_index("rank").loc[1]
-    (section,) = [each for each in found(model, Given(X, y)) if each.heading == "What it remembers"]
+    (section,) = [
+        each for each in sections_of(model, InspectionData(X, y)) if each.heading == "What it remembers"
+    ]
     first = section.content[0]
-    assert isinstance(first, Picture) and first.caption.startswith(f"Unit {units['unit']}, which moves most")
+    assert isinstance(first, Picture) and first.caption.startswith(f"Unit {units['unit']}, which varies most")
     values = np.asarray(gates["state"].at(layer=units["layer"], direction=units["direction"], sequence=39))
     drawn = {mark.name: mark for panel in first.figure.panels for mark in panel.marks}
     np.testing.assert_allclose(drawn["state"].y, values[:, units["unit"]], rtol=1e-5)
@@ -200,7 +204,7 @@ def test_the_unit_that_moves_most_is_drawn_in_its_direction() -> None:
 def test_labels_are_not_invented() -> None:
     """A classifier without labels counts what it says."""
     model, given = fitted("classifier")
-    section = found(model, Given(given.X))[1]
+    section = sections_of(model, InspectionData(given.X))[1]
     names, counts = np.unique(model.predict(given.X), return_counts=True)
     assert section.content[0].rows == [[n, c] for n, c in zip(names.tolist(), counts.tolist(), strict=True)]  # type: ignore[union-attr]
     assert "no labels" in words(section)
@@ -210,14 +214,14 @@ def test_how_to_load_it() -> None:
     """The lines are those that work: with the path as it must be typed."""
     rows = part("vae", "How to load it").content[0].rows  # type: ignore[union-attr]
     assert ["load it in Python", "`regen.load('runs/a b')`"] in rows
-    assert ["draw new rows", "`regen sample 'runs/a b' -n 64 -o FILE`"] in rows
+    assert ["sample new rows", "`regen sample 'runs/a b' -n 64 -o FILE`"] in rows
 
 
 def test_nothing_is_changed(tmp_path: Path) -> None:
     """Looking at a model leaves what it says as it was; the same page twice."""
     model, given = fitted("forecaster")
     before = model.predict()
-    pages = [write(model, found(model, given), tmp_path / f"{k}.html").read_bytes() for k in range(2)]
+    pages = [write(model, sections_of(model, given), tmp_path / f"{k}.html").read_bytes() for k in range(2)]
     pd.testing.assert_series_equal(model.predict(), before)
     assert pages[0] == pages[1]
 
@@ -227,7 +231,7 @@ def test_the_card_of_a_table(kind: str) -> None:
     """Numbers with their ends and gaps, text with its commonest values, whatever the library."""
     frame: Any = table().assign(when=pd.date_range("2000-01-01", periods=60))
     frame = {"pandas": frame, "polars": pl.from_pandas(frame), "pyarrow": pa.Table.from_pandas(frame)}[kind]
-    drawn, sentence = card(Given(frame, np.array(["p", "q", "q"] * 20)))
+    drawn, sentence = card(InspectionData(frame, np.array(["p", "q", "q"] * 20)))
     assert drawn.columns == ("column", "values", "missing", "lowest", "mean", "highest")
     a = table()["a"]
     assert drawn.rows[0] == ["a", "60", "1", f"{a.min():.4g}", f"{a.mean():.4g}", f"{a.max():.4g}"]
@@ -238,11 +242,11 @@ def test_the_card_of_a_table(kind: str) -> None:
 
 def test_cards_of_arrays_and_lists() -> None:
     """Series, rows, images, sequences of one length and of many."""
-    assert card(Given(np.arange(5.0)))[1] == "5 steps. "
-    assert card(Given(np.zeros((4, 40))))[0].caption == "10 more columns are like these."
-    assert card(Given(np.zeros((4, 8, 8))), "images")[1] == "4 images of 8 x 8 numbers (float64). "
-    assert card(Given(np.zeros((4, 8, 2))))[1] == "4 sequences of 8 steps and 2 features. "
-    drawn, sentence = card(Given([np.zeros((2, 1)), np.ones((3, 1))], np.array([0.5, 1.5])))
+    assert card(InspectionData(np.arange(5.0)))[1] == "5 steps. "
+    assert card(InspectionData(np.zeros((4, 40))))[0].caption == "10 more columns are not listed."
+    assert card(InspectionData(np.zeros((4, 8, 8))), "images")[1] == "4 images of 8 x 8 numbers (float64). "
+    assert card(InspectionData(np.zeros((4, 8, 2))))[1] == "4 sequences of 8 steps and 2 features. "
+    drawn, sentence = card(InspectionData([np.zeros((2, 1)), np.ones((3, 1))], np.array([0.5, 1.5])))
     assert sentence == "2 sequences of 2 to 3 steps and 1 features. Labels: 0.5 (1), 1.5 (1)."
     assert drawn.rows == [["x0", "5", "0", "0", "0.6", "1"]]
 
@@ -263,10 +267,10 @@ def test_parts_of_data(kind: str) -> None:
         last(data, 3) if kind in ("list", "numpy") else pd.DataFrame(_plain(last(data, 3)))["a"]
     )
     assert values.tolist() == [7, 8, 9] and len(last(data, 20)) == 10
-    some = evenly(data, np.array([0, 9]))
+    some = select_rows(data, np.array([0, 9]))
     values = np.asarray(some if kind in ("list", "numpy") else pd.DataFrame(_plain(some))["a"])
     assert values.tolist() == [0, 9]
-    few = Given(data, np.arange(10)).some(4)
+    few = InspectionData(data, np.arange(10)).subset(4)
     assert len(few.X) == len(few.y) == 4 and few.y.tolist() == [0, 3, 6, 9]
 
 
@@ -296,6 +300,11 @@ def test_hostile_names_stay_words(tmp_path: Path) -> None:
     frame = table()[["a", "b"]].rename(columns={"a": nasty})
     model = regen.Autoencoder(2, hidden=(4,), **QUICK).fit(frame)
     y = np.array([nasty, "b"] * 30)
-    path = write(model, found(model, Given(frame, y, source=nasty), run=nasty), tmp_path / "a.html", nasty)
+    path = write(
+        model,
+        sections_of(model, InspectionData(frame, y, source=nasty), run=nasty),
+        tmp_path / "a.html",
+        nasty,
+    )
     assert "<script>alert" not in path.read_text(encoding="utf-8")
     assert re.search(r"&lt;script&gt;alert\(1\)", path.read_text(encoding="utf-8"))

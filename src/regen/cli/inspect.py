@@ -13,7 +13,7 @@ from regen.cli.runs import REPORT, described, label_of
 from regen.data.io.sequence_files import TABLES, read_sequences
 from regen.data.io.tables import read_table
 from regen.persistence import load
-from regen.report import Given, Section, found, sheet, write
+from regen.report import InspectionData, Section, sections_of, sheet, write
 
 __all__ = ["explain", "inspect"]
 
@@ -49,7 +49,7 @@ def _found(run: Path, data: Path | None) -> tuple[Any, list[Section]]:
     model, facts = load(run), described(run)
     place, absent = _data_of(run, facts, data)
     given = None if place is None else _read(model, run, facts, place, own=data is None)
-    return model, found(model, given, facts=facts, run=str(run), absent=absent)
+    return model, sections_of(model, given, facts=facts, run=str(run), absent=absent)
 
 
 def _data_of(run: Path, facts: Mapping[str, Any], data: Path | None) -> tuple[Path | None, str]:
@@ -69,21 +69,21 @@ def _data_of(run: Path, facts: Mapping[str, Any], data: Path | None) -> tuple[Pa
     return None, f"The data of the fit, `{named}`, no longer exist. {again}"
 
 
-def _read(model: Any, run: Path, facts: Mapping[str, Any], path: Path, own: bool) -> Given:
+def _read(model: Any, run: Path, facts: Mapping[str, Any], path: Path, own: bool) -> InspectionData:
     """Data from a file or folder, in the form that the model was fitted on."""
     source = f"`{path}`{_changed(run, path) if own else ''}"
     if model.command.data == "series":
-        return Given(read_table(path), None, source, own, facts.get("time"))
+        return InspectionData(read_table(path), None, source, own, facts.get("time"))
     labels = label_of(run)
     if model.command.data == "sequences":
         label = labels[0] if labels else None
         if label is not None and path.name.lower().endswith(TABLES):
             label = label if label in read_table(path).column_names else None
         table = read_sequences(path, label=label)
-        return Given(table.rows.arrays(), table.y, source, own)
+        return InspectionData(table.rows.arrays(), table.y, source, own)
     labelled = model.command.data.startswith("labelled") or len(labels) == 1
     rows = read_rows_for(model, path, labels, labelled=labelled)
-    return Given(rows.X, rows.y, source, own)
+    return InspectionData(rows.X, rows.y, source, own)
 
 
 def _changed(run: Path, path: Path) -> str:

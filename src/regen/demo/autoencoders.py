@@ -12,7 +12,7 @@ from sklearn.impute import KNNImputer, SimpleImputer
 from regen import datasets, figures
 from regen.demo.result import Outcome, Row, learned, save_with_report
 from regen.estimators import Autoencoder, DenoisingAutoencoder, VariationalAutoencoder
-from regen.report import Given, Link, Picture, Section
+from regen.report import InspectionData, Link, Picture, Section
 
 __all__ = ["demand_days", "denoised_digits", "digit_samples", "digits"]
 
@@ -180,7 +180,11 @@ def demand_days(folder: Path, max_epochs: int) -> Outcome:
     model = Autoencoder(CODE, "lstm", max_epochs=min(max_epochs, 40), random_state=0, **options).fit(known)
     days_after = "`regen.datasets.demand()`, the four weeks for testing"
     link = save_with_report(
-        model, folder, "demand-days", "LSTM autoencoder", Given(new[::4], source=days_after, own=False)
+        model,
+        folder,
+        "demand-days",
+        "LSTM autoencoder",
+        InspectionData(new[::4], source=days_after, own=False),
     )
     restored, linear = model.reconstruct(new), _by_pca(known, new, CODE)
     rows = [Row("LSTM to 2", "demand", _error(restored, new), "PCA to 2", _error(linear, new), " GW")]
@@ -228,10 +232,10 @@ def _order() -> NDArray[np.int64]:
     return np.random.default_rng(0).permutation(1797)
 
 
-def _test_data(images: Images) -> Given:
+def _test_data(images: Images) -> InspectionData:
     """The test digits with their labels."""
     labels = datasets.digits()[1][_order()[KNOWN:]]
-    return Given(images, labels, source="`regen.datasets.digits()`, the 360 for testing", own=False)
+    return InspectionData(images, labels, source="`regen.datasets.digits()`, the 360 for testing", own=False)
 
 
 def _digits() -> tuple[Images, Images, np.random.Generator]:

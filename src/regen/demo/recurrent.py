@@ -14,7 +14,7 @@ from regen import datasets, figures
 from regen.demo.result import Outcome, Row, learned, save_with_report
 from regen.estimators import Forecaster, SequenceClassifier
 from regen.estimators.forecasting.backtest import Backtest
-from regen.report import Given, Picture, Section
+from regen.report import InspectionData, Picture, Section
 
 __all__ = ["error_rate", "exercises", "sunspots"]
 
@@ -60,7 +60,9 @@ def sunspots(folder: Path, max_epochs: int) -> Outcome:
         model.fit(y[:known])
         test = model.backtest(y, start=known, stride=1, level=LEVELS)
         rows.append(Row(name, "sunspots", test.scores["mae"], "seasonal naive", test.scores["naive_mae"]))
-        given = Given(y, source="`regen.datasets.sunspots()`, the years to 1946 to learn from", seen=UNSEEN)
+        given = InspectionData(
+            y, source="`regen.datasets.sunspots()`, the years to 1946 to learn from", note=UNSEEN
+        )
         links.append(save_with_report(model.update(y[known:]), folder, f"sunspots-{cell}", name, given))
         models[name], tests[name] = model, test
     return Outcome(rows, replace(_sunspots_section(folder, y, models, tests), links=links))
@@ -103,7 +105,7 @@ def exercises(folder: Path, max_epochs: int) -> Outcome:
     """LSTM classifier of seven exercises recorded by a smartwatch, tested on other people."""
     X, y, X_new, y_new = datasets.exercises()
     model = SequenceClassifier("lstm", max_epochs=max_epochs, random_state=0).fit(X, y)
-    given = Given(
+    given = InspectionData(
         X_new, y_new, source="`regen.datasets.exercises()`, the three people for testing", own=False
     )
     link = save_with_report(model, folder, "exercises-lstm", "LSTM classifier", given)

@@ -13,7 +13,7 @@ from regen.data.image_encoding import Pixels
 from regen.data.ragged import Ragged
 from regen.data.table_encoding import Columns
 
-__all__ = ["DisplayRows", "encoded_names", "limits_of", "padded_cells", "pictured", "shown"]
+__all__ = ["DisplayRows", "drawable_images", "encoded_names", "limits_of", "padded_cells", "shown"]
 
 
 @final
@@ -24,7 +24,7 @@ class DisplayRows:
     Attributes
     ----------
     kind : "images", "sequences" or "table".
-    values : images as `pictured` makes them; (n, T, F) in the units of the data, NaN past an end; or
+    values : images as `drawable_images` makes them; (n, T, F) in the units of the data, NaN past an end; or
         (n, E) as the encoder reads them: columns in standard deviations from their mean, categories as shares of 1.
     names : of the F features or the E numbers; none of images.
     limits : of grey images, the values drawn as white and as black; of colours, those of no light and of full light.
@@ -47,7 +47,7 @@ def shown(layout: Columns | Pixels, encoded: Tensor) -> DisplayRows:
     """Encoded rows (n, E) or (n, T, E), NaN where there is nothing."""
     values = encoded.double().numpy()
     if isinstance(layout, Pixels):
-        return DisplayRows("images", pictured(values, layout.shape), (), limits_of(layout, values))
+        return DisplayRows("images", drawable_images(values, layout.shape), (), limits_of(layout, values))
     if encoded.ndim == 2:
         return DisplayRows("table", layout.inputs(encoded.double()).numpy(), encoded_names(layout))
     n, T, _ = values.shape
@@ -60,7 +60,7 @@ def shown(layout: Columns | Pixels, encoded: Tensor) -> DisplayRows:
     return DisplayRows("sequences", steps, tuple(names))
 
 
-def pictured(values: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArray[np.float64]:
+def drawable_images(values: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArray[np.float64]:
     """Pixels (n, ...) of images of that shape (C, Y, X), as they can be drawn.
 
     Three channels are colours, (n, 3, Y, X), and a fourth is left out, for it is opacity; of two the second is. Of
@@ -75,7 +75,7 @@ def pictured(values: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArra
 
 def limits_of(layout: Pixels, values: NDArray[np.float64]) -> tuple[float, float]:
     """The ends of what images hold: 0 and 1 where they are bounded so, else the least and the most of these."""
-    drawn = pictured(values, layout.shape)
+    drawn = drawable_images(values, layout.shape)
     if layout.kind in ("unit", "binary") or not np.isfinite(drawn).any():
         return 0.0, 1.0
     return float(np.nanmin(drawn)), float(np.nanmax(drawn))

@@ -1,12 +1,15 @@
-"""Pages and sheets of results: what a network has learned, for a browser and for a terminal.
+"""Reports of what a network has learned, as one HTML page or as text for a terminal.
 
-`found` says all there is to say of a fitted model as sections, `write` makes a page of them and `sheet` a text;
-`page` makes a page of any others.
+`sections_of` inspects a fitted model and returns the sections of its report, `write` makes a page of them and `sheet`
+a text; `page` makes a page of any sections.
 """
 
-from regen.report.data import Given
+from regen._deprecation import moved
+from regen.report.data import InspectionData
 from regen.report.page import Link, Picture, Section, Table, page
-from regen.report.run import found, write
+from regen.report.run import sections_of, write
 from regen.report.text import sheet
 
-__all__ = ["Given", "Link", "Picture", "Section", "Table", "found", "page", "sheet", "write"]
+__all__ = ["InspectionData", "Link", "Picture", "Section", "Table", "page", "sections_of", "sheet", "write"]
+
+__getattr__ = moved(__name__, {"Given": "regen.report:InspectionData", "found": "regen.report:sections_of"})

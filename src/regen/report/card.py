@@ -1,4 +1,4 @@
-"""The card of some data: what is in them, column by column."""
+"""A summary of data, column by column."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,20 +7,20 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from regen.report.data import Given
+from regen.report.data import InspectionData
 from regen.report.page import Table
 
-__all__ = ["card", "shown_value"]
+__all__ = ["card", "cell_text"]
 
 MOST = 30
-"""Columns, and labels, that are listed."""
+"""Columns, and labels, that are listed at most."""
 HEAD = ("column", "values", "missing", "lowest", "mean", "highest")
 
 
-def card(given: Given, kind: str = "") -> tuple[Table, str]:
-    """A table of the columns of some data, and a sentence about all of them. kind : "images", or another."""
-    X = given.X
-    labels = _labels(given.y)
+def card(data: InspectionData, kind: str = "") -> tuple[Table, str]:
+    """A table of the columns of the data, and a sentence about all of them. kind : "images", or another."""
+    X = data.X
+    labels = _labels(data.y)
     if isinstance(X, list):
         steps = np.concatenate([np.asarray(x, dtype=np.float64).reshape(len(x), -1) for x in X])
         lengths = [len(x) for x in X]
@@ -55,7 +55,7 @@ def _of_images(X: NDArray[Any], labels: str) -> tuple[Table, str]:
     return _table([("all pixels", X.ravel())]), f"{len(X)} images of {size} numbers ({X.dtype}). {labels}"
 
 
-def shown_value(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """A number, a date or a text, as a cell of a table."""
     if isinstance(value, float | np.floating):
         return f"{float(value):.4g}"
@@ -65,12 +65,12 @@ def shown_value(value: Any) -> str:
 
 
 def _labels(y: Any) -> str:
-    """How many of each label, or the range of targets."""
+    """The count of each label, or the range of the targets."""
     if y is None:
         return ""
     values = np.asarray(y)
     if values.dtype.kind == "f" and len(np.unique(values)) > MOST:
-        return f"Their targets go from {np.nanmin(values):.4g} to {np.nanmax(values):.4g}."
+        return f"The targets range from {np.nanmin(values):.4g} to {np.nanmax(values):.4g}."
     names, counts = np.unique(values, return_counts=True)
     shown = ", ".join(f"{name} ({count})" for name, count in list(zip(names, counts, strict=True))[:MOST])
     return f"Labels: {shown}{', ...' if len(names) > MOST else ''}."
@@ -79,23 +79,23 @@ def _labels(y: Any) -> str:
 def _table(columns: Sequence[tuple[str, Any]]) -> Table:
     rows = [_row(name, values) for name, values in columns[:MOST]]
     left = len(columns) - MOST
-    return Table(HEAD, rows, f"{left} more columns are like these." if left > 0 else "")
+    return Table(HEAD, rows, f"{left} more columns are not listed." if left > 0 else "")
 
 
 def _row(name: str, values: NDArray[Any]) -> list[str]:
-    """Counts and ends of a column of numbers or dates; of text, the commonest values."""
+    """Counts and range of a column of numbers or dates; of text, the most frequent values."""
     if values.dtype.kind in "biuf":
         numbers = values.astype(np.float64)
-        there = numbers[np.isfinite(numbers)]
+        finite = numbers[np.isfinite(numbers)]
         ends = (
-            [f"{each:.4g}" for each in (there.min(), there.mean(), there.max())]
-            if len(there)
+            [f"{each:.4g}" for each in (finite.min(), finite.mean(), finite.max())]
+            if len(finite)
             else ["", "", ""]
         )
-        return [name, str(len(values)), str(len(values) - len(there)), *ends]
+        return [name, str(len(values)), str(len(values) - len(finite)), *ends]
     if values.dtype.kind == "M":
         there = values[~np.isnat(values)]
-        ends = [shown_value(each) for each in (there.min(), there.max())]
+        ends = [cell_text(each) for each in (there.min(), there.max())]
         return [name, str(len(values)), str(len(values) - len(there)), ends[0], "", ends[1]]
     texts = [str(each) for each in values.tolist() if each is not None and each == each]
     names, counts = np.unique(texts, return_counts=True)

@@ -1,4 +1,4 @@
-"""The data that a model is looked at with, and where they come from."""
+"""The data that a model is inspected with, and where they come from."""
 
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -6,18 +6,28 @@ from typing import Any, final
 import narwhals as nw
 import numpy as np
 
-__all__ = ["Given", "evenly", "last"]
+__all__ = ["InspectionData", "last", "select_rows"]
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Given:
-    """Data for a model.
+class InspectionData:
+    """Data to inspect a model with.
 
-    X : as its `fit` takes them: a series, rows (n, F), images or sequences. y : (n,) labels or targets, where there
-    are some. source : where they come from, in words. own : whether they are what the model was fitted on. time : the
-    column of dates of a series, where it was named. seen : what the model knew of what it is held against, in words,
-    where that is known better than by `own`.
+    Parameters
+    ----------
+    X : array-like, dataframe or list of arrays
+        Data as in the model's `fit`: a series, rows (n, F), images or sequences.
+    y : array-like of shape (n,), default=None
+        Labels or targets, where there are some.
+    source : str, default=""
+        Where the data come from, as text for the report.
+    own : bool, default=True
+        Whether they are the data that the model was fitted on.
+    time : str, default=None
+        Name of the column with the dates of a series.
+    note : str, default=""
+        How far the model was fitted to these data, as text, where more is known than `own` says.
     """
 
     X: Any
@@ -25,25 +35,36 @@ class Given:
     source: str = ""
     own: bool = True
     time: str | None = None
-    seen: str = ""
+    note: str = ""
 
-    def some(self, most: int) -> "Given":
-        """At most so many rows, evenly over all of them, with their labels; not for series."""
-        n = len(self.X)
-        if n <= most:
+    def subset(self, n: int) -> "InspectionData":
+        """Select at most n rows, evenly spaced, with their labels; not for series.
+
+        Parameters
+        ----------
+        n : int
+            Rows to select.
+
+        Returns
+        -------
+        data : InspectionData
+            The same object when it has no more than n rows.
+        """
+        total = len(self.X)
+        if total <= n:
             return self
-        rows = np.linspace(0, n - 1, most).round().astype(np.int64)
-        y = None if self.y is None else np.asarray(self.y)[rows]
-        return replace(self, X=evenly(self.X, rows), y=y)
+        index = np.linspace(0, total - 1, n).round().astype(np.int64)
+        y = None if self.y is None else np.asarray(self.y)[index]
+        return replace(self, X=select_rows(self.X, index), y=y)
 
 
-def evenly(X: Any, rows: Any) -> Any:
-    """Rows number `rows` (m,) of X (n, ...): an array, a list or any dataframe."""
+def select_rows(X: Any, index: Any) -> Any:
+    """Rows number `index` (m,) of X (n, ...): an array, a list or any dataframe."""
     if isinstance(X, list):
-        return [X[row] for row in rows]
+        return [X[row] for row in index]
     if isinstance(X, np.ndarray):
-        return X[rows]
-    return nw.from_native(X, eager_only=True)[rows.tolist()].to_native()
+        return X[index]
+    return nw.from_native(X, eager_only=True)[index.tolist()].to_native()
 
 
 def last(y: Any, n: int) -> Any:

@@ -1,146 +1,134 @@
-"""What a model compresses, repairs and creates."""
+"""Sections on codes, reconstruction and repair, and on generated rows."""
 
 from typing import Any
 
 import numpy as np
 
 from regen import figures, inspection
-from regen.estimators.adversarial._base import AdversarialEstimator
-from regen.estimators.autoencoders._base import AutoencodingEstimator
-from regen.estimators.autoencoders.vae import VariationalAutoencoder
 from regen.figures.style import columns_of
-from regen.inspection.display import pictured as as_drawn
-from regen.report.card import shown_value
-from regen.report.data import Given
+from regen.inspection.display import drawable_images
+from regen.report.card import cell_text
+from regen.report.data import InspectionData
 from regen.report.page import Picture, Section, Table
 
-__all__ = ["compresses", "creates"]
+__all__ = ["compression_section", "generation_section"]
 
 ROWS, POINTS, SHOWN = 2000, 400, 10
-"""Rows that are looked at, points of a map, and rows that are drawn."""
-MADE = 500
+"""Rows that are inspected, points of a map, and rows that are drawn."""
+GENERATED = 500
 """Rows of two numbers that are drawn as points."""
 LABELS = 12
-"""Labels that can be told apart in a map, at most."""
+"""Labels that can be distinguished in a map, at most."""
 
 
-def compresses(model: Any, given: Given | None) -> Section | None:
-    """What the code holds: its units and what they stand for, the map of the rows, what is lost, what is repaired."""
-    if given is None or not isinstance(model, AutoencodingEstimator):
+def compression_section(model: Any, data: InspectionData | None) -> Section | None:
+    """The units of the code, a map of the rows, the reconstruction and the repair."""
+    if data is None or "reconstruct" not in model.capabilities:
         return None
-    some = given.some(ROWS)
-    found = inspection.codes(model, some.X)
-    content: list[Picture | Table] = [*_restored(found, model, some)]
-    walk = found.traversal()
-    units, along = (
-        Picture(found.plot(), found.sentences()[2], wide=False),
+    some = data.subset(ROWS)
+    codes = inspection.codes(model, some.X)
+    traversal, code_map, neighbours = codes.traversal(), codes.map(), codes.neighbours(n=4)
+    summary = codes.sentences()
+    content: list[Picture | Table] = [
+        _reconstruction(codes, len(some.X)),
+        Picture(codes.plot(), summary[2], wide=False),
         Picture(
-            walk.plot(),
-            f"What unit {walk.unit} stands for, from rare to rare. {walk.sentences()[-1]}",
+            traversal.plot(),
+            f"Rows decoded along unit {traversal.unit}, from its 1st to its 99th percentile."
+            f" {traversal.sentences()[-1]}",
             wide=False,
         ),
-    )
-    content += [units, along]
-    drawn = found.map()
-    content.append(
         Picture(
-            _thinned(drawn, some.y), f"{drawn.sentences()[0]} Rows that are alike lie together.", wide=False
-        )
-    )
-    near = found.neighbours(n=4)
-    content.append(
-        Picture(near.plot(), "Some rows, and those whose codes are nearest to theirs.", wide=False)
-    )
-    if found.repair is not None:
-        content += _repaired(found.repair)
-    return Section(
-        "What it compresses", [*found.sentences()[:2], _odd(model, some), *found.sentences()[3:]], content
-    )
+            _map_chart(code_map, some.y),
+            f"{code_map.sentences()[0]} Similar rows are close to each other.",
+            wide=False,
+        ),
+        Picture(neighbours.plot(), "Some rows, and the rows with the nearest codes.", wide=False),
+    ]
+    if codes.repair is not None:
+        content += _repair_pictures(codes.repair)
+    return Section("What it compresses", [*summary[:2], _anomalies(model, some), *summary[3:]], content)
 
 
-def _thinned(drawn: inspection.CodeMap, y: Any) -> Any:
+def _map_chart(code_map: inspection.CodeMap, y: Any) -> Any:
     """The map with fewer points, and labels where there are few of them."""
-    rows = np.linspace(0, len(drawn.points) - 1, min(len(drawn.points), POINTS)).round().astype(int)
+    n = len(code_map.points)
+    rows = np.linspace(0, n - 1, min(n, POINTS)).round().astype(int)
     labels = None if y is None or len(np.unique(np.asarray(y))) > LABELS else np.asarray(y)[rows]
-    kept = inspection.CodeMap(
-        drawn.points[rows], drawn.by, drawn.axes, drawn.kept, drawn.decoded, drawn.extent
-    )
-    return kept.plot(labels=labels)
+    return code_map.take(rows).plot(labels=labels)
 
 
-def _restored(found: inspection.Codes, model: AutoencodingEstimator, some: Given) -> list[Picture | Table]:
-    """Some rows, and what the code keeps of them."""
-    rows = np.linspace(0, len(some.X) - 1, min(len(some.X), SHOWN)).round().astype(int)
-    again = found.reconstructed(rows)
-    given = found.data.take(rows)
-    caption = "Rows as they were given, and as they are restored from their codes."
-    if given.kind == "images":
-        drawn = figures.image_rows({"given": given.values, "restored": again.values}, limits=given.limits)
-        return [Picture(drawn, caption, wide=False)]
-    if given.kind == "sequences":
-        lines = {"given": given.values[:5, :, 0], "restored": again.values[:5, :, 0]}
-        return [Picture(figures.restored(lines, unit=given.names[0]), caption)]
-    return [_columns_restored(found)]
+def _reconstruction(codes: inspection.Codes, n: int) -> Picture | Table:
+    """Some rows with their reconstruction; of a table, the columns that are reconstructed worst."""
+    rows = np.linspace(0, n - 1, min(n, SHOWN)).round().astype(int)
+    original, restored = codes.data.take(rows), codes.reconstructed(rows)
+    caption = "Rows of the data, and their reconstruction from the codes."
+    if original.kind == "images":
+        images = {"original": original.values, "restored": restored.values}
+        return Picture(figures.image_rows(images, limits=original.limits), caption, wide=False)
+    if original.kind == "sequences":
+        lines = {"original": original.values[:5, :, 0], "restored": restored.values[:5, :, 0]}
+        return Picture(figures.restored(lines, unit=original.names[0]), caption)
+    return _variance_table(codes)
 
 
-def _columns_restored(found: inspection.Codes) -> Table:
-    """How much of each column of a table the code keeps."""
-    every = found.reconstructed(np.arange(len(found.data)))
-    wrong, spread = (every.values - found.data.values) ** 2, np.nanvar(found.data.values, axis=0)
-    kept = 100 * (1 - np.nanmean(wrong, axis=0) / np.where(spread > 0, spread, np.nan))
+def _variance_table(codes: inspection.Codes) -> Table:
+    """The share of the variance of each column that its reconstruction has."""
+    restored = codes.reconstructed(np.arange(len(codes.data)))
+    errors = (restored.values - codes.data.values) ** 2
+    variance = np.nanvar(codes.data.values, axis=0)
+    kept = 100 * (1 - np.nanmean(errors, axis=0) / np.where(variance > 0, variance, np.nan))
     order = np.argsort(np.nan_to_num(kept), kind="stable")[:SHOWN]
-    rows = [[found.data.names[k], f"{kept[k]:.0f} %"] for k in order]
-    return Table(["column", "kept of its variance"], rows, "The columns of which the code keeps least.")
+    rows = [[codes.data.names[k], f"{kept[k]:.0f} %"] for k in order]
+    return Table(["column", "variance kept"], rows, "The columns that are reconstructed worst.")
 
 
-def _odd(model: AutoencodingEstimator, some: Given) -> str:
-    """How many rows are anomalies, and the oddest of them."""
+def _anomalies(model: Any, some: InspectionData) -> str:
     scores = model.score_samples(some.X)
-    odd, first = int((scores < model.threshold_).sum()), int(scores.argmin())
-    return f"{odd} of {len(scores)} rows are anomalies by its threshold; the oddest is row {first}."
+    count, lowest = int((scores < model.threshold_).sum()), int(scores.argmin())
+    return f"{count} of {len(scores)} rows are anomalies by its threshold; row {lowest} has the lowest score."
 
 
-def _repaired(repair: inspection.Repair) -> list[Picture | Table]:
+def _repair_pictures(repair: inspection.Repair) -> list[Picture | Table]:
     content: list[Picture | Table] = [Picture(repair.plot(), repair.sentences()[0], wide=False)]
     if repair.examples is not None:
         rows = {name: shown.values for name, shown in repair.examples.items()}
         limits = next(iter(repair.examples.values())).limits
-        drawn = figures.image_rows(rows, limits=limits)
-        content.append(Picture(drawn, "Rows as they were, spoilt as in training, and restored.", wide=False))
+        chart = figures.image_rows(rows, limits=limits)
+        content.append(Picture(chart, "Original rows, corrupted as in training, and restored.", wide=False))
     return content
 
 
-def creates(model: Any, given: Given | None) -> Section | None:
-    """New rows, drawn by a model of their distribution or made by one of two that compete."""
-    if isinstance(model, AdversarialEstimator):
-        return _made(model, given)
-    if not isinstance(model, VariationalAutoencoder):
+def generation_section(model: Any, data: InspectionData | None) -> Section | None:
+    """Rows sampled from a model of their distribution, or generated by a GAN."""
+    if "interpolate" in model.capabilities:
+        return _generated(model, data)
+    if "sample" not in model.capabilities:
         return None
     terms = model.elbo_terms_
     text = (
-        f"Codes drawn from the bell stand for rows that nobody gave. On average a row costs {terms['kl']:.3g} nats to"
-        f" say its code and {-terms['reconstruction']:.3g} to say the rest; as densities, these may be below 0."
+        "Rows decoded from codes that are drawn from the prior. On average, the KL divergence of a row is"
+        f" {terms['kl']:.3g} nats and its reconstruction loss {-terms['reconstruction']:.3g} nats, which can be"
+        " negative for densities."
     )
-    drawn = model.sample(64, random_state=0, means=model.form_["kind"] == "images")
-    return Section("What it creates", text, [pictured(model, drawn)])
+    rows = model.sample(64, random_state=0, means=model.form_["kind"] == "images")
+    return Section("What it creates", text, [rows_content(model, rows)])
 
 
-def _made(model: AdversarialEstimator, given: Given | None) -> Section:
-    """How the two competed, and what came of it."""
-    X, y = (None, None) if given is None else (given.X, given.y if model.n_labels_ else None)
-    found = inspection.training_game(model, X, y)
+def _generated(model: Any, data: InspectionData | None) -> Section:
+    """The training game, and the generated rows."""
+    X, y = (None, None) if data is None else (data.X, data.y if model.n_labels_ else None)
+    game = inspection.training_game(model, X, y)
     content: list[Picture | Table] = [
         _plane(model, X)
-        or pictured(model, model.sample(64, random_state=0), "Rows that the generator made."),
-        Picture(found.plot(), "The game, epoch by epoch.", wide=False),
-        Picture(found.plot(of="scores"), "How real rows look to the discriminator in the end.", wide=False),
+        or rows_content(model, model.sample(64, random_state=0), "Rows made by the generator."),
+        Picture(game.plot(), "The training game, epoch by epoch.", wide=False),
+        Picture(game.plot(of="scores"), "Scores of the trained discriminator.", wide=False),
     ]
-    if found.nearest is not None:
-        words = " ".join(found.nearest.sentences())
-        content.append(
-            Picture(found.nearest.plot(), f"Generated rows, and the nearest of the data. {words}", wide=False)
-        )
-    return Section("What it creates", found.sentences(), content)
+    if game.nearest is not None:
+        caption = " ".join(["Generated rows, and the nearest rows of the data.", *game.nearest.sentences()])
+        content.append(Picture(game.nearest.plot(), caption, wide=False))
+    return Section("What it creates", game.sentences(), content)
 
 
 def _plane(model: Any, X: Any) -> Picture | None:
@@ -151,36 +139,36 @@ def _plane(model: Any, X: Any) -> Picture | None:
     if any(column.dtype.kind not in "biuf" for column in columns.values()):
         return None
     real = np.stack(list(columns.values()), axis=1).astype(np.float64)
-    real = real[np.linspace(0, len(real) - 1, min(len(real), MADE)).round().astype(int)]
-    made = model.sample(min(len(real), MADE), random_state=0)
-    made = np.stack(list((columns_of(made) or {"0": made[:, 0], "1": made[:, 1]}).values()), axis=1)
+    real = real[np.linspace(0, len(real) - 1, min(len(real), GENERATED)).round().astype(int)]
+    rows = model.sample(min(len(real), GENERATED), random_state=0)
+    generated = np.stack(list((columns_of(rows) or {"0": rows[:, 0], "1": rows[:, 1]}).values()), axis=1)
     first, second = columns
     return Picture(
-        figures.points(real, made, axes=(first, second)),
-        "Rows that the generator made, over as many of the data.",
+        figures.points(real, generated, axes=(first, second)),
+        "Rows made by the generator, over as many of the data.",
         wide=False,
     )
 
 
-def pictured(model: Any, rows: Any, caption: str = "Rows that were drawn.") -> Picture | Table:
-    """Rows of a model in the form to be shown: images, sequences, or a table of the first."""
+def rows_content(model: Any, rows: Any, caption: str = "Sampled rows.") -> Picture | Table:
+    """Rows of a model as images, lines of sequences, or a table of the first."""
     kind = model.form_["kind"]
     if kind == "images":
         C, Y, X = (int(size) for size in model.form_["layout"]["shape"])
-        seen = as_drawn(np.asarray(rows, dtype=np.float64), (C, Y, X))
-        least, most = float(seen.min()), float(seen.max())
-        limits = (0.0, max(most, 1e-9)) if least >= 0 else (least, most)
-        return Picture(figures.image_rows(seen, limits=limits), caption, wide=False)
+        images = drawable_images(np.asarray(rows, dtype=np.float64), (C, Y, X))
+        low, high = float(images.min()), float(images.max())
+        limits = (0.0, max(high, 1e-9)) if low >= 0 else (low, high)
+        return Picture(figures.image_rows(images, limits=limits), caption, wide=False)
     if kind == "sequences":
         lines = [np.asarray(row, dtype=np.float64).reshape(len(row), -1)[:, 0] for row in list(rows)[:5]]
         longest = max(map(len, lines))
         padded = np.stack([np.pad(line, (0, longest - len(line)), constant_values=np.nan) for line in lines])
-        return Picture(figures.restored({"drawn": padded}), caption)
+        return Picture(figures.restored({"sampled": padded}), caption)
     if isinstance(rows, np.ndarray):
         columns = {f"x{k}": rows[:, k] for k in range(rows.shape[1])}
     else:
         columns = columns_of(rows)
     few = list(columns)[:8]
-    cells = [[shown_value(columns[name][k]) for name in few] for k in range(min(len(rows), 8))]
+    cells = [[cell_text(columns[name][k]) for name in few] for k in range(min(len(rows), 8))]
     left = f" {len(columns) - 8} more columns are not shown." if len(columns) > 8 else ""
     return Table(few, cells, f"{caption}{left}")

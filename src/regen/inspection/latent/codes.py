@@ -3,7 +3,7 @@
 Letters: `n` rows, `Z` units of the code, `E` encoded numbers of a row, `T` steps.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -84,6 +84,10 @@ class CodeMap(Finding):
     kept: float
     decoded: DisplayRows | None = None
     extent: tuple[float, float, float, float] | None = None
+
+    def take(self, index: NDArray[np.int64]) -> "CodeMap":
+        """The same map with the points number `index` only."""
+        return replace(self, points=self.points[index])
 
     def sentences(self) -> list[str]:
         """How much of the code the plane shows."""

@@ -16,7 +16,7 @@ from regen.data.ragged import Ragged
 from regen.estimators._evaluation import evaluating
 from regen.estimators.autoencoders.objectives import Denoising
 from regen.estimators.autoencoders.row_model import RowInputs
-from regen.inspection.display import DisplayRows, encoded_names, limits_of, pictured
+from regen.inspection.display import DisplayRows, drawable_images, encoded_names, limits_of
 from regen.inspection.finding import Finding
 
 __all__ = ["Repair", "repair"]
@@ -99,6 +99,6 @@ def _pictures(layout: Pixels, target: Tensor, worse: Tensor, said: Tensor) -> di
     spoilt = worse.double() if layout.kind == "real" else worse.double() * spread + middle
     spoilt = torch.expm1(spoilt) if layout.kind == "counts" else spoilt
     seen = {"true": target, "spoilt": spoilt, "restored": said}
-    values = {name: pictured(each.double().numpy(), layout.shape) for name, each in seen.items()}
+    values = {name: drawable_images(each.double().numpy(), layout.shape) for name, each in seen.items()}
     limits = limits_of(layout, target.double().numpy())
     return {name: DisplayRows("images", each, (), limits) for name, each in values.items()}

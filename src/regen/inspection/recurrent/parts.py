@@ -16,7 +16,7 @@ from regen import cells
 from regen._check import closest
 from regen.nets import LayerHook, Recurrent, WeightsHook, recurrent
 
-__all__ = ["Part", "not_run", "part_named", "parts_of"]
+__all__ = ["Part", "not_run", "part_named", "parts_of", "recurrent_parts"]
 
 
 @final
@@ -51,9 +51,7 @@ class TorchTwin:
     def forward(self, *args: Any, **options: Any) -> Any:
         """What the module returns, computed by `net`."""
         self.net.train(self.module.training)
-        for (
-            name
-        ) in self._names:  # weights may be recomputed at each access, as with torch.nn.utils.parametrize
+        for name in self._names:  # parametrized weights are computed anew at each access
             vars(self.net)[name] = getattr(self.module, name)
         return self.net(*args, **options)
 
@@ -121,13 +119,18 @@ class Part:
             yield
 
 
-def parts_of(model: nn.Module) -> list[Part]:
-    """Every recurrent net inside a model, in the order in which the model holds them."""
-    found = [
+def recurrent_parts(model: nn.Module) -> list[Part]:
+    """Every recurrent net inside a model, in the order of its submodules."""
+    return [
         Part(name or "net", module)
         for name, module in model.named_modules()
         if isinstance(module, Recurrent | nn.RNNBase)
     ]
+
+
+def parts_of(model: nn.Module) -> list[Part]:
+    """The recurrent nets inside a model; ValueError where there is none."""
+    found = recurrent_parts(model)
     if not found:
         raise ValueError(
             f"There is no recurrent net in this {type(model).__name__}. Inspect a model that holds an LSTM, GRU or"
