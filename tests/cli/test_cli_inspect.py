@@ -49,7 +49,7 @@ def test_the_same_in_the_terminal(regen: Command, trained: str) -> None:
     assert max(map(len, lines)) <= 80
     assert "WHAT IT REMEMBERS" in lines and "HOW TO LOAD IT" in lines
     assert any(line.startswith("training") and "█" in line + "█▁" for line in lines)
-    assert "These are the data that it was trained on: sales.csv." in lines
+    assert "These are the training data: sales.csv." in lines
 
 
 def test_data_that_are_gone(regen: Command, trained: str) -> None:
@@ -62,7 +62,7 @@ def test_data_that_are_gone(regen: Command, trained: str) -> None:
     assert "Give their path: regen inspect runs/s DATA." in words
     assert "WHAT IT REMEMBERS" not in words
     result = regen("explain", trained, "moved.csv")
-    assert "These are other data than it was trained on: moved.csv." in result.stdout
+    assert "These are not the training data: moved.csv." in result.stdout
     assert "WHAT IT REMEMBERS" in result.stdout
 
 
