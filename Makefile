@@ -20,7 +20,7 @@ test-slow: installed-dev native           ## the learning tests, minutes each
 	$(python) -m pytest -m slow
 
 pytest: installed-dev native
-	$(python) -m pytest
+	$(python) -m pytest -n auto --durations=15
 
 lint: style types layers           ## the checks that run nothing: ruff, mypy, import-linter
 
@@ -50,7 +50,7 @@ bench: installed-dev native           ## every speed in the README, into benchma
 bench-quality: installed-dev native           ## every accuracy in the README, into benchmarks/results/
 	@set -e; for script in $(quality); do echo "== $$script"; $(python) "$$script"; done
 
-bench-peers: installed-dev native           ## whole fits beside skorch, Darts, NeuralForecast, Keras, pythae and PyOD, which it installs
+bench-peers: installed-dev native           ## whole fits compared with skorch, Darts, NeuralForecast, Keras, pythae and PyOD, which it installs
 	$(python) benchmarks/peers/compare.py
 
 freeze: installed-dev           ## accept the public names and command-line flags as they are now

@@ -46,7 +46,7 @@ def compiled(wheel: Path) -> bool:
         )
     if found == wheel.name.endswith("-none-any.whl"):
         sys.exit(
-            f"wheel: {wheel.name} {'holds' if found else 'lacks'} the compiled part, and its name says otherwise"
+            f"wheel: {wheel.name} {'holds' if found else 'lacks'} the compiled part, but its name disagrees"
         )
     return found
 

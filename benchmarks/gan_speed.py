@@ -1,4 +1,4 @@
-"""Steps of GAN and DCGAN beside the loops that tutorials show, with equal nets, in one run.
+"""Steps of GAN and DCGAN compared with the loops of tutorials, with equal nets, in one run.
 
 dcgan  3 x 32 x 32, 64 channels, batch norm, batches of 64, non-saturating loss, Adam with beta1 0.5, discriminator
        and generator in turn: the loop of PyTorch's DCGAN example, with nets and a start that are ours, on a tensor
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from quality_gan import judged, points
+from quality_gan import points, scored
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -59,9 +59,9 @@ def on_loader(x: Tensor, batch: int) -> Iterator[Tensor]:
 
 def textures() -> np.ndarray:
     """(2048, 3, 32, 32) float32 in [0, 1]: waves of random direction, length and colour."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     y, x = np.mgrid[:32, :32] / 32
-    way, phase = chance.uniform(-12, 12, (2, 2048, 1, 1, 1)), chance.uniform(0, 6.3, (2048, 3, 1, 1))
+    way, phase = rng.uniform(-12, 12, (2, 2048, 1, 1, 1)), rng.uniform(0, 6.3, (2048, 3, 1, 1))
     return (0.5 + 0.4 * np.sin(way[0] * y + way[1] * x + phase)).astype(np.float32)
 
 
@@ -132,11 +132,11 @@ def plain_points(steps: int, batches: Batches) -> np.ndarray:
         real = next(rows).requires_grad_()
         fake = netG(torch.randn(len(real), 2)).detach().requires_grad_()
         optimizerD.zero_grad()
-        said, told = netD(real), netD(fake)
-        (r1,) = torch.autograd.grad(said.sum(), real, create_graph=True)
-        (r2,) = torch.autograd.grad(told.sum(), fake, create_graph=True)
+        real_logits, fake_logits = netD(real), netD(fake)
+        (r1,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
+        (r2,) = torch.autograd.grad(fake_logits.sum(), fake, create_graph=True)
         penalty = r1.square().sum(1).mean() + r2.square().sum(1).mean()
-        (F.softplus(told - said).mean() + 0.25 * penalty).backward()
+        (F.softplus(fake_logits - real_logits).mean() + 0.25 * penalty).backward()
         optimizerD.step()
         optimizerG.zero_grad()
         fake = netG(torch.randn(len(real), 2))
@@ -185,7 +185,7 @@ CONTESTANTS: dict[str, dict[str, Callable[[int], np.ndarray]]] = {
 def learned(what: str, made: np.ndarray) -> str:
     """What is compared before anything is timed."""
     if what == "points":
-        modes, good, _ = judged(made, "ring")
+        modes, good, _ = scored(made, "ring")
         return f"{modes} modes, {100 * good:.0f} % good"
     real = IMAGES.reshape(len(IMAGES), -1)
     away = np.abs(made.mean(0) - real.mean(0)).mean(), np.abs(made.std(0) - real.std(0)).mean()
@@ -208,18 +208,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--what", nargs="+", choices=tuple(CONTESTANTS), default=list(CONTESTANTS))
     parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
     print(
-        f"regen {regen.__version__}, torch {torch.__version__}, {given.threads} thread(s), {given.rounds} rounds"
+        f"regen {regen.__version__}, torch {torch.__version__}, {args.threads} thread(s), {args.rounds} rounds"
     )
-    for what in given.what:
+    for what in args.what:
         steps = STEPS[what]
         words = {name: learned(what, run(LEARNED[what])) for name, run in CONTESTANTS[what].items()}
         times: dict[str, list[float]] = {name: [] for name in CONTESTANTS[what]}
-        for _ in range(given.rounds):
+        for _ in range(args.rounds):
             for name, run in CONTESTANTS[what].items():
                 times[name].append(seconds(run, steps))
         own = next(iter(times.values()))

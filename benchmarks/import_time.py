@@ -1,4 +1,4 @@
-"""What `import regen` costs beside `import torch`, alone and with what it brings when first asked.
+"""What `import regen` costs compared with `import torch`, alone and with what it brings when first args.
 
 Medians of alternating runs, each in a fresh process.
 

@@ -1,4 +1,4 @@
-"""What it costs to look: `regen.inspect.gates` beside the plain forward pass of the same model, in one run.
+"""What it costs to look: `regen.inspect.gates` compared with the plain forward pass of the same model, in one run.
 
 Before anything is timed, every gate is compared with the reference loop. Peers: the net itself under `no_grad` (for
 nets of regen), and torch's own (for nets of torch, whose gates come from the twin of ours that reads its weights).
@@ -13,7 +13,7 @@ import statistics
 from pathlib import Path
 
 import torch
-from measuring.timing import in_turn, told_load
+from measuring.timing import describe_load, in_turn
 from torch import nn
 
 from regen.inspect import clamp, gates
@@ -92,14 +92,14 @@ def main() -> None:
     )
     parser.add_argument("--budget", type=float, default=2.0, help="seconds for each point of the grid")
     parser.add_argument("--threads", type=int, default=1)
-    asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
-    print(told_load(asked.threads), end="")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    print(describe_load(args.threads), end="")
     rows = []
     for owner, cells in (("regen", CELLS), ("torch", tuple(TORCH))):
         for cell in cells:
             for sizes in GRID:
-                row = measured(owner, cell, sizes, asked.budget)
+                row = measured(owner, cell, sizes, args.budget)
                 rows.append(row)
                 size = " ".join(
                     f"{name}={row[name]}" for name in ("B", "T", "I", "H", "layers", "directions")
@@ -116,11 +116,11 @@ def main() -> None:
     ratios = sorted(float(str(row["ratio"])) for row in rows if float(str(row["plain_s"])) >= 1e-3)
     low, high, middle = ratios[0], ratios[-1], statistics.median(ratios)
     print(
-        f"\ntorch {torch.__version__}, {asked.threads} thread(s). Where the plain pass takes a millisecond or more,"
+        f"\ntorch {torch.__version__}, {args.threads} thread(s). Where the plain pass takes a millisecond or more,"
     )
     print(f"looking at all gates costs {low:.2f} to {high:.2f} times as much, {middle:.2f} in the middle.")
-    told = [row for row in rows if float(str(row["plain_s"])) < 1e-3]
-    extra = [1e3 * (float(str(row["gates_s"])) - float(str(row["plain_s"]))) for row in told]
+    short = [row for row in rows if float(str(row["plain_s"])) < 1e-3]
+    extra = [1e3 * (float(str(row["gates_s"])) - float(str(row["plain_s"]))) for row in short]
     if extra:
         print(f"Of shorter ones it adds {min(extra):.2f} to {max(extra):.2f} ms.")
 

@@ -1,4 +1,4 @@
-"""Anomaly detection on the tables of ADBench: area under the ROC curve beside published ones.
+"""Anomaly detection on the tables of ADBench: area under the ROC curve compared with published ones.
 
 Two settings, split as for the published numbers (Livernoche et al. 2024): "semi", trained on the first half of the
 normal rows and tested on all others; "unsup", trained on a bootstrap of all rows and tested on all rows. Tables of
@@ -37,16 +37,16 @@ LEAST, MOST = 1_000, 50_000
 
 def split(X, y, setting: str, seed: int):
     """Training rows, test rows and their labels, standardised."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     if len(X) < LEAST or len(X) > MOST:
-        rows = chance.choice(len(X), min(max(len(X), LEAST), MOST), replace=len(X) < LEAST)
+        rows = rng.choice(len(X), min(max(len(X), LEAST), MOST), replace=len(X) < LEAST)
         X, y = X[rows], y[rows]
     if setting == "semi":
         normal = np.flatnonzero(y == 0)
         train = normal[: len(normal) // 2]
         test = np.setdiff1d(np.arange(len(X)), train)
     else:
-        train, test = chance.choice(len(X), len(X)), np.arange(len(X))
+        train, test = rng.choice(len(X), len(X)), np.arange(len(X))
     center, scale = X[train].mean(0), X[train].std(0)
     scale[scale == 0] = 1
     Z = (X - center) / scale
@@ -125,20 +125,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="", help="names of tables, by comma")
     parser.add_argument("--methods", default=",".join(METHODS))
-    asked = parser.parse_args()
+    args = parser.parse_args()
     data = os.environ.get("REGEN_DATA")
     if not data or not (folder := Path(data) / "adbench").is_dir():
         print("quality_anomalies: set REGEN_DATA to the folder that holds adbench/; nothing measured")
         return
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
-    methods = asked.methods.split(",")
+    methods = args.methods.split(",")
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     with open(results / "quality_anomalies.csv", "w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["setting", "table", "method", "seed", "auroc", "seconds"])
         for row in measure(
-            folder, asked.seeds, [each for each in asked.only.lower().split(",") if each], methods
+            folder, args.seeds, [each for each in args.only.lower().split(",") if each], methods
         ):
             table.writerow(row)
             file.flush()

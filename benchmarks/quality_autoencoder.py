@@ -1,11 +1,11 @@
-"""Test error of Autoencoder 784-1000-500-250-30 on MNIST, beside PCA and the published figure.
+"""Test error of Autoencoder 784-1000-500-250-30 on MNIST, compared with PCA and the published figure.
 
 Usage: REGEN_DATA=path python benchmarks/quality_autoencoder.py [--seeds 1] [--epochs 40] [--precision float32]
 
 The network and the split are those of Hinton & Salakhutdinov (Science 313, 2006): 60,000 training images, 10,000 test
 images, pixels in [0, 1], a code of 30 numbers; the figure is the squared error summed over the pixels of an image,
 mean over the test images. Published: 3.00, their layers trained one by one as Boltzmann machines first; PCA with 30
-components has 13.87, and is computed here beside ours, by the same code.
+components has 13.87, and is computed here, too, by the same code.
 
 Ours is trained at once from random weights: SiLU instead of logistic units, the squared error itself, Adam with
 batches of 128, the rate up to 2e-3 and down again over the run. This was chosen by the error on training images after
@@ -46,9 +46,9 @@ def images(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return train.astype(np.float32) / 255, test.astype(np.float32) / 255
 
 
-def error(restored: np.ndarray, given: np.ndarray) -> float:
+def error(restored: np.ndarray, args: np.ndarray) -> float:
     """Squared error summed over pixels, mean over images."""
-    difference = np.asarray(restored, dtype=np.float64) - given
+    difference = np.asarray(restored, dtype=np.float64) - args
     return float((difference**2).sum(1).mean())
 
 
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--checkpoint", help="file that an interrupted run goes on from; for one seed")
     parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
+    args = parser.parse_args()
     if "REGEN_DATA" not in os.environ:
         sys.exit("Skipped: set REGEN_DATA to the folder that holds mnist/.")
     train, test = images(Path(os.environ["REGEN_DATA"]))
@@ -96,15 +96,15 @@ def main() -> None:
         f"PCA with {CODE} components: {pca:.3f}; Hinton & Salakhutdinov (2006): {PUBLISHED:.2f}", flush=True
     )
     rows: list[dict] = []
-    rest = {"verbose": given.verbose, "checkpoint": given.checkpoint}
-    for seed in range(given.seeds):
+    rest = {"verbose": args.verbose, "checkpoint": args.checkpoint}
+    for seed in range(args.seeds):
         wall, cpu = time.perf_counter(), time.process_time()
-        model = autoencoder(seed, given.epochs, given.precision, given.decay, rest).fit(train)
+        model = autoencoder(seed, args.epochs, args.precision, args.decay, rest).fit(train)
         row = {
             "seed": seed,
-            "epochs": given.epochs,
-            "decay": given.decay,
-            "precision": given.precision,
+            "epochs": args.epochs,
+            "decay": args.decay,
+            "precision": args.precision,
             "fit_wall_s": time.perf_counter() - wall,
             "fit_cpu_s": time.process_time() - cpu,
             "train_error": error(model.reconstruct(train), train),
@@ -114,14 +114,14 @@ def main() -> None:
         }
         rows.append(row)
         print(", ".join(f"{name} {value}" for name, value in row.items()), flush=True)
-    given.out.parent.mkdir(exist_ok=True)
-    with given.out.open("w", newline="") as file:
+    args.out.parent.mkdir(exist_ok=True)
+    with args.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
     errors = [row["test_error"] for row in rows]
     spread = f" +- {statistics.stdev(errors):.3f}" if len(errors) > 1 else ""
-    print(f"test error {statistics.mean(errors):.3f}{spread}, {len(errors)} seeds; written to {given.out}")
+    print(f"test error {statistics.mean(errors):.3f}{spread}, {len(errors)} seeds; written to {args.out}")
 
 
 if __name__ == "__main__":

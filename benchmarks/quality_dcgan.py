@@ -1,9 +1,9 @@
-"""Stacked MNIST: how many of its 1,000 modes a generator finds, against steps, beside the published figures.
+"""Stacked MNIST: how many of its 1,000 modes a generator finds, against steps, with the published figures.
 
 Usage: REGEN_DATA=path python benchmarks/quality_dcgan.py [--nets tiny dcgan] [--steps 30000] [--every 2000]
 
 An image of three channels shows a digit in each, 1,000 combinations; a net that reads digits, whose accuracy is
-printed, says which. Modes are the combinations that 25,600 generated images show; KL is that of their shares against
+printed, names it. Modes are the combinations that 25,600 generated images show; KL is that of their shares against
 equal ones, natural logarithm. A perfect sampler of real digits has 1,000 modes and a KL of 0.024.
 
 tiny   the protocol of Metz et al. (2017) and of PacGAN (Lin et al. 2018), where the discriminator has a quarter of
@@ -116,8 +116,8 @@ class Tiny(AdversarialEstimator):
 
 def stacked(digits: np.ndarray) -> np.ndarray:
     """(60000, 3, 28, 28) uint8: every digit once in every channel."""
-    chance = np.random.default_rng(0)
-    return np.stack([digits[chance.permutation(len(digits))] for _ in range(3)], 1)
+    rng = np.random.default_rng(0)
+    return np.stack([digits[rng.permutation(len(digits))] for _ in range(3)], 1)
 
 
 def modes(model: Any, net: nn.Module) -> dict[str, float]:
@@ -131,24 +131,24 @@ def modes(model: Any, net: nn.Module) -> dict[str, float]:
     return {"modes": len(share), "kl": float((share * np.log(share * 1000)).sum())}
 
 
-def competitor(nets: str, channels: int, **given: Any) -> Any:
-    return Tiny(**given) if nets == "tiny" else regen.DCGAN(channels=channels, **given)
+def competitor(nets: str, channels: int, **args: Any) -> Any:
+    return Tiny(**args) if nets == "tiny" else regen.DCGAN(channels=channels, **args)
 
 
-def run(nets: str, given: argparse.Namespace, images: np.ndarray, net: nn.Module) -> None:
+def run(nets: str, args: argparse.Namespace, images: np.ndarray, net: nn.Module) -> None:
     """Train for --every steps, count modes, and go on."""
-    game = {"quality_every": 10**9} | ({} if given.penalty is None else {"penalty_weight": given.penalty})
-    rate = given.rate if given.rate == "auto" else float(given.rate)
-    plan = {"validation": 0.0, "batch_size": BATCH[nets], "schedule": given.schedule, "device": given.device}
+    game = {"quality_every": 10**9} | ({} if args.penalty is None else {"penalty_weight": args.penalty})
+    rate = args.rate if args.rate == "auto" else float(args.rate)
+    plan = {"validation": 0.0, "batch_size": BATCH[nets], "schedule": args.schedule, "device": args.device}
 
     def fit(steps: int, kept: str) -> Any:
         training = {**plan, "checkpoint": kept, "max_steps": steps}
-        options = {"game": game, "max_epochs": 10**6, "learning_rate": rate, "random_state": given.seed}
-        return competitor(nets, given.channels, training=training, **options).fit(images)
+        options = {"game": game, "max_epochs": 10**6, "learning_rate": rate, "random_state": args.seed}
+        return competitor(nets, args.channels, training=training, **options).fit(images)
 
-    out = HERE / "results" / f"quality_dcgan_{nets}{given.name}.csv"
-    steps = range(given.every, given.steps + 1, given.every)
-    curve(fit, lambda model: modes(model, net), steps, out, {"nets": nets, "seed": given.seed})
+    out = HERE / "results" / f"quality_dcgan_{nets}{args.name}.csv"
+    steps = range(args.every, args.steps + 1, args.every)
+    curve(fit, lambda model: modes(model, net), steps, out, {"nets": nets, "seed": args.seed})
     print(f"{nets}: published {PUBLISHED[nets]}; written to {out}")
 
 
@@ -165,16 +165,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--name", default="", help="of the run, in the names of its files")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     path = folder()
     net, accuracy = reader(path)
     print(
         f"regen {regen.__version__}, torch {torch.__version__}; digits are read with accuracy {accuracy:.4f}"
     )
     images = stacked(mnist(path)[0])
-    for nets in given.nets:
-        run(nets, given, images, net)
+    for nets in args.nets:
+        run(nets, args, images, net)
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cell", default=None, help="in place of the default cell")
-    asked = parser.parse_args()
-    options = {} if asked.cell is None else {"cell": asked.cell}
+    args = parser.parse_args()
+    options = {} if args.cell is None else {"cell": args.cell}
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
     with open(results / "quality_embedded.csv", "w", newline="") as file:
@@ -50,7 +50,7 @@ def main() -> None:
         table.writerow(["series", "seed", "skill", "fit_s"])
         print(f"{'series':12}{'mean skill':>12}{'lowest':>9}{'fit, s':>9}")
         for name, read in SERIES.items():
-            found = np.array([skill(read("pandas"), seed, options) for seed in range(asked.seeds)])
+            found = np.array([skill(read("pandas"), seed, options) for seed in range(args.seeds)])
             table.writerows([name, seed, *row] for seed, row in enumerate(found))
             lowest, seconds = found[:, 0].min(), np.median(found[:, 1])
             print(f"{name:12}{found[:, 0].mean():12.3f}{lowest:9.3f}{seconds:9.1f}", flush=True)

@@ -68,9 +68,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--plain", action="store_true", help="also a plain GRU without care, as published")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     runs = [("regen, segments of 48, GRU 256", CARE, 256)]
-    runs += [("regen, no normalising, GRU 64", PLAIN, 64)] if asked.plain else []
+    runs += [("regen, no normalising, GRU 64", PLAIN, 64)] if args.plain else []
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
     with open(results / "quality_ett.csv", "w", newline="") as file:
@@ -82,8 +82,8 @@ def main() -> None:
             print(f"{'published ' + name:34}{mse:8.3f}{mae:8.3f}")
         for name, options, batch_size in runs:
             found = []
-            for seed in range(asked.seeds):
-                found.append(score(options, seed, asked.epochs, batch_size))
+            for seed in range(args.seeds):
+                found.append(score(options, seed, args.epochs, batch_size))
                 table.writerow([name, seed, *found[-1]])
                 print("{:34}{:8.3f}{:8.3f}{:8.0f}".format(name, *found[-1]), flush=True)
             mean, spread = np.mean(found, 0), np.std(found, 0)

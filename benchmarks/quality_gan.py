@@ -1,12 +1,12 @@
-"""Modes that GAN finds in a ring of 8 and a grid of 25, default settings, beside the published table.
+"""Modes that GAN finds in a ring of 8 and a grid of 25, default settings, with the published table.
 
 Usage: python benchmarks/quality_gan.py [--seeds 10] [--steps 20000] [--data ring grid]
 
 The protocol is that of PacGAN (Lin et al. 2018, section 4.1), after VEEGAN (Srivastava et al. 2017): 100,000 points
-around centres, of deviation 0.01 on a ring of radius 1, of 0.05 on a grid 2 apart; 2,500 generated points are judged.
+around centres, of deviation 0.01 on a ring of radius 1, of 0.05 on a grid 2 apart; 2,500 generated points are scored.
 One is good when it lies within 3 deviations of a centre; a mode is found when one good point is nearest to it;
 reverse KL is that of the good points' shares of the modes against equal shares. A perfect generator has 98.9 % good
-points and a KL of 0.0014 (ring) or 0.0048 (grid) by chance alone; a higher share means modes made too small.
+points and a KL of 0.0014 (ring) or 0.0048 (grid) from sampling alone; a higher share means modes made too small.
 
 The published rows are theirs (10 trials, standard errors): generators of 4 x 400, discriminators of 3 x 200 maxout
 units with 5 pieces, 400 passes at batches of 100. Ours is `regen.GAN()` as it comes but for the number of steps. The
@@ -56,13 +56,13 @@ def centres(data: str) -> tuple[np.ndarray, float]:
 
 def points(data: str, seed: int) -> np.ndarray:
     """(100000, 2) real points."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     middle, deviation = centres(data)
-    found = middle[chance.integers(len(middle), size=POINTS)] + deviation * chance.normal(size=(POINTS, 2))
+    found = middle[rng.integers(len(middle), size=POINTS)] + deviation * rng.normal(size=(POINTS, 2))
     return found.astype(np.float32)
 
 
-def judged(made: np.ndarray, data: str) -> tuple[int, float, float]:
+def scored(made: np.ndarray, data: str) -> tuple[int, float, float]:
     """Modes found, share of good points, reverse KL."""
     middle, deviation = centres(data)
     away = np.linalg.norm(made[:, None] - middle, axis=2)
@@ -77,7 +77,7 @@ def run(data: str, seed: int, steps: int) -> dict:
     start = time.process_time()
     model = regen.GAN(max_epochs=10**6, random_state=seed, training={"max_steps": steps}).fit(real)
     spent = time.process_time() - start
-    modes, good, kl = judged(model.sample(SAMPLES, random_state=seed), data)
+    modes, good, kl = scored(model.sample(SAMPLES, random_state=seed), data)
     return {
         "data": data,
         "seed": seed,
@@ -92,7 +92,7 @@ def run(data: str, seed: int, steps: int) -> dict:
 
 
 def show(data: str, rows: list[dict]) -> None:
-    """Means and standard errors beside the published ones."""
+    """Means and standard errors with the published ones."""
     count = len(centres(data)[0])
     print(f"\n{data:20}{'modes of ' + str(count):>16}{'good points':>16}{'reverse KL':>16}{'CPU s':>8}")
 
@@ -119,21 +119,21 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--data", nargs="+", choices=tuple(PUBLISHED), default=list(PUBLISHED))
     parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"regen {regen.__version__}, torch {torch.__version__}, 1 thread, {given.steps} steps", flush=True)
+    print(f"regen {regen.__version__}, torch {torch.__version__}, 1 thread, {args.steps} steps", flush=True)
     found: list[dict] = []
-    given.out.parent.mkdir(exist_ok=True)
-    for data in given.data:
-        for seed in range(given.first, given.first + given.seeds):
-            found.append(run(data, seed, given.steps))
+    args.out.parent.mkdir(exist_ok=True)
+    for data in args.data:
+        for seed in range(args.first, args.first + args.seeds):
+            found.append(run(data, seed, args.steps))
             print(", ".join(f"{name} {value}" for name, value in found[-1].items()), flush=True)
-            with given.out.open("w", newline="") as file:
+            with args.out.open("w", newline="") as file:
                 table = csv.DictWriter(file, found[0])
                 table.writeheader()
                 table.writerows(found)
         show(data, [row for row in found if row["data"] == data])
-    print(f"\nwritten to {given.out}")
+    print(f"\nwritten to {args.out}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Imputation by DenoisingAutoencoder() with its defaults, beside scikit-learn's imputers and published errors.
+"""Imputation by DenoisingAutoencoder() with its defaults, compared with scikit-learn's imputers and published errors.
 
 Usage: REGEN_DATA=path python benchmarks/quality_imputation.py [--seeds 5] [--sets spam,letter] [--methods regen,mean]
 
@@ -10,7 +10,7 @@ lie outside [0, 1]. Published: GAIN .0513 +- .0016 for spam (its paper), nearest
 +- .0005 for letter (github.com/DeltaFloflo/imputation_comparison, 20 repeats). Masks are those of seeds 0, 1, ...;
 no setting was chosen on them.
 
-Beside the filled values, 80 % intervals of twenty draws are checked: the share of hidden cells that they hold.
+It also checks 80 % intervals of twenty draws: the share of hidden cells that they contain.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def main() -> None:
     arguments.add_argument("--sets", default=",".join(PUBLISHED))
     arguments.add_argument("--methods", default=",".join(METHODS))
     arguments.add_argument("--out", type=Path, default=RESULTS)
-    given = arguments.parse_args()
+    args = arguments.parse_args()
     if "REGEN_DATA" not in os.environ:
         sys.exit("Skipped: set REGEN_DATA to the folder that holds uci/.")
     folder = Path(os.environ["REGEN_DATA"]) / "uci"
@@ -74,18 +74,18 @@ def main() -> None:
         f" {torch.get_num_threads()} threads\n{regen.DenoisingAutoencoder()!r}\n"
     )
     rows = []
-    for name in given.sets.split(","):
+    for name in args.sets.split(","):
         X = np.loadtxt(folder / f"{name}.csv", delimiter=",", skiprows=1)
         source, bar = PUBLISHED[name]
         print(f"{name}: {X.shape[0]} rows, {X.shape[1]} columns; published {source} {bar:.4f}")
-        for method in given.methods.split(","):
-            rows.append({"set": name, "published": bar, **measure(method, X, given.seeds)})
-    given.out.parent.mkdir(exist_ok=True)
-    with given.out.open("w", newline="") as file:
+        for method in args.methods.split(","):
+            rows.append({"set": name, "published": bar, **measure(method, X, args.seeds)})
+    args.out.parent.mkdir(exist_ok=True)
+    with args.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    print(f"\nwritten to {given.out}")
+    print(f"\nwritten to {args.out}")
 
 
 def measure(method: str, X: np.ndarray, seeds: int) -> dict[str, object]:

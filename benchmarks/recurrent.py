@@ -15,7 +15,7 @@ a round. Families, and their peers:
     python benchmarks/recurrent.py --table                  only the table, of what was measured last
 
 The part: 14 of the 216 points, from (T, B, I, H) = (24, 1, 1, 64) to (100, 128, 8, 512), every value of each at least
-once. Writes benchmarks/results/recurrent.csv, with --append beside what stands there.
+once. Writes benchmarks/results/recurrent.csv, with --append in addition to what it holds.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 from measuring import peak, results
 from measuring.contestants import FAMILIES, Contestant, Family, Point, operations, ours, peer
-from measuring.timing import in_turn, told_load
+from measuring.timing import describe_load, in_turn
 from torch import Tensor
 
 import regen
@@ -44,10 +44,10 @@ OUTPUT_TOLERANCE, GRADIENT_TOLERANCE = 1e-5, 1e-4
 """Largest difference to the peer, as a part of the largest value (at least 1 for outputs)."""
 
 
-def points(asked: argparse.Namespace) -> list[Point]:
-    """The points that were asked for."""
-    every = itertools.product(*GRID.values()) if asked.full else PART
-    wanted = {name: getattr(asked, name) or values for name, values in GRID.items()}
+def points(args: argparse.Namespace) -> list[Point]:
+    """The points that were args for."""
+    every = itertools.product(*GRID.values()) if args.full else PART
+    wanted = {name: getattr(args, name) or values for name, values in GRID.items()}
     return [
         Point(*p) for p in every if all(value in wanted[name] for name, value in zip(GRID, p, strict=True))
     ]
@@ -73,8 +73,8 @@ def named(contestant: Contestant, found: list[Tensor]) -> dict[str, Tensor]:
     output, *grads = found
     count = len(contestant.parameters) if grads else 0
     by_name = dict(zip(contestant.parameters, grads[:count], strict=False))
-    told = {"output": output} | (contestant.split(by_name) if by_name else {})
-    return told | ({"x": grads[-1]} if len(grads) > count else {})
+    outputs = {"output": output} | (contestant.split(by_name) if by_name else {})
+    return outputs | ({"x": grads[-1]} if len(grads) > count else {})
 
 
 def differences(own: dict[str, Tensor], other: dict[str, Tensor]) -> tuple[float, float]:
@@ -88,30 +88,30 @@ def differences(own: dict[str, Tensor], other: dict[str, Tensor]) -> tuple[float
     return found.pop("output"), max(found.values(), default=0.0)
 
 
-def measure(family: Family, point: Point, asked: argparse.Namespace) -> Iterator[dict[str, str]]:
+def measure(family: Family, point: Point, args: argparse.Namespace) -> Iterator[dict[str, str]]:
     """A row of the CSV for each peer at this point. ValueError: the backend cannot run the family."""
     torch.manual_seed(sum(point))
     lengths = torch.randint(1, point.T + 1, (point.B,)) if family.ragged else None
-    own, net = ours(family, point, lengths, asked.backend)
+    own, net = ours(family, point, lengths, args.backend)
     peers = {kind: peer(kind, family, point, lengths, net) for kind in family.peers}
     peers = {kind: contestant for kind, contestant in peers.items() if contestant is not None}
     x = torch.randn(point.T * point.B * point.I).view(point.B, point.T, point.I)
-    x.requires_grad_(family.train and asked.input_grad)
+    x.requires_grad_(family.train and args.input_grad)
     seen = torch.randn(point.B, point.T, point.H)
     passes = {"ours": one_pass(own, family, x, seen)}
     passes |= {kind: one_pass(contestant, family, x, seen) for kind, contestant in peers.items()}
     expected = named(own, passes["ours"]())
     errors = {kind: differences(expected, named(peers[kind], passes[kind]())) for kind in peers}
-    wide = asked.fma is not None and point.H >= 128 and point.B >= 64 and family.products[1]
-    times = in_turn(passes | ({"peak": asked.fma} if wide else {}), asked.seconds)
+    wide = args.fma is not None and point.H >= 128 and point.B >= 64 and family.products[1]
+    times = in_turn(passes | ({"peak": args.fma} if wide else {}), args.seconds)
     steps = point.T * point.B if lengths is None else int(lengths.sum())
-    work = operations(family, point, steps, asked.input_grad)
+    work = operations(family, point, steps, args.input_grad)
     speed = work / statistics.median(times["ours"])
-    row = {"family": family.name, "input_grad": asked.input_grad, "backend": net.backend_.partition(":")[0]}
+    row = {"family": family.name, "input_grad": args.input_grad, "backend": net.backend_.partition(":")[0]}
     row |= point._asdict() | {"threads": torch.get_num_threads(), "rounds": len(times["ours"])}
     row |= {"ours_s": f"{statistics.median(times['ours']):.4g}", "gflops": f"{speed / 1e9:.4g}"}
     if wide:
-        peaks = [asked.fma_operations / seconds for seconds in times["peak"]]
+        peaks = [args.fma_operations / seconds for seconds in times["peak"]]
         shares = [work / mine / most for mine, most in zip(times["ours"], peaks, strict=True)]
         row |= {
             "peak_gflops": f"{statistics.median(peaks) / 1e9:.4g}",
@@ -125,12 +125,12 @@ def measure(family: Family, point: Point, asked: argparse.Namespace) -> Iterator
         yield {column: str(value) for column, value in (row | found).items()}
 
 
-def run(family: Family, asked: argparse.Namespace, rows: dict[tuple[str, ...], dict[str, str]]) -> bool:
+def run(family: Family, args: argparse.Namespace, rows: dict[tuple[str, ...], dict[str, str]]) -> bool:
     """Measure all points of a family into `rows`, saying each; whether all results agreed."""
     agreed = True
-    for point in points(asked):
+    for point in points(args):
         try:
-            measured = list(measure(family, point, asked))
+            measured = list(measure(family, point, args))
         except ValueError as problem:
             print(f"{family.name:15}left out: {problem}", flush=True)
             return agreed
@@ -139,9 +139,9 @@ def run(family: Family, asked: argparse.Namespace, rows: dict[tuple[str, ...], d
             differs = differs or float(row["gradient_error"]) > GRADIENT_TOLERANCE
             agreed = agreed and not differs
             rows[tuple(row[column] for column in results.KEY)] = row
-            told = f"{float(row['ours_s']) * 1e3:10.3f} ms{float(row['peer_s']) * 1e3:10.3f} ms"
-            told += f"{float(row['ratio']):8.2f}" + ("   RESULTS DIFFER" if differs else "")
-            print(f"{family.name:15}{row['peer']:15}{point!s:26}{told}", flush=True)
+            line = f"{float(row['ours_s']) * 1e3:10.3f} ms{float(row['peer_s']) * 1e3:10.3f} ms"
+            line += f"{float(row['ratio']):8.2f}" + ("   RESULTS DIFFER" if differs else "")
+            print(f"{family.name:15}{row['peer']:15}{point!s:26}{line}", flush=True)
         results.write(RESULTS, rows)
     return agreed
 
@@ -166,25 +166,25 @@ def flags() -> argparse.Namespace:
 
 
 def main() -> None:
-    asked = flags()
+    args = flags()
     known = {family.name: family for family in FAMILIES}
-    chosen = asked.cells.split(",") if asked.cells else list(known)
+    chosen = args.cells.split(",") if args.cells else list(known)
     if unknown := [name for name in chosen if name not in known]:
         sys.exit(f"No family {unknown[0]!r}; there are {', '.join(known)}.")
-    rows = results.read(RESULTS) if asked.append or asked.table else {}
-    if asked.table:
+    rows = results.read(RESULTS) if args.append or args.table else {}
+    if args.table:
         return results.show(rows.values())
-    torch.set_num_threads(asked.threads)
-    asked.fma = peak.fma_loop(asked.threads)
-    asked.fma_operations = asked.fma() if asked.fma else 0.0
+    torch.set_num_threads(args.threads)
+    args.fma = peak.fma_loop(args.threads)
+    args.fma_operations = args.fma() if args.fma else 0.0
     print(
-        f"regen {regen.__version__}, backend {asked.backend}; torch {torch.__version__}; {asked.threads} threads"
+        f"regen {regen.__version__}, backend {args.backend}; torch {torch.__version__}; {args.threads} threads"
     )
-    print(told_load(asked.threads), end="")
-    loop = f"{peak.rate(asked.fma) / 1e9:.0f} GFLOP/s" if asked.fma else "not measured, no C compiler"
+    print(describe_load(args.threads), end="")
+    loop = f"{peak.rate(args.fma) / 1e9:.0f} GFLOP/s" if args.fma else "not measured, no C compiler"
     print(f"multiply-add loop {loop}; torch.mm of 2048 x 2048 {peak.rate(peak.product()) / 1e9:.0f} GFLOP/s")
     print(f"{'family':15}{'peer':15}{'':26}{'regen':>13}{'peer':>13}{'ratio':>8}", flush=True)
-    agreed = [run(known[name], asked, rows) for name in chosen]
+    agreed = [run(known[name], args, rows) for name in chosen]
     results.show(rows.values())
     if not all(agreed):
         sys.exit("Results differ by more than the tolerance; see above.")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measuring.timing import told_load
+from measuring.timing import describe_load
 from torch import nn
 
 import regen
@@ -73,25 +73,25 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--features", type=int, default=8)
     parser.add_argument("--blocks", type=int, default=10)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    net = LSTM(asked.features, asked.hidden, batch_first=True, init="torch", backend="auto").eval()
+    net = LSTM(args.features, args.hidden, batch_first=True, init="torch", backend="auto").eval()
     stream = net.stream()
     contestants = {"nn.LSTMCell": peer(net), "regen net.stream().step": stream.step}
     if stream.backend_.startswith("native"):
         contestants["native alone"] = alone(net)
-    xs = [torch.randn(1, asked.features) for _ in range(200)]
+    xs = [torch.randn(1, args.features) for _ in range(200)]
     outputs = {name: torch.stack([step(x).clone() for x in xs]) for name, step in contestants.items()}
     error = max((out - outputs["nn.LSTMCell"]).abs().max().item() for out in outputs.values())
     assert error < 1e-5, f"outputs differ by {error}"
     times: dict[str, list[int]] = {name: [] for name in contestants}
-    for _ in range(asked.blocks):
+    for _ in range(args.blocks):
         for name, step in contestants.items():
             times[name] += block(step, xs)
     print(f"regen {regen.__version__} ({stream.backend_}), torch {torch.__version__}, 1 thread")
-    print(told_load(1), end="")
-    print(f"LSTM of {asked.hidden} units, {asked.features} features; largest difference {error:.1e}")
+    print(describe_load(1), end="")
+    print(f"LSTM of {args.hidden} units, {args.features} features; largest difference {error:.1e}")
     RESULTS.parent.mkdir(exist_ok=True)
     with RESULTS.open("w", newline="") as file:
         table = csv.writer(file)
@@ -99,7 +99,7 @@ def main() -> None:
         print(f"{'microseconds a step':26}{'p50':>9}{'p99':>9}{'fastest':>9}")
         for name, taken in times.items():
             found = [np.percentile(taken, 50) / 1e3, np.percentile(taken, 99) / 1e3, min(taken) / 1e3]
-            table.writerow([name, asked.hidden, asked.features, *found])
+            table.writerow([name, args.hidden, args.features, *found])
             print(f"{name:26}" + "".join(f"{value:9.2f}" for value in found))
 
 

@@ -76,9 +76,11 @@ FAMILIES = (
 def operations(family: Family, point: Point, steps: int, input_grad: bool) -> float:
     """Floating-point operations of the matrix products of one pass; `steps` is the sum of the rows' lengths."""
     I, H = point.I, point.H  # noqa: E741
-    read, heard = family.products[0] * H * I, family.products[1] * H * H
-    forward = read + heard
-    backward = heard + read + heard + (read if input_grad else 0)  # to the states, to the weights, to x
+    from_input, from_state = family.products[0] * H * I, family.products[1] * H * H
+    forward = from_input + from_state
+    backward = (  # gradients of the states, the weights, and x
+        from_state + from_input + from_state + (from_input if input_grad else 0)
+    )
     return 2.0 * steps * (forward + (backward if family.train else 0))
 
 

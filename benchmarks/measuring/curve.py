@@ -16,10 +16,10 @@ def curve(
     out: Path,
     about: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    """Rows of `steps`, of what `measure` says of the model then, and of the processor time of all its fits.
+    """Rows of `steps`, of the result of `measure` at that step, and of the processor time of all its fits.
 
     `fit` trains a model up to so many steps, going on from a checkpoint. Both files stay, so that a run that was cut
-    off, or that is asked for more steps, goes on from the last row; a run without its checkpoint begins again.
+    off, or that has more steps, goes on from the last row; a run without its checkpoint begins again.
     """
     kept = BUILD / f"{out.stem}.checkpoint"
     kept.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ BLOCK = 1000
 
 
 def folder() -> Path:
-    """Where the data are; ends the script where nobody says it."""
+    """Where the data are, or an exit when REGEN_DATA is not set."""
     path = Path(os.environ.get("REGEN_DATA", ""))
     if not (path / "mnist" / "mnist.npz").is_file():
         sys.exit("Skipped: set REGEN_DATA to the folder that holds mnist/mnist.npz.")
@@ -34,7 +34,7 @@ def mnist(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def reader(path: Path) -> tuple[nn.Module, float]:
-    """A small convolutional net that says which digit an image in [0, 1] is, and its accuracy on the test images."""
+    """A small convolutional net that classifies digits in [0, 1], and its accuracy on the test images."""
     x, y, test, wanted = mnist(path)
     net = nn.Sequential(
         *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(16)),

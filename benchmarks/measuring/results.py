@@ -50,8 +50,8 @@ def show(rows: Iterable[dict[str, str]]) -> None:
         name = family + (" +dx" if input_grad == "True" else "")
         print(f"{name:15}{peer:15}{len(found):6}{mean:8.2f}{float(worst['ratio']):8.2f}{below:9}", end="")
         shares = [float(row["share"]) for row in found if row.get("share")]
-        told = f"{min(shares):.0%} to {max(shares):.0%}" if shares else ""
-        print(f"   {place(worst):26}{told:>13}")
+        peak_share = f"{min(shares):.0%} to {max(shares):.0%}" if shares else ""
+        print(f"   {place(worst):26}{peak_share:>13}")
     print(
         "mean: geometric; share: of the multiply-add loop's speed where H >= 128 and B >= 64, lowest to highest"
     )

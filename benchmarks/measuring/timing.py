@@ -11,7 +11,7 @@ PAUSE = 0.01
 next would miss."""
 
 
-def told_load(threads: int) -> str:
+def describe_load(threads: int) -> str:
     """A line of warning where other programs want the processor; else nothing."""
     busy, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
     if busy + threads <= cores + 0.5:

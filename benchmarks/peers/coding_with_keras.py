@@ -1,7 +1,7 @@
 """The job by Keras, on the backend that KERAS_BACKEND names; silent, no metrics, no validation.
 
 On jax an epoch is one call (steps_per_execution); compiling belongs to a fit there, for every new model is compiled
-anew, so the time to train a compiled model again is told as well.
+anew, so the time to train a compiled model again is reported, too.
 """
 
 import coding

@@ -1,8 +1,8 @@
-"""End-to-end fits beside libraries that do the same job, each in its own environment.
+"""End-to-end fits compared with libraries that do the same job, each in its own environment.
 
 regen.Forecaster against skorch, Darts, NeuralForecast and Keras: the job that job.py states, each by a script
-with_NAME.py that says which of its settings were touched. regen.Autoencoder against pythae, PyOD and Keras: the job
-that coding.py states, by scripts coding_with_NAME.py. A run is a fresh process that fits twice and tells the second:
+with_NAME.py with a note on changed settings. regen.Autoencoder against pythae, PyOD and Keras: the
+job that coding.py states, by scripts coding_with_NAME.py. A run is a fresh process that fits twice, the second counts
 the first pays for what is loaded or set up only once. All are run in turn, round after round, each round with another
 seed; medians of the rounds, and of the ratios to regen within a round. All have one thread: on two cores a second one
 made none of them faster and most of them much slower, for threads that wait for each other spin. (jax has its own
@@ -108,8 +108,8 @@ def run(peer: Peer, seed: int, threads: int) -> dict | None:
         done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=600)
         return {"peer": peer.name} | json.loads(done.stdout.strip().splitlines()[-1])
     except (subprocess.TimeoutExpired, IndexError, json.JSONDecodeError) as problem:
-        said = done.stderr if not isinstance(problem, subprocess.TimeoutExpired) else str(problem)
-        print(f"{peer.name} did not finish:\n{said[-2000:]}", file=sys.stderr)
+        output = done.stderr if not isinstance(problem, subprocess.TimeoutExpired) else str(problem)
+        print(f"{peer.name} did not finish:\n{output[-2000:]}", file=sys.stderr)
         return None
 
 
@@ -121,8 +121,8 @@ def write(lines: list[dict], results: str) -> None:
         table = csv.DictWriter(file, [*columns, "versions"], restval="", extrasaction="ignore")
         table.writeheader()
         for line in lines:
-            told = " ".join(f"{name}={number}" for name, number in line["versions"].items())
-            table.writerow(line | {"versions": told})
+            versions = " ".join(f"{name}={number}" for name, number in line["versions"].items())
+            table.writerow(line | {"versions": versions})
 
 
 def show_errors(lines: list[dict], measure: str) -> None:
@@ -131,8 +131,8 @@ def show_errors(lines: list[dict], measure: str) -> None:
     for name in dict.fromkeys(line["peer"] for line in lines):
         rows = [line for line in lines if line["peer"] == name]
         errors = " ".join(f"{row['error']:.4f}" for row in rows[:5])
-        told = ", ".join(f"{package} {number}" for package, number in rows[0]["versions"].items())
-        print(f"{name:16}{errors:40}{told}")
+        versions = ", ".join(f"{package} {number}" for package, number in rows[0]["versions"].items())
+        print(f"{name:16}{errors:40}{versions}")
 
 
 def show_times(lines: list[dict], measure: str) -> None:
@@ -176,17 +176,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", help="names of peers, separated by commas")
     parser.add_argument("--threads", type=int, default=1)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     whole = True
-    for name, job in JOBS.items() if asked.job == "all" else [(asked.job, JOBS[asked.job])]:
-        peers = [peer for peer in job.peers if asked.only is None or peer.name in asked.only.split(",")]
+    for name, job in JOBS.items() if args.job == "all" else [(args.job, JOBS[args.job])]:
+        peers = [peer for peer in job.peers if args.only is None or peer.name in args.only.split(",")]
         for peer in peers:
             python(peer)
         print(f"{name}; load average before: {os.getloadavg()[0]:.1f} (wall times need an idle machine, CPU")
         print("times less so)", flush=True)
-        whole &= compare(job, peers, asked.rounds, asked.threads)
+        whole &= compare(job, peers, args.rounds, args.threads)
     print(
-        f"\nMedians of {asked.rounds} alternating rounds, threads={asked.threads}; first: a process's first fit,"
+        f"\nMedians of {args.rounds} alternating rounds, threads={args.threads}; first: a process's first fit,"
     )
     print("the other times are those of its second.")
     if not whole:

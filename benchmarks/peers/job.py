@@ -48,10 +48,10 @@ def mae(forecasts: np.ndarray) -> float:
     return float(np.abs(forecasts - target).mean())
 
 
-def timed(fit: Callable[[Any], Any], given: Any) -> tuple[Any, float, float]:
-    """What `fit(given)` returned, its wall time and its CPU time over all threads, in seconds."""
+def timed(fit: Callable[[Any], Any], seed: Any) -> tuple[Any, float, float]:
+    """What `fit(seed)` returned, its wall time and its CPU time over all threads, in seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
-    model = fit(given)
+    model = fit(seed)
     return model, time.perf_counter() - wall, time.process_time() - cpu
 
 
@@ -70,16 +70,16 @@ def report(
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     warnings.simplefilter("ignore")
     if "torch" in packages:
-        sys.modules["torch"].set_num_threads(asked.threads)
-    _, first, _ = timed(fit, asked.seed)
-    model, wall, cpu = timed(fit, asked.seed)
+        sys.modules["torch"].set_num_threads(args.threads)
+    _, first, _ = timed(fit, args.seed)
+    model, wall, cpu = timed(fit, args.seed)
     line = {"wall_s": wall, "cpu_s": cpu, "first_wall_s": first, "error": error(model)}
     if again is not None:
         line["trained_again_s"] = timed(again, model)[1]
-    line |= {"python": sys.version.split()[0], "threads": asked.threads, "seed": asked.seed}
+    line |= {"python": sys.version.split()[0], "threads": args.threads, "seed": args.seed}
     line["versions"] = {package: version(package) for package in packages}
     print(json.dumps(line), flush=True)
     os._exit(0)  # without waiting for what a framework still has open

@@ -1,7 +1,7 @@
 """The job by Keras, on the backend that KERAS_BACKEND names; silent, no metrics, no validation.
 
 On jax an epoch is one call (steps_per_execution), twice as fast as a call for every batch; compiling belongs to a fit
-there, for every new model is compiled anew, so the time to train a compiled model again is told as well. Unrolling
+there, for every new model is compiled anew, so the time to train a compiled model again is reported, too. Unrolling
 the loop over steps was tried: on jax four times slower to compile and train, on torch no faster.
 """
 
