@@ -227,7 +227,7 @@ def test_the_code_hears_every_last_state(cell: Any) -> None:
 def test_a_decoder_must_know_how_many_steps() -> None:
     """Neither steps nor lengths: refused."""
     _, writer = recurrent("gru")
-    words = "A recurrent decoder must know how many steps to say. Give steps or lengths."
+    words = "A recurrent decoder needs the number of steps to decode. Give steps or lengths."
     with pytest.raises(ValueError, match=re.escape(words)):
         writer(torch.zeros(2, 3, dtype=torch.float64))
 
@@ -291,13 +291,13 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "conv",
         {},
-        "backbone='conv' reads images, and needs the shape (channels, height, width) of their 6 cells. "
+        "backbone='conv' is for images, and needs the shape (channels, height, width) of their 6 cells. "
         "Got none instead.",
     ),
     (
         "conv",
         {"shape": (1, 2, 2)},
-        "backbone='conv' reads images, and needs the shape (channels, height, width) of their 6 cells. "
+        "backbone='conv' is for images, and needs the shape (channels, height, width) of their 6 cells. "
         "Got (1, 2, 2) instead.",
     ),
     (

@@ -1,4 +1,4 @@
-"""Encoder and decoder in one net, made for what is to be coded.
+"""Encoder and decoder in one net, by the backbone of the data.
 
 Letters: `B` batch, `T` steps, `E` encoded numbers of a row or of a step, `Z` code, `K` outputs.
 """
@@ -26,12 +26,12 @@ Hidden = str | int | Sequence[int]
 
 @final
 class AutoencoderNet(nn.Module):
-    """An encoder and the decoder of its codes, which are trained together and used together or apart.
+    """An encoder and the decoder of its codes, trained together; each can be used alone.
 
     Parameters
     ----------
-    encoder : says at least Z numbers for each row, the code (or its mean) first.
-    decoder : reads Z numbers.
+    encoder : module with at least Z outputs for each row, the code (or its mean) first.
+    decoder : module with Z inputs.
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
@@ -40,7 +40,7 @@ class AutoencoderNet(nn.Module):
 
     @property
     def backend_(self) -> str:
-        """What ran a recurrent backbone at the last call, and why; torch runs the others."""
+        """The backend of a recurrent backbone at the last call, and why; torch for the others."""
         if isinstance(self.encoder, RecurrentEncoder):
             return self.encoder.reader.backend_
         return "torch: dense layers" if isinstance(self.encoder, MLPEncoder) else "torch: convolutions"
@@ -51,7 +51,7 @@ class AutoencoderNet(nn.Module):
         observed: Bool[Tensor, "B *steps E"] | None = None,
         lengths: Int64[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B *steps K"]:
-        """What the decoder says of the code of each row: its first Z numbers, where the encoder says more.
+        """Outputs of the decoder for the code of each row: the first Z outputs of the encoder.
 
         Parameters
         ----------
@@ -82,12 +82,12 @@ def make_autoencoder(
 
     Parameters
     ----------
-    backbone : "mlp" for rows, "conv" for images, "recurrent" for sequences, read by `cell`; a cell or its name is
+    backbone : "mlp" for rows, "conv" for images, "recurrent" for sequences, with `cell`; a cell or its name is
         "recurrent" with that cell.
-    features : E, encoded numbers of a row, of an image or of a step, which the encoder reads.
+    features : E, encoded numbers of a row, of an image or of a step.
     outputs : of the decoder, for each row, image or step: E, or a multiple of it.
     code_outputs : of the encoder: Z for an autoencoder, 2 Z for a variational one (mean, then log-variance).
-    code : Z, what the decoder reads.
+    code : Z, inputs of the decoder.
     shape : (C, Y, X) of the images; conv only.
     hidden : the layers between, in the order of the encoder. mlp: their widths, () for a linear coder. conv: the
         channels of the convolutions. recurrent: the width of each layer, all of them equal. An int is one layer.
@@ -96,9 +96,9 @@ def make_autoencoder(
         (256 at most), until no side is longer than 7, but at least two; for recurrent one layer of the power of
         two next to 2 E within [64, 256], not narrower than the code.
     activation : between the layers of an mlp or conv; see `regen.nets.mlp.ACTIVATIONS`.
-    mask_input : the encoder also reads which numbers are missing.
+    mask_input : the encoder also receives the mask of missing numbers.
     tied : the decoder's weights are the encoder's, transposed; mlp only.
-    backend : who runs a recurrent backbone.
+    backend : backend of a recurrent backbone.
 
     Returns
     -------
@@ -113,8 +113,10 @@ def make_autoencoder(
         raise ValueError(f"tied=True needs dense layers. Use backbone='mlp' instead of {backbone!r}.")
     if backbone == "mlp":
         widths = _mlp_hidden(features, code) if hidden == "auto" else as_tuple(hidden)
-        reader = MLPEncoder(features, code_outputs, widths, activation, mask_input)
-        return AutoencoderNet(reader, MLPDecoder(code, outputs, widths, activation, reader if tied else None))
+        encoder = MLPEncoder(features, code_outputs, widths, activation, mask_input)
+        return AutoencoderNet(
+            encoder, MLPDecoder(code, outputs, widths, activation, encoder if tied else None)
+        )
     if backbone == "conv":
         return _conv(shape, features, outputs, code_outputs, code, hidden, activation, mask_input)
     width, layers = recurrent_hidden(features, code, hidden)
@@ -146,10 +148,10 @@ def check_shape(
     ValueError : no shape, one of another count of cells, or outputs that are no multiple of it.
     """
     if shape is None or shape[0] * shape[1] * shape[2] != features:
-        given = "none" if shape is None else str(tuple(shape))
+        found = "none" if shape is None else str(tuple(shape))
         raise ValueError(
-            f"backbone='conv' reads images, and needs the shape (channels, height, width) of their {features} "
-            f"cells. Got {given} instead."
+            f"backbone='conv' is for images, and needs the shape (channels, height, width) of their {features} "
+            f"cells. Got {found} instead."
         )
     width, rest = divmod(outputs, features)
     if rest:

@@ -1,4 +1,4 @@
-"""Encoder and decoder of sequences: a recurrent net reads them into a code, another one says them again.
+"""Encoder and decoder of sequences: a recurrent net encodes them, another one decodes the code.
 
 Letters: `B` batch, `T` steps, `F` features of a step, `Z` code, `K` outputs. After Srivastava, Mansimov &
 Salakhutdinov (2015).
@@ -20,14 +20,14 @@ __all__ = ["RecurrentDecoder", "RecurrentEncoder"]
 
 @final
 class RecurrentEncoder(nn.Module):
-    """Sequence in, code out: read to the end, then a linear layer of the last states of every layer.
+    """Sequence in, code out: a recurrent net, then a linear layer of the last states of every layer.
 
     Parameters
     ----------
     cell : a cell or its name.
-    features, outputs : F and K, how many numbers it reads at a step, and says.
+    features, outputs : F inputs of a step, and K outputs.
     hidden, layers, bidirectional : the recurrent net; backwards it ends at the first step.
-    mask_input : also read at each step which numbers are missing, as F zeros and ones; see `MLPEncoder`.
+    mask_input : F more inputs of a step, the mask of missing numbers; see `MLPEncoder`.
     options : for the recurrent net, such as ``backend=``.
 
     Attributes
@@ -48,9 +48,9 @@ class RecurrentEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.outputs, self.mask_input = outputs, mask_input
-        heard = features * (1 + mask_input)
+        inputs = features * (1 + mask_input)
         options |= {"num_layers": layers, "bidirectional": bidirectional}
-        self.reader = recurrent(cell, heard, hidden, **options)
+        self.reader = recurrent(cell, inputs, hidden, **options)
         width = layers * (1 + bidirectional) * sum(self.reader.cell.state_sizes(hidden))
         self.code = _linear(width, outputs)
 
@@ -64,9 +64,9 @@ class RecurrentEncoder(nn.Module):
 
         Parameters
         ----------
-        x : (B, T, F) without NaN in the steps that are read.
-        observed : (B, T, F), False where a number was missing; None: nowhere. Read if `mask_input`.
-        lengths : (B,) valid steps of each row; the others are never read. None: all.
+        x : (B, T, F) without NaN in the valid steps.
+        observed : (B, T, F), False where a number was missing; None: nowhere. An input if `mask_input`.
+        lengths : (B,) valid steps of each row; the others have no effect. None: all.
         """
         _, last = self.reader(append_missing_mask(x, observed) if self.mask_input else x, lengths=lengths)
         states = last if isinstance(last, tuple) else (last,)
@@ -75,15 +75,15 @@ class RecurrentEncoder(nn.Module):
 
 @final
 class RecurrentDecoder(nn.Module):
-    """Code in, sequence out: the code gives the state before the first step, and is read again at every step.
+    """Code in, sequence out: the code sets the state before the first step, and is the input of every step.
 
-    ``s_0 = W z + b``, ``h_t, s_t = cell(z, s_{t-1})``, ``out_t = V h_t + c``: as many steps as are asked, for a
-    step never depends on how many follow.
+    ``s_0 = W z + b``, ``h_t, s_t = cell(z, s_{t-1})``, ``out_t = V h_t + c``. A step does not depend on the number
+    of steps after it.
 
     Parameters
     ----------
     cell : a cell or its name.
-    code, outputs : Z and K, how many numbers it reads, and says at a step.
+    code, outputs : Z inputs, and K outputs of a step.
     hidden, layers : the recurrent net.
     options : for the recurrent net, such as ``backend=``.
 
@@ -115,9 +115,9 @@ class RecurrentDecoder(nn.Module):
 
     @torch.no_grad()
     def set_bias(self, values: Float[Tensor, " K"]) -> None:
-        """Make an untrained decoder say `values` (K,) at every step, at the code 0.
+        """Set the outputs of an untrained decoder at the code 0 to `values` (K,), at every step.
 
-        Exact where the cell keeps a state of 0 as long as it reads 0, as it does with the biases it starts with.
+        Exact where inputs of 0 keep the state of the cell at 0, as with the initial biases.
         """
         self.bias.copy_(values)
 
@@ -127,7 +127,7 @@ class RecurrentDecoder(nn.Module):
         steps: int | None = None,
         lengths: Int64[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B T K"]:
-        """The sequence that each code stands for.
+        """Decode each code to a sequence.
 
         Parameters
         ----------
@@ -142,23 +142,23 @@ class RecurrentDecoder(nn.Module):
         if steps is None:
             if lengths is None:
                 raise ValueError(
-                    "A recurrent decoder must know how many steps to say. Give steps or lengths."
+                    "A recurrent decoder needs the number of steps to decode. Give steps or lengths."
                 )
             steps = int(lengths.max())
         layers = self.writer.num_layers
         parts = self.start(z).split([layers * size for size in self._sizes], 1)
         state = tuple(part.unflatten(1, (layers, -1)).transpose(0, 1).contiguous() for part in parts)
-        heard = z[:, None].expand(-1, steps, -1)
-        said, _ = self.writer(heard, state if len(state) > 1 else state[0], lengths=lengths)
-        values = self.readout(said)
+        inputs = z[:, None].expand(-1, steps, -1)
+        hidden, _ = self.writer(inputs, state if len(state) > 1 else state[0], lengths=lengths)
+        values = self.readout(hidden)
         if lengths is None:
             return values  # type: ignore[no-any-return]
         past = ~length_mask(lengths, steps, z.device)
         return values.masked_fill(past[..., None], 0.0)  # type: ignore[no-any-return]
 
 
-def _linear(heard: int, outputs: int, size: float = 1.0) -> nn.Linear:
-    layer = nn.Linear(heard, outputs)
-    init_weight(layer.weight, None, heard, outputs, size)
+def _linear(inputs: int, outputs: int, size: float = 1.0) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    init_weight(layer.weight, None, inputs, outputs, size)
     nn.init.zeros_(layer.bias)
     return layer
