@@ -1,4 +1,4 @@
-"""DenoisingAutoencoder: what it corrupts, what it is judged by, what it fills in, and what it leaves alone."""
+"""DenoisingAutoencoder: noise removed, missing values imputed, observed values left as they are."""
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,14 @@ ROWS = 400
 
 
 def related(seed: int = 0, rows: int = ROWS) -> np.ndarray:
-    """Six columns that two hidden causes make, with a little noise."""
-    chance = np.random.default_rng(seed)
-    causes = chance.normal(size=(rows, 2))
-    mixed = causes @ chance.normal(size=(2, 6)) + 0.05 * chance.normal(size=(rows, 6))
+    """Six columns made of two latent causes, with a little noise."""
+    rng = np.random.default_rng(seed)
+    causes = rng.normal(size=(rows, 2))
+    mixed = causes @ rng.normal(size=(2, 6)) + 0.05 * rng.normal(size=(rows, 6))
     return mixed * [1, 10, 0.1, 1, 5, 2] + [0, 100, 3, -4, 0, 1]
 
 
-def holed(X: np.ndarray, share: float = 0.2, seed: int = 1) -> np.ndarray:
+def with_gaps(X: np.ndarray, share: float = 0.2, seed: int = 1) -> np.ndarray:
     """X with a share of its cells missing."""
     gaps = np.random.default_rng(seed).random(X.shape) < share
     return np.where(gaps, np.nan, X)
@@ -29,8 +29,8 @@ def holed(X: np.ndarray, share: float = 0.2, seed: int = 1) -> np.ndarray:
 
 def quick(**options) -> DenoisingAutoencoder:
     """A small net, trained for a short time."""
-    usual = {"code": 16, "hidden": (32,), "max_epochs": 40, "learning_rate": 3e-3, "random_state": 0}
-    return DenoisingAutoencoder(**(usual | options))
+    defaults = {"code": 16, "hidden": (32,), "max_epochs": 40, "learning_rate": 3e-3, "random_state": 0}
+    return DenoisingAutoencoder(**(defaults | options))
 
 
 def error(X: np.ndarray, filled: np.ndarray, gaps: np.ndarray) -> float:
@@ -41,14 +41,14 @@ def error(X: np.ndarray, filled: np.ndarray, gaps: np.ndarray) -> float:
 @pytest.fixture(scope="module")
 def imputer() -> DenoisingAutoencoder:
     """Fitted on rows with gaps."""
-    return quick(noise=0.1, max_epochs=80).fit(holed(related()))
+    return quick(noise=0.1, max_epochs=80).fit(with_gaps(related()))
 
 
 def test_gaps_are_filled_from_the_other_cells(imputer):
     """Far nearer to the truth than the means, on rows of fit and on new rows; observed cells are the same bits."""
     for seed in (0, 5):
         X = related(seed=0) if seed == 0 else related(seed=0)[::-1].copy()
-        gappy = holed(X, seed=1 + seed)
+        gappy = with_gaps(X, seed=1 + seed)
         gaps = np.isnan(gappy)
         filled = imputer.impute(gappy)
         assert filled.dtype == X.dtype
@@ -58,24 +58,24 @@ def test_gaps_are_filled_from_the_other_cells(imputer):
 
 
 def test_complete_data_are_the_identity(imputer):
-    """Rows without gaps come back as they are, drawn or expected."""
+    """Rows without gaps are returned as they are, with draws or expected values."""
     X = related()
     assert imputer.impute(X).tobytes() == X.tobytes()
     for drawn in imputer.impute(X, n_draws=2, random_state=0):
         assert drawn.tobytes() == X.tobytes()
 
 
-def test_a_row_of_nothing_but_gaps(imputer):
-    """It is filled with numbers, near what is usual."""
+def test_a_row_of_gaps_only(imputer):
+    """It is filled with numbers, near the means."""
     X = related()
     row = imputer.impute(np.full((1, 6), np.nan))
     assert (np.abs(row - X.mean(0)) < 2 * X.std(0)).all()
 
 
-def test_draws_differ_as_much_as_one_cannot_know(imputer):
-    """Draws spread about as far as the truth lies from the mean; the seed decides them, and they repeat."""
+def test_draws_are_as_uncertain_as_the_values(imputer):
+    """The spread of the draws is that of the errors of the mean; the same seed gives the same draws."""
     X = related()
-    gappy = holed(X)
+    gappy = with_gaps(X)
     gaps = np.isnan(gappy)
     draws = np.stack(imputer.impute(gappy, n_draws=20, random_state=3))
     assert draws.shape == (20, *X.shape)
@@ -90,10 +90,10 @@ def test_draws_differ_as_much_as_one_cannot_know(imputer):
 
 
 def test_drawn_gaps_of_a_row_go_together():
-    """Two columns that are equal are drawn nearly equal where both are missing: each draw knows the ones before."""
+    """Two equal columns are drawn nearly equal where both are missing: each draw depends on the ones before."""
     x = np.random.default_rng(0).normal(size=(600, 1))
     X = np.hstack([x, x, np.random.default_rng(1).normal(size=(600, 1))])
-    model = quick(noise=0.05, max_epochs=60).fit(holed(X, 0.4))
+    model = quick(noise=0.05, max_epochs=60).fit(with_gaps(X, 0.4))
     test = X.copy()
     test[:, :2] = np.nan
     drawn = model.impute(test, n_draws=1, random_state=0)[0]
@@ -104,48 +104,48 @@ def test_drawn_gaps_of_a_row_go_together():
 def test_the_global_generators_are_left_alone(imputer):
     """Neither fit nor draws move torch's or numpy's own generators."""
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
-    quick(max_epochs=2).fit(holed(related()))
-    imputer.impute(holed(related()), n_draws=2, random_state=0)
+    quick(max_epochs=2).fit(with_gaps(related()))
+    imputer.impute(with_gaps(related()), n_draws=2, random_state=0)
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert (np.random.get_state()[1] == numpy_state).all()
 
 
 @pytest.mark.parametrize(("corruption", "noise"), [("gaussian", 0.5), ("salt_pepper", 0.2), ("mask", 0.3)])
 def test_digits_are_denoised(corruption, noise):
-    """Restored digits are nearer to the clean ones than the noisy are."""
+    """Restored digits are nearer to the clean ones than the noisy ones are."""
     X = load_digits().data[:600] / 16
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     net = {"hidden": (128,), "code": 32, "max_epochs": 20, "learning_rate": 8e-3}
     model = quick(noise=noise, corruption=corruption, **net).fit(X)
     worse = X.copy()
     if corruption == "gaussian":
-        worse += 0.3 * chance.normal(size=X.shape)
-        told = worse
+        worse += 0.3 * rng.normal(size=X.shape)
+        corrupted = worse
     elif corruption == "salt_pepper":
-        spots = chance.random(X.shape) < 0.2
-        worse[spots] = chance.integers(0, 2, spots.sum())
-        told = worse
+        spots = rng.random(X.shape) < 0.2
+        worse[spots] = rng.integers(0, 2, spots.sum())
+        corrupted = worse
     else:
-        gone = chance.random(X.shape) < 0.3
-        told, worse = np.where(gone, np.nan, X), np.where(gone, X.mean(0), X)
-    restored = model.denoise(told)
+        gone = rng.random(X.shape) < 0.3
+        corrupted, worse = np.where(gone, np.nan, X), np.where(gone, X.mean(0), X)
+    restored = model.denoise(corrupted)
     assert restored.shape == X.shape
     assert ((restored - X) ** 2).mean() < 0.75 * ((worse - X) ** 2).mean()
-    assert np.array_equal(restored, model.reconstruct(told))
+    assert np.array_equal(restored, model.reconstruct(corrupted))
 
 
 def test_a_callable_corrupts():
-    """It is given the batch and the generator; NaN in what it returns hides cells, which then are imputed."""
-    asked = []
+    """It receives the batch and the generator; NaN in its result hides cells, which then are imputed."""
+    widths = []
 
     def lose_the_first(x, generator):
-        asked.append(x.shape[1])
+        widths.append(x.shape[1])
         gone = torch.rand(len(x), generator=generator) < 0.5
         return torch.where(gone[:, None] & (torch.arange(x.shape[1]) == 0), torch.nan, x)
 
     X = related()
     model = quick(corruption=lose_the_first).fit(X)
-    assert set(asked) == {6}
+    assert set(widths) == {6}
     gappy = X.copy()
     gappy[::2, 0] = np.nan
     gaps = np.isnan(gappy)
@@ -153,37 +153,37 @@ def test_a_callable_corrupts():
 
 
 def test_masked_training_learns_to_impute_from_complete_rows():
-    """With corruption="mask" no value need be missing at fit."""
+    """With corruption="mask" fit needs no missing values."""
     X = related()
     model = quick(corruption="mask", max_epochs=80).fit(X)
-    gappy = holed(X)
+    gappy = with_gaps(X)
     assert error(X, model.impute(gappy), np.isnan(gappy)) < 0.45
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_mixed_dataframes(library):
-    """Numbers, counts, truth values and text are filled in, each with its own type, in the same kind of table."""
-    chance = np.random.default_rng(0)
-    size = chance.normal(size=300)
+    """Numbers, counts, truth values and text are filled in, each with its type, in a table of the same library."""
+    rng = np.random.default_rng(0)
+    size = rng.normal(size=300)
     table = pd.DataFrame(
         {
             "size": size,
             "large": pd.array(size > 0, dtype="boolean"),
             "town": pd.array(np.where(size > 0.5, "Rome", "Oslo"), dtype="str"),
-            "visits": pd.array(chance.poisson(np.exp(size)), dtype="Int64"),
+            "visits": pd.array(rng.poisson(np.exp(size)), dtype="Int64"),
         },
         index=np.arange(300) * 2,
     )
     whole = table.copy()
     for name in table.columns:
-        table.loc[chance.random(300) < 0.15, name] = None
-    given = table if library == "pandas" else pl.from_pandas(table)
-    model = quick(max_epochs=60, output="auto").fit(given)
-    filled = model.impute(given)
-    drawn = model.impute(given, n_draws=2, random_state=0)
+        table.loc[rng.random(300) < 0.15, name] = None
+    X = table if library == "pandas" else pl.from_pandas(table)
+    model = quick(max_epochs=60, output="auto").fit(X)
+    filled = model.impute(X)
+    drawn = model.impute(X, n_draws=2, random_state=0)
     for result in (filled, *drawn):
         if library == "polars":
-            assert result.schema == given.schema
+            assert result.schema == X.schema
             result = result.to_pandas().set_axis(table.index)
         else:
             assert (result.dtypes == table.dtypes).all()
@@ -200,7 +200,7 @@ def test_mixed_dataframes(library):
 
 
 def test_images_are_imputed():
-    """Erased halves of digits are restored; the other half is left as it is."""
+    """Erased halves of digits are restored; the other halves stay as they are."""
     X = load_digits().images[:400] / 16
     model = quick(corruption="mask", noise=0.4, hidden=(8, 16), code=32, max_epochs=15).fit(X[:, None])
     half = X[:, None].copy()
@@ -233,13 +233,13 @@ def test_constant_columns():
     """A column that never varies is filled with its value, nearly."""
     X = related()
     X[:, 2] = 7.5
-    filled = quick().fit(holed(X)).impute(holed(X))
+    filled = quick().fit(with_gaps(X)).impute(with_gaps(X))
     assert np.abs(filled[:, 2] - 7.5).max() < 0.5
 
 
 def test_saved_and_loaded(imputer, tmp_path):
-    """The same bits after a trip to a file: codes, imputations and draws."""
-    gappy = holed(related(), seed=9)
+    """A loaded model gives the same bits: codes, imputations and draws."""
+    gappy = with_gaps(related(), seed=9)
     regen.save(imputer, tmp_path / "model")
     again = regen.load(tmp_path / "model")
     assert np.array_equal(again.transform(gappy), imputer.transform(gappy))
@@ -251,20 +251,20 @@ def test_saved_and_loaded(imputer, tmp_path):
 
 def test_fit_repeats():
     """The same seed, the same bits; another one, others."""
-    gappy = holed(related())
+    gappy = with_gaps(related())
     first, same, other = (quick(max_epochs=3, random_state=seed).fit(gappy) for seed in (0, 0, 1))
     assert np.array_equal(first.impute(gappy), same.impute(gappy))
     assert not np.array_equal(first.impute(gappy), other.impute(gappy))
 
 
-def test_history_tells_hidden_from_visible(imputer):
-    """Where cells are hidden, what they cost is recorded beside the others."""
+def test_history_of_hidden_and_visible_values(imputer):
+    """Where cells are hidden, their loss is recorded, and that of the others."""
     names = {name.rpartition(".")[2] for name in imputer.history_.columns}
     assert {"hidden", "visible"} <= names
 
 
-def test_the_wide_code_is_not_warned_of():
-    """A code wider than the row is usual here: rows are not merely copied."""
+def test_a_wide_code_has_no_warning():
+    """A code wider than the row is common here: corrupted rows cannot be copied."""
     quick(code=50, max_epochs=1).fit(related())
 
 
@@ -272,7 +272,7 @@ def test_the_wide_code_is_not_warned_of():
     "kind", [regen.DenoisingAutoencoder, regen.Autoencoder, regen.VariationalAutoencoder]
 )
 def test_a_pixel_that_no_image_has(kind):
-    """The other pixels are learned all the same, and where it is asked for a number comes out."""
+    """The other pixels are learned, and it is restored and imputed with a finite number."""
     X = load_digits().images[:200].copy()
     X[:, 2, 3] = np.nan
     model = kind(code=4, backbone="conv", hidden=(8, 8), max_epochs=3, random_state=0)

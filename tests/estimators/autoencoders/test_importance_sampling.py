@@ -1,4 +1,4 @@
-"""A linear variational autoencoder, whose evidence, posterior and best weights are known in closed form."""
+"""A linear variational autoencoder, with evidence, posterior and best weights in closed form."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -18,15 +18,15 @@ from regen.losses import MixedLikelihood
 SCALES = np.array([1.0, 10.0, 0.1, 3.0, 100.0, 0.02, 7.0, 40.0])
 F = len(SCALES)
 FALSE_ALARM = 1e-5
-"""Chance that a right sampler fails, were the seed not fixed."""
+"""Probability that a correct sampler would fail without a fixed seed."""
 Floats = NDArray[np.float64]
 
 
 def rows(n: int = 400) -> Floats:
     """Rows (n, 8) of a two-dimensional code with noise, each column in its own unit."""
-    chance = np.random.default_rng(0)
-    mixed = chance.normal(size=(n, 2)) @ chance.normal(size=(2, F)) * 2
-    return (mixed + chance.normal(size=(n, F))) * SCALES + 5 * SCALES
+    rng = np.random.default_rng(0)
+    mixed = rng.normal(size=(n, 2)) @ rng.normal(size=(2, F)) * 2
+    return (mixed + rng.normal(size=(n, F))) * SCALES + 5 * SCALES
 
 
 X = rows()
@@ -48,14 +48,14 @@ def linear() -> VariationalAutoencoder:
 
 
 def decoder_of(model: VariationalAutoencoder) -> tuple[Floats, Floats]:
-    """W (8, 2) and b (8,), in scaled units, from what the decoder says."""
+    """W (8, 2) and b (8,), in scaled units, from outputs of the decoder."""
     with torch.no_grad():
-        said = model.decoder_(torch.cat([torch.zeros(1, 2), torch.eye(2)]), None).double().numpy()
-    return (said[1:] - said[0]).T, said[0]
+        outputs = model.decoder_(torch.cat([torch.zeros(1, 2), torch.eye(2)]), None).double().numpy()
+    return (outputs[1:] - outputs[0]).T, outputs[0]
 
 
 def scaled(values: Floats) -> Floats:
-    """As the network sees them."""
+    """As the network receives them."""
     return (values - X.mean(0)) / X.std(0)
 
 
@@ -132,11 +132,11 @@ def test_terms_are_named_and_belong_together(linear: VariationalAutoencoder) -> 
 
 
 def test_score_is_the_bound_at_the_mean(linear: VariationalAutoencoder) -> None:
-    """Log-density at the mean of the code minus the divergence, by hand; the same bits whenever asked."""
+    """Log-density at the mean of the code minus the divergence, without the estimator; the same bits each time."""
     W, b = decoder_of(linear)
     with torch.no_grad():
-        said = linear.encoder_(torch.from_numpy(scaled(X)).float()).double().numpy()
-    mean, log_var = said[:, :2], 20 * np.tanh(said[:, 2:] / 20)
+        outputs = linear.encoder_(torch.from_numpy(scaled(X)).float()).double().numpy()
+    mean, log_var = outputs[:, :2], 20 * np.tanh(outputs[:, 2:] / 20)
     density = stats.norm.logpdf(scaled(X), mean @ W.T + b).sum(1) - np.log(X.std(0)).sum()
     kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).sum(1)
     found = linear.score_samples(X)
@@ -148,14 +148,14 @@ def test_score_is_the_bound_at_the_mean(linear: VariationalAutoencoder) -> None:
     np.testing.assert_allclose(linear.transform(X), mean, atol=1e-5)
 
 
-def test_codes_are_drawn_when_asked(linear: VariationalAutoencoder) -> None:
+def test_codes_are_drawn_on_request(linear: VariationalAutoencoder) -> None:
     """Codes are means, which never move; draws have the posterior's mean and variance to 5 standard errors."""
     assert np.array_equal(linear.transform(X), linear.transform(X))
     drawn = linear.sample_code(X[:20], n_draws=20_000, random_state=0).astype(np.float64)
     assert drawn.shape == (20_000, 20, 2) and linear.sample_code(X[:3], random_state=0).shape == (3, 2)
     with torch.no_grad():
-        said = linear.encoder_(torch.from_numpy(scaled(X[:20])).float()).double().numpy()
-    variance = np.exp(20 * np.tanh(said[:, 2:] / 20))
+        outputs = linear.encoder_(torch.from_numpy(scaled(X[:20])).float()).double().numpy()
+    variance = np.exp(20 * np.tanh(outputs[:, 2:] / 20))
     assert (np.abs(drawn.mean(0) - linear.transform(X[:20])) < 5 * np.sqrt(variance / 20_000)).all()
     assert (np.abs(drawn.var(0) / variance - 1) < 5 * np.sqrt(2 / 20_000)).all()
     assert (np.abs(drawn.var(0) / variance**2 - 1) > 5 * np.sqrt(2 / 20_000)).all()  # the deviation's twin
@@ -178,7 +178,7 @@ def test_samples_follow_the_model(linear: VariationalAutoencoder) -> None:
 
 
 @pytest.fixture(scope="module")
-def holed() -> Floats:
+def with_gaps() -> Floats:
     """Rows with 40% of their values missing, complete ones among them."""
     return np.where(np.random.default_rng(2).random((60, F)) < 0.4, np.nan, X[:60])
 
@@ -192,24 +192,24 @@ def conditional(model: VariationalAutoencoder, row: Floats) -> tuple[Floats, Flo
     return mean, cov[np.ix_(~seen, ~seen)] - gain @ cov[np.ix_(seen, ~seen)]
 
 
-def test_what_is_missing_gets_its_expected_value(linear: VariationalAutoencoder, holed: Floats) -> None:
-    """The conditional mean of the linear model to 0.05 deviations; unweighed draws of the code are not it."""
-    found = linear.impute(holed, random_state=0, samples=20_000)
-    gaps = np.isnan(holed)
-    assert np.array_equal(found[~gaps], holed[~gaps])
-    restored = linear.reconstruct(holed)
-    errors, twins = [], []
-    for row, filled, other in zip(holed, found, restored, strict=True):
+def test_missing_values_get_their_expected_value(linear: VariationalAutoencoder, with_gaps: Floats) -> None:
+    """The conditional mean of the linear model to 0.05 deviations; unweighted draws of the code give another one."""
+    found = linear.impute(with_gaps, random_state=0, samples=20_000)
+    gaps = np.isnan(with_gaps)
+    assert np.array_equal(found[~gaps], with_gaps[~gaps])
+    restored = linear.reconstruct(with_gaps)
+    errors, wrong_errors = [], []
+    for row, filled, other in zip(with_gaps, found, restored, strict=True):
         missing = np.isnan(row)
         expected = conditional(linear, row)[0]
         errors += list(scaled(filled)[missing] - expected)
-        twins += list(scaled(other)[missing] - expected)
-    assert np.abs(errors).max() < 0.05 and np.abs(twins).max() > 0.2
+        wrong_errors += list(scaled(other)[missing] - expected)
+    assert np.abs(errors).max() < 0.05 and np.abs(wrong_errors).max() > 0.2
 
 
-def test_drawn_values_have_the_conditional_spread(linear: VariationalAutoencoder, holed: Floats) -> None:
+def test_drawn_values_have_the_conditional_spread(linear: VariationalAutoencoder, with_gaps: Floats) -> None:
     """2,000 tables: mean and covariance of what is missing of the rows are those of the linear model."""
-    few = holed[np.isnan(holed).sum(1) == 2][:4]
+    few = with_gaps[np.isnan(with_gaps).sum(1) == 2][:4]
     tables = linear.impute(few, n_draws=2000, random_state=0, samples=4000)
     assert len(tables) == 2000
     for k, row in enumerate(few):
@@ -223,8 +223,8 @@ def test_drawn_values_have_the_conditional_spread(linear: VariationalAutoencoder
     assert not np.array_equal(again[0], again[1])
 
 
-def test_complete_rows_come_back_as_they_are(linear: VariationalAutoencoder) -> None:
-    """Nothing to fill: the same bits, once or in each of the draws, for copies that can be changed."""
+def test_complete_rows_are_returned_as_they_are(linear: VariationalAutoencoder) -> None:
+    """Nothing to fill: the same bits, once or in each of the draws, which are writable copies."""
     assert np.array_equal(linear.impute(X), X)
     tables = linear.impute(X[:5], n_draws=3)
     assert all(np.array_equal(table, X[:5]) for table in tables)
@@ -241,11 +241,11 @@ def test_units_of_the_data_count(linear: VariationalAutoencoder) -> None:
 
 
 def test_draws_in_chunks_are_those_at_once() -> None:
-    """What does not fit at once is weighed in turn: same evidence, same means, and draws as often as their weight."""
+    """Chunks of draws give the same evidence and means, and draws as often as their weight."""
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(9, 2, 3, dtype=torch.float64, generator=generator)
     log_weights = 2 * torch.randn(9, 2, dtype=torch.float64, generator=generator) - 800
-    heads = MixedLikelihood([("squared", 0, 3)])
+    likelihood = MixedLikelihood([("squared", 0, 3)])
 
     def chunks(*sizes: int) -> Iterator[WeightedDraws]:
         pairs = zip(outputs.split(sizes), log_weights.split(sizes), strict=True)
@@ -255,11 +255,11 @@ def test_draws_in_chunks_are_those_at_once() -> None:
     for sizes in ((9,), (4, 5), (1, 2, 1, 5)):
         found = estimate(chunks(*sizes), 9)
         torch.testing.assert_close(found, torch.logsumexp(log_weights, 0) - np.log(9))
-        mean = expected_cells(chunks(*sizes), heads)
+        mean = expected_cells(chunks(*sizes), likelihood)
         torch.testing.assert_close(mean, (weights[..., None] * outputs).sum(0))
         drawn = resampled_outputs(chunks(*sizes), 20_000, generator)
         for row in range(2):
             which = (drawn[:, row, None] == outputs[:, row]).all(-1).double()
             seen = which.sum(0).numpy()
             assert stats.chisquare(seen, weights[:, row].numpy() * 20_000).pvalue > 1e-5
-            assert stats.chisquare(seen, np.full(9, 20_000 / 9)).pvalue < 1e-5  # unweighed
+            assert stats.chisquare(seen, np.full(9, 20_000 / 9)).pvalue < 1e-5  # unweighted

@@ -25,7 +25,7 @@ class Fitted(NamedTuple):
     columns: NDArray[np.float64]
 
     def ratio(self, components: int | None = None) -> float:
-        """Error of `restored` over that of PCA, with fewer components if so asked."""
+        """Error of `restored` over that of PCA, optionally with fewer components."""
         kept = self.pca.components_[:components]
         projected = self.pca.mean_ + (self.rows - self.pca.mean_) @ kept.T @ kept
         ours, theirs = ((what - self.rows) ** 2 for what in (self.restored, projected))
