@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.io
 import polars as pl
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from regen import Forecaster, figures
 from regen.figures import Chart
@@ -49,7 +50,7 @@ def said(origins: list[int], horizon: int = 3, **change: float) -> pd.DataFrame:
 def test_forecasts_of_a_backtest() -> None:
     """Truth, forecasts with a gap between them, naive guess and both bands hold the table's numbers, dated."""
     found = marks(figures.forecast(Y, said([40, 43]), unit="pieces", past=5))
-    truth, point, naive = found["what came"], found["forecast"], found["naive"]
+    truth, point, naive = found["actual"], found["forecast"], found["naive"]
     np.testing.assert_array_equal(truth.x, DATES[35:].to_numpy())
     np.testing.assert_array_equal(truth.y, Y.to_numpy()[35:])
     expected = [40.1, 40.2, 40.3, np.nan, 43.1, 43.2, 43.3]
@@ -123,7 +124,33 @@ def test_one_of_many_columns() -> None:
     y = np.arange(20.0)[:, None] * [1, -1]
     found = marks(figures.forecast(y, np.array([[5.0, 6.0], [7.0, 8.0]]), column="y1"))
     np.testing.assert_array_equal(found["forecast"].y, [6, 8])
-    np.testing.assert_array_equal(found["what came"].y, y[:, 1])
+    np.testing.assert_array_equal(found["actual"].y, y[:, 1])
+
+
+def test_a_backtest_plots_itself() -> None:
+    """The fan chart of ``plot()`` has the forecasts, intervals and actual values of its table, for each column."""
+    y = pd.DataFrame({"a": Y, "b": -Y})
+    model = Forecaster(window=12, horizon=4, hidden=4, max_epochs=1, random_state=0).fit(y[:48])
+    result = model.backtest(y, start=48, level=80)
+    for column, title in ((None, "a (kg)"), ("b", "b (kg)")):
+        chart = result.plot(column=column, unit="kg")
+        found, table = marks(chart), result.forecasts[result.forecasts["column"] == (column or "a")]
+        np.testing.assert_array_equal(found["actual"].x, DATES[48:].to_numpy())
+        np.testing.assert_allclose(found["actual"].y, y[column or "a"].to_numpy()[48:])
+        np.testing.assert_allclose(found["forecast"].y[:4], table["forecast"][:4])
+        np.testing.assert_allclose(found["80 % interval"].low[:4], table["lo-80"][:4])
+        assert (chart.panels[0].x.title, chart.panels[0].y.title) == ("date", title)
+    with pytest.raises(ValueError, match=r"^forecasts has no column 'c'; it has a, b\.$"):
+        result.plot(column="c")
+
+
+def test_an_estimator_plots_its_learning_curves() -> None:
+    """``plot()`` is that of the history; before fit there is none."""
+    model = Forecaster(window=12, horizon=4, hidden=4, max_epochs=2, random_state=0)
+    with pytest.raises(NotFittedError):
+        model.plot()
+    chart, expected = model.fit(Y).plot(unit="sd"), figures.learning_curves(model.history_, unit="sd")
+    assert chart.svg() == expected.svg() and chart.panels[0].y.title == "loss (sd)"
 
 
 HISTORY = {
@@ -139,8 +166,8 @@ def test_learning_curves() -> None:
         figure = figures.learning_curves(history, unit="nats")
         found = marks(figure)
         np.testing.assert_array_equal(found["training"].y, HISTORY["train.loss"])
-        np.testing.assert_array_equal(found["held out"].y, HISTORY["validation.loss"])
-        np.testing.assert_array_equal(found["held out"].x, [1, 2, 3, 4])
+        np.testing.assert_array_equal(found["validation"].y, HISTORY["validation.loss"])
+        np.testing.assert_array_equal(found["validation"].x, [1, 2, 3, 4])
         assert (found["lowest"].x, found["lowest"].y) == ([3], [2.5])
         assert any("2.5 at epoch 3" in note.text for note in figure.panels[0].notes)
         assert figure.panels[0].y.title == "loss (nats)"
@@ -161,8 +188,8 @@ def test_learning_curves_of_decades_are_logarithmic() -> None:
 def test_learning_curves_with_nothing_held_out() -> None:
     """Without held-out data the training loss is marked, and said to be that; a lost epoch is never the best."""
     found = marks(figures.learning_curves({"epoch": [1, 2, 3], "train.loss": [2.0, np.nan, 1.0]}))
-    assert set(found) == {"training", "lowest (nothing held out)"}
-    assert found["lowest (nothing held out)"].x == [3]
+    assert set(found) == {"training", "lowest (no validation data)"}
+    assert found["lowest (no validation data)"].x == [3]
 
 
 def test_no_epochs_are_refused() -> None:

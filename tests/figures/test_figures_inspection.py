@@ -40,7 +40,7 @@ def forecaster(cell: str = "lstm") -> Any:
 
 
 def test_maps_of_gates() -> None:
-    """A map for each word, below what was read; rows are the units by half-life, columns the steps."""
+    """A map for each gate, below the input; rows are the units by half-life, columns the steps."""
     found = regen.inspect.gates(forecaster(), series())
     figure = found.plot()
     drawn = marks(figure)
@@ -58,7 +58,7 @@ def test_maps_of_gates() -> None:
     assert low == -high < 0
     assert figure.panels[0].x.title == "step"
     assert [in_words(panel.heading).split(":")[0] for panel in figure.panels] == [
-        "what was read",
+        "input",
         *found.values,
     ]
 
@@ -109,12 +109,12 @@ def test_gates_that_are_not_there(options: dict[str, Any], sentence: str) -> Non
 
 
 def test_costs_and_flow() -> None:
-    """The cost of every copy over the steps read; norms over the steps, and below them the change by lag."""
+    """The loss of every copy over the time steps; norms over the steps, and below them the change by lag."""
     found = regen.inspect.loss_per_copy(forecaster(), series())
     line = only(found.plot(unit="sd"))
     np.testing.assert_allclose(line.y, found.losses)
     np.testing.assert_array_equal(line.x, found.steps)
-    assert found.plot().panels[0].x.title == "steps read"
+    assert found.plot().panels[0].x.title == "time steps"
     X = np.random.default_rng(0).normal(size=(20, 6, 2))
     coder = regen.Autoencoder(2, "gru", hidden=4, max_epochs=1, random_state=0).fit(X)
     assert regen.inspect.loss_per_copy(coder, X).plot().panels[0].x.title == "step"
@@ -147,7 +147,7 @@ def test_flow_through_layers() -> None:
     assert np.isnan(drawn["0"].y[0]) and drawn["0"].y[2] == 2
     np.testing.assert_array_equal(drawn["0"].x, [2, 4, 6])
     assert figure.panels[1].heading == "under 1 % from age 3 on"
-    assert "the oldest count" in str(flowing(1, None).plot().panels[1].heading)
+    assert "the oldest inputs change it by 1 % or more" in str(flowing(1, None).plot().panels[1].heading)
 
 
 def test_saliency_by_lag() -> None:
@@ -167,7 +167,7 @@ def test_saliency_by_lag() -> None:
 
 
 def test_moments_and_ablation() -> None:
-    """A bar for each moment beside the usual distance, and one for each unit, what is missed most on top."""
+    """A bar for each moment and a line at the typical distance; a bar for each unit, the largest increase on top."""
     found = regen.inspect.similar_moments(forecaster(), series(), -1)
     bars = only(found.plot())
     np.testing.assert_allclose(bars.size, found.distances)

@@ -78,7 +78,7 @@ def test_lines_are_placed() -> None:
     assert (first.name, second.name) == ("a", "b")
     np.testing.assert_array_equal(first.x, [1, 2, 3])
     np.testing.assert_array_equal(second.y, [2, 2.5, 1.5])
-    assert (panel.x.title, panel.y.title) == ("steps read", "mean cost (nats)")
+    assert (panel.x.title, panel.y.title) == ("time steps", "mean loss (nats)")
     assert (first.color, second.color) == ("#0072b2", "#c65400")
     assert (panel.x.low, panel.x.high) == (1, 3)
 
@@ -92,7 +92,7 @@ def test_the_picture_holds_the_lines() -> None:
     np.testing.assert_allclose(x[2] - x[1], x[1] - x[0], atol=0.2)
     np.testing.assert_allclose(y[2] - y[1], y[1] - y[0], atol=0.2)
     assert y[0] < y[1] < y[2], "3, 2, 1 falls, and pixels are counted from the top"
-    assert {"a", "b", "steps read", "mean cost (nats)"} <= set(texts(root))
+    assert {"a", "b", "time steps", "mean loss (nats)"} <= set(texts(root))
     assert root.get("viewBox") == "0 0 640 320" and root.get("role") == "img"
     assert root.findtext(f"{SVG}title") == describe(lines())
 
@@ -253,7 +253,7 @@ def test_lines_as_text() -> None:
     assert blocks[0][0] == "█" and blocks[0][-1] == "▁"
     assert blocks[1][0] > blocks[1][-1], "2 is above 1.5"
     assert rows[0].endswith("1 to 3") and rows[1].endswith("1.5 to 2.5")
-    assert rows[2].split()[0] == "1" and rows[2].split()[-1] == "3" and "steps read" in rows[2]
+    assert rows[2].split()[0] == "1" and rows[2].split()[-1] == "3" and "time steps" in rows[2]
 
 
 def test_bars_and_cells_as_text() -> None:
@@ -281,12 +281,12 @@ def test_points_as_text() -> None:
 def test_a_table_of_the_numbers() -> None:
     """Lines share the column of their places; of many rows, the first and the last are kept."""
     ((head, rows),) = numbers(lines())
-    assert head == ["steps read", "a", "b"]
+    assert head == ["time steps", "a", "b"]
     assert rows == [["1", "3", "2"], ["2", "2", "2.5"], ["3", "1", "1.5"]]
     ((_, many),) = numbers(figures.loss_per_step(np.arange(1000.0)))
     assert len(many) == 24 and (many[0], many[-1]) == (["1", "0"], ["1000", "999"])
     ((head, rows),) = numbers(figures.confusion(["a", "a", "b"], ["a", "b", "b"]))
-    assert head == ["true class \\ taken for", "a", "b"]
+    assert head == ["true class \\ predicted class", "a", "b"]
     assert rows == [["a", "1", "1"], ["b", "", "1"]]
     assert numbers(figures.image_rows(np.zeros((2, 3, 3)))) == [], "of pictures there is no table"
 
@@ -294,5 +294,5 @@ def test_a_table_of_the_numbers() -> None:
 def test_a_description() -> None:
     """It names the lines, both axes and their ends."""
     words = describe(lines())
-    assert words == "Lines: a, b. Across: steps read, 1 to 3. Upwards: mean cost (nats), 1 to 3."
+    assert words == "Lines: a, b. Across: time steps, 1 to 3. Upwards: mean loss (nats), 1 to 3."
     assert describe(figures.image_rows(np.zeros((2, 3, 3)))) == "Pictures: images."

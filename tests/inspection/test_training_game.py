@@ -171,8 +171,10 @@ def test_figures_of_a_training_game() -> None:
     np.testing.assert_array_equal(drawn["coverage"].y, found().quality["coverage"][there])
     scores = {mark.name: np.sum(mark.y) for mark in found().plot(of="scores").panels[0].marks}
     assert scores == pytest.approx({"generated rows": 100, "real rows": 100})
-    (cells,) = found().plot(of="twins").panels[0].marks
+    (cells,) = found().plot(of="nearest").panels[0].marks
     assert cells.z.shape == (20, 2)
+    with pytest.warns(DeprecationWarning, match="^of='twins' is deprecated: use of='nearest'.$"):
+        found().plot(of="twins")
     assert figures.svg(found().plot()).startswith("<svg")
     assert any(row.startswith("turns: ") for row in figures.text(found().plot()))
 
@@ -181,11 +183,11 @@ def test_images_and_sequences() -> None:
     """Generated images stand over their nearest, sequences lie over theirs, whatever their lengths."""
     images = regen.datasets.digits()[0][:80]
     model = quietly(regen.DCGAN(4, max_epochs=1, random_state=0, training={"batch_size": 32}), images)
-    drawn = training_game(model, images, n=12).plot(of="twins")
+    drawn = training_game(model, images, n=12).plot(of="nearest")
     assert drawn.panels[0].y.tick_labels == ["generated", "nearest"]
     steps = [np.random.default_rng(k).normal(size=(4 + k % 3, 1)) for k in range(40)]
     model = quietly(regen.GAN(4, "gru", hidden=4, max_epochs=1, random_state=0), steps)
-    drawn = training_game(model, steps, n=8).plot(of="twins")
+    drawn = training_game(model, steps, n=8).plot(of="nearest")
     assert [mark.name for mark in drawn.panels[0].marks] == ["nearest", "generated"]
 
 
@@ -216,8 +218,8 @@ def test_the_same_again() -> None:
             "X has 1 row. Give at least two, for rows are compared with each other.",
         ),
         (
-            lambda: training_game(fitted(), n=4).plot(of="twins"),
-            "of='twins' needs rows to lay beside the generated ones. Give X to training_game.",
+            lambda: training_game(fitted(), n=4).plot(of="nearest"),
+            "of='nearest' compares generated rows with data. Give X to training_game.",
         ),
     ],
 )

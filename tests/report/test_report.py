@@ -198,6 +198,6 @@ def test_links_lead_to_files_beside_the_page(tmp_path: Path) -> None:
     html = page("t", [there], tmp_path / "t.html").read_text(encoding="utf-8")
     assert '<ul class="links"><li><a href="lstm/report.html">the &lt;LSTM&gt;</a></li></ul>' in html
     for address in ("https://x.org", "//x.org", "javascript:alert(1)", "/etc/passwd", "C:\\x", ""):
-        sentence = escape(f"A page links to files beside it. Got the address {address!r} instead.")
+        sentence = escape(f"A page links to files in its own folder. Got the address {address!r} instead.")
         with pytest.raises(ValueError, match=f"^{sentence}$"):
             page("t", [Section("s", (), links=[Link("x", address)])], tmp_path / "t.html")

@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from regen import _drawing
 from regen._check import (
     Choice,
     Constraint,
@@ -208,6 +209,26 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         """One row per epoch of training, as a dataframe; see `regen.training.history.History`."""
         check_is_fitted(self, "epochs_")
         return frame(self.epochs_)
+
+    def plot(self, **options: Any) -> Any:
+        """A chart of the losses of every epoch.
+
+        Parameters
+        ----------
+        **options
+            ``unit="..."``, of the loss, for the axis.
+
+        Returns
+        -------
+        chart : regen.figures.Chart
+            As `regen.figures.learning_curves` draws it.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        """
+        return _drawing.plot(self, **options)
 
     # Parameters with "auto" resolved.
 

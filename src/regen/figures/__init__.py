@@ -1,6 +1,6 @@
 """Charts of predictions, training and codes, and of what `regen.inspect` finds inside a model.
 
-Every function returns a `Chart`, a value that says what is drawn. Plotly draws it (``chart.plotly()``), or regen
+Every function returns a `Chart`, the value of what is drawn. Plotly draws it (``chart.plotly()``), or regen
 itself: as SVG (`svg`), as text for a terminal (`text`), in words (`describe`) and as tables (`numbers`). A chart can
 be written to a file (`write`), and shows itself in a notebook. Findings of `regen.inspect`, estimators and backtests
 have a ``plot()`` that returns one.
@@ -24,12 +24,13 @@ from regen.figures.render.svg import svg
 from regen.figures.render.text import text
 from regen.figures.render.words import describe, numbers
 from regen.figures.restored import restored
-from regen.figures.series import forecast
+from regen.figures.series import backtest, forecast
 from regen.figures.training_game import nearest_training, training_game
 
 __all__ = [
     "Chart",
     "ablation",
+    "backtest",
     "code_map",
     "confusion",
     "describe",

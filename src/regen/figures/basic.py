@@ -16,7 +16,7 @@ __all__ = ["BARS", "LETTERS", "horizontal_bars", "labelled_lines", "log_axis", "
 BARS = 24
 """The most bars with names that can be read."""
 LETTERS = 16
-"""Of a name beside a chart; longer ones leave no room for the chart on a phone."""
+"""Of a name at the edge of a chart; longer ones leave no room for the chart on a phone."""
 SPACING = 0.085
 """Least distance between two labels, as a share of the height of the axis."""
 

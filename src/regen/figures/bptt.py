@@ -24,7 +24,7 @@ from regen.inspection.recurrent.saliency import Saliency
 __all__ = ["ablation", "gradient_flow", "loss_per_copy", "moments", "saliency"]
 
 Values = NDArray[np.float64]
-LAG = "lag (steps before the last one read)"
+LAG = "lag (steps before the last input)"
 
 
 @chart_of.register
@@ -45,7 +45,7 @@ def loss_per_copy(finding: LossPerCopy, *, unit: str = "") -> Chart:
 
     See Also
     --------
-    loss_per_step : The same of an array; says how to read it.
+    loss_per_step : The same of an array, with how to read it.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def gradient_flow(finding: GradientFlow) -> Chart:
     ]
     named = color_key({name: color for name, color in colors.items() if color != GREY})
     norms = Panel(
-        Axis("step (the answer is at the right end)"),
+        Axis("step (the prediction is made at the right end)"),
         log_axis("norm of the gradient", *_decades(np.concatenate([np.ones(0), *lines.values()]))),
         marks,
         heading=[Span(f"gradient to the{' state' * (not one)} "), *named],
@@ -199,7 +199,7 @@ def moments(finding: Moments) -> Chart:
     Returns
     -------
     Chart
-        Of a bar for each moment, with a line at the usual distance.
+        Of a bar for each moment, with a line at the typical distance.
 
     Examples
     --------
@@ -207,7 +207,7 @@ def moments(finding: Moments) -> Chart:
     >>> y = np.sin(np.arange(60) / 3)
     >>> model = regen.Forecaster("gru", 8, 2, hidden=3, max_epochs=1, random_state=0).fit(y)
     >>> regen.figures.moments(regen.inspect.similar_moments(model, y, -1)).panels[0].notes[0].text
-    'usual'
+    'typical'
     """
     several = finding.times is None and len(np.unique(finding.sequences)) > 1
     if finding.times is not None:
@@ -222,7 +222,7 @@ def moments(finding: Moments) -> Chart:
         chart,
         x=replace(panel.x, limits=(0, high)),
         y=replace(panel.y, title="sequence: step" if several else "when"),
-        notes=[Note("usual", finding.typical, color=GREY)],
+        notes=[Note("typical", finding.typical, color=GREY)],
         rules=[Rule(finding.typical)],
     )
 
@@ -255,7 +255,7 @@ def ablation(finding: Ablation) -> Chart:
     share = 100 * finding.lost[order] / finding.loss if finding.loss else finding.lost[order]
     names = [_named(finding, int(k)) for k in order]
     colors = [BLUE if each > 0 else GREY for each in share]
-    chart = horizontal_bars(names, share, colors, "loss without it (% more)")
+    chart = horizontal_bars(names, share, colors, "increase of the loss without it (%)")
     if len(finding.losses) <= BARS:
         return chart
     title = f"the first {BARS} of {len(finding.losses)}"
@@ -294,5 +294,5 @@ def _decades(values: Values) -> tuple[float, float]:
 def _reached(finding: GradientFlow) -> str:
     share = f"{100 * finding.share:g} %"
     if finding.reach is None:
-        return f"the oldest count: {share} or more"
+        return f"the oldest inputs change it by {share} or more"
     return f"under {share} from age {finding.reach} on"

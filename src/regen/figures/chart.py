@@ -60,7 +60,7 @@ class Chart:
     >>> from regen import figures
     >>> chart = figures.loss_per_step([3.0, 2.0, 1.0])
     >>> chart.describe()
-    'Lines. Across: steps read, 1 to 3. Upwards: mean cost, 1 to 3.'
+    'Lines. Across: time steps, 1 to 3. Upwards: mean loss, 1 to 3.'
     >>> chart.svg(width=400)[:4]
     '<svg'
     """

@@ -34,7 +34,7 @@ Plotly.newPlot("d", figure.data, figure.layout, {{staticPlot: true}})
 def write(chart: Drawing, path: str | PathLike[str], *, width: int = 800, scale: float = 2.0) -> Path:
     """Write a chart to a file.
 
-    The ending of the path chooses the format: ``.html`` is a page that opens offline and answers to the mouse;
+    The ending of the path chooses the format: ``.html`` is an interactive page that opens offline;
     ``.svg`` and ``.png`` are drawn by kaleido where it works, else by a Chromium or Chrome on the path; ``.pdf`` by
     kaleido. Where there is neither, regen draws the ``.svg`` itself (`regen.figures.svg`), with plainer labels.
 

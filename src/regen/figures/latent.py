@@ -59,7 +59,7 @@ def units(finding: Codes, *, of: str | None = None) -> Chart:
     >>> X = np.random.default_rng(0).normal(size=(40, 4))
     >>> model = regen.Autoencoder(2, hidden=(4,), max_epochs=1, random_state=0).fit(X)
     >>> regen.figures.units(regen.inspect.codes(model, X)).panels[0].x.title
-    'loss without the unit (% more)'
+    'increase of the loss without the unit (%)'
     """
     check_parameters("Codes.plot", UNITS, {"of": of})
     of = of or ("lost" if finding.kl is None else "kl")
@@ -68,7 +68,7 @@ def units(finding: Codes, *, of: str | None = None) -> Chart:
     share = 100 * (finding.losses / finding.loss - 1) if finding.loss > 0 else finding.losses
     sizes = np.asarray({"lost": share, "kl": finding.kl, "variance": finding.variance}[of])
     titles = {
-        "lost": "loss without the unit (% more)",
+        "lost": "increase of the loss without the unit (%)",
         "kl": "divergence from the prior (nats per row)",
         "variance": "variance over the rows",
     }
@@ -106,7 +106,7 @@ def latent_traversal(finding: LatentTraversal, *, columns: int = LINES) -> Chart
     >>> regen.figures.latent_traversal(found).panels[0].x.title
     'value of unit 0'
     """
-    title = "share of the way" if finding.unit is None else f"value of unit {finding.unit}"
+    title = "position along the line" if finding.unit is None else f"value of unit {finding.unit}"
     decoded, at = finding.decoded, finding.positions
     if decoded.kind == "images":
         return _images_along(decoded, at, title)
@@ -115,7 +115,7 @@ def latent_traversal(finding: LatentTraversal, *, columns: int = LINES) -> Chart
     change = np.ptp(decoded.values, axis=0)
     most = np.argsort(-change, kind="stable")[:columns]
     lines = {shortened(decoded.names[k], LETTERS): (at, decoded.values[:, k]) for k in most}
-    chart = labelled_lines(lines, (title, "what is restored (standard deviations)"), marker=5)
+    chart = labelled_lines(lines, (title, "reconstruction (standard deviations)"), marker=5)
     return with_panel(chart, y=replace(chart.panels[0].y, limits=None))
 
 
@@ -252,7 +252,7 @@ def repaired(finding: Repair) -> Chart:
 
 
 def _counted(chart: Chart, title: str) -> Chart:
-    """With a title that says how many of all are drawn."""
+    """With a title that counts those that are drawn."""
     return with_panel(chart, y=replace(chart.panels[0].y, title=title))
 
 

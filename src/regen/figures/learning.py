@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regen._drawing import chart_of
+from regen.estimators._base import Estimator
 from regen.figures.basic import labelled_lines, with_panel
 from regen.figures.chart import Chart
 from regen.figures.marks import Note, Points, Rule
@@ -64,12 +66,18 @@ def learning_curves(history: Any, *, unit: str = "") -> Chart:
         {_curve_name(name, names): (epoch, columns[name]) for name in names},
         ("epoch (one pass over the training data)", f"loss ({unit})" if unit else "loss"),
         log=_spans_decades([columns[name] for name in names]),
-        bridged=["held out"],  # measured at some epochs only
+        bridged=["validation"],  # measured at some epochs only
     )
     if not np.isfinite(columns[selected]).any():
         return chart
-    about = "" if selected.startswith("validation.") else " (nothing held out)"
+    about = "" if selected.startswith("validation.") else " (no validation data)"
     return _with_lowest(chart, epoch, columns[selected], about)
+
+
+@chart_of.register
+def _of_estimator(model: Estimator, *, unit: str = "") -> Chart:
+    """The learning curves of a fitted estimator."""
+    return learning_curves(model.history_, unit=unit)
 
 
 def _with_lowest(chart: Chart, epoch: Values, loss: Values, about: str) -> Chart:
@@ -126,7 +134,7 @@ def loss_per_step(losses: Any, *, segment: int = 1, unit: str = "") -> Chart:
         if loss.ndim != 1 or not len(loss):
             raise ValueError(f"losses must have shape (copies,). Got {loss.shape} instead.")
         lines[str(name)] = (segment * np.arange(1.0, len(loss) + 1), loss)
-    titles = ("steps read", f"mean cost ({unit})" if unit else "mean cost")
+    titles = ("time steps", f"mean loss ({unit})" if unit else "mean loss")
     return labelled_lines(lines, titles, marker=5 if max(map(len, named.values())) <= 60 else 0)
 
 
@@ -141,6 +149,6 @@ def _curve_name(name: str, names: Sequence[str]) -> str:
     """The name of a column of losses; with one player, the player's is left out."""
     player = name.removesuffix(".loss")
     if player == "validation":
-        return "held out"
+        return "validation"
     players = [each for each in names if each != "validation.loss"]
     return "training" if len(players) == 1 else player

@@ -127,7 +127,7 @@ class Line:
 class Points:
     """Points, drawn as dots, as rings (`hollow`), or all as the text `label`.
 
-    hover : as in `Line`; the name is shown beside it where `named`.
+    hover : as in `Line`, with the name where `named`.
     """
 
     x: Any

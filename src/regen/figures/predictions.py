@@ -98,18 +98,18 @@ def predicted_vs_actual(y_true: ArrayLike, y_pred: ArrayLike, *, unit: str = "")
     true, predicted = (each.astype(np.float64) for each in _paired(y_true, y_pred))
     some = np.linspace(0, len(true) - 1, min(len(true), POINTS)).round().astype(int)
     ends = [float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))]
-    line = Line(ends, ends, name="right", color=GREY, width=1, dash="dot", hover=None)
+    line = Line(ends, ends, name="equal", color=GREY, width=1, dash="dot", hover=None)
     points = Points(
         true[some],
         predicted[some],
-        name="told",
+        name="predicted",
         size=5,
         opacity=0.6,
-        hover="true {x:.4g}\ntold {y:.4g}",
+        hover="true {x:.4g}\npredicted {y:.4g}",
         named=False,
     )
     words = f" ({unit})" if unit else ""
-    panel = Panel(Axis(f"true value{words}"), Axis(f"told value{words}"), [line, points])
+    panel = Panel(Axis(f"true value{words}"), Axis(f"predicted value{words}"), [line, points])
     return Chart([panel], height=360, hover="nearest")
 
 
@@ -134,8 +134,8 @@ def _matrix(counts: NDArray[np.int64], names: list[str]) -> Chart:
         scale=SHADED,
         labels=np.where(counts > 0, counts.astype(str), ""),
         notes=counts,
-        hover="true {y}\ntaken for {x}\n{note} ({z:.0%})",
+        hover="true {y}\npredicted {x}\n{note} ({z:.0%})",
     )
-    x = Axis("taken for", ticks=places, tick_labels=names, bare=True, grid=False, slanted=True)
+    x = Axis("predicted class", ticks=places, tick_labels=names, bare=True, grid=False, slanted=True)
     y = Axis("true class", ticks=places, tick_labels=names, bare=True, grid=False, reverse=True)
     return Chart([Panel(x, y, [cells])], height=150 + max(34 * len(names), 150), hover="nearest")

@@ -199,7 +199,7 @@ def _input_panel(
     names = [str(name) for name in finding.inputs.labels["feature"]]
     colors = dict(zip(names, COLORS, strict=False)) if len(names) > 1 else dict.fromkeys(names, INK)
     marks = [_line(name, time, values[:, names.index(name)], color) for name, color in colors.items()]
-    heading = [Span("what was read: "), *color_key(colors)]
+    heading = [Span("input: "), *color_key(colors)]
     return [Panel(x, Axis(tick_count=4), marks, heading=heading)]
 
 

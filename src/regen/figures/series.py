@@ -7,12 +7,14 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from regen._drawing import chart_of
 from regen.data.series import Series, read_series
+from regen.estimators import Backtest
 from regen.figures.chart import Chart, color_key
 from regen.figures.marks import Axis, Band, Line, Panel, Points, Span
 from regen.figures.style import BLUE, INK, VERMILLION, columns_of
 
-__all__ = ["forecast"]
+__all__ = ["backtest", "forecast"]
 
 Values = NDArray[np.float64]
 
@@ -30,7 +32,7 @@ def forecast(
 
     The blue line should follow the dark one more closely than the dotted one, which repeats the season before. A dot
     marks where a new forecast begins: the values to its left were observed, those to its right were not. The dark
-    line should leave the wide band about as seldom as its level says.
+    line should leave the wide band about as seldom as its level promises.
 
     Parameters
     ----------
@@ -69,7 +71,63 @@ def forecast(
     name = series.names[0] if column is None else column
     if name not in series.names:
         raise ValueError(f"y has no column {name!r}; it has {', '.join(series.names)}.")
-    read = _read(series, forecasts, name, time)
+    columns = {} if isinstance(forecasts, np.ndarray) else columns_of(forecasts)
+    if {"origin", "forecast"} <= set(columns):
+        read = _from_backtest(columns, name)
+    else:
+        read = _from_predict(series, forecasts, name, time)
+    dates = np.arange(len(series)) if series.dates is None else series.dates
+    before = int((dates < read.time.min()).sum())
+    first = max(before - (past or max(24, len(read.time))), 0)
+    actual = dates[first:], series.values[first:, series.names.index(name)]
+    return _fan(*actual, read, f"{name} ({unit})" if unit else name)
+
+
+@chart_of.register
+def backtest(finding: Backtest, *, column: str | None = None, unit: str = "") -> Chart:
+    """The forecasts of a backtest over the actual values, as in `forecast`.
+
+    Parameters
+    ----------
+    finding : Backtest
+        What `Forecaster.backtest` returned.
+    column : str, default=None
+        The column to draw; None is the first one.
+    unit : str, default=""
+        Of the values, for the axis.
+
+    Returns
+    -------
+    Chart
+        Of the part of the series that was forecast.
+
+    Raises
+    ------
+    ValueError
+        When there is no such column.
+
+    See Also
+    --------
+    forecast : Forecasts over a series of your own, with steps before the first forecast.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> y = np.sin(np.arange(120) / 3)
+    >>> model = regen.Forecaster("gru", 12, 6, hidden=3, max_epochs=1, random_state=0).fit(y[:90])
+    >>> regen.figures.backtest(model.backtest(y, start=90)).panels[0].marks[0].name
+    'actual'
+    """
+    columns = columns_of(finding.forecasts)
+    name = columns["column"][0] if column is None else column
+    read = _from_backtest(columns, name)
+    mask = columns["column"] == name
+    time, rows = np.unique(columns["time"][mask], return_index=True)
+    return _fan(time, columns["y"][mask][rows], read, f"{name} ({unit})" if unit else str(name))
+
+
+def _fan(time: NDArray[Any], actual: Values, read: "_Forecasts", title: str) -> Chart:
+    """Intervals behind, then the actual values, the naive forecast and the forecasts with their first steps."""
     marks: list[Any] = [
         Band(
             _broken(read, read.time),
@@ -79,23 +137,13 @@ def forecast(
         )
         for k, (level, ends) in enumerate(sorted(read.bounds.items(), reverse=True))
     ]
-    marks.append(Line(*_actual(series, read, name, past), name="what came", color=INK, width=1.6))
+    marks.append(Line(time, actual, name="actual", color=INK, width=1.6))
     if read.naive is not None:
         marks.append(Line(*_line(read, read.naive), name="naive", color=VERMILLION, width=1.6, dash="dot"))
     marks.append(Line(*_line(read, read.point), name="forecast", color=BLUE, width=2.4))
-    marks.append(
-        Points(read.time[read.begins], read.point[read.begins], name="first step", size=8, hover=None)
-    )
-    axes = Axis("step" if series.dates is None else "date"), Axis(f"{name} ({unit})" if unit else name)
-    return Chart([Panel(*axes, marks)], title=_key(read), height=380)
-
-
-def _actual(series: Series, read: "_Forecasts", name: str, past: int) -> tuple[NDArray[Any], Values]:
-    """The series from `past` steps before the first forecast on."""
-    dates = np.arange(len(series)) if series.dates is None else series.dates
-    before = int((dates < read.time.min()).sum())
-    first = max(before - (past or max(24, len(read.time))), 0)
-    return dates[first:], series.values[first:, series.names.index(name)]
+    first = Points(read.time[read.begins], read.point[read.begins], name="first step", size=8, hover=None)
+    x = Axis("date" if time.dtype.kind == "M" else "step")
+    return Chart([Panel(x, Axis(title), [*marks, first])], title=_key(read), height=380)
 
 
 class _Forecasts(NamedTuple):
@@ -108,29 +156,35 @@ class _Forecasts(NamedTuple):
     bounds: dict[float, tuple[Values, Values]]
 
 
-def _read(series: Series, forecasts: Any, name: str, time: str | None) -> _Forecasts:
-    """The columns of what a forecaster returned: the table of a backtest, or that of a predict."""
-    columns = {} if isinstance(forecasts, np.ndarray) else columns_of(forecasts)
-    if {"origin", "forecast"} <= set(columns):
-        _refuse_unknown(name, columns["column"].tolist())
-        rows = _in_turn(columns, columns["column"] == name)
-        found = {key: each[rows] for key, each in columns.items()}
-        point, dates, naive = found["forecast"], found["time"], found.get("naive")
-        begins, lead = found["step"] == 1, ""
-    else:
-        point, dates, columns = _predicted(series, forecasts, name, time)
-        begins, naive, lead = np.arange(len(point)) == 0, None, f"{name}-"
-        found = columns
+def _from_backtest(columns: Mapping[str, NDArray[Any]], name: str) -> _Forecasts:
+    """The forecasts in the table of a backtest that do not overlap."""
+    _refuse_unknown(name, columns["column"].tolist())
+    rows = _in_turn(columns, columns["column"] == name)
+    found = {key: each[rows] for key, each in columns.items()}
+    bounds = _bounds(found, "", found["time"])
+    return _Forecasts(found["time"], found["forecast"], found["step"] == 1, found.get("naive"), bounds)
+
+
+def _from_predict(series: Series, forecasts: Any, name: str, time: str | None) -> _Forecasts:
+    """The forecast that `predict` returned, after the end of the series."""
+    point, dates, columns = _predicted(series, forecasts, name, time)
+    return _Forecasts(dates, point, np.arange(len(point)) == 0, None, _bounds(columns, f"{name}-", dates))
+
+
+def _bounds(
+    columns: Mapping[str, NDArray[Any]], lead: str, dates: NDArray[Any]
+) -> dict[float, tuple[Values, Values]]:
+    """The ends of the interval of each level, of columns with names that begin with `lead`."""
     bounds = {}
-    for column in found:
+    for column in columns:
         if column.startswith(f"{lead}lo-"):
             level = column.removeprefix(f"{lead}lo-")
-            low, high = found[column], found[f"{lead}hi-{level}"]
+            low, high = columns[column], columns[f"{lead}hi-{level}"]
             if (low > high).any():
                 where = dates[int(np.argmax(low > high))]
                 raise ValueError(f"The {level} % interval at {where} has its lower end above its upper one.")
             bounds[float(level)] = (low, high)
-    return _Forecasts(dates, point, begins, naive, bounds)
+    return bounds
 
 
 def _in_turn(columns: Mapping[str, NDArray[Any]], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -175,7 +229,7 @@ def _refuse_unknown(name: str, names: Iterable[str]) -> None:
 def _key(read: _Forecasts) -> list[Span]:
     """What the colors mean; short enough for a phone."""
     bands = ", ".join(f"{level:g} %" for level in sorted(read.bounds))
-    names = {"what came": INK, f"forecast ({bands} bands)" if bands else "forecast": BLUE}
+    names = {"actual": INK, f"forecast ({bands} bands)" if bands else "forecast": BLUE}
     return color_key(names | ({} if read.naive is None else {"··· naive": VERMILLION}))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from warnings import warn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from regen.inspection.adversarial.training_game import NearestTraining, Training
 
 __all__ = ["nearest_training", "training_game"]
 
-OF: Mapping[str, Constraint] = {"of": Choice(("game", "scores", "twins"))}
+OF: Mapping[str, Constraint] = {"of": Choice(("game", "scores", "nearest"))}
 PLAYERS = {"generator": BLUE, "discriminator": VERMILLION}
 MADE = {"generated": BLUE, "real": VERMILLION}
 MEASURES = dict(
@@ -39,9 +40,9 @@ def training_game(finding: TrainingGame, *, of: str = "game") -> Chart:
     ----------
     finding : TrainingGame
         What `regen.inspect.training_game` returned.
-    of : {"game", "scores", "twins"}, default="game"
+    of : {"game", "scores", "nearest"}, default="game"
         "game": losses, scores, turns and quality over the batches; "scores": those of real and generated rows at the
-        end; "twins": generated rows and the rows nearest to them, see `nearest_training`.
+        end; "nearest": generated rows and the rows nearest to them, see `nearest_training`.
 
     Returns
     -------
@@ -62,14 +63,15 @@ def training_game(finding: TrainingGame, *, of: str = "game") -> Chart:
     >>> [panel.heading[0].text for panel in chart.panels][:2]
     ['loss: ', 'score, 1 to 100: ']
     """
+    if of == "twins":
+        warn("of='twins' is deprecated: use of='nearest'.", DeprecationWarning, stacklevel=4)
+        of = "nearest"
     check_parameters("TrainingGame.plot", OF, {"of": of})
     if of == "scores":
         return _scores(finding)
-    if of == "twins":
+    if of == "nearest":
         if finding.nearest is None:
-            raise ValueError(
-                "of='twins' needs rows to lay beside the generated ones. Give X to training_game."
-            )
+            raise ValueError("of='nearest' compares generated rows with data. Give X to training_game.")
         return nearest_training(finding.nearest)
     return _game(finding)
 
@@ -117,7 +119,7 @@ def nearest_training(finding: NearestTraining, *, rows: int = ROWS) -> Chart:
         }
         return restored(lines, unit=made.names[0])
     pairs = np.stack([made.values, nearest.values], axis=1).reshape(-1, made.values.shape[1])
-    names = [name for row in some for name in (f"made {row}", "nearest")]
+    names = [name for row in some for name in (f"generated {row}", "nearest")]
     return table_of_rows(pairs, made.names, names)
 
 
@@ -177,7 +179,7 @@ def _turns(finding: TrainingGame, x: Axis) -> Panel:
         hover="{note}",
     )
     y = Axis(limits=(-0.5, 0.5), visible=False)
-    return Panel(x, y, [bars], heading=[Span("who moves: "), *color_key(colors)])
+    return Panel(x, y, [bars], heading=[Span("player in turn: "), *color_key(colors)])
 
 
 def _scores(finding: TrainingGame) -> Chart:

@@ -1,8 +1,8 @@
 """One page of results: a single HTML file that opens anywhere, offline, on a phone too, and on paper.
 
 Everything is inside: words, tables, figures, the style, and plotly.js once, packed, from the installed package. Every
-figure stands there as a drawing that needs no JavaScript; where there is some, plotly's takes its place when it comes
-into view, and answers to the mouse. The page forbids the browser to ask anything of the network.
+figure stands there as a drawing that needs no JavaScript; where there is some, plotly's interactive figure takes its
+place when it comes into view. The page forbids the browser every request to the network.
 """
 
 import gzip
@@ -156,7 +156,9 @@ def _section(place: int, section: Section, numbers: Iterator[int]) -> str:
 
 def _link(link: Link) -> str:
     if not fullmatch(r"[^:/\\][^:\\]*", link.address):
-        raise ValueError(f"A page links to files beside it. Got the address {link.address!r} instead.")
+        raise ValueError(
+            f"A page links to files in its own folder. Got the address {link.address!r} instead."
+        )
     return f'<a href="{escape(link.address)}">{_words(link.words)}</a>'
 
 

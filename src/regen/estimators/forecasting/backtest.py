@@ -11,6 +11,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from regen import _drawing
 from regen._check import Bool, Constraint, Either, Int, Nothing, Number
 from regen.data.seasonality import season_length, seasonal_naive
 from regen.data.series import Series, frame
@@ -68,6 +69,21 @@ class Backtest:
     scores: Mapping[str, float]
     n_origins: int
     horizon: int
+
+    def plot(self, **options: Any) -> Any:
+        """A fan chart: the forecasts with their intervals over the actual values and the naive forecast.
+
+        Parameters
+        ----------
+        **options
+            ``column="..."``, the column to draw, the first one by default; ``unit="..."``, of its values.
+
+        Returns
+        -------
+        chart : regen.figures.Chart
+            As `regen.figures.backtest` draws it.
+        """
+        return _drawing.plot(self, **options)
 
     def __repr__(self) -> str:
         scores = "".join(f", {name}={self.scores[name]:.4g}" for name in ("mae", "mase", "skill"))

@@ -118,11 +118,11 @@ def _placed(panel: Panel, *, hidden: bool) -> Placed:
 def _kind(axis: Axis, marks: Sequence[Mark], which: int) -> str:
     if axis.kind == "log":
         return "log"
-    values = (each for mark in marks if not isinstance(mark, Image) for each in _given(mark, which))
+    values = (each for mark in marks if not isinstance(mark, Image) for each in _values(mark, which))
     return "date" if any(_is_date(each) for each in values) else "linear"
 
 
-def _given(mark: Mark, which: int) -> Sequence[Any]:
+def _values(mark: Mark, which: int) -> Sequence[Any]:
     """Values of a mark along axis 0 or 1, before they are placed."""
     if isinstance(mark, Bars):
         return () if _lengthwise(mark, which) else (mark.at,)

@@ -182,7 +182,7 @@ def _trace(mark: Any, panel: Panel) -> dict[str, Any]:
 
 
 def _hover(template: str | None, *, named: bool = True) -> dict[str, Any]:
-    """The text at the pointer; a line's name is shown beside it, that of bars and cells is not."""
+    """The text at the pointer, with the name of the mark where `named`."""
     if template is None:
         return {"hoverinfo": "skip"}
     if not template:
@@ -284,7 +284,7 @@ def _centers(letter: str, centers: Any) -> dict[str, Any]:
 
 
 def _color_bar(title: str, domain: tuple[float, float]) -> dict[str, Any]:
-    """The bar beside a panel that says what its colors measure."""
+    """The color bar of a panel."""
     font = {"size": SMALL, "color": GREY}
     low, high = domain
     part = {"len": high - low, "y": (low + high) / 2, "lenmode": "fraction", "nticks": 3}

@@ -24,8 +24,8 @@ Values = NDArray[np.float64]
 def text(chart: Drawing) -> list[str]:
     """A chart as lines of text.
 
-    Each block of a line is the mean of several steps; the ends of its values stand beside it, and all lines of a
-    panel have one scale. Shades of cells are means, too. What there is no room for is counted.
+    Each block of a line is the mean of several steps; the ends of its values follow it, and all lines of a panel
+    have one scale. Shades of cells are means, too. What there is no room for is counted.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def text(chart: Drawing) -> list[str]:
     --------
     >>> from regen import figures
     >>> print(figures.text(figures.loss_per_step({"a": [3.0, 2.0, 1.0]}))[1].split())
-    ['1', 'steps', 'read', '3']
+    ['1', 'time', 'steps', '3']
     """
     return [row.rstrip()[:WIDTH] for panel in place(chart) for row in _panel(panel)]
 

@@ -32,7 +32,7 @@ def describe(chart: Drawing) -> str:
     --------
     >>> from regen import figures
     >>> figures.describe(figures.loss_per_step([3.0, 2.0, 1.0]))
-    'Lines. Across: steps read, 1 to 3. Upwards: mean cost, 1 to 3.'
+    'Lines. Across: time steps, 1 to 3. Upwards: mean loss, 1 to 3.'
     """
     panels = place(chart)
     sentences = [in_words(chart.title)] if chart.title else []
@@ -65,7 +65,7 @@ def numbers(chart: Drawing) -> list[tuple[list[str], list[list[str]]]]:
     --------
     >>> from regen import figures
     >>> figures.numbers(figures.loss_per_step([3.0, 2.0]))
-    [(['steps read', 'mean cost'], [['1', '3'], ['2', '2']])]
+    [(['time steps', 'mean loss'], [['1', '3'], ['2', '2']])]
     """
     return [table for panel in place(chart) for table in _tables(panel)]
 
