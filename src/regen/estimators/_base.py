@@ -33,6 +33,7 @@ from regen._check import (
 from regen.cells import NAMES, Cell
 from regen.data.series import frame
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
+from regen.losses.regression import LOSSES
 from regen.training.batches import Batches
 from regen.training.device import resolve_device
 from regen.training.loop import train
@@ -109,6 +110,8 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     default_learning_rate : the value of ``learning_rate="auto"``.
     default_training : values of the fields of `training` that are "auto".
     nested_params : parameters that have parameters of their own, and their types.
+    losses : names of the losses of `training` that fit this estimator; the first is "auto". Empty where the
+        estimator resolves the loss itself.
     loss_parameter : name of the constructor argument that sets the loss, for estimators that do not take it from
         `training`; else empty.
     """
@@ -120,6 +123,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     default_learning_rate: ClassVar[float] = 3e-3
     default_training: ClassVar[Mapping[str, Any]] = {"schedule": "constant", "batch_size": 32}
     nested_params: ClassVar[Mapping[str, type[Params]]] = {"training": Training}
+    losses: ClassVar[tuple[str, ...]] = ()
     loss_parameter: ClassVar[str] = ""
     net_: nn.Module
     max_epochs: int
@@ -250,6 +254,12 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         return self.default_learning_rate if isinstance(self.learning_rate, str) else self.learning_rate
 
     @property
+    def _loss_function(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The loss of `training` for each element, one of `losses`."""
+        loss = self._options.loss
+        return LOSSES[self.losses[0] if loss == "auto" else loss]
+
+    @property
     def _device(self) -> torch.device:
         return resolve_device(self._options.device)
 
@@ -264,6 +274,12 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
             raise ValueError(
                 f"The 'loss' of the training of {type(self).__name__} must be 'auto'. Got {options.loss!r} instead;"
                 f" the loss is set by the {self.loss_parameter!r} parameter."
+            )
+        if self.losses and options.loss not in ("auto", *self.losses):
+            names = ", ".join(map(repr, ("auto", *self.losses)))
+            raise ValueError(
+                f"The 'loss' of the training of {type(self).__name__} must be one of {names}. Got {options.loss!r}"
+                " instead."
             )
         _ = self._device
         self._check_combinations()
@@ -446,8 +462,8 @@ def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]
     for name in {**expected, **weights}:
         if name not in weights or name not in expected:
             raise ValueError(f"the weight {name!r} is {'missing' if name in expected else 'unknown'}")
-        given, needed = (
+        saved, needed = (
             f"{each[name].dtype} of shape {tuple(each[name].shape)}" for each in (weights, expected)
         )
-        if given != needed:
-            raise ValueError(f"the weight {name!r} is {given}, and its network needs {needed}")
+        if saved != needed:
+            raise ValueError(f"the weight {name!r} is {saved}, and its network needs {needed}")

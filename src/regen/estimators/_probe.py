@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from regen._masks import length_mask
 from regen.data.ragged import Ragged
-from regen.estimators._evaluation import EVALUATION_BATCH
+from regen.training.device import EVALUATION_BATCH
 
 __all__ = [
     "PROBE_ROWS",

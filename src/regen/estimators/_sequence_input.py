@@ -1,4 +1,4 @@
-"""What the sequence estimators are given, read: sequences of one length or of many, of one feature or of many.
+"""Input of the sequence estimators: sequences of one length or of many, of one feature or of many.
 
 Letters: `n` sequences, `T` steps, `F` features, `N` steps of all sequences together.
 """
@@ -61,10 +61,10 @@ def read_known_sequences(owner: BaseEstimator, X: Any, features: int, steps: int
     steps : T at fit when that was on a table, which then must have as many columns again; else None.
     """
     sequences = _read(owner, X, reset=False, table=steps is not None)
-    given = sequences.rows.values.shape[-1]
-    if given != features:
+    found = sequences.rows.values.shape[-1]
+    if found != features:
         raise ValueError(
-            f"X has {given} features, but {type(owner).__name__} is expecting {features} features as input."
+            f"X has {found} features, but {type(owner).__name__} is expecting {features} features as input."
         )
     return sequences
 

@@ -1,4 +1,4 @@
-"""Where a training runs: device, precision and number of threads."""
+"""How a network runs: device, precision, number of threads, evaluation mode."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -6,7 +6,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import nn
 
-__all__ = ["autocast", "fitting_threads", "resolve_device"]
+__all__ = ["EVALUATION_BATCH", "autocast", "evaluating", "fitting_threads", "resolve_device"]
+
+EVALUATION_BATCH = 512
+"""Rows of a batch outside of training."""
 
 ENOUGH = 1e9
 """Operations in one batch from which torch keeps its own number of threads.
@@ -115,3 +118,21 @@ def fitting_threads(module: nn.Module, rows: int, copies: int) -> Iterator[None]
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """A context without gradients and without dropout, which restores the mode of `net` at its end.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        The network, in any mode.
+    """
+    training = net.training
+    net.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        net.train(training)

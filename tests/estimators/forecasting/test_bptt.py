@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from regen.estimators._evaluation import evaluating
 from regen.estimators.forecasting._preparation import Scaled
 from regen.estimators.forecasting.bptt import (
     StreamBPTT,
@@ -14,6 +13,7 @@ from regen.estimators.forecasting.bptt import (
 )
 from regen.losses.regression import absolute_error, mean
 from regen.nets.forecast import WindowNet
+from regen.training.device import evaluating
 
 N, C, WINDOW, HORIZON, CUT = 60, 2, 8, 3, 48
 

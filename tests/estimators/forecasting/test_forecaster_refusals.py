@@ -60,8 +60,8 @@ def test_failed_fit_leaves_the_fitted_state(fitted):
         ({"bptt": 20}, WAVE, "bptt=20 is longer than window=16. Take bptt of at most the window."),
         ({"bptt": 4, "normalize": "mean"}, WAVE, "bptt=4 carries its state from window to window, so windows cannot"
          " each be scaled by their own mean. Take normalize='last' or 'none', or bptt='full'."),
-        ({"training": {"loss": "cross_entropy"}}, WAVE, "loss='cross_entropy' is for classes; a Forecaster"
-         " forecasts numbers. Take 'mae', 'mse' or 'huber'."),
+        ({"training": {"loss": "cross_entropy"}}, WAVE, "The 'loss' of the training of Forecaster must be"
+         " one of 'auto', 'mae', 'mse', 'huber'. Got 'cross_entropy' instead."),
         ({"training": {"bach_size": 3}}, WAVE, "Training has no parameter 'bach_size'. Did you mean 'batch_size'?"),
         ({"training": {"max_time": "soon"}}, WAVE, "The 'max_time' parameter of Training must be a time such as"
          ' "90s", "5m" or "2h" or None. Got \'soon\' instead.'),

@@ -22,7 +22,6 @@ from regen._check import Constraint, Either, Int, Kind, Nothing, check_parameter
 from regen.data.batching import RowBatch
 from regen.data.masked_arrays import refuse_masked
 from regen.estimators._base import SHARED_CONSTRAINTS, Estimator, rollback_on_error
-from regen.estimators._evaluation import evaluating
 from regen.estimators._modalities import MODALITIES, Modality, TableModality
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators.adversarial.evaluation import Evaluator
@@ -45,6 +44,7 @@ from regen.estimators.adversarial.latent import (
 )
 from regen.estimators.adversarial.probe import discriminator_probe
 from regen.losses.gan import score
+from regen.training.device import evaluating
 from regen.training.options import Params, Training
 
 __all__ = ["GAN_CONSTRAINTS", "AdversarialEstimator"]

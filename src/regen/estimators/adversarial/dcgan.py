@@ -15,11 +15,11 @@ from torch import nn
 from regen._check import Bool, Choice, Constraint, Int
 from regen.estimators._base import Command
 from regen.estimators._constraints import ROW_CONSTRAINTS
-from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators._modalities import Modality, modality_of
 from regen.estimators.adversarial._base import GAN_CONSTRAINTS, AdversarialEstimator
 from regen.estimators.adversarial.game import Game
 from regen.nets.adversarial import make_gan_nets
+from regen.training.device import EVALUATION_BATCH, evaluating
 from regen.training.options import Training
 
 __all__ = ["DCGAN"]

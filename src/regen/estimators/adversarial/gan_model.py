@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from regen.data.batching import RowBatch
 from regen.data.ragged import Ragged
-from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators._modalities import Modality
 from regen.losses.straight_through import StraightThrough
+from regen.training.device import EVALUATION_BATCH, evaluating
 
 __all__ = ["GANModel", "GANPair", "append_companions", "batched_logits"]
 

@@ -18,8 +18,8 @@ from regen._check import Number, check_parameters
 from regen._masks import length_mask
 from regen.data.batching import RowBatch
 from regen.data.masked_arrays import refuse_masked, unmasked
-from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators.adversarial.gan_model import GANModel
+from regen.training.device import EVALUATION_BATCH, evaluating
 
 __all__ = ["check_codes", "draw_codes", "invert", "label_index", "sequence_lengths", "slerp"]
 

@@ -15,11 +15,11 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from regen.data.ragged import Ragged
-from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators.autoencoders.elbo import ELBO
 from regen.estimators.autoencoders.row_model import RowInputs
 from regen.losses.elbo import draw_normal, normal_log_density
 from regen.losses.mixed_likelihood import MixedLikelihood
+from regen.training.device import EVALUATION_BATCH, evaluating
 
 __all__ = [
     "WeightedDraws",

@@ -16,9 +16,9 @@ from torch import Generator, Tensor
 
 from regen.data.ragged import Ragged
 from regen.data.table_encoding import Block
-from regen.estimators._evaluation import evaluating
 from regen.estimators.autoencoders.objectives import HIDDEN_SHARE, Denoising, hidden_cells
 from regen.estimators.autoencoders.row_model import RowModel
+from regen.training.device import evaluating
 
 __all__ = [
     "DonorDraws",

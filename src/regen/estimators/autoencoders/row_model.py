@@ -18,11 +18,11 @@ from torch import Tensor
 from regen._masks import length_mask
 from regen.data.batching import RowBatch, RowBatches
 from regen.data.ragged import Ragged
-from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators._modalities import Modality
 from regen.losses.mixed_likelihood import MixedLikelihood
 from regen.nets.autoencoder import AutoencoderNet
 from regen.nets.recurrent_autoencoder import RecurrentEncoder
+from regen.training.device import EVALUATION_BATCH, evaluating
 
 __all__ = ["RowInputs", "RowModel", "RowSplit"]
 

@@ -18,12 +18,12 @@ from regen.cells import Cell
 from regen.data.ragged import Ragged
 from regen.estimators._base import Command
 from regen.estimators._constraints import ROW_CONSTRAINTS
-from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.elbo import ELBO, KLWarmup, units_of
 from regen.estimators.autoencoders.importance_sampling import impute_rows, log_evidence, weighted_draws
 from regen.estimators.autoencoders.row_model import RowInputs, RowModel, RowSplit
 from regen.losses.elbo import active_units, draw_normal, gaussian_kl, posterior
+from regen.training.device import EVALUATION_BATCH, evaluating
 from regen.training.options import Training
 
 __all__ = ["VariationalAutoencoder"]

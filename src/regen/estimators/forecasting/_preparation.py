@@ -74,23 +74,24 @@ def series_of(layout: Mapping[str, Any], values: Values) -> Series:
     return Series(values, tuple(layout["names"]), dates, step, Kind(**kind))
 
 
-def read_more(layout: Mapping[str, Any], y: Any, *, part: bool = False) -> Series:
-    """Convert y, a table of any kind, to a series with the columns of `layout` in their order."""
+def read_again(layout: Mapping[str, Any], y: Any, *, part: bool = False) -> Series:
+    """Convert y, a table of any kind, to a series with the columns of `layout` in their order.
+
+    A whole series must have the date step of `layout`; a `part`, which continues the series, may be too short to
+    have one.
+    """
     table = nw.from_native(y, eager_only=True, pass_through=True)
     time = target = None
     if isinstance(table, nw.DataFrame):
         time = layout["time"] if layout["time"] in table.columns else None
         target = layout["names"] if set(layout["names"]) <= set(table.columns) else None
-    return read_series(y, time=time, target=target, part=part).aligned(layout["names"])
-
-
-def check_same_step(layout: Mapping[str, Any], series: Series) -> None:
-    """Refuse a series with another date step than that of `layout`."""
+    series = read_series(y, time=time, target=target, part=part).aligned(layout["names"])
     fitted = None if layout["step"] is None else Step(**layout["step"])
-    if fitted is not None and series.step is not None and series.step != fitted:
+    if not part and fitted is not None and series.step is not None and series.step != fitted:
         raise ValueError(
             f"The dates of y go by {series.step}; the model was fitted with a step of {fitted}. Resample y."
         )
+    return series
 
 
 def resolve_window(window: int | str, series: Series, horizon: int, segment: int) -> int:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from regen.data.batching import StreamBatch, StreamBatches, WindowBatch, WindowBatches, Windows
-from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators.forecasting._preparation import Scaled, Values
 from regen.losses.regression import mean
 from regen.nets.forecast import WindowNet
+from regen.training.device import EVALUATION_BATCH, evaluating
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 EVALUATION_STEPS = 4096
@@ -23,7 +23,7 @@ EVALUATION_WORK = 2**21
 """Squared copies times windows that `WindowBPTT.loss_per_copy` runs; a second or so for a small net."""
 
 
-class BPTTTask(ABC):
+class BPTT(ABC):
     """A network unfolded over a series whose steps from `cut` on are held out to validate.
 
     `batches` are the training batches, `loss` is their mean loss; the other methods measure on the held-out part, or
@@ -61,7 +61,7 @@ class BPTTTask(ABC):
 
 
 @final
-class WindowBPTT(BPTTTask):
+class WindowBPTT(BPTT):
     """``bptt="full"``: every window is unfolded independently and predicts the horizon after it."""
 
     def __init__(
@@ -187,7 +187,7 @@ class StreamState:
 
 
 @final
-class StreamBPTT(BPTTTask):
+class StreamBPTT(BPTT):
     """``bptt=k``: contiguous streams with a forecast after every step; gradients are cut every k steps."""
 
     def __init__(

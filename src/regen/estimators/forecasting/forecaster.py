@@ -1,7 +1,7 @@
 """Forecaster: from a series to its next steps, with intervals, from one recurrent network."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, final
 
@@ -16,14 +16,12 @@ from regen.cells import Cell
 from regen.data.scaling import Standardizer
 from regen.data.series import Series, from_layout, read_series
 from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Command, Estimator, rollback_on_error
-from regen.estimators._evaluation import evaluating
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators.forecasting._preparation import (
     Scaled,
     Values,
     center_and_scale,
-    check_same_step,
-    read_more,
+    read_again,
     resolve_window,
     scale_series,
     series_of,
@@ -31,7 +29,7 @@ from regen.estimators.forecasting._preparation import (
 )
 from regen.estimators.forecasting.backtest import BACKTEST_CONSTRAINTS, Backtest, evaluate, rolling_origins
 from regen.estimators.forecasting.bptt import (
-    BPTTTask,
+    BPTT,
     StreamBPTT,
     StreamState,
     WindowBPTT,
@@ -42,9 +40,8 @@ from regen.estimators.forecasting.bptt import (
 from regen.estimators.forecasting.intervals import check_levels, half_widths, interval_columns
 from regen.estimators.forecasting.online import ForecastStream
 from regen.estimators.forecasting.probe import ForecastProbing
-from regen.losses.regression import LOSSES
 from regen.nets.forecast import Decoding, Normalize, WindowNet
-from regen.training.device import fitting_threads
+from regen.training.device import evaluating, fitting_threads
 from regen.training.options import Training
 
 __all__ = ["Forecaster"]
@@ -143,6 +140,7 @@ class Forecaster(Estimator):
         "forecaster", "Learn a series, to forecast its next steps.", "series"
     )
     capabilities: ClassVar[tuple[str, ...]] = ("predict", "backtest")
+    losses: ClassVar[tuple[str, ...]] = ("mae", "mse", "huber")
     constraints: ClassVar[Mapping[str, Constraint]] = {
         "cell": CELL_CONSTRAINT,
         "window": Either((Choice(("auto",)), Int(1))),
@@ -282,7 +280,7 @@ class Forecaster(Estimator):
         horizon = self.horizon if horizon is None else horizon
         check_parameters("predict", {"horizon": Int(1)}, {"horizon": horizon})
         forecast = self._in_units(self._forecast_end(horizon))
-        widths = {each: self._half_widths(each, horizon) for each in check_levels(level)}
+        widths = self._half_widths(check_levels(level), horizon)
         if widths and not self.validated_:
             warnings.warn(
                 "Nothing was held out when this Forecaster was fitted, so its intervals rest on training errors and"
@@ -313,7 +311,7 @@ class Forecaster(Estimator):
         """
         self._check_fitted()
         tail = series_of(self.layout_, self.tail_)
-        grown = tail.append(read_more(self.layout_, y, part=True))
+        grown = tail.append(read_again(self.layout_, y, part=True))
         new = len(grown) - len(tail)
         n_steps = self.layout_["n_steps"] + new
         self._set_end(grown, np.concatenate([self.tail_seen_, grown.observed[-new:]]), new)
@@ -371,16 +369,16 @@ class Forecaster(Estimator):
         """
         self._check_fitted()
         check_parameters("backtest", BACKTEST_CONSTRAINTS, {"start": start, "stride": stride, "refit": refit})
-        series = read_more(self.layout_, y)
-        check_same_step(self.layout_, series)
+        series = read_again(self.layout_, y)
         H, levels = self.horizon, check_levels(level)
         origins = rolling_origins(len(series), start, stride or H, H, self.window_)
         if not refit:
             forecast = self._forecast_from(series, origins)
-            return evaluate(series, origins, forecast, {each: self._half_widths(each, H) for each in levels})
+            return evaluate(series, origins, forecast, self._half_widths(levels, H))
         models = [self._without_checkpoint()._fit(series.part(0, n)) for n in origins]
         forecast = np.stack([model._in_units(model._forecast_end(H)) for model in models])
-        widths = {each: np.stack([model._half_widths(each, H) for model in models]) for each in levels}
+        each = [model._half_widths(levels, H) for model in models]
+        widths = {level: np.stack([widths[level] for widths in each]) for level in levels}
         return evaluate(series, origins, forecast, widths)
 
     def probe(
@@ -396,8 +394,7 @@ class Forecaster(Estimator):
         self._check_fitted()
         if y is not None:
             raise ValueError("The targets of a Forecaster are the next steps of its series. Leave out y.")
-        series = read_more(self.layout_, X)
-        check_same_step(self.layout_, series)
+        series = read_again(self.layout_, X)
         data, stream = self._standardised(series), self.bptt != "full"
         task = partial(self._bptt, data, len(series) if stream else self.window_)  # over the whole series
         return ForecastProbing(
@@ -409,12 +406,6 @@ class Forecaster(Estimator):
         copy = clone(self)
         copy.training = Training.of(copy.training).set_params(checkpoint=None)
         return copy  # type: ignore[no-any-return]
-
-    def _check_combinations(self) -> None:
-        if self._options.loss == "cross_entropy":
-            raise ValueError(
-                "loss='cross_entropy' is for classes; a Forecaster forecasts numbers. Take 'mae', 'mse' or 'huber'."
-            )
 
     def _build(self) -> WindowNet:
         return WindowNet(
@@ -432,18 +423,12 @@ class Forecaster(Estimator):
             backend=self._options.backend,
         )
 
-    @property
-    def _loss_function(self) -> Callable[[Tensor, Tensor], Tensor]:
-        return LOSSES["mae" if self._options.loss == "auto" else self._options.loss]
-
-    def _bptt(self, data: Scaled, cut: int) -> BPTTTask:
+    def _bptt(self, data: Scaled, cut: int) -> BPTT:
         """The network unfolded over standardised data, whose steps from `cut` on validate."""
-        loss, batch_size = self._loss_function, self._options.batch_size
+        task, batch_size = (self.net_, self._loss_function, data, self.window_, cut), self._options.batch_size
         if self.bptt == "full":
-            return WindowBPTT(self.net_, loss, data, self.window_, cut, batch_size=batch_size)
-        return StreamBPTT(
-            self.net_, loss, data, self.window_, cut, batch_size=batch_size, bptt=int(self.bptt)
-        )
+            return WindowBPTT(*task, batch_size=batch_size)
+        return StreamBPTT(*task, batch_size=batch_size, bptt=int(self.bptt))
 
     @property
     def _standardizer(self) -> Standardizer:
@@ -503,6 +488,6 @@ class Forecaster(Estimator):
         starts = ends - self.window_
         return self._in_units(forecast_windows(self.net_, data.values, observed, starts, self.window_))
 
-    def _half_widths(self, level: float, horizon: int) -> Values:
-        """Half widths (horizon, C) of intervals in the unit of the series."""
-        return half_widths(self.errors_, level, horizon) * self.scale_
+    def _half_widths(self, levels: tuple[float, ...], horizon: int) -> dict[float, Values]:
+        """Half widths (horizon, C) of the intervals of each level, in the unit of the series."""
+        return {level: half_widths(self.errors_, level, horizon) * self.scale_ for level in levels}

@@ -19,7 +19,7 @@ from regen.data.calendar import date_text
 from regen.data.series import Series
 from regen.estimators._probe import CopyLosses, Probe, ProbeWindows, mean_per_row
 from regen.estimators.forecasting._preparation import Scaled, check_length
-from regen.estimators.forecasting.bptt import BPTTTask, evenly_spaced
+from regen.estimators.forecasting.bptt import BPTT, evenly_spaced
 from regen.nets.forecast import WindowNet
 
 __all__ = ["ForecastProbing"]
@@ -37,7 +37,7 @@ class ForecastProbing:
     ----------
     net : the network. series : in the units of the data. data : the same, standardised.
     window : W. stream : whether the state is carried along the whole series. loss : of each value of a forecast.
-    task : a new `BPTTTask` over the whole series.
+    task : a new `BPTT` over the whole series.
     receives_mask : whether the network receives the mask of observed values.
     """
 
@@ -47,7 +47,7 @@ class ForecastProbing:
     window: int
     stream: bool
     loss: Callable[[Tensor, Tensor], Tensor]
-    task: Callable[[], BPTTTask]
+    task: Callable[[], BPTT]
     receives_mask: bool
 
     def probe(self, windows: ProbeWindows, rows: int | None) -> Probe:

@@ -21,7 +21,6 @@ from regen.estimators._sequence_input import SequenceInput, read_known_sequences
 from regen.estimators.sequences.bptt import SequenceBPTT, fit_standardizer, predict_rows
 from regen.estimators.sequences.online import SequenceStream
 from regen.estimators.sequences.probe import sequence_probe
-from regen.losses.regression import LOSSES
 from regen.nets.sequence import Pool, SequenceNet
 from regen.training.device import fitting_threads
 from regen.training.options import Training
@@ -36,8 +35,6 @@ class SequenceEstimator(Estimator):
     """Predicts from whole sequences with one recurrent network; see `SequenceClassifier` for the parameters."""
 
     capabilities: ClassVar[tuple[str, ...]] = ("predict",)
-    losses: ClassVar[tuple[str, ...]]
-    """Names of the losses that fit the targets; the first is the default."""
     constraints: ClassVar[Mapping[str, Constraint]] = {
         "cell": CELL_CONSTRAINT,
         "hidden": Int(1),
@@ -87,32 +84,22 @@ class SequenceEstimator(Estimator):
         tags.input_tags.allow_nan = True
         return tags
 
-    def _check_combinations(self) -> None:
-        loss = self._options.loss
-        if loss not in ("auto", *self.losses):
-            names = ", ".join(repr(name) for name in ("auto", *self.losses))
-            raise ValueError(
-                f"The 'loss' of the training of {type(self).__name__} must be one of {names}. Got {loss!r} instead."
-            )
-
-    def _check_target_given(self, y: Any) -> None:
+    def _refuse_missing_target(self, y: Any) -> None:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
 
-    def _fit(
-        self, given: SequenceInput, y: Tensor, held_out: NDArray[np.int64], rng: torch.Generator
-    ) -> None:
+    def _fit(self, X: SequenceInput, y: Tensor, held_out: NDArray[np.int64], rng: torch.Generator) -> None:
         """Standardise the sequences, build the network and train it.
 
         y : (n,) places of the classes, or (n, K) standardised targets.
         held_out : (m,) numbers of the sequences that validate; the others train.
         """
-        sequences, longest = given.rows, given.rows.longest
+        sequences, longest = X.rows, X.rows.longest
         train = np.setdiff1d(np.arange(len(sequences)), held_out)
         scale = fit_standardizer(sequences, train, self.normalize)
         self.center_, self.scale_ = scale.center, scale.scale
         self.gaps_ = sequences.observed is not None
-        self.n_steps_in_ = longest if given.kind == "table" else None
+        self.n_steps_in_ = longest if X.kind == "table" else None
         self.n_features_per_step_ = sequences.values.shape[-1]
         self.segment_ = -(-longest // MOST_STEPS) if self.segment == "auto" else int(self.segment)
         self.net_ = self._build().to(self._device)
@@ -140,11 +127,6 @@ class SequenceEstimator(Estimator):
             pool=self.pool,
             backend=self._options.backend,
         )
-
-    @property
-    def _loss_function(self) -> Callable[[Tensor, Tensor], Tensor]:
-        loss = self._options.loss
-        return LOSSES[self.losses[0] if loss == "auto" else loss]
 
     @property
     def _standardizer(self) -> Standardizer:

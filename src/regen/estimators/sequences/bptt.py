@@ -14,10 +14,10 @@ from torch import Tensor
 from regen.data.batching import RowBatch, RowBatches
 from regen.data.ragged import Ragged
 from regen.data.scaling import Standardizer, is_constant, moments
-from regen.estimators._evaluation import EVALUATION_BATCH, evaluating
 from regen.estimators._splits import LEAST_BATCHES
 from regen.losses.regression import mean_per_step
 from regen.nets.sequence import SequenceNet
+from regen.training.device import EVALUATION_BATCH, evaluating
 
 __all__ = ["SequenceBPTT", "fit_standardizer", "predict_rows"]
 

@@ -131,7 +131,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         """
         self._check_params()
         sequences = read_sequences(self, X)
-        self._check_target_given(y)
+        self._refuse_missing_target(y)
         refuse_masked("y", y)
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")

@@ -116,7 +116,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         """
         self._check_params()
         sequences = read_sequences(self, X)
-        self._check_target_given(y)
+        self._refuse_missing_target(y)
         y = check_array(unmasked(y), ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
         check_consistent_length(sequences.rows.n_steps, y)
         self.one_target_ = y.ndim == 1

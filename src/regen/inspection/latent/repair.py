@@ -13,11 +13,11 @@ from torch import Generator, Tensor
 
 from regen.data.image_encoding import Pixels
 from regen.data.ragged import Ragged
-from regen.estimators._evaluation import evaluating
 from regen.estimators.autoencoders.objectives import Denoising
 from regen.estimators.autoencoders.row_model import RowInputs
 from regen.inspection.display import DisplayRows, drawable_images, encoded_names, limits_of
 from regen.inspection.finding import Finding
+from regen.training.device import evaluating
 
 __all__ = ["Repair", "repair"]
 
