@@ -44,7 +44,7 @@ def said(result: Any) -> list[str]:
     return list(result.stdout.splitlines())
 
 
-def size_of(path: Path | str) -> tuple[int, int]:
+def image_size(path: Path | str) -> tuple[int, int]:
     """Width and height of a picture."""
     with Image.open(path) as image:
         return (image.width, image.height)
@@ -135,7 +135,7 @@ def test_pictures_out(here: Any) -> None:
     run = "autoencoder-pictures"
     restored = package.load(run).reconstruct(DIGITS[:, None])
     said(here("reconstruct", run, "pictures", "-o", "grid.png"))
-    assert size_of("grid.png") == (7 * 33 + 1, 6 * 33 + 1)
+    assert image_size("grid.png") == (7 * 33 + 1, 6 * 33 + 1)
     assert said(here("reconstruct", run, "pictures", "-o", "out/deep")) == ["Written to out/deep."]
     images, names = read_images("out/deep")
     np.testing.assert_array_equal(images, restored)
@@ -246,7 +246,7 @@ def test_sample(here: Any) -> None:
     said(here("sample", "vae-pictures", "--number", "6", "--random-state", "3", "--means", "-o", "new.npy"))
     np.testing.assert_array_equal(np.load("new.npy"), model.sample(6, random_state=3, means=True))
     said(here("sample", "vae-pictures", "-o", "new.png"))
-    assert size_of("new.png") == (8 * 33 + 1, 8 * 33 + 1)
+    assert image_size("new.png") == (8 * 33 + 1, 8 * 33 + 1)
     lines = said(here("sample", "vae-table", "-n", "5"))
     assert (lines[0].split(), len(lines)) == (["a", "b", "c", "kind"], 6)
     assert told(here("sample", "vae-table", "-n", "many")) == (
@@ -304,7 +304,7 @@ def test_a_real_process(kept: Path, tmp_path: Path) -> None:
     shutil.copytree(kept / "pictures", tmp_path / "pictures")
     assert "Next: regen encode runs/pictures pictures" in shell("fit", "vae", "pictures", *QUICK)
     assert shell("sample", "runs/pictures", "-n", "4", "-o", "new.png") == "Written to new.png.\n"
-    assert size_of(tmp_path / "new.png") == (67, 67)
+    assert image_size(tmp_path / "new.png") == (67, 67)
 
 
 def test_a_column_without_a_value(here: Any) -> None:

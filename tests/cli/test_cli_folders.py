@@ -79,7 +79,7 @@ def test_folders_are_labels(lines: Any) -> None:
         ),
         (
             ("dcgan", "loose", "--label", "folder"),
-            "The folder 'loose' has folders, one for each label, and '0001.png' beside them. Move it into the folder"
+            "The folder 'loose' has folders, one for each label, and '0001.png' next to them. Move it into the folder"
             " of its label, or take it away.",
         ),
         (("dcgan", "tre", "--label", "folder"), "There is no file or folder 'tre'. Did you mean 'tree'?"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from regen.data.image_encoding import Pixels
+from regen.data.images import Pixels
 from regen.persistence.values import Packer, Unpacker
 
 RNG = np.random.default_rng(0)
@@ -29,7 +29,7 @@ def images(dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
 
 def fitted(X: NDArray[Any], **options: Any) -> tuple[Pixels, NDArray[np.float32]]:
     """Pixels fitted on X, and X encoded."""
-    read = Pixels.shaped(X, options.pop("image_shape", None))
+    read = Pixels.read(X, options.pop("image_shape", None))
     pixels = Pixels.fit(read, **options)
     return pixels, pixels.encode(read)
 
@@ -54,8 +54,8 @@ def test_a_round_trip_is_exact(dtype: str, n: int, C: int | None, Y: int, X: int
     back = pixels.decode(encoded, rounded=True)
     assert (back.dtype, back.shape) == (given_.dtype, given_.shape)
     np.testing.assert_array_equal(back, given_)
-    again = Pixels.of(pixels.state())
-    np.testing.assert_array_equal(again.encode(again.known(given_)), encoded)
+    again = Pixels.from_state(pixels.state())
+    np.testing.assert_array_equal(again.encode(again.read_known(given_)), encoded)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -169,7 +169,7 @@ def test_only_missing_pixels_are_filled(dtype: str, flat: bool) -> None:
     X[0, 1, 2] = np.nan
     shape = (2, 3, 3) if flat else None
     X = X.reshape(4, -1) if flat else X
-    read = Pixels.shaped(X, shape)
+    read = Pixels.read(X, shape)
     pixels = Pixels.fit(read)
     said = RNG.standard_normal((4, 18)).astype(np.float32)
     filled = pixels.fill(read, said)
@@ -177,7 +177,7 @@ def test_only_missing_pixels_are_filled(dtype: str, flat: bool) -> None:
     assert (filled.dtype, filled.shape) == (X.dtype, X.shape)
     assert filled[~holes].tobytes() == X[~holes].tobytes()
     np.testing.assert_array_equal(filled[holes], pixels.decode(said).reshape(X.shape)[holes])
-    whole = Pixels.shaped(filled, shape)
+    whole = Pixels.read(filled, shape)
     np.testing.assert_array_equal(pixels.fill(whole, said), filled)
 
 
@@ -185,15 +185,15 @@ def test_masked_bytes_are_filled_by_bytes() -> None:
     """Integers and truth values with a mask keep their dtype; without one they come back as they are."""
     X = images("uint8", (3, 4, 4))
     holes = images("bool", X.shape)
-    read = Pixels.shaped(np.ma.masked_array(X, holes))
+    read = Pixels.read(np.ma.masked_array(X, holes))
     filled = Pixels.fit(read).fill(read, np.full((3, 16), 0.5, np.float32))
     assert filled.dtype == np.uint8
     np.testing.assert_array_equal(filled, np.where(holes, 128, X))
-    read = Pixels.shaped(np.ma.masked_array(X > 99, holes))
+    read = Pixels.read(np.ma.masked_array(X > 99, holes))
     filled = Pixels.fit(read).fill(read, np.full((3, 16), 0.7, np.float32))
     np.testing.assert_array_equal(filled, (X > 99) | holes)
     assert filled.dtype == np.bool_
-    plain = Pixels.shaped(X)
+    plain = Pixels.read(X)
     twin = Pixels.fit(plain).fill(plain, np.zeros((3, 16)))
     np.testing.assert_array_equal(twin, X)
     assert not np.shares_memory(twin, X)
@@ -219,7 +219,7 @@ def test_saved_and_loaded() -> None:
     pixels, encoded = fitted(images("uint8", (3, 2, 4, 4)), output="unit")
     packer = Packer()
     packed = packer.pack(pixels.state(), "pixels")
-    again = Pixels.of(Unpacker(packer.tensors).unpack(packed))
+    again = Pixels.from_state(Unpacker(packer.tensors).unpack(packed))
     assert again.state()["dtype"] == "|u1"
     np.testing.assert_array_equal(again.decode(encoded), pixels.decode(encoded))
     said = torch.rand(2, 32)
@@ -231,14 +231,14 @@ def test_images_known() -> None:
     X = images("float32", (3, 4, 5))
     pixels, encoded = fitted(X)
     for same in (X, X[:, None], X.reshape(3, -1)):
-        np.testing.assert_array_equal(pixels.encode(pixels.known(same)), encoded)
+        np.testing.assert_array_equal(pixels.encode(pixels.read_known(same)), encoded)
     noisy = X + 5
-    np.testing.assert_array_equal(pixels.encode(pixels.known(noisy)), noisy.reshape(3, -1))
+    np.testing.assert_array_equal(pixels.encode(pixels.read_known(noisy)), noisy.reshape(3, -1))
     pixels, encoded = fitted(images("bool", (3, 4, 5)))
-    np.testing.assert_array_equal(pixels.encode(pixels.known(X)), X.reshape(3, -1))
+    np.testing.assert_array_equal(pixels.encode(pixels.read_known(X)), X.reshape(3, -1))
     deep = images("float32", (2, 9, 5, 3))
     pixels, _ = fitted(deep, image_shape=(9, 5, 3))
-    assert pixels.known(deep).size == (9, 5, 3)
+    assert pixels.read_known(deep).size == (9, 5, 3)
 
 
 SIZES = "image_shape must be (Y, X) or (C, Y, X), whole numbers from 1. Got"
@@ -256,7 +256,7 @@ SHAPES: list[tuple[Any, Any, str]] = [
     (np.zeros((5, 64)), 64, f"{SIZES} 64 instead."),
     (np.zeros((5, 64)), (-8, -8), f"{SIZES} (-8, -8) instead."),
     (np.zeros((5, 64)), (8.0, 8), f"{SIZES} (8.0, 8) instead."),
-    (np.zeros((5, 8, 7)), (8, 8), "image_shape=(8, 8) was told, but X has images of shape (1, 8, 7)."),
+    (np.zeros((5, 8, 7)), (8, 8), "image_shape=(8, 8) differs from the shape of the images in X, (1, 8, 7)."),
     (np.zeros((0, 8, 8)), None, "X has shape (0, 8, 8): there are no images in it."),
     (np.zeros((0, 64)), (8, 8), "X has shape (0, 64): there are no images in it."),
     (np.zeros((5, 0, 8)), None, "X has shape (5, 0, 8): there are no pixels in it."),
@@ -284,14 +284,14 @@ SHAPES: list[tuple[Any, Any, str]] = [
 def test_wrong_shapes_are_told(X: Any, shape: Any, sentence: str) -> None:
     """One sentence with what was given, what was expected and what to do."""
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        Pixels.shaped(X, shape)
+        Pixels.read(X, shape)
 
 
 def test_a_deep_stack_may_be_told() -> None:
     """Many channels of narrow images pass when their shape is given, and one column of many rows passes anyway."""
-    assert Pixels.shaped(np.zeros((2, 28, 28, 3)), (28, 28, 3)).size == (28, 28, 3)
-    assert Pixels.shaped(np.zeros((2, 12, 500, 1))).size == (12, 500, 1)
-    assert Pixels.shaped(np.zeros((2, 64)), np.array([8, 8])).size == (1, 8, 8)
+    assert Pixels.read(np.zeros((2, 28, 28, 3)), (28, 28, 3)).size == (28, 28, 3)
+    assert Pixels.read(np.zeros((2, 12, 500, 1))).size == (12, 500, 1)
+    assert Pixels.read(np.zeros((2, 64)), np.array([8, 8])).size == (1, 8, 8)
 
 
 UNIT = "in [0, 1], or integers up to 255 or 65535"
@@ -310,16 +310,16 @@ def test_values_that_cannot_be(X: NDArray[Any], output: str, sentence: str) -> N
     """A kind that the values contradict is refused with their range."""
     sentence = f"output={output!r} is for pixels that are {sentence}"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        Pixels.fit(Pixels.shaped(X), output)
+        Pixels.fit(Pixels.read(X), output)
 
 
 def test_pixels_of_which_nothing_is_known() -> None:
     """A channel of only missing pixels is told by its number; texts are no kind of pixels."""
     X = np.full((2, 2, 1, 1), [[[1.0]], [[np.nan]]])
     with pytest.raises(ValueError, match=r"^Channel 1 of X has only missing pixels\. Leave it out\.$"):
-        Pixels.fit(Pixels.shaped(X))
+        Pixels.fit(Pixels.read(X))
     with pytest.raises(ValueError, match=r"'counts'\. Got 'categorical' instead\.$"):
-        Pixels.fit(Pixels.shaped(X), "categorical")
+        Pixels.fit(Pixels.read(X), "categorical")
 
 
 @pytest.mark.parametrize(
@@ -338,11 +338,11 @@ def test_pixels_of_which_nothing_is_known() -> None:
 def test_other_images_than_those_fitted(X: NDArray[Any], new: NDArray[Any], sentence: str) -> None:
     """Another size, or another meaning of white, is told."""
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        fitted(X)[0].known(new)
+        fitted(X)[0].read_known(new)
 
 
 def test_negative_counts_are_refused() -> None:
     """New counts below 0 have no logarithm to read."""
     pixels, _ = fitted(np.array([[[0, 3]]]), output="counts")
     with pytest.raises(ValueError, match=r"^X has negative pixels\. Counts are 0 or more\.$"):
-        pixels.encode(pixels.known(np.array([[[-1.0, np.nan]]])))
+        pixels.encode(pixels.read_known(np.array([[[-1.0, np.nan]]])))

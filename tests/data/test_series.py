@@ -13,7 +13,9 @@ import pyarrow as pa
 import pytest
 
 from regen.data.calendar import Step
-from regen.data.series import frame, from_layout, like, read_series
+from regen.data.dataframes import frame
+from regen.data.layout import from_layout
+from regen.data.series import read_series
 
 MONTHS = pd.date_range("1990-01-01", periods=6, freq="MS")
 NEXT = pd.date_range("1990-07-01", periods=2, freq="MS")
@@ -235,8 +237,8 @@ def test_pyarrow_out(kind):
 def test_rows_of_the_past_out():
     """Start counts from the last row of the series: 0 is the last, so a test part can be written too."""
     series = read_series(pd.Series(UNITS, MONTHS, name="units"))
-    assert like(series, {"units": [1, 2]}, start=-1).index.equals(MONTHS[-2:])
-    chosen = like(series, {"units": [1, 2]}, dates=series.dates[[0, 3]])
+    assert from_layout(series.layout(), {"units": [1, 2]}, start=-1).index.equals(MONTHS[-2:])
+    chosen = from_layout(series.layout(), {"units": [1, 2]}, dates=series.dates[[0, 3]])
     assert chosen.index.equals(MONTHS[[0, 3]])
 
 
@@ -247,7 +249,7 @@ def test_rows_of_the_past_out():
 def test_without_the_library_another_is_used(monkeypatch, missing, kind):
     """A model saved with pandas and used without it returns what is installed; else a dict of arrays."""
     layout = read_series(pd.Series(UNITS, MONTHS, name="units")).layout()
-    monkeypatch.setattr("regen.data.series_layout.installed", lambda name: name not in missing)
+    monkeypatch.setattr("regen.data.dataframes.installed", lambda name: name not in missing)
     answer = from_layout(layout, {"units": np.array([10.0, 11.0])})
     assert isinstance(answer, kind)
     if kind is not dict:
@@ -315,10 +317,10 @@ class Absent(MetaPathFinder):
 
 
 sys.meta_path.insert(0, Absent())
-from regen.data import seasonality as season, series as frames
+from regen.data import layout, seasonality as season, series as frames
 
 series = frames.read_series([1, 2, None, 4])
-answer = frames.like(series, {"y": season.seasonal_naive(series.values, 1, 2)[:, 0]})
+answer = layout.from_layout(series.layout(), {"y": season.seasonal_naive(series.values, 1, 2)[:, 0]})
 print(answer.tolist(), sorted({"pandas", "polars", "pyarrow"} & set(sys.modules)))
 """
 

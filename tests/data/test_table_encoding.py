@@ -281,7 +281,7 @@ def test_state_there_and_back(table):
     packer = Packer()
     packed = json.loads(json.dumps(packer.pack(columns.state(), "columns")))
     unpacker = Unpacker(packer.tensors)
-    again = Columns.of(unpacker.unpack(packed))
+    again = Columns.from_state(unpacker.unpack(packed))
     assert not unpacker.unused
     assert np.array_equal(again.encode(cells), encoded, equal_nan=True)
     assert again.blocks == columns.blocks

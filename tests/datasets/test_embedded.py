@@ -131,7 +131,7 @@ def test_unknown_frame():
 
 def test_without_any_table_library(monkeypatch):
     """Without any, the line that installs one is given, and the bare values still come."""
-    monkeypatch.setattr("regen.data.series_layout.installed", lambda _: False)
+    monkeypatch.setattr("regen.data.dataframes.installed", lambda _: False)
 
     def absent(name, **_):
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)

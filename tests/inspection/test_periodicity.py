@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regen.cells import GRU, LSTM, Diagonal
-from regen.data.series import frame
+from regen.data.dataframes import frame
 from regen.inspect import clamp, gates
 from regen.inspection import Gates, Labelled
 from regen.inspection.recurrent.activity import half_life

@@ -20,7 +20,7 @@ from regen.data.io.image_files import (
     write_grid,
     write_images,
 )
-from regen.data.io.paths import missing
+from regen.data.io.paths import not_found_error
 from regen.data.io.sequence_files import TABLES, labels_of, read_sequences
 from regen.data.io.tables import read_table, write_table
 
@@ -208,7 +208,7 @@ def one_after_another(parts: Sequence[Any]) -> Any:
 
 def _pictured(path: Path) -> bool:
     if not path.exists() and not path.suffix:
-        raise missing(path, "file or folder")
+        raise not_found_error(path, "file or folder")
     return path.is_dir() or path.name.lower().endswith(PICTURES)
 
 
@@ -222,7 +222,7 @@ def _read_pictures(path: Path, by_folder: bool, channels: int | None = None) -> 
 
 def _refuse_ending(path: Path) -> None:
     if not path.exists():
-        raise missing(path)
+        raise not_found_error(path)
     raise ValueError(
         f"{str(path)!r} is nothing that regen reads: a folder of .png and .jpg pictures, or a file that ends in"
         f" {', '.join(ENDINGS)}."

@@ -13,9 +13,9 @@ from regen.cli.flags import parameter_help
 from regen.cli.run_options import RunPath, loaded, read_flag
 from regen.cli.runs import described
 from regen.cli.tables import columns_of, text_table
+from regen.data.dataframes import frame
 from regen.data.io.sequence_files import TABLES, read_sequences
 from regen.data.io.tables import read_table, write_table
-from regen.data.series import frame
 from regen.estimators.forecasting.forecaster import Forecaster
 from regen.metrics import forecast_scores
 from regen.persistence import load

@@ -1,4 +1,4 @@
-"""What each column of a table is: judged from its cells, or as the user says.
+"""The kind of each column of a table: inferred from its cells, or as requested.
 
 Letters: `n` rows, `F` columns.
 """
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from regen._check import closest
 from regen.data.table_input import Cells
 
-__all__ = ["KINDS", "judge", "refuse_fitted", "refuse_new"]
+__all__ = ["KINDS", "infer_kinds", "refuse_fitted", "refuse_new"]
 
 KINDS = ("real", "nonnegative", "unit", "binary", "counts", "categorical")
-"""What a column can be, in the order in which columns are encoded."""
+"""The kinds of columns, in the order in which columns are encoded."""
 
 HIGHEST_MEAN_OF_COUNTS = 100.0
-"""Whole numbers that are larger in the mean are taken as real: the spread of a Poisson count of 100 is 10 %."""
+"""Whole numbers with a larger mean are real: the deviation of a Poisson count of 100 is 10 %."""
 LEAST_SKEWNESS = 1.0
-"""Skewness from which numbers that are never negative are taken as nonnegative."""
+"""Least skewness of nonnegative numbers."""
 NEARLY = 0.01
-"""How far the ends of [0, 1] may be missed."""
+"""Distance of the extremes of a unit column from 0 and 1, at most."""
 
 
-def judge(cells: Cells, output: str | Mapping[Any, str]) -> tuple[str, ...]:
+def infer_kinds(cells: Cells, output: str | Mapping[Any, str]) -> tuple[str, ...]:
     """The kind of each column.
 
     Parameters
@@ -35,14 +35,14 @@ def judge(cells: Cells, output: str | Mapping[Any, str]) -> tuple[str, ...]:
     cells : a table (n, F). output : "auto", one kind for all numbers, or a dict from names (or numbers) of columns
         to kinds.
     """
-    asked = _asked(cells, output)
+    requested = _requested(cells, output)
     numbers = [k for k in range(len(cells.names)) if cells.levels[k] is None]
     if cells.named:
         found = {k: _kind(cells.values[:, [k]], cells.stored[k], named=True) for k in numbers}
     else:
         together = _kind(cells.values[:, numbers], cells.stored[numbers[0]], named=False) if numbers else ""
         found = dict.fromkeys(numbers, together)
-    kinds = tuple(asked.get(k, found.get(k, "categorical")) for k in range(len(cells.names)))
+    kinds = tuple(requested.get(k, found.get(k, "categorical")) for k in range(len(cells.names)))
     for k, kind in enumerate(kinds):
         if cells.levels[k] is not None and kind != "categorical":
             raise ValueError(f"{cells.column(k)} holds text, so it cannot be {kind!r}, only 'categorical'.")
@@ -52,7 +52,7 @@ def judge(cells: Cells, output: str | Mapping[Any, str]) -> tuple[str, ...]:
 def refuse_new(cells: Cells, kinds: tuple[str, ...], levels: tuple[tuple[Any, ...] | None, ...]) -> None:
     """Refuse the first cell of a new table (n, F) that its column cannot have: a negative count, a third value.
 
-    Numbers beyond [0, 1] or below 0 are taken: new data may lie outside what fit has seen.
+    Numbers beyond [0, 1] or below 0 are accepted: new data may lie outside the range of fit.
     """
     for kind in set(kinds) & {"counts", "binary"}:
         chosen = [k for k, each in enumerate(kinds) if each == kind]
@@ -69,7 +69,7 @@ def refuse_new(cells: Cells, kinds: tuple[str, ...], levels: tuple[tuple[Any, ..
 
 
 def refuse_fitted(cells: Cells, kinds: tuple[str, ...]) -> None:
-    """Refuse the first column of a table (n, F) whose cells are not of its kind; needed where the user said it."""
+    """Refuse the first column of a table (n, F) whose cells are not of its kind, where that was requested."""
     for k, kind in enumerate(kinds):
         values = cells.values[:, k]
         wrong = np.zeros(len(values), dtype=bool)
@@ -95,32 +95,32 @@ def _out_of_range(cells: Cells, k: int, row: int, kind: str, known: tuple[Any, .
     return f"{cells.column(k)} is {kind!r}, which {words}. Got {cells.values[row, k]:g} in row {row} instead."
 
 
-def _asked(cells: Cells, output: str | Mapping[Any, str]) -> dict[int, str]:
-    """Kinds by number of column, where the user says them."""
+def _requested(cells: Cells, output: str | Mapping[Any, str]) -> dict[int, str]:
+    """Requested kinds by number of column."""
     if isinstance(output, str):
-        _known(output)
+        _check_kind(output)
         numbers = [k for k, each in enumerate(cells.levels) if each is None]
         return {} if output == "auto" else dict.fromkeys(numbers, output)
-    asked = {}
+    requested = {}
     for name, kind in output.items():
-        _known(kind)
+        _check_kind(kind)
         if str(name) not in cells.names:
             raise ValueError(
                 f"X has no column {name!r}, which output names.{closest(str(name), cells.names)}"
             )
         if kind != "auto":
-            asked[cells.names.index(str(name))] = kind
-    return asked
+            requested[cells.names.index(str(name))] = kind
+    return requested
 
 
-def _known(kind: Any) -> None:
+def _check_kind(kind: Any) -> None:
     if kind not in ("auto", *KINDS):
         words = ", ".join(repr(word) for word in ("auto", *KINDS))
         raise ValueError(f"A kind of columns must be one of {words}. Got {kind!r} instead.")
 
 
 def _kind(values: NDArray[np.float64], stored: str, *, named: bool) -> str:
-    """The kind of numbers (n, F) that are judged together."""
+    """The one kind of all numbers (n, F)."""
     if stored == "bool":
         return "binary"
     low, high = float(np.nanmin(values)), float(np.nanmax(values))

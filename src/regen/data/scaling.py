@@ -32,7 +32,7 @@ class Standardizer:
     ----------
     center, scale : float64 arrays of shape (F,)
         Mean and standard deviation of each feature. A constant feature has scale 0, which standardises every value
-        to 0 and restores the centre exactly; or infinity, or 1, where the caller says so. None for both means that
+        to 0 and restores the centre exactly; or infinity, or 1, as the caller chooses. None for both means that
         each sequence is standardised by its own mean and deviation.
     """
 

@@ -1,11 +1,11 @@
 """Any kind of series in: lists, numpy, pandas, polars, pyarrow; dated or not, of one column or many.
 
-The same kind comes out again: see `like`.
+`regen.data.layout.from_layout` writes the same kind again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, final
 
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen.data.calendar import Step, date_text
+from regen.data.layout import dates_after
 from regen.data.series_input import Kind, Reading, read
-from regen.data.series_layout import Layout, dates_after, frame, from_layout
 
-__all__ = ["Series", "frame", "from_layout", "like", "read_series"]
+__all__ = ["Series", "read_series"]
 
 
 @final
@@ -156,16 +156,6 @@ def read_series(
     series = Series(reading.values, reading.names, reading.dates, reading.step, reading.kind)
     _refuse_values(series, part)
     return series
-
-
-def like(series: Series | Layout, columns: Mapping[str, Any], start: int = 1, dates: Any = None) -> Any:
-    """Columns as the same kind of table as the series: see `from_layout`.
-
-    The next n steps of a pandas Series are a pandas Series with the dates continued; with intervals
-    (``y-lo-80``, ``y-hi-80``) a DataFrame.
-    """
-    layout = series.layout() if isinstance(series, Series) else series
-    return from_layout(layout, columns, start, dates)
 
 
 def _refuse_values(series: Series, part: bool) -> None:

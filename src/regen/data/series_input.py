@@ -1,8 +1,7 @@
-"""Tables taken apart: the numbers, their names, their dates, and what they came in."""
+"""Series from any kind of table: the numbers, their names, their dates, and the kind of table."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
@@ -13,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._check import closest
-from regen.data.calendar import Step
-from regen.data.dates import Dates, column_dates, holds_dates, index_dates, zone_named
+from regen.data.calendar import Dates, Step, column_dates, holds_dates, index_dates, zone_named
+from regen.data.dataframes import column_labels, json_label, open_dataframe
 from regen.data.masked_arrays import unmasked
 
 __all__ = ["Kind", "Reading", "read"]
@@ -23,13 +22,13 @@ __all__ = ["Kind", "Reading", "read"]
 @final
 @dataclass(frozen=True)
 class Kind:
-    """What a series came in; every field is one of JSON's own types.
+    """The kind of table of a series; every field is one of JSON's own types.
 
     library : ``numpy`` (also lists), ``pandas``, ``polars`` or ``pyarrow``.
     shape : ``series`` for one unbracketed column, ``frame`` for a table or an (N, C) array.
     labels : the columns' own labels (text, int, or None for a nameless one).
     named : whether the columns have names of their own.
-    index : where the dates stood: ``index``, ``column``, ``labels`` (a pandas index that counts rows) or
+    index : where the dates are: ``index``, ``column``, ``labels`` (a pandas index that counts rows) or
         ``none``.
     time, index_name : name of the date column; of the pandas index.
     dtype : numpy's name of the dates' type. date : days without a time of day.
@@ -80,31 +79,13 @@ class Reading(NamedTuple):
 
 
 def read(y: Any, time: str | None, target: str | Sequence[str] | None) -> Reading:
-    """Take `y`, (N,) or (N, C), apart; the arguments are those of `read_series`."""
-    y = _tabled(y)
-    try:
-        table = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
-        unique = not isinstance(table, nw.DataFrame) or len(set(table.columns)) == len(table.columns)
-    except nw.exceptions.DuplicateError:
-        unique = False
-    if not unique:
-        labels = list(getattr(y, "column_names", None) or y.columns)
-        raise ValueError(f"y has several columns named {_twice(labels)!r}. Rename them.")
+    """Read the parts of `y`, (N,) or (N, C); the arguments are those of `read_series`."""
+    table = open_dataframe(y, "y", series=True)
     if isinstance(table, nw.Series):
         return _read_series(table, time, target)
     if isinstance(table, nw.DataFrame):
         return _read_frame(table, time, target)
     return _read_array(y, time, target)
-
-
-def _tabled(y: Any) -> Any:
-    """A pyarrow Array or RecordBatch as the ChunkedArray or Table that narwhals reads; other things as they are."""
-    arrow = sys.modules.get("pyarrow")
-    if arrow is None:
-        return y
-    if isinstance(y, arrow.RecordBatch):
-        return arrow.Table.from_batches([y])
-    return arrow.chunked_array([y]) if isinstance(y, arrow.Array) else y
 
 
 def _read_array(y: Any, time: str | None, target: Any) -> Reading:
@@ -139,19 +120,15 @@ def _read_series(column: nw.Series[Any], time: str | None, target: Any) -> Readi
     name = "y" if label in (None, "") else str(label)
     found = index_dates(native, column.implementation)
     kind = Kind(
-        column.implementation.value, "series", (_json_label(label),), label not in (None, ""), **found.fields
+        column.implementation.value, "series", (json_label(label),), label not in (None, ""), **found.fields
     )
     return Reading(_numbers(column, name)[:, None], (name,), found.dates, found.step, kind)
 
 
 def _read_frame(table: nw.DataFrame[Any], time: str | None, target: Any) -> Reading:
     native = table.to_native()
-    labels = list(native.columns if table.implementation.is_pandas_like() else table.columns)
-    if any(isinstance(label, tuple) for label in labels):
-        raise ValueError("The columns of y have names of several levels. Give them one level.")
+    labels = column_labels(table, "y")
     names = [str(label) for label in labels]
-    if len(set(names)) < len(names):  # such as 1 and "1"
-        raise ValueError(f"y has several columns named {_twice(names)!r}. Rename them.")
     columns = dict(zip(names, table.iter_columns(), strict=True))
     found = _frame_dates(native, table.implementation, columns, time)
     wanted = _wanted(target)
@@ -166,13 +143,13 @@ def _read_frame(table: nw.DataFrame[Any], time: str | None, target: Any) -> Read
     values = np.stack([_numbers(columns[name], name) for name in names], axis=1)
     own = dict(zip(columns, labels, strict=True))
     kind = Kind(
-        table.implementation.value, "frame", tuple(_json_label(own[name]) for name in names), **found.fields
+        table.implementation.value, "frame", tuple(json_label(own[name]) for name in names), **found.fields
     )
     return Reading(values, tuple(names), found.dates, found.step, kind)
 
 
 def _wanted(target: Any) -> list[str]:
-    """Names of the columns asked for, all when there are none; a label that is a whole number is a name."""
+    """Names of the requested columns, all when there are none; an integer label is a name."""
     if target is None:
         return []
     if isinstance(target, str | int | np.integer):
@@ -185,7 +162,7 @@ def _wanted(target: Any) -> list[str]:
 def _frame_dates(
     native: Any, implementation: Any, columns: dict[str, nw.Series[Any]], time: str | None
 ) -> Dates:
-    """Dates from the column asked for, else the index, else the only column of dates."""
+    """Dates from the requested column, else the index, else the only column of dates."""
     index = getattr(native, "index", None) if implementation.is_pandas_like() else None
     if time is not None and time not in columns:
         if index is None or index.name != time:
@@ -252,17 +229,6 @@ def _reads_as_number(value: Any) -> bool:
 def _no_column(name: str, columns: Sequence[str] | dict[str, Any]) -> str:
     shown = ", ".join(list(columns)[:12]) + (", ..." if len(columns) > 12 else "")
     return f"y has no column {name!r}.{closest(name, columns)} Its columns are: {shown}."
-
-
-def _twice(labels: Sequence[Any]) -> Any:
-    """The first of the labels that comes more than once."""
-    return next(label for label in labels if labels.count(label) > 1)
-
-
-def _json_label(label: Any) -> str | int | None:
-    if label is None or isinstance(label, str):
-        return label
-    return int(label) if isinstance(label, int | np.integer) else str(label)
 
 
 def _described(y: Any, array: NDArray[Any]) -> str:

@@ -1,8 +1,8 @@
-"""Tables as the numbers that a network reads and restores, and back.
+"""Tables as input and target of a network, and back.
 
 Letters: `n` rows, `F` columns, `E` encoded numbers of a row.
 
-What a column is, its kind, is told by the data, or by ``output``::
+The kind of a column is inferred from the data, or set by ``output``::
 
     "real"         any number                      (x - mean) / standard deviation
     "nonnegative"  numbers from 0 up               x / standard deviation, so that 0 stays 0
@@ -11,11 +11,11 @@ What a column is, its kind, is told by the data, or by ``output``::
     "counts"       0, 1, 2, ...                    x
     "categorical"  one of K texts or values        K numbers, of which one is 1 and the others are 0
 
-A table with names is judged column by column: truth values and numbers that are only 0 and 1 are binary; text is
-categorical; whole numbers (of an integer type) from 0 up, with a mean of at most 100, are counts; other numbers that
-lie in [0, 1] and reach both ends are unit; those that are never negative and skewed to the right (skewness above 1)
-are nonnegative; the rest is real. An array has no names, and its numbers are judged as a whole, so that neighbours
-such as pixels stay of one kind; it is nonnegative only where ``output`` says so, and bytes (uint8) that go above 127
+The kinds of a table with names are inferred column by column: truth values and numbers that are only 0 and 1 are
+binary; text is categorical; whole numbers (of an integer type) from 0 up, with a mean of at most 100, are counts;
+other numbers that lie in [0, 1] and reach both ends are unit; those that are never negative and skewed to the right
+(skewness above 1) are nonnegative; the rest is real. An array has no names, and all its numbers have one kind, so
+that neighbours such as pixels stay alike; it is nonnegative only by ``output``, and bytes (uint8) that go above 127
 are brightness: unit, after a division by 255.
 """
 
@@ -32,17 +32,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen._check import closest
-from regen.data.column_kinds import KINDS, judge, refuse_fitted, refuse_new
+from regen.data.column_kinds import KINDS, infer_kinds, refuse_fitted, refuse_new
+from regen.data.layout import Layout
 from regen.data.scaling import is_constant, moments
 from regen.data.table_input import Cells
-from regen.data.table_layout import Layout
 
 __all__ = ["KINDS", "Block", "Columns"]
 
 Levels = tuple[tuple[Any, ...] | None, ...]
 
 LEAST_SPREAD = 0.1
-"""What `Columns.inputs` divides by, at least, as a share of the usual spread of the columns of one kind."""
+"""Least divisor of `Columns.inputs`, as a share of the mean deviation of the columns of one kind."""
 
 
 class Block(NamedTuple):
@@ -57,7 +57,7 @@ class Block(NamedTuple):
 @final
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """How the columns of a table become numbers and back.
+    """The encoding of the columns of a table.
 
     names : F names; named : whether they are the table's own. kinds : F kinds. layout : the kind of table.
     levels : for each column its values in order: the K of a categorical one, the two of a binary one, else None.
@@ -81,23 +81,23 @@ class Columns:
     def fit(
         cls, cells: Cells, output: str | Mapping[Any, str] = "auto", rows: NDArray[np.int64] | None = None
     ) -> Columns:
-        """Learn how to encode a table.
+        """Infer the kinds of a table, and measure its columns.
 
         Parameters
         ----------
         cells : a table (n, F), from `read_cells`.
         output : "auto", a kind for every column of numbers, or a dict from names (or numbers) of columns to
             kinds, the others "auto". Text is always categorical.
-        rows : (m,) the rows from which centers and scales are learned; None is all. Kinds, categories and pairs
+        rows : (m,) the rows on which centers and scales are measured; None is all. Kinds, categories and pairs
             of values are those of the whole table.
 
         Raises
         ------
         ValueError
-            When a column has only missing values, or values that are not of the kind asked for.
+            When a column has only missing values, or values that are not of the requested kind.
         """
         _refuse_empty(cells, rows)
-        kinds = judge(cells, output)
+        kinds = infer_kinds(cells, output)
         refuse_fitted(cells, kinds)
         levels = tuple(_levels(cells, k, kind) for k, kind in enumerate(kinds))
         order = sorted(range(len(kinds)), key=lambda k: KINDS.index(kinds[k]))
@@ -131,22 +131,22 @@ class Columns:
 
     @property
     def log_scale(self) -> NDArray[np.float64]:
-        """(E,) what to subtract from the log of a density of encoded numbers for one in units of the data."""
+        """(E,) to subtract from the log-density of encoded numbers for that in units of the data."""
         continuous = np.array([self.kinds[k] in ("real", "nonnegative", "unit") for k in self.source])
         return np.where(continuous, np.log(self.scale), 0.0)
 
     @property
-    def usual(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What `inputs` takes off and divides by, (E,) each: of counts in their logarithm."""
+    def input_moments(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Means and deviations (E,) that `inputs` removes: of the logarithm of counts."""
         return self.shift, self.spread
 
     def encode(self, cells: Cells) -> NDArray[np.float32]:
-        """(n, E) float32 that networks read and restore, NaN where a cell of the table (n, F) is missing.
+        """(n, E) float32 targets of a network, NaN where a cell of the table (n, F) is missing.
 
         Raises
         ------
         ValueError
-            For other columns than at fit, a category that fit has not seen, a third value of a binary column, a
+            For other columns than at fit, a category that is new, a third value of a binary column, a
             negative count.
         """
         cells = self._aligned(cells)
@@ -154,7 +154,7 @@ class Columns:
         return self._numbers(self._recoded(cells))
 
     def inputs(self, encoded: Tensor) -> Tensor:
-        """(..., E) what an encoder reads for ``encoded`` (..., E): of size about 1, centred. NaN stays NaN."""
+        """(..., E) input of an encoder for ``encoded`` (..., E): centred, of size about 1. NaN stays NaN."""
         if not self._moved:
             return encoded
         shift = torch.as_tensor(self.shift, device=encoded.device, dtype=encoded.dtype)
@@ -174,7 +174,7 @@ class Columns:
         values : (n, E). Of a categorical column the most probable value is returned.
         rounded : binary columns and whole numbers become the nearest that their column can hold, and get their
             types back. Otherwise they are means, float64.
-        like : the table (n, F) that the values restore; the result is then of its kind and with its pandas index.
+        like : the table (n, F) that the values restore; the result has its kind and its pandas index.
         """
         layout = self.layout if like is None else self._aligned(like).layout
         index = getattr(None if like is None else like.native, "index", None)
@@ -201,13 +201,13 @@ class Columns:
         return plain | lists | {"layout": self.layout.state()}
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Columns:
-        """The columns that `state` was taken from."""
+    def from_state(cls, state: Mapping[str, Any]) -> Columns:
+        """The columns with this `state`."""
         lists = {
             "names": tuple(state["names"]),
             "kinds": tuple(state["kinds"]),
             "levels": tuple(None if each is None else tuple(each) for each in state["levels"]),
-            "layout": Layout.of(state["layout"]),
+            "layout": Layout.from_state(state["layout"]),
         }
         return cls(**{**state, **lists})
 

@@ -13,7 +13,8 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from regen.data.table_layout import Layout, arrow_table, layout_of
+from regen.data.dataframes import column_labels, open_dataframe
+from regen.data.layout import Layout, layout_of
 
 __all__ = ["Cells", "read_cells"]
 
@@ -80,16 +81,7 @@ def read_cells(X: Any) -> Cells:
     """
     if type(X).__module__.startswith("scipy.sparse"):
         raise TypeError("X is a sparse matrix, which is not supported. Give X.toarray().")
-    X = arrow_table(X)
-    try:
-        table = nw.from_native(X, eager_only=True, pass_through=True)
-        twice = isinstance(table, nw.DataFrame) and len(set(table.columns)) < len(table.columns)
-    except nw.exceptions.DuplicateError:
-        twice = True
-    if twice:
-        labels = list(getattr(X, "column_names", None) or X.columns)
-        label = next(each for each in labels if labels.count(each) > 1)
-        raise ValueError(f"X has several columns named {label!r}. Rename them.")
+    table = open_dataframe(X)
     cells = _read_frame(table) if isinstance(table, nw.DataFrame) else _read_array(X)
     _refuse_infinite(cells)
     return cells
@@ -125,13 +117,7 @@ def _read_array(X: Any) -> Cells:
 
 def _read_frame(table: nw.DataFrame[Any]) -> Cells:
     native = table.to_native()
-    labels = list(native.columns if table.implementation.is_pandas_like() else table.columns)
-    if any(isinstance(label, tuple) for label in labels):
-        raise ValueError("The columns of X have names of several levels. Give them one level.")
-    names = tuple(str(label) for label in labels)
-    if len(set(names)) < len(names):  # such as 1 and "1"
-        label = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"X has several columns named {label!r}. Rename them.")
+    names = tuple(str(label) for label in column_labels(table))
     _refuse_shape(native)
     columns = [
         _read_column(column, f"Column {name!r} of X")

@@ -1,7 +1,7 @@
 """Real data that ships with the package: small, dated, each with its source and licence.
 
 The series come as pandas objects where pandas is installed, else as polars or pyarrow tables with a ``date`` column.
-Full licence texts are in ``SOURCES.md`` beside the files.
+Full licence texts are in ``SOURCES.md`` in their folder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from regen._check import Choice, check_parameters
 from regen._optional import require
-from regen.data.series_layout import library
+from regen.data.dataframes import library
 
 __all__ = ["co2", "demand", "demand_days", "digits", "elnino", "exercises", "macro", "sunspots"]
 
@@ -119,7 +119,7 @@ def demand(frame: str = "auto") -> Any:
 
 
 def demand_days() -> tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]:
-    """Days of electricity demand, to be told apart as weekday, Saturday or Sunday.
+    """Days of electricity demand, to classify as weekday, Saturday or Sunday.
 
     `demand` cut at midnight: the first 8 weeks are for training, the last 4 for testing. Always answering
     "weekday" is right on 71% of the days.
@@ -141,7 +141,7 @@ def exercises() -> tuple[Sequences, Labels, Sequences, Labels]:
 
     Ten people did each exercise about 20 times with each arm. Each of the 140 recordings is averaged from 50 to 5
     samples a second and cut into 4 pieces of about 5 repetitions, 23 to 66 steps long. Seven people are for
-    training and three others for testing. Chance is 1 in 7.
+    training and three others for testing. A guess is right in 1 of 7 cases.
 
     Returns
     -------
@@ -186,7 +186,7 @@ def _read(name: str) -> tuple[NDArray[np.datetime64], list[str], NDArray[np.floa
 
 
 def _series(name: str, freq: str, frame: str) -> Any:
-    """A series that ships, as a dated table of the library asked for; a single pandas column as a Series."""
+    """A series that ships, as a dated table of the requested library; a single pandas column as a Series."""
     check_parameters(name, {"frame": _FRAMES}, {"frame": frame})
     dates, columns, values = _read(name)
     if frame == "numpy":

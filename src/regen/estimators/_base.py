@@ -31,7 +31,7 @@ from regen._check import (
     closest,
 )
 from regen.cells import NAMES, Cell
-from regen.data.series import frame
+from regen.data.dataframes import frame
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.losses.regression import LOSSES
 from regen.training.batches import Batches

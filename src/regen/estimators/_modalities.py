@@ -25,7 +25,7 @@ from torch import Tensor
 
 from regen._masks import length_mask
 from regen.cells import Cell
-from regen.data.image_encoding import Images, Pixels
+from regen.data.images import Images, Pixels
 from regen.data.ragged import Ragged
 from regen.data.table_encoding import Columns
 from regen.data.table_input import Cells, read_cells
@@ -131,7 +131,7 @@ class TableModality(Modality[Cells]):
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> TableModality:
-        return cls(Columns.of(state["layout"]))
+        return cls(Columns.from_state(state["layout"]))
 
 
 @final
@@ -143,7 +143,7 @@ class ImageModality(Modality[Images]):
 
     @classmethod
     def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> Images:
-        images = Pixels.shaped(X, image_shape)
+        images = Pixels.read(X, image_shape)
         owner.n_features_in_ = math.prod(images.size)
         _check_feature_names(owner, X, reset=True)
         return images
@@ -154,7 +154,7 @@ class ImageModality(Modality[Images]):
 
     def read_known(self, owner: BaseEstimator, X: Any) -> Images:
         _check_feature_names(owner, X, reset=False)
-        return self.layout.known(X)
+        return self.layout.read_known(X)
 
     def encode(self, data: Images) -> Ragged:
         return Ragged.from_block(self.layout.encode(data))
@@ -172,7 +172,7 @@ class ImageModality(Modality[Images]):
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> ImageModality:
-        return cls(Pixels.of(state["layout"]))
+        return cls(Pixels.from_state(state["layout"]))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -241,7 +241,7 @@ class SequenceModality(Modality[SequenceInput]):
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> SequenceModality:
-        return cls(Columns.of(state["layout"]), str(state["given"]), int(state["longest"]))
+        return cls(Columns.from_state(state["layout"]), str(state["given"]), int(state["longest"]))
 
     @property
     def steps(self) -> int:

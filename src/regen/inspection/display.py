@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen._masks import length_mask
-from regen.data.image_encoding import Pixels
+from regen.data.images import Pixels
 from regen.data.ragged import Ragged
 from regen.data.table_encoding import Columns
 

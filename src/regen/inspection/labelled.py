@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from regen.data.series import frame
+from regen.data.dataframes import frame
 
 __all__ = ["Labelled"]
 

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from regen._check import check_parameters
 from regen._version import __version__
-from regen.data.io.paths import missing
+from regen.data.io.paths import not_found_error
 from regen.estimators import ESTIMATORS
 from regen.estimators._base import Estimator
 from regen.persistence.container import DAMAGE, damaged, read, write
@@ -130,7 +130,7 @@ def _source(path: Path) -> Path:
             )
         return path / FILE
     if not path.exists():
-        raise missing(path, "file or folder")
+        raise not_found_error(path, "file or folder")
     if not path.is_file():
         raise ValueError(f"{str(path)!r} is not a file. Give a file that regen.save wrote.")
     return path

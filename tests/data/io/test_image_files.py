@@ -96,7 +96,7 @@ def test_folders_that_are_no_labels(tmp_path: Path) -> None:
     assert told().startswith("'x/b/k.png' is not a whole PNG or JPEG picture")
     draw(tmp_path / "l.png", noise(4, 5))
     assert told() == (
-        "The folder 'x' has folders, one for each label, and 'l.png' beside them. Move it into the folder of its"
+        "The folder 'x' has folders, one for each label, and 'l.png' next to them. Move it into the folder of its"
         " label, or take it away."
     )
 
@@ -158,13 +158,13 @@ def test_channels_that_are_asked_for(tmp_path: Path) -> None:
     assert read_images(tmp_path, 4)[0].shape == (2, 4, 3, 3)
     for channels in (1, 2):
         with pytest.raises(
-            ValueError, match=rf"^'red.png' has 3 channels, and images of {channels} are asked for"
+            ValueError, match=rf"^'red.png' has 3 channels, and images of {channels} were requested"
         ):
             read_images(tmp_path, channels)
     draw(tmp_path / "red.png", np.dstack([noise(3, 3), np.zeros((3, 3), np.uint8)]))
     for channels in (1, 3):
         with pytest.raises(
-            ValueError, match=rf"^'red.png' has 2 channels, and images of {channels} are asked for"
+            ValueError, match=rf"^'red.png' has 2 channels, and images of {channels} were requested"
         ):
             read_images(tmp_path, channels)
 
@@ -286,7 +286,7 @@ def test_small_pictures_are_enlarged(tmp_path: Path) -> None:
     ],
 )
 def test_shades(values: NDArray[Any], limits: Any, shades: list[int], tmp_path: Path) -> None:
-    """Black and white are 0 and 1 for what lies there, else the extremes, or what is asked for."""
+    """Black and white are 0 and 1 for what lies there, else the extremes, or what is requested."""
     write_grid(tmp_path / "a.png", values[None, None], pad=0, zoom=1, limits=limits)
     np.testing.assert_allclose(grid_of(tmp_path / "a.png")[0], shades, atol=0.51)
 

@@ -14,10 +14,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regen.data.io.paths import missing
+from regen.data.io.paths import not_found_error
 from regen.data.io.tables import atomic_write
 
-__all__ = ["ARRAYS", "Told", "read_array", "read_labels", "refuse_bomb", "write_array"]
+__all__ = ["ARRAYS", "InvalidFileError", "read_array", "read_labels", "refuse_zip_bomb", "write_array"]
 
 ARRAYS = (".npy", ".npz")
 UNPACKED, RATIO = 64 << 20, 100
@@ -28,8 +28,8 @@ DAMAGED = (
 )
 
 
-class Told(ValueError):
-    """A refusal that is already in words."""
+class InvalidFileError(ValueError):
+    """A file with a fault that the message names."""
 
 
 def read_array(path: str | PathLike[str], name: str = "X") -> NDArray[Any]:
@@ -47,7 +47,7 @@ def read_array(path: str | PathLike[str], name: str = "X") -> NDArray[Any]:
     Raises
     ------
     FileNotFoundError
-        When there is no such file; the closest name beside it is offered.
+        When there is no such file; the message names the closest one in its folder.
     ValueError
         When the file is damaged, was cut short, holds Python objects or text, has no such array, or is an archive
         that unpacks to more than 64 MiB and more than 100 times its size.
@@ -81,19 +81,19 @@ def write_array(
 ) -> None:
     """Write an array of any shape as ``.npy``, or in a ``.npz`` archive; the file appears whole or not at all.
 
-    array : (n, ...) numbers. name : of the array in an archive. labels : (n,) to stand beside it there as y.
+    array : (n, ...) numbers. name : of the array in an archive. labels : (n,) to store in the archive as y.
     """
     path = Path(path)
-    beside = {} if labels is None else {"y": labels}
+    extra = {} if labels is None else {"y": labels}
     with atomic_write(path) as file:
         if path.name.lower().endswith(".npz"):
-            np.savez(file, **{name: array}, **beside)  # type: ignore[arg-type]  # for the stub it is allow_pickle
+            np.savez(file, **{name: array}, **extra)  # type: ignore[arg-type]  # for the stub it is allow_pickle
         else:
             np.save(file, array, allow_pickle=False)
 
 
-def refuse_bomb(path: Path) -> None:
-    """Refuse an archive that is small on the disk and fills the memory, by the sizes that it declares.
+def refuse_zip_bomb(path: Path) -> None:
+    """Refuse a zip bomb, an archive that is small on the disk and fills the memory, by the sizes that it declares.
 
     No member can unpack to more than it declares: what is beyond is not read.
     """
@@ -101,7 +101,7 @@ def refuse_bomb(path: Path) -> None:
         unpacked = sum(member.file_size for member in archive.infolist())
     packed = path.stat().st_size
     if unpacked > UNPACKED and unpacked > RATIO * packed:
-        raise Told(
+        raise InvalidFileError(
             f"{str(path)!r} has {packed} bytes and would unpack to {unpacked}, more than {RATIO} times as many."
             " If that is right, save it without compression, with numpy.savez."
         )
@@ -110,10 +110,10 @@ def refuse_bomb(path: Path) -> None:
 def _read(path: Path, read: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """What `read` finds in the file, or a refusal in words."""
     if not path.is_file():
-        raise missing(path)
+        raise not_found_error(path)
     try:
         return read()
-    except Told:
+    except InvalidFileError:
         raise
     except PermissionError:
         raise PermissionError(f"{str(path)!r} cannot be read: permission denied.") from None
@@ -133,7 +133,9 @@ def _names(path: Path) -> list[str]:
 def _npy(path: Path) -> NDArray[Any]:
     with path.open("rb") as file:
         if file.read(4) == b"PK\x03\x04":
-            raise Told(f"{str(path)!r} is an archive of arrays. Give it a name that ends in .npz.")
+            raise InvalidFileError(
+                f"{str(path)!r} is an archive of arrays. Give it a name that ends in .npz."
+            )
         file.seek(0)
         _refuse_short(file, path.stat().st_size)
         file.seek(0)
@@ -141,12 +143,12 @@ def _npy(path: Path) -> NDArray[Any]:
 
 
 def _npz(path: Path, name: str) -> NDArray[Any]:
-    refuse_bomb(path)
+    refuse_zip_bomb(path)
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         names = list(archive.files)
         if name not in names and len(names) != 1:
             found = ", ".join(names) or "nothing"
-            raise Told(f"{str(path)!r} has no array {name}. It holds {found}.")
+            raise InvalidFileError(f"{str(path)!r} has no array {name}. It holds {found}.")
         name = name if name in names else names[0]
         with zipfile.ZipFile(path) as members, members.open(f"{name}.npy") as member:
             _refuse_short(member, members.getinfo(f"{name}.npy").file_size)

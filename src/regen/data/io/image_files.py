@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._optional import require
-from regen.data.io.paths import make_folder, missing
+from regen.data.io.paths import make_folder, not_found_error
 from regen.data.io.tables import atomic_write
 
 __all__ = ["PICTURES", "folders_only", "read_images", "read_labelled_images", "write_grid", "write_images"]
@@ -63,13 +63,13 @@ def read_images(path: str | PathLike[str], channels: int | None = None) -> tuple
         When there is no such folder, or a file cannot be read.
     ValueError
         When there are no pictures, they differ in size, or one is damaged, was cut short, is larger than 64 Mi
-        pixels, or has more channels than asked for; each with the name of the file.
+        pixels, or has more channels than requested; each with the name of the file.
     ImportError
         When Pillow is not installed.
     """
     path = Path(path)
     if not path.exists():
-        raise missing(path, "file or folder" if path.suffix else "folder")
+        raise not_found_error(path, "file or folder" if path.suffix else "folder")
     folder, names = (path, _pictures(path)) if path.is_dir() else (path.parent, [path.name])
     return _together(folder, names, channels), names
 
@@ -89,18 +89,18 @@ def read_labelled_images(
     Raises
     ------
     ValueError
-        When it is no folder, has less than two folders, or pictures beside them, and as `read_images`: no folder may
+        When it is no folder, has less than two folders, or pictures in it, and as `read_images`: no folder may
         be without pictures, which are all of one size.
     FileNotFoundError, PermissionError, ImportError
         As `read_images`.
     """
     path = Path(path)
     if not path.exists():
-        raise missing(path, "folder")
+        raise not_found_error(path, "folder")
     loose, labels = _inside(path) if path.is_dir() else ([], [])
     if loose and labels:
         raise ValueError(
-            f"The folder {str(path)!r} has folders, one for each label, and {loose[0]!r} beside them. Move it into"
+            f"The folder {str(path)!r} has folders, one for each label, and {loose[0]!r} next to them. Move it into"
             " the folder of its label, or take it away."
         )
     if len(labels) < 2:
@@ -138,7 +138,7 @@ def write_grid(
     columns : images in a row; None makes the grid about square.
     pad : grey pixels between and around them.
     zoom : pixels for each pixel; None enlarges small images to 32 pixels.
-    limits : values shown as black and white, beyond which nothing is told apart. None is 0 and 255 for bytes, 0 and 1
+    limits : values shown as black and white, beyond which all look the same. None is 0 and 255 for bytes, 0 and 1
         for truth values and for floats in between, else the lowest and the highest.
 
     Raises
@@ -231,7 +231,7 @@ def _read(path: Path) -> Bytes:
                 _refuse_huge(path, image.size)
                 image.load()
                 return _bands(turns.exif_transpose(image))
-    except _Told:
+    except _InvalidPictureError:
         raise
     except PermissionError:
         raise PermissionError(f"{str(path)!r} cannot be read: permission denied.") from None
@@ -246,14 +246,14 @@ def _read(path: Path) -> Bytes:
 
 def _refuse_huge(path: Path, size: tuple[int, int]) -> None:
     if size[0] * size[1] > LARGEST:
-        raise _Told(_huge(path, f"{size[0]} x {size[1]} pixels, more"))
+        raise _InvalidPictureError(_huge(path, f"{size[0]} x {size[1]} pixels, more"))
 
 
 def _huge(path: Path, found: str) -> str:
     return f"{str(path)!r} has {found} than the {LARGEST} that regen reads. Make it smaller."
 
 
-class _Told(ValueError):
+class _InvalidPictureError(ValueError):
     """A refusal that is already in words."""
 
 
@@ -282,7 +282,7 @@ def _alike(names: Sequence[str], images: Sequence[Bytes], channels: int | None) 
     for name, need in zip(names, needed, strict=True):
         if need > wanted or (need == 2 and wanted == 3):
             raise ValueError(
-                f"{name!r} has {need} channels, and images of {wanted} are asked for: grey is 1, colour 3, and"
+                f"{name!r} has {need} channels, and images of {wanted} were requested: grey is 1, colour 3, and"
                 " opacity one more."
             )
     return [_widened(image, wanted) for image in images]

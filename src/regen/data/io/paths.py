@@ -7,11 +7,11 @@ from tempfile import TemporaryFile
 
 from regen._check import closest
 
-__all__ = ["make_folder", "missing"]
+__all__ = ["make_folder", "not_found_error"]
 
 
-def missing(path: Path, kind: str = "file") -> FileNotFoundError:
-    """The refusal of a path at which there is nothing, with the closest name beside it."""
+def not_found_error(path: Path, kind: str = "file") -> FileNotFoundError:
+    """The error for a path at which there is nothing; it names the closest one in the folder."""
     near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
     return FileNotFoundError(f"There is no {kind} {str(path)!r}.{closest(path.name, near)}")
 

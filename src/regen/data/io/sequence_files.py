@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._check import closest
-from regen.data.io.arrays import Told, refuse_bomb
-from regen.data.io.paths import missing
+from regen.data.io.arrays import InvalidFileError, refuse_zip_bomb
+from regen.data.io.paths import not_found_error
 from regen.data.io.tables import read_table
 from regen.data.ragged import Ragged
 
@@ -52,7 +52,7 @@ def read_sequences(path: str | PathLike[str], *, label: str | None = None) -> La
     ValueError
         With the first place that cannot be read.
     FileNotFoundError
-        When there is no such file; the closest name beside it is offered.
+        When there is no such file; the message names the closest one in its folder.
     """
     path = Path(path)
     name = path.name.lower()
@@ -63,7 +63,7 @@ def read_sequences(path: str | PathLike[str], *, label: str | None = None) -> La
     if name.endswith(TABLES):
         return _wide(path, label)
     if not path.is_file():
-        raise missing(path)
+        raise not_found_error(path)
     return _ts(path) if name.endswith(".ts") else _npz(path)
 
 
@@ -108,13 +108,13 @@ def _trimmed(path: Path, table: Values) -> Ragged:
 
 def _npz(path: Path) -> LabelledSequences:
     try:
-        refuse_bomb(path)
+        refuse_zip_bomb(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if "X" not in archive:
                 found = ", ".join(archive.files) or "nothing"
-                raise Told(f"{str(path)!r} has no array X. It holds {found}.")
+                raise InvalidFileError(f"{str(path)!r} has no array X. It holds {found}.")
             X, y = archive["X"], archive.get("y", None)
-    except Told:
+    except InvalidFileError:
         raise
     except (
         ValueError,

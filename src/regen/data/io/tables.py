@@ -17,7 +17,7 @@ import narwhals as nw
 import numpy as np
 
 from regen._optional import require
-from regen.data.io.paths import missing
+from regen.data.io.paths import not_found_error
 
 __all__ = ["atomic_write", "read_table", "write_table"]
 
@@ -38,14 +38,14 @@ def read_table(path: str | os.PathLike[str]) -> Any:
     Raises
     ------
     FileNotFoundError, IsADirectoryError, PermissionError
-        When the file cannot be opened; the closest name beside it is offered.
+        When the file cannot be opened; the message names the closest one in its folder.
     ValueError
         When its ending is unknown, it is empty, damaged, not UTF-8 (with line and byte), or a row has more or less
         values than the header (with the line).
     """
     path = Path(path)
     if not path.exists():
-        raise missing(path)
+        raise not_found_error(path)
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder. Give a file in it.")
     ending = _ending(path, "reads")

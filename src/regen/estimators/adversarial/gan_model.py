@@ -66,7 +66,7 @@ class GANModel:
         """Cells of a row from the outputs of a generator, with straight-through gradients."""
         layout = self.modality.layout
         blocks = [(block.kind, block.start, block.stop) for block in layout.blocks]
-        return StraightThrough(blocks, *map(torch.from_numpy, layout.usual))
+        return StraightThrough(blocks, *map(torch.from_numpy, layout.input_moments))
 
     def encode(self, raw: Any) -> Ragged:
         """Encode data that the modality has read as inputs of the discriminator.

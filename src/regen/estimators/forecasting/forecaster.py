@@ -13,8 +13,9 @@ from torch import Tensor
 
 from regen._check import Choice, Constraint, Either, Int, Number, check_parameters
 from regen.cells import Cell
+from regen.data.layout import from_layout
 from regen.data.scaling import Standardizer
-from regen.data.series import Series, from_layout, read_series
+from regen.data.series import Series, read_series
 from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Command, Estimator, rollback_on_error
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators.forecasting._preparation import (

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from regen._check import Int, check_parameters
 from regen._masks import length_mask
 from regen.data.batching import RowBatch
-from regen.data.series import frame
+from regen.data.dataframes import frame
 from regen.estimators.adversarial._base import AdversarialEstimator
 from regen.inspection.display import DisplayRows, padded_cells, shown
 from regen.inspection.finding import Finding

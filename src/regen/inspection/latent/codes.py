@@ -14,7 +14,7 @@ from torch import Tensor
 
 from regen._check import Choice, Int, check_parameters
 from regen._optional import require
-from regen.data.series import frame
+from regen.data.dataframes import frame
 from regen.estimators.autoencoders._base import AutoencodingEstimator
 from regen.estimators.autoencoders.elbo import ELBO
 from regen.estimators.autoencoders.objectives import Denoising

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from regen.data.image_encoding import Pixels
+from regen.data.images import Pixels
 from regen.data.ragged import Ragged
 from regen.estimators.autoencoders.objectives import Denoising
 from regen.estimators.autoencoders.row_model import RowInputs

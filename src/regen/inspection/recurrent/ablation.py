@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from regen._check import Choice, Int, check_parameters
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
-from regen.data.series import frame
+from regen.data.dataframes import frame
 from regen.estimators._probe import PROBE_ROWS, Probe
 from regen.inspection.finding import Finding
 from regen.inspection.recurrent.activity import SIGMOIDS

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from regen._masks import length_mask
 from regen.cells import Cell, Diagonal, Parameters
-from regen.data.series import frame
+from regen.data.dataframes import frame
 from regen.estimators._probe import Probe
 from regen.inspection.finding import Finding
 from regen.inspection.labelled import Labelled

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from regen._check import Int, check_parameters
-from regen.data.series import frame
+from regen.data.dataframes import frame
 from regen.estimators._probe import PROBE_ROWS
 from regen.inspection.finding import Finding
 from regen.inspection.recurrent.models import Loss, gradients_in_evaluation, net_of, probe_to_evaluate

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from regen._check import Choice, Int, check_parameters
 from regen.cells import State
 from regen.data.calendar import date_text
-from regen.data.series import frame
+from regen.data.dataframes import frame
 from regen.estimators._probe import Probe
 from regen.inspection.finding import Finding
 from regen.inspection.recurrent.gates import gates_of

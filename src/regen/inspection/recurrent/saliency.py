@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from regen._check import Choice, Int, check_parameters
-from regen.data.series import frame
+from regen.data.dataframes import frame
 from regen.estimators._probe import Probe
 from regen.inspection.finding import Finding
 from regen.inspection.labelled import Labelled

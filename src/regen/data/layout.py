@@ -1,20 +1,153 @@
-"""Columns of cells out, as the kind of table that came in: array, pandas, polars or pyarrow."""
+"""Columns written in the kind of table that was given: arrays, pandas, polars or pyarrow.
+
+Letters: `n` rows, `F` columns.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
 from regen._optional import require
-from regen.data.series_layout import library
+from regen.data.calendar import Step
+from regen.data.dataframes import backend, library, narwhals_frame
 
-__all__ = ["Layout", "arrow_table", "layout_of"]
+__all__ = ["Layout", "SeriesLayout", "dates_after", "from_layout", "layout_of"]
+
+
+SeriesLayout: TypeAlias = Mapping[str, Any]
+"""What `Series.layout()` returns: the kind of a series, in JSON's own types."""
+
+
+def from_layout(
+    layout: SeriesLayout, columns: Mapping[str, Any], start: int = 1, dates: NDArray[Any] | None = None
+) -> Any:
+    """Columns of n steps as the kind of table that the layout describes.
+
+    Parameters
+    ----------
+    layout : what `Series.layout()` returned, now or before a model was saved.
+    columns : name to array (n,). Names of the series get their own labels back, other names are taken as
+        they are.
+    start : step of the first row, counted from the last one of the series: 1 is the next, 0 the last itself.
+    dates : (n,) dates of the rows in place of those counted from `start`.
+
+    Returns
+    -------
+    A single column of a one-column series: the same kind of series (numpy: (n,)). All columns of a numpy (N,
+    C): (n, C). Other columns of arrays: a dict of arrays. Else a table, with its dates as index or column as
+    before. Where the library is no longer installed, the kind of table that is.
+    """
+    arrays = {name: np.asarray(each) for name, each in columns.items()}
+    n = len(next(iter(arrays.values())))
+    if dates is None:
+        dates = dates_after(layout, start, n)
+    own = list(arrays) == list(layout["names"])
+    single = own and layout["shape"] == "series"
+    if layout["library"] == "numpy":
+        return _arrays(arrays, own, single)
+    chosen = library(layout["library"])
+    if chosen == "pandas":
+        return _pandas(layout, arrays, single, dates, start)
+    table: dict[str, Any] = {}
+    if dates is not None and layout["index"] != "labels":
+        table[str(layout["time"] or "time")] = dates
+    table |= {str(_label(layout, name)): each for name, each in arrays.items()}
+    if chosen is None:
+        return table
+    if single and layout["index"] != "index":
+        (values,) = arrays.values()
+        return nw.new_series(str(layout["labels"][0] or ""), values, backend=backend(chosen)).to_native()
+    return _narwhals_frame(table, chosen, layout)
+
+
+def dates_after(layout: SeriesLayout, start: int, n: int) -> NDArray[Any] | None:
+    """The n dates from step `start` after the last one of the series, or None when it has none."""
+    if layout["index"] == "none":
+        return None
+    if layout["step"] is None:
+        raise ValueError("y has a single date, so its step is not known. Give at least two rows.")
+    step = Step(**layout["step"])
+    return step.after(np.array(layout["last"], dtype=layout["dtype"]), np.arange(start, start + n))
+
+
+def _arrays(arrays: dict[str, NDArray[Any]], own: bool, single: bool) -> Any:
+    if single:
+        return next(iter(arrays.values()))
+    return np.stack(list(arrays.values()), axis=1) if own else arrays
+
+
+def _label(layout: SeriesLayout, name: str) -> Hashable:
+    label: Hashable = dict(zip(layout["names"], layout["labels"], strict=True)).get(name)
+    return name if label is None else label
+
+
+def _pandas(
+    layout: SeriesLayout,
+    arrays: dict[str, NDArray[Any]],
+    single: bool,
+    dates: NDArray[Any] | None,
+    start: int,
+) -> Any:
+    pandas = require("pandas", extra="sources", purpose="A pandas table")
+    index = None
+    if dates is not None:
+        index = _pandas_index(pandas, layout, dates)
+    elif layout["library"] == "pandas" and layout["index"] == "none":
+        n = len(next(iter(arrays.values())))
+        first = layout["n_steps"] - 1 + start
+        index = pandas.RangeIndex(first, first + n)
+    if layout["time"] is not None and index is not None:
+        data = {layout["time"]: index} | {_label(layout, name): each for name, each in arrays.items()}
+        return pandas.DataFrame(data)
+    if single:
+        (values,) = arrays.values()
+        return pandas.Series(values, index=index, name=layout["labels"][0])
+    return pandas.DataFrame({_label(layout, name): each for name, each in arrays.items()}, index=index)
+
+
+def _pandas_index(pandas: Any, layout: SeriesLayout, dates: NDArray[Any]) -> Any:
+    name = layout["index_name"]
+    if dates.dtype.kind != "M":
+        if layout["index"] == "labels" and len(dates) > 1:
+            step = int(dates[1] - dates[0])
+            return pandas.RangeIndex(int(dates[0]), int(dates[-1]) + step, step, name=name)
+        return pandas.Index(dates, name=name)
+    if layout["period"]:
+        return pandas.DatetimeIndex(dates, name=name).to_period(layout["period"])
+    index = pandas.DatetimeIndex(dates, name=name)
+    if layout["tz"] is not None and layout["clock"] == "utc":
+        index = index.tz_localize("UTC").tz_convert(layout["tz"])
+    elif layout["tz"] is not None:
+        first = np.ones(len(dates), dtype=bool)  # of two equal times when clocks go back
+        index = index.tz_localize(layout["tz"], nonexistent="shift_forward", ambiguous=first)
+    try:
+        return pandas.DatetimeIndex(index, freq=layout["freq"])
+    except ValueError:  # dates that were given need not follow the frequency
+        return index
+
+
+def _narwhals_frame(table: dict[str, Any], chosen: str, layout: SeriesLayout | None = None) -> Any:
+    """A polars or pyarrow table; its date column, if the layout names one, in the type that it came in."""
+    built = narwhals_frame(table, chosen)
+    time = None if layout is None else str(layout["time"] or "time")
+    if layout is None or time not in table or table[time].dtype.kind != "M":
+        return built.to_native()
+    if layout["date"]:
+        return built.with_columns(nw.col(time).cast(nw.Date)).to_native()
+    unit = np.datetime_data(layout["dtype"])[0]
+    known = "s" if unit == "s" and chosen == "pyarrow" else unit if unit in ("ms", "us", "ns") else "us"
+    dates = nw.col(time).cast(nw.Datetime(known))  # type: ignore[arg-type]
+    if layout["tz"] is not None and layout["clock"] == "utc":
+        dates = dates.dt.replace_time_zone("UTC").dt.convert_time_zone(layout["tz"])
+    elif layout["tz"] is not None:
+        dates = dates.dt.replace_time_zone(layout["tz"])
+    return built.with_columns(dates).to_native()
 
 
 @final
@@ -44,7 +177,7 @@ class Layout:
         return {"library": self.library} | lists
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Layout:
+    def from_state(cls, state: Mapping[str, Any]) -> Layout:
         """The layout that `state` was taken from."""
         categories = tuple(None if each is None else tuple(each) for each in state["categories"])
         rest = {name: tuple(state[name]) for name in ("labels", "dtypes", "ordered", "stored")}
@@ -74,8 +207,8 @@ class Layout:
             built = pandas.DataFrame(series, index=index)
             built.columns = pandas.Index(self.labels)
             return built
-        backend = nw.Implementation.from_backend(chosen)  # type: ignore[arg-type]
-        built = [self._column(backend, k, column, exact) for k, column in enumerate(columns)]
+        implementation = backend(chosen)
+        built = [self._column(implementation, k, column, exact) for k, column in enumerate(columns)]
         return built[0].to_frame().with_columns(*built[1:]).to_native()
 
     def filled(self, native: Any, columns: Mapping[int, NDArray[Any]], missing: NDArray[np.bool_]) -> Any:
@@ -140,12 +273,14 @@ class Layout:
             return pandas.Series(self._whole(k, column), index=index)
         return pandas.Series(self._whole(k, column), index=index).astype(dtype)
 
-    def _column(self, backend: Any, k: int, column: NDArray[Any], exact: bool) -> nw.Series[Any]:
+    def _column(self, implementation: Any, k: int, column: NDArray[Any], exact: bool) -> nw.Series[Any]:
         name = str(self.labels[k])
         if not self._kept(k, exact):
-            return nw.new_series(name, column, nw.Float64, backend=backend)
+            return nw.new_series(name, column, nw.Float64, backend=implementation)
         cells = self._whole(k, column)
-        built = nw.new_series(name, cells.tolist() if self.stored[k] == "text" else cells, backend=backend)
+        built = nw.new_series(
+            name, cells.tolist() if self.stored[k] == "text" else cells, backend=implementation
+        )
         if self.categories[k] is not None and self.dtypes[k] == "Enum":
             return built.cast(nw.Enum(self.categories[k] or ()))
         return _cast(built, getattr(nw, self.dtypes[k], nw.Float64))
@@ -165,12 +300,6 @@ class Layout:
             bounded = np.clip(np.rint(column), low, np.nextafter(float(high), 0) if bits == 64 else high)
             return bounded.astype(np.int64 if signed else np.uint64)  # type: ignore[no-any-return]
         return column
-
-
-def arrow_table(X: Any) -> Any:
-    """X (n, F) as a pyarrow Table, which narwhals reads, where it is a RecordBatch; other things as they are."""
-    arrow = sys.modules.get("pyarrow")
-    return arrow.Table.from_batches([X]) if arrow is not None and isinstance(X, arrow.RecordBatch) else X
 
 
 def layout_of(native: Any, stored: tuple[str, ...]) -> Layout:

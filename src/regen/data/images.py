@@ -1,4 +1,4 @@
-"""Images as numbers and back: what a net reads and restores of (n, Y, X), (n, C, Y, X) or flat images.
+"""Images as numbers and back: arrays (n, Y, X), (n, C, Y, X) or flat (n, C*Y*X), checked and encoded.
 
 Letters: `n` images, `C` channels, `Y` rows, `X` columns, `E` = C*Y*X encoded numbers of an image, in that order.
 """
@@ -14,14 +14,143 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regen._check import Choice, check_parameters
-from regen.data.image_input import Images, shaped
+from regen._check import Choice, Int, check_parameters
+from regen.data.masked_arrays import unmasked
 from regen.data.scaling import is_constant, moments
 from regen.data.table_encoding import Block
 
-__all__ = ["Images", "Pixels"]
+__all__ = ["Images", "Pixels", "check_images", "image_size"]
+
 
 Values: TypeAlias = NDArray[Any]
+Size: TypeAlias = tuple[int, int, int]
+
+_DEEPEST = 4
+"""Most channels of a picture: colours and opacity."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images as given.
+
+    values : (n, Y, X), (n, C, Y, X) or (n, C*Y*X) numbers; NaN where a pixel is missing.
+    size : (C, Y, X).
+    dtype : of the array given; that of `values` too, unless integers had pixels masked out.
+    """
+
+    values: Values
+    size: tuple[int, int, int]
+    dtype: np.dtype[Any]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of `values`."""
+        return self.values.shape
+
+    @property
+    def form(self) -> str:
+        """``"nyx"``, ``"ncyx"`` or ``"flat"``."""
+        return {2: "flat", 3: "nyx", 4: "ncyx"}[self.values.ndim]
+
+
+def check_images(X: Any, image_shape: Any = None) -> Images:
+    """Images from an array, checked: finite numbers or NaN, of the given shape.
+
+    Parameters
+    ----------
+    X : (n, Y, X), (n, C, Y, X), or with `image_shape` flat (n, C*Y*X). Masked pixels, and None, are missing.
+    image_shape : (Y, X) or (C, Y, X); None takes it from X.
+
+    Raises
+    ------
+    ValueError
+        When the shape is none of these, or differs; for channels in the last place; for infinite values.
+    """
+    array, dtype = _numbers(X)
+    size = image_size(array.shape) if image_shape is None else _requested_size(array.shape, image_shape)
+    _refuse_infinite(array, size)
+    return Images(array, size, dtype)
+
+
+def _numbers(X: Any) -> tuple[Values, np.dtype[Any]]:
+    """X as an array of numbers, NaN where masked or None, and the dtype that it had."""
+    dtype = np.ma.getdata(X).dtype if isinstance(X, np.ma.MaskedArray) else None
+    array = np.asarray(unmasked(X))
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise ValueError("X holds something other than numbers where pixels belong.") from None
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"Images must be numbers. Got an array of {array.dtype} instead.")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array, array.dtype if dtype is None or dtype.kind == "O" else dtype.newbyteorder("=")
+
+
+def image_size(shape: tuple[int, ...], known: Size | None = None) -> Size:
+    """(C, Y, X) of an array of shape (n, Y, X) or (n, C, Y, X); no other is tried for `known`."""
+    if len(shape) not in (3, 4):
+        flat = " Flat images need image_shape=(Y, X) or (C, Y, X)." if len(shape) == 2 else ""
+        raise ValueError(f"Images must have shape (n, Y, X) or (n, C, Y, X). Got {shape} instead.{flat}")
+    if 0 in shape:
+        raise ValueError(
+            f"X has shape {shape}: there are no {'pixels in it' if shape[0] else 'images in it'}."
+        )
+    C, Y, X = (1, *shape[1:]) if len(shape) == 3 else shape[1:]
+    if known != (C, Y, X) and _channels_last(C, Y, X):
+        raise ValueError(
+            f"X has shape {shape}, which looks like (n, Y, X, C). Channels come second: X.transpose(0, 3, 1, 2)."
+        )
+    return C, Y, X
+
+
+def _requested_size(shape: tuple[int, ...], image_shape: Any) -> Size:
+    """(C, Y, X) of `image_shape`, checked against the array."""
+    sizes = tuple(image_shape) if isinstance(image_shape, tuple | list | np.ndarray) else ()
+    if len(sizes) not in (2, 3) or not all(Int(1).accepts(size) for size in sizes):
+        raise ValueError(
+            f"image_shape must be (Y, X) or (C, Y, X), whole numbers from 1. Got {image_shape!r} instead."
+        )
+    C, Y, X = (int(size) for size in ((1, *sizes) if len(sizes) == 2 else sizes))
+    if len(shape) != 2:
+        found = image_size(shape, known=(C, Y, X))
+        if found != (C, Y, X):
+            raise ValueError(
+                f"image_shape={image_shape!r} differs from the shape of the images in X, {found}."
+            )
+        return found
+    if not shape[0]:
+        raise ValueError(f"X has shape {shape}: there are no images in it.")
+    if shape[1] != C * Y * X:
+        raise ValueError(
+            f"image_shape={image_shape!r} has {C * Y * X} pixels; the rows of X have {shape[1]}."
+        )
+    if _channels_last(C, Y, X):
+        raise ValueError(
+            f"image_shape={image_shape!r} looks like (Y, X, C). Channels come first, and their pixels one channel"
+            " after the other."
+        )
+    return C, Y, X
+
+
+def _channels_last(C: int, Y: int, X: int) -> bool:
+    """Whether (C, Y, X) must be (Y, X, C): it has more channels than any picture."""
+    return C > _DEEPEST and (X in (3, _DEEPEST) or (X == 1 and C == Y))
+
+
+def _refuse_infinite(array: Values, size: Size) -> None:
+    if array.dtype.kind != "f" or not np.isinf(array).any():
+        return
+    image, *place = np.argwhere(np.isinf(array.reshape(-1, *size)))[0].tolist()
+    raise ValueError(
+        f"Image {image} of X has an infinite value in channel {place[0]}, row {place[1]}, column {place[2]}."
+        " Put a number there, or NaN if it is missing."
+    )
+
 
 KINDS = ("real", "nonnegative", "unit", "binary", "counts")
 _OUTPUT = Choice(("auto", *KINDS))
@@ -32,7 +161,7 @@ _PART = 1 << 22
 @final
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """How images become numbers that a net reads and restores, and back: the protocol of `Columns`.
+    """The encoding of images as input and target of a network, with the interface of `Columns`.
 
     All pixels of an image are of one kind, and all of a channel share one center and one scale, so that a pixel
     that is always dark stays so.
@@ -43,18 +172,18 @@ class Pixels:
     binary        bool, or nothing but 0 and 1                 0 or 1
     unit          uint8, or floats in [0, 1]                   uint8 / 255, floats as they are
     real          all others                                   (x - center) / scale, mean and deviation
-    nonnegative   only when asked for                          x / scale
-    counts        only when asked for                          x
+    nonnegative   only on request                             x / scale
+    counts        only on request                             x
     ============= ============================================ ==========================================
 
     Attributes
     ----------
     shape : (C, Y, X).
-    form : how the images came at fit, and how `decode` gives them back: ``"nyx"``, ``"ncyx"`` or ``"flat"``.
+    form : the shape of the array at fit, which `decode` restores: ``"nyx"``, ``"ncyx"`` or ``"flat"``.
     dtype : of the images at fit.
     kind : one of those above.
     center, scale : (C,) of each channel: x = center + scale * encoded.
-    middle, spread : (C,) mean and deviation of what the encoder reads, before they are taken off.
+    middle, spread : (C,) mean and deviation of the input of the encoder, which `inputs` removes.
     """
 
     shape: tuple[int, int, int]
@@ -67,20 +196,20 @@ class Pixels:
     spread: NDArray[np.float64]
 
     @staticmethod
-    def shaped(X: Any, image_shape: Any = None) -> Images:
-        """Images to fit on: `shaped` of X, (n, Y, X), (n, C, Y, X), or flat (n, C*Y*X) with `image_shape`."""
-        return shaped(X, image_shape)
+    def read(X: Any, image_shape: Any = None) -> Images:
+        """Images to fit on: `check_images` of X, (n, Y, X), (n, C, Y, X), or flat (n, C*Y*X) with `image_shape`."""
+        return check_images(X, image_shape)
 
     @classmethod
     def fit(cls, images: Images, output: str = "auto", rows: NDArray[np.integer] | None = None) -> Pixels:
-        """Learn what the pixels are, and from the images number `rows` (k,), or from all, what is usual in them.
+        """Measure the kind of the pixels, and the moments of the images number `rows` (k,), or of all.
 
-        output : ``"auto"`` or the kind that the pixels are taken for.
+        output : ``"auto"`` or the kind of the pixels.
 
         Raises
         ------
         ValueError
-            When the values cannot be of the kind asked for, or a channel has only missing pixels.
+            When the values cannot be of the requested kind, or a channel has only missing pixels.
         """
         check_parameters("Pixels", {"output": _OUTPUT}, {"output": output})
         low, high = _extent(images.values)
@@ -88,26 +217,26 @@ class Pixels:
         _refuse_range(kind, images, low, high)
         chosen = images if rows is None else Images(images.values[rows], images.size, images.dtype)
         channels = _channels(chosen)
-        _refuse_unknown(channels)
+        _refuse_empty_channels(channels)
         center, scale = np.zeros(len(channels[0])), np.ones(len(channels[0]))
         if kind in ("real", "nonnegative"):
             mean, scale = _moments(channels)
             center = mean if kind == "real" else center
         elif kind == "unit":
-            scale = scale * _full(images.dtype, high)
+            scale = scale * _white(images.dtype, high)
         plain = cls(images.size, images.form, images.dtype, kind, center, scale, center, scale)
-        told = plain._told(plain.encode(chosen).reshape(channels.shape))
-        return cls(images.size, images.form, images.dtype, kind, center, scale, *_moments(told))
+        inputs = plain._input_values(plain.encode(chosen).reshape(channels.shape))
+        return cls(images.size, images.form, images.dtype, kind, center, scale, *_moments(inputs))
 
-    def known(self, X: Any) -> Images:
+    def read_known(self, X: Any) -> Images:
         """New images, checked against those fitted: (n, Y, X), (n, C, Y, X) or flat (n, C*Y*X), the shape as at fit.
 
-        Floats beyond [0, 1] are let through, for a noisy image has them. Of another range, they are refused.
+        Floats beyond [0, 1] are accepted, as in a noisy image. Another range is refused.
         """
         pixels = math.prod(self.shape)
         if np.ndim(X) == 2 and np.shape(X)[1] != pixels:
             raise ValueError(f"The rows of X have {np.shape(X)[1]} pixels. The images fitted had {pixels}.")
-        images = shaped(X, self.shape if np.ndim(X) == 2 or np.shape(X)[1:] == self.shape else None)
+        images = check_images(X, self.shape if np.ndim(X) == 2 or np.shape(X)[1:] == self.shape else None)
         if images.size != self.shape:
             raise ValueError(
                 f"X has images of {images.size} channels, rows and columns. Those fitted had {self.shape}."
@@ -116,7 +245,7 @@ class Pixels:
         return images
 
     def encode(self, images: Images) -> NDArray[np.float32]:
-        """(n, E) what the net restores; NaN where a pixel is missing."""
+        """(n, E) targets of the network; NaN where a pixel is missing."""
         channels = _channels(images)
         encoded = np.empty(channels.shape, dtype=np.float32)
         if self.kind == "counts" and images.dtype != np.bool_ and np.nanmin(channels, initial=0) < 0:
@@ -130,9 +259,9 @@ class Pixels:
         return encoded.reshape(len(images), math.prod(self.shape))
 
     def inputs(self, encoded: Tensor) -> Tensor:
-        """What the encoder reads: (..., E) encoded numbers, each channel with mean 0 and deviation 1.
+        """Input of the encoder: (..., E) encoded numbers, each channel with mean 0 and deviation 1.
 
-        Counts are read as log(1 + x). NaN stays NaN.
+        Counts become log(1 + x). NaN stays NaN.
         """
         values = encoded.log1p() if self.kind == "counts" else encoded
         if self.kind == "real":
@@ -144,8 +273,8 @@ class Pixels:
         return (values - middle) / spread
 
     @property
-    def usual(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What `inputs` takes off and divides by, (E,) each: of counts in their logarithm."""
+    def input_moments(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Means and deviations (E,) that `inputs` removes: of the logarithm of counts."""
         cells = math.prod(self.shape[1:])
         middle, spread = (np.repeat(each, cells).astype(np.float32) for each in (self.middle, self.spread))
         return middle, spread
@@ -162,7 +291,7 @@ class Pixels:
         C, Y, X = self.shape
         channels = np.asarray(values).reshape(len(values), C, Y * X)
         form = {"flat": (C * Y * X,), "nyx": (Y, X), "ncyx": self.shape}[self.form]
-        return self._valued(channels, rounded).reshape(len(values), *form)
+        return self._pixel_values(channels, rounded).reshape(len(values), *form)
 
     def fill(self, images: Images, values: NDArray[Any]) -> Values:
         """The array of `images` with its missing pixels, and no others, taken from `values`.
@@ -175,9 +304,9 @@ class Pixels:
         if array.dtype.kind != "f":
             return array.copy()
         channels = np.asarray(values).reshape(len(images), self.shape[0], -1)
-        said = self._valued(channels, rounded=True).reshape(array.shape)
+        restored = self._pixel_values(channels, rounded=True).reshape(array.shape)
         whole = images.dtype.kind != "f"
-        return np.where(np.isnan(array), np.rint(said) if whole else said, array).astype(images.dtype)
+        return np.where(np.isnan(array), np.rint(restored) if whole else restored, array).astype(images.dtype)
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -207,17 +336,17 @@ class Pixels:
         }
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Pixels:
-        """The pixels whose `state` this is."""
+    def from_state(cls, state: Mapping[str, Any]) -> Pixels:
+        """The pixels with this `state`."""
         C, Y, X = (int(size) for size in state["shape"])
         arrays = [np.asarray(state[name]) for name in ("center", "scale", "middle", "spread")]
         return cls((C, Y, X), state["form"], np.dtype(state["dtype"]), state["kind"], *arrays)
 
-    def _told(self, encoded: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What `inputs` centres and scales."""
+    def _input_values(self, encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The values that `inputs` centres and scales."""
         return np.log1p(encoded) if self.kind == "counts" else encoded
 
-    def _valued(self, channels: NDArray[Any], rounded: bool) -> Values:
+    def _pixel_values(self, channels: NDArray[Any], rounded: bool) -> Values:
         """Pixels (n, C, Y*X) from encoded numbers of that shape."""
         floats = self.dtype if self.dtype.kind == "f" else np.dtype(np.float32)
         if self.kind == "binary" and rounded:
@@ -243,7 +372,7 @@ class Pixels:
         if full == 1 and images.dtype.kind in "ui" and high > 1:
             raise ValueError(
                 f"X has {images.dtype} pixels up to {high:g}. Those fitted were from 0 to 1. Divide by"
-                f" {_full(images.dtype, high)}."
+                f" {_white(images.dtype, high)}."
             )
         if full > 1 and images.dtype.kind == "f" and 0 < high <= 1:
             raise ValueError(
@@ -263,7 +392,7 @@ def _extent(values: Values) -> tuple[float, float]:
 
 
 def _kind(images: Images, low: float, high: float) -> str:
-    """What the pixels are, by their dtype and range."""
+    """The kind of the pixels, by their dtype and range."""
     if images.dtype.kind == "b" or ((low, high) == (0, 1) and _two_valued(images.values)):
         return "binary"
     floats = images.dtype.kind == "f"
@@ -275,15 +404,15 @@ def _two_valued(values: Values) -> bool:
     return bool(((values == 0) | (values == 1) | (values != values)).all())
 
 
-def _full(dtype: np.dtype[Any], high: float) -> int:
-    """What 1 stands for: white in images of integers."""
+def _white(dtype: np.dtype[Any], high: float) -> int:
+    """The value that encodes as 1: white in images of integers."""
     if dtype == np.uint8 or (dtype.kind in "ui" and 1 < high <= 255):
         return 255
     return 65535 if dtype.kind in "ui" and high > 255 else 1
 
 
 def _refuse_range(kind: str, images: Images, low: float, high: float) -> None:
-    """Refuse values that cannot be of the kind asked for."""
+    """Refuse values that cannot be of the requested kind."""
     values = images.values
     whole = "" if values.dtype.kind != "f" or kind != "counts" else _fraction(values)
     wrong = {
@@ -303,8 +432,8 @@ def _refuse_range(kind: str, images: Images, low: float, high: float) -> None:
         raise ValueError(f"output={kind!r} is for pixels that are {meant[kind]}. X has {found}.")
 
 
-def _refuse_unknown(channels: Values) -> None:
-    """Refuse a channel of which nothing is known."""
+def _refuse_empty_channels(channels: Values) -> None:
+    """Refuse a channel without any observed pixel."""
     if channels.dtype.kind == "f":
         lost = np.isnan(channels).all(axis=(0, 2))
         if lost.any():
