@@ -14,7 +14,7 @@ from regen.data.calendar import Step
 from regen.data.seasonality import season_length
 from regen.data.series import read_series
 
-FILES = files("regen.data").joinpath("files")
+FILES = files("regen.datasets").joinpath("files")
 CHECKSUMS = {
     "co2.csv": "2737f74222cf1fb702d41058927d2b8d2a34778d519bfa6b1dea2f1b47c234f4",
     "demand.csv": "68f74ff28b69f719936d1a378619930809876bf81f9298c6bcf4b7ca289b7377",
