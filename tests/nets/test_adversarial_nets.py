@@ -44,12 +44,12 @@ def made(case: str, extra: str = "plain", seed: int = 0) -> tuple[Any, Any]:
 
 
 def label_for(extra: str) -> Tensor | None:
-    """Six labels, where the nets know classes."""
+    """Six labels, where the nets have classes."""
     return LABEL if "classes" in EXTRAS[extra] else None
 
 
 def rows(case: str, B: int = 6, T: int = 7, dtype: torch.dtype = torch.float32) -> Tensor:
-    """What the critic reads: (B, E), or (B, T, E)."""
+    """Inputs of the critic: (B, E), or (B, T, E)."""
     backbone, options = CASES[case]
     steps = () if backbone in ("mlp", "conv") else (T,)
     return torch.randn(
@@ -79,23 +79,23 @@ def unbiased(net: nn.Module) -> Any:
 
 
 def twin_differs(a: Tensor, b: Tensor) -> bool:
-    """Whether two answers are apart by more than any rounding: a thousandth of their size."""
+    """Whether two outputs differ by more than rounding: a thousandth of their size."""
     return bool((a - b).abs().max() > 1e-3 * a.abs().max())
 
 
-# What goes in and what comes out.
+# Inputs and outputs.
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
 @pytest.mark.parametrize("case", CASES)
 def test_shapes(case: str, extra: str) -> None:
-    """The generator says its outputs for each row or step, the critic one logit for each pack."""
+    """The generator has its outputs for each row or step, the critic one logit for each pack."""
     generator, critic = made(case, extra)
-    said = generator(codes(), label_for(extra), 7)
-    assert said.shape == (6, *steps_of(case), CASES[case][1]["outputs"])
+    outputs = generator(codes(), label_for(extra), 7)
+    assert outputs.shape == (6, *steps_of(case), CASES[case][1]["outputs"])
     assert critic(rows(case), label_for(extra)).shape == (6 // critic.pack,)
     assert generator.code == 4
-    assert said.shape[-1] == generator.outputs
+    assert outputs.shape[-1] == generator.outputs
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
@@ -103,8 +103,8 @@ def test_shapes(case: str, extra: str) -> None:
 def test_gradients_reach_every_parameter(case: str, extra: str) -> None:
     """Of both players, through the critic to the generator."""
     generator, critic = made(case, extra)
-    said = generator(codes(), label_for(extra), 7)[..., : CASES[case][1]["features"]]
-    logits = critic(said, label_for(extra))
+    outputs = generator(codes(), label_for(extra), 7)[..., : CASES[case][1]["features"]]
+    logits = critic(outputs, label_for(extra))
     (logits * torch.arange(1.0, 1.0 + len(logits))).sum().backward()
     for player in (generator, critic):
         for name, weight in player.named_parameters():
@@ -114,8 +114,8 @@ def test_gradients_reach_every_parameter(case: str, extra: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_noise_is_seen_in_what_is_said(case: str) -> None:
-    """An untrained generator does not say one thing: the deviation over codes is between 1 / 1000 and 20."""
+def test_outputs_vary_with_the_code(case: str) -> None:
+    """An untrained generator is not constant: the deviation over codes is between 1 / 1000 and 20."""
     generator, _ = made(case)
     z = torch.randn(512, 4, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
@@ -124,8 +124,8 @@ def test_noise_is_seen_in_what_is_said(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_who_ran_it_is_told(case: str) -> None:
-    """By name first; a recurrent net says who was chosen, and why."""
+def test_backend(case: str) -> None:
+    """The name first; of a recurrent net also the reason."""
     generator, critic = made(case)
     generator(codes(), None, 7)
     critic(rows(case))
@@ -139,50 +139,50 @@ def test_who_ran_it_is_told(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_label_is_read(case: str) -> None:
-    """By both: another label is another answer in its own row and in no other; the twin that ignores it is caught."""
+def test_the_label_is_used(case: str) -> None:
+    """By both: another label changes the output of its own row only; a twin that ignores it is detected."""
     generator, critic = made(case, "classes")
     generator, critic = unbiased(generator).eval(), unbiased(critic).eval()
     z, x, other = codes().double(), rows(case, dtype=torch.float64), LABEL.clone()
     other[3] = 2
-    for net, given in ((generator, (z, 7)), (critic, (x, None))):
-        said, changed = net(given[0], LABEL, given[1]), net(given[0], other, given[1])
+    for net, inputs in ((generator, (z, 7)), (critic, (x, None))):
+        outputs, changed = net(inputs[0], LABEL, inputs[1]), net(inputs[0], other, inputs[1])
         rest = torch.arange(6) != 3
-        torch.testing.assert_close(said[rest], changed[rest], rtol=0, atol=TOLERANCE)
-        assert (said[3] - changed[3]).abs().max() > 1e-3 * said.abs().max(), (
+        torch.testing.assert_close(outputs[rest], changed[rest], rtol=0, atol=TOLERANCE)
+        assert (outputs[3] - changed[3]).abs().max() > 1e-3 * outputs.abs().max(), (
             "the twin that ignores it must differ"
         )
 
 
-def test_a_label_is_ones_and_zeros_beside_the_row() -> None:
+def test_a_label_is_one_hot_and_appended_to_the_row() -> None:
     """[z, one hot] and [x, one hot], in this order, for dense layers and at every step of sequences."""
     torch.manual_seed(0)
     z, x = codes(), rows("mlp")
-    told = torch.eye(3)[LABEL]
+    one_hot = torch.eye(3)[LABEL]
     generator, critic = MLPGenerator(4, 6, classes=3), MLPCritic(6, classes=3)
-    assert torch.equal(generator(z, LABEL), generator.net(torch.cat([z, told], 1)))
-    assert torch.equal(critic(x, LABEL), critic.net(torch.cat([x, told], 1))[:, 0])
-    assert twin_differs(critic(x, LABEL), critic.net(torch.cat([told, x], 1))[:, 0])
+    assert torch.equal(generator(z, LABEL), generator.net(torch.cat([z, one_hot], 1)))
+    assert torch.equal(critic(x, LABEL), critic.net(torch.cat([x, one_hot], 1))[:, 0])
+    assert twin_differs(critic(x, LABEL), critic.net(torch.cat([one_hot, x], 1))[:, 0])
     steps = rows("cell gru")
     writer, reader = RecurrentGenerator("gru", 4, 3, 5, classes=3), RecurrentCritic("gru", 3, 5, classes=3)
-    assert torch.equal(writer(z, LABEL, 7), writer.net(torch.cat([z, told], 1), 7))
-    beside = torch.cat([steps, told[:, None].expand(6, 7, 3)], 2)
-    assert torch.equal(reader(steps, LABEL), reader.net(beside)[:, 0])
+    assert torch.equal(writer(z, LABEL, 7), writer.net(torch.cat([z, one_hot], 1), 7))
+    appended = torch.cat([steps, one_hot[:, None].expand(6, 7, 3)], 2)
+    assert torch.equal(reader(steps, LABEL), reader.net(appended)[:, 0])
 
 
 @pytest.mark.parametrize("case", ["mlp", "conv", "recurrent"])
 def test_labels_and_classes_belong_together(case: str) -> None:
     """No label for a net of classes, and a label for a net without, are refused in words."""
-    for player, given in zip(made(case, "classes"), (codes(), rows(case)), strict=True):
+    for player, inputs in zip(made(case, "classes"), (codes(), rows(case)), strict=True):
         words = "This net was made for 3 classes. Give label, one of them for each row."
         with pytest.raises(ValueError, match=re.escape(words)):
-            player(given)
+            player(inputs)
         with pytest.raises(RuntimeError, match="smaller than num_classes"):
-            player(given, LABEL + 1)
-    for player, given in zip(made(case), (codes(), rows(case)), strict=True):
+            player(inputs, LABEL + 1)
+    for player, inputs in zip(made(case), (codes(), rows(case)), strict=True):
         words = "This net was made without classes and takes no label. Make it with classes=."
         with pytest.raises(ValueError, match=re.escape(words)):
-            player(given, LABEL)
+            player(inputs, LABEL)
 
 
 # Packs.
@@ -203,19 +203,21 @@ def test_a_pack_is_rows_that_follow_each_other() -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_pack_is_judged_by_its_rows_alone(case: str) -> None:
+def test_a_pack_depends_on_its_rows_alone(case: str) -> None:
     """Packs in another order are the same logits in that order; rows mixed between packs are other logits."""
     _, critic = made(case, "all")
     critic = unbiased(critic).eval()
     x = rows(case, dtype=torch.float64)
-    said = critic(x, LABEL)
+    outputs = critic(x, LABEL)
     swapped = torch.tensor([3, 4, 5, 0, 1, 2])
-    torch.testing.assert_close(critic(x[swapped], LABEL[swapped]), said.flip(0), rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(critic(x[swapped], LABEL[swapped]), outputs.flip(0), rtol=0, atol=TOLERANCE)
     mixed = torch.arange(6).view(3, 2).T.flatten()
-    assert twin_differs(said, critic(x[mixed], LABEL[mixed])), (
+    assert twin_differs(outputs, critic(x[mixed], LABEL[mixed])), (
         "the twin that mixes rows between packs must differ"
     )
-    assert twin_differs(said, critic(x, LABEL[mixed])), "the twin that mixes labels between packs must differ"
+    assert twin_differs(outputs, critic(x, LABEL[mixed])), (
+        "the twin that mixes labels between packs must differ"
+    )
 
 
 @pytest.mark.parametrize("case", ["mlp", "conv", "recurrent"])
@@ -231,10 +233,10 @@ def test_a_pack_must_be_full(case: str) -> None:
 
 
 def penalty(critic: Any, x: Tensor, label: Tensor | None, lengths: Tensor | None) -> Tensor:
-    """Sum over rows of the squared length of the logit's gradient: R1 without its factor."""
+    """Sum over rows of the squared norm of the logit's gradient: R1 without its factor."""
     x = x.detach().requires_grad_() if not x.requires_grad else x
-    (slope,) = torch.autograd.grad(critic(x, label, lengths).sum(), x, create_graph=True)
-    return slope.square().sum()
+    (gradient,) = torch.autograd.grad(critic(x, label, lengths).sum(), x, create_graph=True)
+    return gradient.square().sum()
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
@@ -253,7 +255,9 @@ def test_a_penalty_has_the_gradient_of_its_differences(case: str, extra: str) ->
     noise = torch.Generator().manual_seed(3)
     for part in (slice(0, 1), slice(1, None)):
         ways = [torch.randn(leaf.shape, generator=noise, dtype=torch.float64) for leaf in leaves[part]]
-        slope = sum(float((g * way).sum()) for g, way in zip(found[part], ways, strict=True) if g is not None)
+        gradient = sum(
+            float((g * way).sum()) for g, way in zip(found[part], ways, strict=True) if g is not None
+        )
         values = []
         for sign in (1, -2):
             for leaf, way in zip(leaves[part], ways, strict=True):
@@ -264,8 +268,8 @@ def test_a_penalty_has_the_gradient_of_its_differences(case: str, extra: str) ->
         measured = (values[0] - values[1]) / 2e-5
         piecewise = part.start == 0 and not (critic.training and case == "conv norm")
         piecewise &= case in ("mlp relu", "conv", "conv norm")  # linear between kinks: 0 is right
-        assert abs(slope) > 1e-9 or piecewise, "nothing would be tested"
-        assert slope == pytest.approx(measured, rel=SECOND, abs=1e-9)
+        assert abs(gradient) > 1e-9 or piecewise, "nothing would be tested"
+        assert gradient == pytest.approx(measured, rel=SECOND, abs=1e-9)
 
 
 # Seeds, states, devices.
@@ -274,29 +278,29 @@ def test_a_penalty_has_the_gradient_of_its_differences(case: str, extra: str) ->
 @pytest.mark.parametrize("extra", ["plain", "all"])
 @pytest.mark.parametrize("case", CASES)
 def test_the_seed_decides_every_bit(case: str, extra: str) -> None:
-    """The same seed gives the same weights and the same words of both players, another one others."""
+    """The same seed gives the same weights and the same outputs of both players, another one others."""
     z, x, label = codes(), rows(case), label_for(extra)
-    for one, two, other, given in zip(
+    for one, two, other, inputs in zip(
         made(case, extra), made(case, extra), made(case, extra, 1), ((z, 7), (x, None)), strict=True
     ):
         assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
-        said = one(given[0], label, given[1])
-        assert torch.equal(said, two(given[0], label, given[1]))
-        assert not torch.equal(said, other(given[0], label, given[1]))
+        outputs = one(inputs[0], label, inputs[1])
+        assert torch.equal(outputs, two(inputs[0], label, inputs[1]))
+        assert not torch.equal(outputs, other(inputs[0], label, inputs[1]))
 
 
 @pytest.mark.parametrize("extra", ["plain", "all"])
 @pytest.mark.parametrize("case", CASES)
 def test_weights_go_and_come_back(case: str, extra: str) -> None:
     """state_dict into players of the same arguments, and deepcopy, give the same bits."""
-    for one, other, given in zip(
+    for one, other, inputs in zip(
         made(case, extra), made(case, extra, 1), ((codes(), 7), (rows(case), None)), strict=True
     ):
         one.eval(), other.eval()
         other.load_state_dict(one.state_dict())
-        said = one(given[0], label_for(extra), given[1])
-        assert torch.equal(other(given[0], label_for(extra), given[1]), said)
-        assert torch.equal(copy.deepcopy(one)(given[0], label_for(extra), given[1]), said)
+        outputs = one(inputs[0], label_for(extra), inputs[1])
+        assert torch.equal(other(inputs[0], label_for(extra), inputs[1]), outputs)
+        assert torch.equal(copy.deepcopy(one)(inputs[0], label_for(extra), inputs[1]), outputs)
 
 
 @pytest.mark.parametrize("extra", ["plain", "all"])

@@ -4,9 +4,9 @@ import math
 from itertools import pairwise
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -31,7 +31,7 @@ def codes(B: int = 6, Z: int = 4) -> Tensor:
 
 
 def loud(net: Any) -> Any:
-    """In float64, biases drawn and convolutions that start at N(0, 0.02) ten times as large: every part is heard."""
+    """In float64, with random biases and convolutions of N(0, 0.02) scaled by 10: every part has an effect."""
     net = net.double()
     for name, weight in net.named_parameters():
         if name.endswith("bias"):
@@ -44,21 +44,21 @@ def loud(net: Any) -> Any:
 # Sizes.
 
 
-@settings(max_examples=40)
-@given(
+@hypothesis.settings(max_examples=40)
+@hypothesis.given(
     Y=st.integers(8, 80),
     X=st.integers(8, 80),
     C=st.integers(1, 4),
     width=st.integers(1, 2),
     norm=st.booleans(),
 )
-def test_every_size_is_said_and_read(Y: int, X: int, C: int, width: int, norm: bool) -> None:
+def test_every_size(Y: int, X: int, C: int, width: int, norm: bool) -> None:
     """Images of any height, width and channels come out flat and go in; gradients reach the first layer."""
     generator = DCGANGenerator(3, (C, Y, X), width, 2, norm)
     critic = DCGANCritic((C, Y, X), 2, norm)
-    said = generator(torch.randn(2, 3))
-    assert said.shape == (2, width * C * Y * X)
-    logits = critic(said[:, : C * Y * X])
+    generated = generator(torch.randn(2, 3))
+    assert generated.shape == (2, width * C * Y * X)
+    logits = critic(generated[:, : C * Y * X])
     assert logits.shape == (2,)
     logits.sum().backward()
     assert generator.spread.weight.grad is not None
@@ -66,21 +66,21 @@ def test_every_size_is_said_and_read(Y: int, X: int, C: int, width: int, norm: b
 
 @pytest.mark.parametrize("side", range(1, 81))
 def test_a_halving_is_undone(side: int) -> None:
-    """The generator says the very maps that the critic reads, in every layer, beside a side of 80 and of itself."""
+    """The maps of the generator have the sizes of those of the critic, with another side of 80 and of the same."""
     for shape in ((1, side, 80), (1, 80, side), (1, side, side)):
         with torch.device("meta"):
             generator, critic = DCGANGenerator(1, shape, channels=1), DCGANCritic(shape, 1)
-            h, read = torch.zeros(2, *shape), [shape[1:]]
+            h, sizes = torch.zeros(2, *shape), [shape[1:]]
             for layer in critic.layers:
                 h = layer(h)
-                read.append(tuple(h.shape[2:]))
+                sizes.append(tuple(h.shape[2:]))
             h = generator.spread(torch.zeros(2, 1)).view(2, *generator._first)
-            said = [tuple(h.shape[2:])]
+            generated = [tuple(h.shape[2:])]
             for layer in generator.layers:
                 h = layer(h)
-                said.append(tuple(h.shape[2:]))
-        assert said == read[::-1]
-        assert max(read[-1]) <= 5
+                generated.append(tuple(h.shape[2:]))
+        assert generated == sizes[::-1]
+        assert max(sizes[-1]) <= 5
 
 
 def test_depth_and_width_as_published() -> None:
@@ -117,12 +117,12 @@ def test_the_critic_is_its_equation() -> None:
     first, second = critic.layers
     x = images()
 
-    def said(slope: float) -> Tensor:
+    def expected(slope: float) -> Tensor:
         h = F.leaky_relu(first(x.view(6, *SHAPE)), slope)
         return critic.logit(F.leaky_relu(second(h), slope).flatten(1))[:, 0]
 
-    torch.testing.assert_close(critic(x), said(0.2), rtol=0, atol=TOLERANCE)
-    assert (critic(x) - said(0.01)).abs().max() > 1e-3
+    torch.testing.assert_close(critic(x), expected(0.2), rtol=0, atol=TOLERANCE)
+    assert (critic(x) - expected(0.01)).abs().max() > 1e-3
     assert all(layer.stride == (2, 2) for layer in critic.layers)
 
 
@@ -134,15 +134,15 @@ def test_the_generator_is_its_equation() -> None:
     h = torch.relu(generator.spread(codes()).view(6, *generator._first))
     image = second(torch.relu(first(h)))
     assert image.shape == (6, 4, 9, 12)
-    said = generator(codes())
-    torch.testing.assert_close(said[:, :216].view(6, *SHAPE), image[:, :2], rtol=0, atol=TOLERANCE)
-    torch.testing.assert_close(said[:, 216:].view(6, *SHAPE), image[:, 2:], rtol=0, atol=TOLERANCE)
+    outputs = generator(codes())
+    torch.testing.assert_close(outputs[:, :216].view(6, *SHAPE), image[:, :2], rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(outputs[:, 216:].view(6, *SHAPE), image[:, 2:], rtol=0, atol=TOLERANCE)
     interleaved = image.view(6, 2, 2, 108).transpose(1, 2).reshape(6, -1)
-    assert (said - interleaved).abs().max() > 1e-3
+    assert (outputs - interleaved).abs().max() > 1e-3
 
 
-def sees_the_batch(net: nn.Module, x: Tensor) -> bool:
-    """Whether what is said of the first two rows depends on the other ones."""
+def depends_on_the_batch(net: nn.Module, x: Tensor) -> bool:
+    """Whether the outputs of the first two rows depend on the other rows."""
     return bool((net(x)[:2] - net(x[:2])).abs().max() > 1e-3)
 
 
@@ -154,12 +154,12 @@ def test_batch_norm_is_where_it_was_published() -> None:
     assert [type(norm) for norm in generator.norms] == [nn.BatchNorm2d, nn.BatchNorm2d]
 
     def output_scales(net: DCGANGenerator) -> bool:
-        """A last layer twice as large says twice as much: no norm takes it back."""
+        """A last layer twice as large has outputs twice as large: no norm follows."""
         twice = loud(DCGANGenerator(4, SHAPE, 1, 3))
         twice.load_state_dict(net.state_dict())
         twice.layers[-1].weight.data *= 2
         bias = net.layers[-1].bias.view(1, -1, 1).expand(6, -1, 108).flatten(1)
-        outside = getattr(net, "outside", lambda said: said)
+        outside = getattr(net, "outside", lambda outputs: outputs)
         return torch.allclose(outside(twice(codes())) - bias, 2 * (outside(net(codes())) - bias), atol=1e-9)
 
     def input_is_free(net: DCGANCritic) -> bool:
@@ -167,10 +167,10 @@ def test_batch_norm_is_where_it_was_published() -> None:
         return torch.allclose(net._maps(images())[0][:2], net._maps(images()[:2])[0], atol=1e-9)
 
     assert output_scales(generator)
-    generator.outside = lambda said: nn.BatchNorm1d(216).double()(said)
+    generator.outside = lambda outputs: nn.BatchNorm1d(216).double()(outputs)
     assert not output_scales(generator), "the twin with batch norm in the generator's output"
     assert input_is_free(critic)
-    assert sees_the_batch(critic, images())
+    assert depends_on_the_batch(critic, images())
     critic.norms[0] = nn.BatchNorm2d(3).double()
     assert not input_is_free(critic), "the twin with batch norm at the critic's input"
 
@@ -178,12 +178,12 @@ def test_batch_norm_is_where_it_was_published() -> None:
 def test_without_norm_a_row_is_by_itself() -> None:
     """norm=False: no batch norm anywhere, and no row depends on the others, in training too."""
     torch.manual_seed(0)
-    for net, heard in (
+    for net, inputs in (
         (loud(DCGANGenerator(4, SHAPE, 1, 3, norm=False)), codes()),
         (loud(DCGANCritic(SHAPE, 3, norm=False)), images()),
     ):
         assert not any(isinstance(layer, nn.BatchNorm2d) for layer in net.modules())
-        torch.testing.assert_close(net(heard)[:2], net(heard[:2]), rtol=0, atol=TOLERANCE)
+        torch.testing.assert_close(net(inputs)[:2], net(inputs[:2]), rtol=0, atol=TOLERANCE)
 
 
 def test_there_is_no_pooling_and_no_hidden_dense_layer() -> None:
@@ -200,29 +200,29 @@ def test_a_pack_of_images_is_their_channels() -> None:
     x = images().view(6, *SHAPE)
     first, second = critic.layers
 
-    def said(packed: Tensor) -> Tensor:
+    def expected(packed: Tensor) -> Tensor:
         h = F.leaky_relu(second(F.leaky_relu(first(packed), 0.2)), 0.2)
         return critic.logit(h.flatten(1))[:, 0]
 
-    right = said(torch.cat([x[0::2], x[1::2]], 1))
+    right = expected(torch.cat([x[0::2], x[1::2]], 1))
     torch.testing.assert_close(critic(x.flatten(1)), right, rtol=0, atol=TOLERANCE)
-    assert (right - said(torch.cat([x[:3], x[3:]], 1))).abs().max() > 1e-3, "rows of two packs"
-    assert (right - said(torch.stack([x[0::2], x[1::2]], 2).flatten(1, 2))).abs().max() > 1e-3, (
+    assert (right - expected(torch.cat([x[:3], x[3:]], 1))).abs().max() > 1e-3, "rows of two packs"
+    assert (right - expected(torch.stack([x[0::2], x[1::2]], 2).flatten(1, 2))).abs().max() > 1e-3, (
         "channels first"
     )
 
 
 def test_a_label_is_projected() -> None:
-    """The label's weights times what the convolutions see, beside the logit; a pack has a place for each label."""
+    """The label's weights times the feature maps are added to the logit; a pack has a place for each label."""
     torch.manual_seed(0)
     critic = loud(DCGANCritic(SHAPE, 3, norm=False, classes=3, pack=2))
     x, label = images(), torch.tensor([0, 2, 1, 1, 2, 0])
     h = critic._maps(x.view(3, -1))[-1].flatten(1)
     weights = critic.labels.weight
-    told = torch.stack(
+    selected = torch.stack(
         [weights[:, 0] + weights[:, 5], weights[:, 1] + weights[:, 4], weights[:, 2] + weights[:, 3]]
     )
-    expected = critic.logit(h)[:, 0] + (h * told).sum(1)
+    expected = critic.logit(h)[:, 0] + (h * selected).sum(1)
     torch.testing.assert_close(critic(x, label), expected, rtol=0, atol=TOLERANCE)
     assert (critic(x, label) - critic.logit(h)[:, 0]).abs().max() > 1e-3, "the twin that ignores it"
     assert (critic(x, label) - critic(x, label.view(3, 2).flip(1).flatten())).abs().max() > 1e-3, (
@@ -261,7 +261,7 @@ def test_as_many_features_as_published() -> None:
 
 
 def test_features_of_a_packed_critic() -> None:
-    """One row for each image, which stands beside itself; labels do not matter."""
+    """One row for each image, repeated to fill the pack; labels do not matter."""
     torch.manual_seed(0)
     critic = loud(DCGANCritic(SHAPE, 3, norm=False, classes=3, pack=2))
     x = images()
@@ -275,7 +275,7 @@ def test_features_of_a_packed_critic() -> None:
     torch.testing.assert_close(critic.features(x[3:]), found[3:], rtol=0, atol=TOLERANCE)
 
 
-# The start.
+# Initialization.
 
 
 def drawn_as(values: Tensor, mean: float, deviation: float) -> bool:

@@ -1,4 +1,4 @@
-"""A critic of sequences: lengths, packs of unequal lengths, and second derivatives whoever runs it."""
+"""A critic of sequences: lengths, packs of unequal lengths, and second derivatives on every backend."""
 
 import copy
 from typing import Any
@@ -23,7 +23,7 @@ def sequences(B: int = 6, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def unbiased(net: nn.Module) -> Any:
-    """The net in float64, with biases drawn, so that none is 0 by chance of its start."""
+    """The net in float64, with biases drawn, so that none has its initial value 0."""
     net = net.double()
     for name, weight in net.named_parameters():
         if "bias" in name:
@@ -32,38 +32,38 @@ def unbiased(net: nn.Module) -> Any:
 
 
 def twin_differs(a: Tensor, b: Tensor) -> bool:
-    """Whether two answers are apart by more than any rounding: a thousandth of their size."""
+    """Whether two outputs differ by more than rounding: a thousandth of their size."""
     return bool((a - b).abs().max() > 1e-3 * a.abs().max())
 
 
 def penalty(critic: RecurrentCritic, x: Tensor, lengths: Tensor) -> Tensor:
-    """Sum over rows of the squared length of the logit's gradient: R1 without its factor."""
+    """Sum over rows of the squared norm of the logit's gradient: R1 without its factor."""
     x = x.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(critic(x, None, lengths).sum(), x, create_graph=True)
-    return slope.square().sum()
+    (gradient,) = torch.autograd.grad(critic(x, None, lengths).sum(), x, create_graph=True)
+    return gradient.square().sum()
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 @pytest.mark.parametrize("pack", [1, 2])
-def test_padding_is_never_read(cell: Any, pack: int) -> None:
-    """Whatever lies behind the ends, longer padding and NaN included; its gradient is 0, that of the rest is not."""
+def test_padding_is_ignored(cell: Any, pack: int) -> None:
+    """Longer padding and NaN included; the gradient is 0 there, and not 0 at valid steps."""
     torch.manual_seed(0)
     critic = unbiased(RecurrentCritic(cell, 3, 5, 2, pack=pack))
     x = sequences()
     behind = torch.arange(7) >= LENGTHS[:, None]
-    said = critic(x, None, LENGTHS)
-    assert twin_differs(said, critic(x)), "the twin that reads padding must differ"
+    logits = critic(x, None, LENGTHS)
+    assert twin_differs(logits, critic(x)), "the twin that uses padding must differ"
     padded = torch.cat([x.masked_fill(behind[..., None], torch.nan), x.new_full((6, 2, 3), 9.0)], 1)
     padded.requires_grad_()
     again = critic(padded, None, LENGTHS)
-    torch.testing.assert_close(again, said, rtol=0, atol=TOLERANCE)
-    (slope,) = torch.autograd.grad(again.sum(), padded)
-    assert (slope[:, :7][behind] == 0).all()
-    assert (slope[:, 7:] == 0).all()
-    assert (slope[:, :7][~behind].abs().sum(-1) > 0).all()
+    torch.testing.assert_close(again, logits, rtol=0, atol=TOLERANCE)
+    (gradient,) = torch.autograd.grad(again.sum(), padded)
+    assert (gradient[:, :7][behind] == 0).all()
+    assert (gradient[:, 7:] == 0).all()
+    assert (gradient[:, :7][~behind].abs().sum(-1) > 0).all()
 
 
-def test_each_sequence_is_judged_as_if_alone() -> None:
+def test_a_padded_batch_equals_its_sequences_alone() -> None:
     """A padded batch is as many logits as its rows give one by one, cut to their lengths."""
     torch.manual_seed(0)
     critic = unbiased(RecurrentCritic("lstm", 3, 5, 2, classes=3))
@@ -72,8 +72,8 @@ def test_each_sequence_is_judged_as_if_alone() -> None:
     torch.testing.assert_close(critic(x, LABEL, LENGTHS), torch.cat(alone), rtol=0, atol=TOLERANCE)
 
 
-def test_an_end_is_told_from_zeros() -> None:
-    """In a pack a sequence that ends is not one that goes on with zeros: a flag says so, at its place."""
+def test_an_end_differs_from_zeros() -> None:
+    """In a pack a sequence that ends is not one that goes on with zeros: a mask marks it, at its place."""
     torch.manual_seed(0)
     critic = unbiased(RecurrentCritic("gru", 3, 5, pack=2))
     x = sequences(2)
