@@ -2,15 +2,15 @@
 #pragma once
 
 #include "elman.h"
-#include "two_products.h"
+#include "two_stage.h"
 
 namespace regen::REGEN_ISA {
 
-// First map: h of H units, which is the middle. Second map: y of P units.
-template <Squash f>
+// First map: h of H units, which is m. Second map: y of P units.
+template <Nonlinearity f>
 struct Jordan {
-    static constexpr int G = 1, A = 1, early = 1;
-    static constexpr bool alike = false;
+    static constexpr int G = 1, A = 1, middle_gates = 1;
+    static constexpr bool same_units = false;
 
     static Affine first(const Problem& p) {
         return {1, p.H, p.I, p.P, p.weights[0], p.weights[1], p.weights[3], nullptr,
@@ -21,16 +21,16 @@ struct Jordan {
                 nullptr, p.dweights[2], p.dweights[4], nullptr};
     }
 
-    REGEN_INLINE static void activate(const vec* z, vec* act) { act[0] = squash<f>(z[0]); }
+    REGEN_INLINE static void activate(const vec* z, vec* act) { act[0] = nonlinearity<f>(z[0]); }
     REGEN_INLINE static vec middle(const vec* act, vec) { return act[0]; }
     REGEN_INLINE static vec output(vec z, vec, vec*) { return z; }
 
-    REGEN_INLINE static void through_output(const vec*, vec, vec dy, vec*, vec& d_second, vec& dy_past) {
+    REGEN_INLINE static void backward_output(const vec*, vec, vec dy, vec*, vec& d_second, vec& dy_prev) {
         d_second = dy;
-        dy_past = vec{};
+        dy_prev = vec{};
     }
-    REGEN_INLINE static void through_middle(const vec* act, vec, vec dh, vec* d, vec&) {
-        d[0] = through<f>(act[0], dh);
+    REGEN_INLINE static void backward_middle(const vec* act, vec, vec dh, vec* d, vec&) {
+        d[0] = nonlinearity_backward<f>(act[0], dh);
     }
 };
 

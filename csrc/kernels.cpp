@@ -9,9 +9,9 @@
 #include "jordan.h"
 #include "lstm.h"
 #include "stepper.h"
-#include "two_products_back.h"
-#include "unfold.h"
-#include "unfold_back.h"
+#include "two_stage_backward.h"
+#include "forward.h"
+#include "backward.h"
 
 #define REGEN_NAME_(isa) #isa
 #define REGEN_NAME(isa) REGEN_NAME_(isa)
@@ -23,12 +23,12 @@ namespace {
 template <class Job>
 auto with_cell(Kind kind, Job job) {
     switch (kind) {
-        case Kind::elman_tanh: return job.template operator()<Elman<Squash::tanh>>();
-        case Kind::elman_relu: return job.template operator()<Elman<Squash::relu>>();
-        case Kind::diagonal_tanh: return job.template operator()<Diagonal<Squash::tanh>>();
-        case Kind::diagonal_relu: return job.template operator()<Diagonal<Squash::relu>>();
-        case Kind::jordan_tanh: return job.template operator()<Jordan<Squash::tanh>>();
-        case Kind::jordan_relu: return job.template operator()<Jordan<Squash::relu>>();
+        case Kind::elman_tanh: return job.template operator()<Elman<Nonlinearity::tanh>>();
+        case Kind::elman_relu: return job.template operator()<Elman<Nonlinearity::relu>>();
+        case Kind::diagonal_tanh: return job.template operator()<Diagonal<Nonlinearity::tanh>>();
+        case Kind::diagonal_relu: return job.template operator()<Diagonal<Nonlinearity::relu>>();
+        case Kind::jordan_tanh: return job.template operator()<Jordan<Nonlinearity::tanh>>();
+        case Kind::jordan_relu: return job.template operator()<Jordan<Nonlinearity::relu>>();
         case Kind::lstm_none: return job.template operator()<Lstm<Peephole::none>>();
         case Kind::lstm_output: return job.template operator()<Lstm<Peephole::output>>();
         case Kind::lstm_full: return job.template operator()<Lstm<Peephole::full>>();
@@ -52,16 +52,16 @@ void backward(const Problem& p) {
 
 std::unique_ptr<Stepper> stepper(const Problem& p) {
     return with_cell(p.kind, [&]<class Cell>() -> std::unique_ptr<Stepper> {
-        return std::make_unique<OneByOne<Forward<Cell>>>(p);
+        return std::make_unique<PackedStepper<Forward<Cell>>>(p);
     });
 }
 
 void sigmoids(const float* x, float* y, long n) {
-    for (long i = 0; i < n; i += W) put(y + i, sigmoid(take(x + i, n - i)), n - i);
+    for (long i = 0; i < n; i += W) store_first(y + i, sigmoid(load_first(x + i, n - i)), n - i);
 }
 
 void tanhs(const float* x, float* y, long n) {
-    for (long i = 0; i < n; i += W) put(y + i, tanh(take(x + i, n - i)), n - i);
+    for (long i = 0; i < n; i += W) store_first(y + i, tanh(load_first(x + i, n - i)), n - i);
 }
 
 }  // namespace

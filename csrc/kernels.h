@@ -8,15 +8,15 @@
 
 namespace regen {
 
-// A cell that takes one step at a time and remembers.
+// A cell that is run one step at a time and keeps its states.
 class Stepper {
 public:
-    explicit Stepper(const Problem& given);              // this and the next in module.cpp: not once per instruction set
+    explicit Stepper(const Problem& problem);              // defined once, in module.cpp, not for each instruction set
     virtual ~Stepper();
     Stepper(const Stepper&) = delete;
     virtual void step(const float* x, float* out) = 0;   // x: (B, I); out: (B, P), written; they do not overlap
 
-    std::vector<float> states[most_states];              // (B, size) each, as the last step left them
+    std::vector<float> states[max_states];               // (B, size) each, after the last step
 
 protected:
     Problem p;
@@ -25,10 +25,10 @@ protected:
 struct Table {
     const char* isa;
     int lanes;                                   // floats in one vector
-    long (*saved)(const Problem&);               // floats that forward keeps for backward; B, T, H, kind, low and zoneout are read
+    long (*saved)(const Problem&);               // floats that forward saves for backward; uses B, T, H, kind, low, zoneout
     void (*forward)(const Problem&);
     void (*backward)(const Problem&);
-    std::unique_ptr<Stepper> (*stepper)(const Problem&); // B, kind, sizes and weights are read
+    std::unique_ptr<Stepper> (*stepper)(const Problem&); // uses B, kind, sizes and weights
     void (*sigmoid)(const float* x, float* y, long n);   // y may be x
     void (*tanh)(const float* x, float* y, long n);
 };

@@ -1,5 +1,4 @@
-// The Python module regen._native. Arrays come as tensors, or as addresses; whoever calls has checked them
-// (kernels/native.py).
+// The Python module regen._native. Arrays are tensors or addresses; the caller (kernels/native) has checked them.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
@@ -18,10 +17,10 @@ namespace nb = nanobind;
 
 namespace regen {
 
-Stepper::Stepper(const Problem& given) : p(given) {
+Stepper::Stepper(const Problem& problem) : p(problem) {
     p.T = 1, p.x_stride_b = p.I, p.x_stride_t = p.I, p.threads = 1;
     const long sizes[] = {p.P, p.H};
-    for (int k = 0; k < most_states; ++k) {
+    for (int k = 0; k < max_states; ++k) {
         states[k].assign(p.B * sizes[k], 0.0f);
         p.state[k] = p.last[k] = states[k].data();
     }
@@ -83,15 +82,15 @@ Kind kind(const std::string& name) {
 
 using Address = std::uintptr_t;
 
-// Where an array lies: None is nowhere, a number is an address, and a tensor tells its own.
+// The address of an array: None is null, an int is an address, and a tensor has a data_ptr().
 Address address(nb::handle array) {
     static PyObject* const data_ptr = PyUnicode_InternFromString("data_ptr");
     if (array.is_none()) return 0;
     if (PyLong_Check(array.ptr())) return nb::cast<Address>(array);
     PyObject* arguments[] = {array.ptr()};
-    const nb::object told = nb::steal(PyObject_VectorcallMethod(data_ptr, arguments, 1, nullptr));
-    if (!told.is_valid()) throw nb::python_error();
-    return nb::cast<Address>(told);
+    const nb::object pointer = nb::steal(PyObject_VectorcallMethod(data_ptr, arguments, 1, nullptr));
+    if (!pointer.is_valid()) throw nb::python_error();
+    return nb::cast<Address>(pointer);
 }
 
 template <class Pointer>
@@ -99,19 +98,19 @@ Pointer at(Address address) { return reinterpret_cast<Pointer>(address); }
 template <class Pointer>
 Pointer at(nb::handle array) { return at<Pointer>(address(array)); }
 
-// Copy a tuple of arrays, or of numbers, into a fixed array; what is not named stays 0.
+// Copy a tuple of arrays or numbers to the start of a fixed array.
 template <class To, std::size_t n>
-void fill(const nb::tuple& given, To (&array)[n]) {
-    const std::size_t size = given.size();
-    if (size > n) throw std::invalid_argument("too many arrays for a cell");
+void fill(const nb::tuple& values, To (&array)[n]) {
+    const std::size_t size = values.size();
+    if (size > n) throw std::invalid_argument("too many_registers arrays for a cell");
     for (std::size_t k = 0; k < size; ++k) {
-        const nb::handle value = given[k];
+        const nb::handle value = values[k];
         if constexpr (std::is_pointer_v<To>) array[k] = at<To>(value);
         else array[k] = static_cast<To>(nb::cast<double>(value));
     }
 }
 
-// One cell of one size; the methods run it over memory of the caller's.
+// One cell of one size; the methods run it on memory of the caller.
 class Layer {
 public:
     Layer(const std::string& cell, long I, long H, long P) : problem{} {
@@ -185,14 +184,14 @@ void elementwise(Address x, Address y, long n) {
 }  // namespace
 
 NB_MODULE(_native, m) {
-    nb::set_leak_warnings(false);  // layers live as long as Python: what is left at its end is no mistake
+    nb::set_leak_warnings(false);  // layers are cached until the interpreter ends
     m.doc() = "regen's compiled kernels.";
     m.def("isas", &isas, "Instruction sets that are compiled in and run on this processor, best first.");
     m.def("isa", [] { return std::string(chosen.load()->isa); }, "The instruction set in use.");
     m.def("use", &use, nb::arg("isa"), "Use this instruction set from now on.");
     m.def("sigmoid", &elementwise<&Table::sigmoid>, "y = sigmoid(x) for n floats at two addresses.");
     m.def("tanh", &elementwise<&Table::tanh>, "y = tanh(x) for n floats at two addresses.");
-    nb::class_<Stepper>(m, "Stepper", "A cell that takes one step at a time and remembers.")
+    nb::class_<Stepper>(m, "Stepper", "A cell that is run one step at a time and keeps its states.")
         .def("step", [](Stepper& s, Address x, Address out) { s.step(at<const float*>(x), at<float*>(out)); })
         .def("read", [](const Stepper& s, int k, Address to) { std::ranges::copy(s.states[k], at<float*>(to)); })
         .def("write", [](Stepper& s, int k, Address from) {
@@ -200,10 +199,10 @@ NB_MODULE(_native, m) {
         });
     nb::class_<Layer>(m, "Layer", "A cell with its sizes.")
         .def(nb::init<const std::string&, long, long, long>())
-        .def("saved", &Layer::saved, "Floats that forward keeps for backward.")
+        .def("saved", &Layer::saved, "Floats that forward saves for backward.")
         .def("stepper", &Layer::stepper, "The cell with packed weights, one step at a time for B rows.")
         .def("forward", &Layer::forward, "Unfold the cell over time.")
-        .def("backward", &Layer::backward, "What everything did to the cost.");
+        .def("backward", &Layer::backward, "Gradients of the loss with respect to the inputs, weights and first states.");
 }
 
 }  // namespace regen

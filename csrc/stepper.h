@@ -1,21 +1,21 @@
-// One step after the other: a cell that keeps its weights packed, its states, and allocates nothing.
+// A cell run step by step: it keeps packed weights and states, and allocates nothing in a step.
 #pragma once
 
 #include "kernels.h"
-#include "unfold.h"
+#include "forward.h"
 
 namespace regen::REGEN_ISA {
 
-// given: B, kind, sizes and weights; the weights are read now and not again. Starts from states of zeros.
+// problem: B, kind, sizes and weights, which are copied. Starts from states of zeros.
 template <class Engine>
-class OneByOne final : public Stepper {
+class PackedStepper final : public Stepper {
 public:
-    explicit OneByOne(const Problem& given) : Stepper(given), engine(p) { engine.pack(); }
+    explicit PackedStepper(const Problem& problem) : Stepper(problem), engine(p) { engine.pack(); }
 
     void step(const float* x, float* out) override {
         p.x = x;
         p.out = out;
-        engine.again();
+        engine.run_packed();
     }
 
 private:

@@ -1,4 +1,4 @@
-"""The compiled kernels (csrc/module.cpp). An array is a tensor or an address, or 0 if absent; nothing is checked."""
+"""The compiled kernels (csrc/module.cpp). An array is a tensor, an address, or 0; arguments are not checked."""
 
 from typing import TypeAlias, final
 
@@ -24,10 +24,10 @@ def tanh(x: int, y: int, n: int, /) -> None:
 
 @final
 class Stepper:
-    """A cell that takes one step at a time and remembers."""
+    """A cell that runs one step at a time and keeps its states."""
 
     def step(self, x: int, out: int, /) -> None:
-        """Read x (B, I) and write the output (B, P)."""
+        """Run one step on x (B, I) and write the output (B, P)."""
 
     def read(self, k: int, to: int, /) -> None:
         """Copy state k (B, size) to an address."""
@@ -41,10 +41,10 @@ class Layer:
 
     def __init__(self, cell: str, I: int, H: int, P: int, /) -> None: ...
     def saved(self, B: int, T: int, zoneout: bool, low: bool, /) -> int:
-        """Floats that `forward` keeps for `backward`."""
+        """Number of floats that `forward` saves for `backward`."""
 
     def stepper(self, B: int, weights: Arrays, /) -> Stepper:
-        """The cell with its weights packed, for B rows, one step at a time."""
+        """The cell with packed weights, to run one step at a time for B rows."""
 
     def forward(
         self,
@@ -95,4 +95,4 @@ class Layer:
         threads: int,
         /,
     ) -> None:
-        """What every input, weight and first state did to the cost."""
+        """Gradients of the loss with respect to inputs, weights and first states."""

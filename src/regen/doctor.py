@@ -13,7 +13,7 @@ import torch
 
 from regen import __version__
 from regen.kernels import BACKENDS
-from regen.kernels.native import _extension
+from regen.kernels.native import extension
 
 __all__ = ["Finding", "Section", "examine", "report"]
 
@@ -95,13 +95,13 @@ def _backends() -> tuple[Finding, ...]:
         "torch": "torch's fused operators: elman, lstm without peepholes, gru with reset='after'",
     }
     found = [Finding(name, True, words) for name, words in known.items() if name in BACKENDS]
-    return (*found, _native(), Finding("triton", False, "not built in this version"))
+    return (*found, _native())
 
 
 def _native() -> Finding:
-    native = _extension.native
+    native = extension.native
     if native is None:
-        return Finding("native", False, _extension.why_missing)
+        return Finding("native", False, extension.why_missing)
     words = "compiled kernels, float32 on the CPU; in use"
     return Finding("native", True, f"{words}: {native.isa()}, of {', '.join(native.isas())}")
 

@@ -23,7 +23,6 @@ HOMES = {
     "pyarrow": ("data", "doctor"),
     "typer": ("cli",),
     "umap": ("inspection",),
-    "triton": ("kernels", "doctor"),
     "onnx": ("onnx",),
     "ray": ("cluster",),
 }

@@ -8,7 +8,7 @@ from torch.func import vmap
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.kernels import choose, native, reference, torch_fused
-from regen.kernels.native import _extension
+from regen.kernels.native import extension
 
 X = torch.zeros(2, 3, 1, dtype=torch.float64)
 COARSE = "the native kernels compute in torch.float32 and x is torch.float64"
@@ -37,15 +37,15 @@ EVERY = [Elman(), Elman("relu"), Diagonal(), Jordan(proj_size=2), LSTM(), LSTM("
 @pytest.fixture
 def present() -> None:
     """The compiled kernels are there, or the test is skipped."""
-    if _extension.native is None:
-        pytest.skip(_extension.why_missing)
+    if extension.native is None:
+        pytest.skip(extension.why_missing)
 
 
 @pytest.fixture
 def missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """An installation without the compiled kernels."""
-    monkeypatch.setattr(_extension, "native", None)
-    monkeypatch.setattr(_extension, "why_missing", "not built")
+    monkeypatch.setattr(extension, "native", None)
+    monkeypatch.setattr(extension, "why_missing", "not built")
 
 
 @pytest.mark.usefixtures("present")
@@ -62,11 +62,11 @@ def test_auto(case: int) -> None:
 @pytest.mark.parametrize("cell", EVERY, ids=str)
 def test_auto_is_native_in_float32(cell: Cell) -> None:
     """Every cell, with whatever is asked for; the instruction set is told."""
-    assert _extension.native is not None
-    told = f"native: {type(cell).__name__.lower()} on {_extension.native.isa()}"
+    assert extension.native is not None
+    told = f"native: {type(cell).__name__.lower()} on {extension.native.isa()}"
     for asked in ({}, {"lengths": ZERO}, {"gates": True}, {"keep": 0.5}, {"zoneout": 0.5}):
         assert choose("auto", cell, X.float(), **asked) == (native.run, told)  # type: ignore[arg-type]
-        assert choose("native", cell, X.float(), **asked) == (native.run, "native: asked for")  # type: ignore[arg-type]
+        assert choose("native", cell, X.float(), **asked) == (native.run, "native: requested")  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("missing")
@@ -86,9 +86,9 @@ def test_without_the_compiled_kernels(case: int) -> None:
 def test_explicit_obeys_or_raises(case: int) -> None:
     """An explicit backend is never replaced by another one."""
     cell, asked, reason = CASES[case]
-    assert choose("reference", cell, X, **asked) == (reference.run, "reference: asked for")  # type: ignore[arg-type]
+    assert choose("reference", cell, X, **asked) == (reference.run, "reference: requested")  # type: ignore[arg-type]
     if reason.startswith("torch"):
-        assert choose("torch", cell, X, **asked) == (torch_fused.run, "torch: asked for")  # type: ignore[arg-type]
+        assert choose("torch", cell, X, **asked) == (torch_fused.run, "torch: requested")  # type: ignore[arg-type]
         return
     why = reason.removeprefix("reference: ").rpartition("; ")[0]
     words = f"backend='torch' cannot run this: {why}. Use backend='auto' or 'reference'."

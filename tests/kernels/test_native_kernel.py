@@ -12,10 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.kernels import native, reference
-from regen.kernels.native import _extension
+from regen.kernels.native import extension
 
-if _extension.native is None:
-    pytest.skip(f"no compiled kernels: {_extension.why_missing}", allow_module_level=True)
+if extension.native is None:
+    pytest.skip(f"no compiled kernels: {extension.why_missing}", allow_module_level=True)
 
 CELLS = [
     *(Elman(), Diagonal(), Jordan(), Jordan("tanh", 3)),
@@ -47,8 +47,8 @@ def leaves(given: dict[str, Any]) -> list[Tensor]:
 FLOAT = "the native kernels expect torch.float32 on cpu with shape"
 CANNOT = "Use backend='auto' or 'reference'."
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"x": torch.zeros(B, T)}, "x has shape (3, 5); the native kernels read (B, T, I) with T >= 1."),
-    ({"x": torch.zeros(B, 0, I)}, "x has shape (3, 0, 2); the native kernels read (B, T, I) with T >= 1."),
+    ({"x": torch.zeros(B, T)}, "x has shape (3, 5); the native kernels expect (B, T, I) with T >= 1."),
+    ({"x": torch.zeros(B, 0, I)}, "x has shape (3, 0, 2); the native kernels expect (B, T, I) with T >= 1."),
     (
         {"x": torch.zeros(B, T, I).double()},
         "backend='native' cannot run this: the native kernels compute in torch.float32 and x is torch.float64. "
@@ -56,11 +56,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"x": torch.zeros(B, T, I, device="meta")},
-        f"backend='native' cannot run this: the native kernels read dense tensors on the CPU and x is meta. {CANNOT}",
+        f"backend='native' cannot run this: the native kernels take dense tensors on the CPU and x is meta. {CANNOT}",
     ),
     (
         {"x": torch.zeros(B, T, I).to_sparse()},
-        "backend='native' cannot run this: the native kernels read dense tensors on the CPU and x is "
+        "backend='native' cannot run this: the native kernels take dense tensors on the CPU and x is "
         f"torch.sparse_coo. {CANNOT}",
     ),
     (
@@ -114,7 +114,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"keep": torch.ones(B, H, requires_grad=True)},
-        f"backend='native' cannot run this: the native kernels give no gradient to keep and zoneout. {CANNOT}",
+        f"backend='native' cannot run this: the native kernels compute no gradient of keep and zoneout. {CANNOT}",
     ),
     (
         {"lengths": torch.tensor([5, 5])},

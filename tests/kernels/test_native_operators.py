@@ -11,11 +11,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.library import opcheck
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
-from regen.kernels.native import _extension, _operators
+from regen.kernels.native import _operators, extension
 from regen.nets.recurrent import recurrent
 
-if _extension.native is None:
-    pytest.skip(f"no compiled kernels: {_extension.why_missing}", allow_module_level=True)
+if extension.native is None:
+    pytest.skip(f"no compiled kernels: {extension.why_missing}", allow_module_level=True)
 
 CELLS = [Elman("relu"), Diagonal(), Jordan("tanh", 3), LSTM(), LSTM("full"), GRU(), GRU("before")]
 B, T, I, H = 3, 4, 2, 5  # noqa: E741
@@ -32,7 +32,7 @@ def arguments(cell: Cell, bias: bool, noise: bool) -> list[Any]:
         [torch.randn(B, n, requires_grad=True) for n in sizes],
     )
     present = [name in shapes for name in cell.shapes(I, H)]
-    word = _operators._word(cell)
+    word = _operators._cell_name(cell)
     if not noise:
         return [
             word,

@@ -119,9 +119,9 @@ def test_wrong_twins_fail(cell: Cell, twin: Callable[..., Result]) -> None:
 def test_turned() -> None:
     """Valid steps reversed row by row, padding where it was; twice is nothing."""
     x = torch.arange(8.0).reshape(2, 4, 1)
-    turned = torch_fused.turned(x, torch.tensor([4, 2]))
+    turned = torch_fused.reversed_steps(x, torch.tensor([4, 2]))
     assert turned[..., 0].tolist() == [[3, 2, 1, 0], [5, 4, 6, 7]]
-    assert torch.equal(torch_fused.turned(turned, torch.tensor([4, 2])), x)
+    assert torch.equal(torch_fused.reversed_steps(turned, torch.tensor([4, 2])), x)
 
 
 def test_projection_does_not_warn() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regen.kernels.native._extension import native
+from regen.kernels.native.extension import native
 
 pytestmark = pytest.mark.skipif(native is None, reason="regen has no compiled part here")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from regen.kernels.native._extension import native
+from regen.kernels.native.extension import native
 
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = ROOT / "build/release" / str(sysconfig.get_config_var("SOABI")) / "CMakeFiles"

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from regen.kernels.native import _extension
+from regen.kernels.native import extension
 
-if _extension.native is None:
-    pytest.skip(f"no compiled kernels: {_extension.why_missing}", allow_module_level=True)
-layer: Any = _extension.native.Layer("elman_tanh", 2, 4, 4)
+if extension.native is None:
+    pytest.skip(f"no compiled kernels: {extension.why_missing}", allow_module_level=True)
+layer: Any = extension.native.Layer("elman_tanh", 2, 4, 4)
 B, T, I, H = 3, 5, 2, 4  # noqa: E741
 X, W, U = torch.randn(B, T, I), torch.randn(H, I), torch.randn(H, H)
 

@@ -9,9 +9,9 @@ import torch
 from regen import nn
 from regen.cells import named
 from regen.kernels import native
-from regen.kernels.native import _extension
+from regen.kernels.native import extension
 
-pytestmark = pytest.mark.skipif(_extension.native is None, reason=_extension.why_missing)
+pytestmark = pytest.mark.skipif(extension.native is None, reason=extension.why_missing)
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def test_backend(case: str) -> None:
     names = ("torch:", "native:", "reference:")
     assert generator.backend_.startswith(names)
     assert critic.backend_.startswith(names)
-    assert case != "reference" or critic.backend_ == generator.backend_ == "reference: asked for"
+    assert case != "reference" or critic.backend_ == generator.backend_ == "reference: requested"
 
 
 # Labels.

@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
-from regen.kernels.native import _extension
+from regen.kernels.native import extension
 from regen.nets.recurrent import Recurrent, recurrent
 
-if _extension.native is None:
-    pytest.skip(f"no compiled kernels: {_extension.why_missing}", allow_module_level=True)
+if extension.native is None:
+    pytest.skip(f"no compiled kernels: {extension.why_missing}", allow_module_level=True)
 
 CELLS = [Elman("relu"), Diagonal(), Jordan("tanh", 3), LSTM(), LSTM("full"), GRU(), GRU("before")]
 T, B, I, H = 6, 5, 3, 7  # noqa: E741
@@ -48,7 +48,7 @@ def same(net: Recurrent, *args: Any, **options: Any) -> None:
     """The net runs native, and gives what the reference loop gives with the same draws."""
     net.backend = "native"
     found = told(net, *args, **options)
-    assert net.backend_ == "native: asked for"
+    assert net.backend_ == "native: requested"
     net.backend = "reference"
     for a, b in zip(found, told(net, *args, **options), strict=True):
         assert a.shape == b.shape

@@ -27,7 +27,7 @@ def call(
 CASES: list[tuple[Callable[[], Any], str]] = [
     (
         call(x=torch.zeros(2, 5, 3, 1)),
-        "x has shape (2, 5, 3, 1); GRU reads sequences of 2 dimensions, or a batch of them with 3.",
+        "x has shape (2, 5, 3, 1); GRU takes sequences of 2 dimensions, or a batch of them with 3.",
     ),
     (
         call(x=torch.zeros(2, 5, 7)),
@@ -143,22 +143,22 @@ CASES: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: ours.GRU(3, 4, bidirectional=True).stream(),
-        "stream() reads forward in time and this net is bidirectional, which needs the whole sequence. "
+        "stream() runs forward in time and this net is bidirectional, which needs the whole sequence. "
         "Use bidirectional=False.",
     ),
     (lambda: ours.GRU(3, 4).stream(0), "batch must be at least 1. Got 0 instead."),
     (
         lambda: ours.GRU(3, 4).stream().step(torch.zeros(2, 3)),
         "x is torch.float32 on cpu with shape (2, 3); "
-        "this stream reads torch.float32 on cpu with shape (1, 3) or (3,).",
+        "this stream takes torch.float32 on cpu with shape (1, 3) or (3,).",
     ),
     (
         lambda: ours.GRU(3, 4).stream(2).step(torch.zeros(3)),
-        "x is torch.float32 on cpu with shape (3,); this stream reads torch.float32 on cpu with shape (2, 3).",
+        "x is torch.float32 on cpu with shape (3,); this stream takes torch.float32 on cpu with shape (2, 3).",
     ),
     (
         lambda: ours.GRU(3, 4).stream(2).step(torch.zeros(2, 3).double()),
-        "x is torch.float64 on cpu with shape (2, 3); this stream reads torch.float32 on cpu with shape (2, 3).",
+        "x is torch.float64 on cpu with shape (2, 3); this stream takes torch.float32 on cpu with shape (2, 3).",
     ),
     (
         lambda: setattr(ours.LSTM(3, 4).stream(), "state", torch.zeros(1, 1, 4)),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
-from regen.kernels.native import _extension
+from regen.kernels.native import extension
 from regen.nets.recurrent import recurrent
 from regen.nets.stream import Stream
 
@@ -63,8 +63,8 @@ def test_a_stream_reads_as_the_net(cell: Cell, dtype: torch.dtype, backend: str)
 def test_what_runs_is_told() -> None:
     """The compiled step where there is one."""
     net = recurrent("lstm", I, H)
-    assert net.stream().backend_.startswith("native: " if _extension.native is not None else "reference: ")
-    assert recurrent("lstm", I, H, backend="reference").stream().backend_ == "reference: asked for"
+    assert net.stream().backend_.startswith("native: " if extension.native is not None else "reference: ")
+    assert recurrent("lstm", I, H, backend="reference").stream().backend_ == "reference: requested"
     assert recurrent("lstm", I, H, zoneout=0.1).stream().backend_.startswith("reference: ")
 
 
@@ -118,7 +118,7 @@ def test_zoneout_by_its_expectation() -> None:
     x = torch.randn(2, T, I)
     stream = net.stream(2)
     torch.testing.assert_close(read(stream, x), net.eval()(x)[0])
-    if _extension.native is not None:
+    if extension.native is not None:
         net.backend = "native"
         with pytest.raises(
             ValueError, match=r"^backend='native' cannot stream zoneout. Use backend='auto'.$"

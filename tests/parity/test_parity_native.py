@@ -11,11 +11,11 @@ from torch import Tensor
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.kernels import Result, native, reference
-from regen.kernels.native import _extension
+from regen.kernels.native import extension
 
-if _extension.native is None:
-    pytest.skip(f"no compiled kernels: {_extension.why_missing}", allow_module_level=True)
-module: Any = _extension.native
+if extension.native is None:
+    pytest.skip(f"no compiled kernels: {extension.why_missing}", allow_module_level=True)
+module: Any = extension.native
 
 # Largest error, relative to the largest number of the tensor compared (at least 1), over all cases of this file:
 #                       allowed  measured

@@ -1,4 +1,4 @@
-"""What a cell is: equation, gates, parameter shapes and source. How it is run over time is in `kernels`."""
+"""Recurrent cells: equation, gates, parameter shapes and source. `kernels` runs them over time."""
 
 from dataclasses import fields
 
@@ -38,16 +38,60 @@ NAMES = tuple(_CELLS)
 
 
 def options(name: str) -> tuple[str, ...]:
-    """The options of the cell called `name`: ``options("gru")`` is ``("reset",)``."""
+    """Names of the options of a cell.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+
+    Returns
+    -------
+    tuple of str
+        The keyword arguments of `named`.
+
+    See Also
+    --------
+    named : The cell with some of its options.
+
+    Examples
+    --------
+    >>> from regen.cells import options
+    >>> options("gru")
+    ('reset',)
+    """
     return tuple(field.name for field in fields(_known(name)))  # type: ignore[arg-type]
 
 
 def named(name: str, **chosen: object) -> Cell:
-    """The cell called `name` with some of its options: ``named("lstm", peephole="full")``.
+    """The cell of a name.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+    **chosen : object
+        Options of the cell, as in its constructor.
+
+    Returns
+    -------
+    Cell
+        The cell.
 
     Raises
     ------
-    ValueError : the name is not one of `NAMES`, or the cell has no such option, or not with such a value.
+    ValueError
+        If the name is not one of `NAMES`, or the cell has no such option or does not accept its value.
+
+    See Also
+    --------
+    options : Names of the options of a cell.
+
+    Examples
+    --------
+    >>> from regen.cells import named
+    >>> named("lstm", peephole="full")
+    LSTM(peephole='full', proj_size=0)
     """
     cell, known = _known(name), options(name)
     for option in chosen:

@@ -1,4 +1,4 @@
-"""The contract that every cell keeps: what a recurrent equation must tell to be run, initialised and drawn.
+"""The interface of a cell: what a recurrent equation defines to be run, initialised and drawn.
 
 Letters: `B` batch, `T` time, `I` input features, `H` hidden units, `G` gates, `P` width of the output.
 """
@@ -26,22 +26,59 @@ NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu}
 class Cell(ABC):
     """One recurrent equation: the network of a single time step, before it is unfolded.
 
-    A cell holds no numbers. Its parameters come as a mapping from name to tensor, named and shaped as in
-    ``torch.nn`` (without the layer suffix), so weights travel both ways unchanged.
+    A cell holds no weights. Its parameters are passed as a mapping from name to tensor, named and shaped as in
+    ``torch.nn`` (without the layer suffix), so that weights can be exchanged unchanged.
+
+    See Also
+    --------
+    named : A cell by its name.
+    regen.nn : Nets of layers and directions of a cell.
+
+    Examples
+    --------
+    >>> from regen.cells import GRU
+    >>> GRU().state_sizes(4)
+    (4,)
     """
 
     gates: ClassVar[tuple[str, ...]]
     """Blocks of H rows in ``weight_ih``, in the order of ``torch.nn``."""
     states: ClassVar[tuple[str, ...]]
-    """What is carried from step to step. The first is the cell's output."""
+    """The states carried from step to step. The first is the cell's output."""
 
     @abstractmethod
     def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
-        """Name and shape of every parameter for I input features and H hidden units."""
+        """Name and shape of every parameter.
+
+        Parameters
+        ----------
+        I : int
+            Input features.
+        H : int
+            Hidden units.
+        bias : bool, default=True
+            Whether the cell has biases.
+
+        Returns
+        -------
+        dict of str to tuple of int
+            The shapes, in the order of the gates in `gates`.
+        """
 
     @abstractmethod
     def state_sizes(self, H: int) -> tuple[int, ...]:
-        """Width of each of `states` for H hidden units."""
+        """Width of each of `states`.
+
+        Parameters
+        ----------
+        H : int
+            Hidden units.
+
+        Returns
+        -------
+        tuple of int
+            One width for each state.
+        """
 
     @abstractmethod
     def step(self, params: Parameters, wx_t: Tensor, state: State, keep: Tensor | None = None) -> Step:
@@ -49,18 +86,40 @@ class Cell(ABC):
 
         Parameters
         ----------
-        params : the cell's parameters, as `shapes` lists them.
-        wx_t : (B, G*H), the projected input W x_t + b_ih of this step.
-        state : one (B, size) tensor for each of `states`, as the previous step left it.
-        keep : (B, P) factors on what the recurrent matrix hears (variational dropout), or None.
+        params : mapping of str to Tensor
+            The cell's parameters, as in `shapes`.
+        wx_t : Tensor of shape (B, G*H)
+            The projected input W x_t + b_ih of this step.
+        state : tuple of Tensor
+            One (B, size) tensor for each of `states`, after the previous step.
+        keep : Tensor of shape (B, P), default=None
+            Factors on the previous output before the recurrent matrix (variational dropout). None is ones.
 
         Returns
         -------
-        (B, P) output, the new state, and the gates and contexts by name, each (B, H).
+        output : Tensor of shape (B, P)
+            The first of the new states.
+        state : tuple of Tensor
+            The new states.
+        gates : dict of str to Tensor
+            Gates and contexts by name, each (B, H).
         """
 
     def project(self, params: Parameters, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch GH"]:
-        """W x + b_ih for any number of steps in one matrix product."""
+        """Project the input of any number of steps in one matrix product.
+
+        Parameters
+        ----------
+        params : mapping of str to Tensor
+            The cell's parameters, as in `shapes`.
+        x : Tensor of shape (..., I)
+            Input.
+
+        Returns
+        -------
+        Tensor of shape (..., G*H)
+            W x + b_ih.
+        """
         return F.linear(x, params["weight_ih"], params.get("bias_ih"))
 
     def initialise(
@@ -75,24 +134,34 @@ class Cell(ABC):
 
         Parameters
         ----------
-        params : the cell's parameters, as `shapes` lists them.
-        init : how the past is to be remembered at the start.
+        params : mapping of str to Tensor
+            The cell's parameters, as in `shapes`.
+        init : {"auto", "orthogonal", "identity", "chrono", "torch"}, default="auto"
+            Distribution of the initial weights.
 
             - ``"auto"``, ``"orthogonal"``: input and readout matrices U(-a, a), a² = 6 / (rows + columns),
               gate by gate (Glorot & Bengio 2010); recurrent matrices orthogonal, gate by gate, so that the
-              past neither fades nor explodes by multiplication (Saxe et al. 2014); the rest zero.
+              past neither vanishes nor explodes by multiplication (Saxe et al. 2014); the rest zero.
             - ``"identity"``: recurrent matrices the identity, input matrices of standard deviation 0.001
               (IRNN, Le et al. 2015).
-            - ``"chrono"``: as "auto", with the gates that keep the past biased so that memories last from
+            - ``"chrono"``: as "auto", with biases of the gates that keep the past so that memories last from
               1 to `max_lag` steps (Tallec & Ollivier 2018).
             - ``"torch"``: everything U(-1/sqrt(H), 1/sqrt(H)), drawn as ``torch.nn`` does from the same seed.
-        generator : source of the draws; None is torch's global one.
-        forget_bias : where the LSTM's forget gate starts; 1 lets the first gradients through (Gers et al.
-            2000; Jozefowicz et al. 2015). Not used by "torch" and "chrono", nor without a forget gate.
-        max_lag : the longest lag to be remembered, in steps, at least 3; "chrono" needs it.
+        generator : torch.Generator, default=None
+            Random generator. None is torch's global one.
+        forget_bias : float, default=1.0
+            Initial bias of the LSTM's forget gate. 1 lets the first gradients pass (Gers et al. 2000; Jozefowicz et
+            al. 2015). Not used by "torch" and "chrono", nor without a forget gate.
+        max_lag : int, default=None
+            The longest lag to remember, in steps, at least 3. Required by "chrono".
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, or "chrono" is not possible for this cell.
         """
-        given = {"init": init, "forget_bias": forget_bias, "max_lag": max_lag}
-        check_parameters(type(self).__name__, _initialization.STARTS, given)
+        arguments = {"init": init, "forget_bias": forget_bias, "max_lag": max_lag}
+        check_parameters(type(self).__name__, _initialization.CONSTRAINTS, arguments)
         with torch.no_grad():
             if init == "torch":
                 H = params["weight_ih"].shape[0] // len(self.gates)
@@ -101,38 +170,61 @@ class Cell(ABC):
             for name, parameter in params.items():
                 _initialization.fill(name, parameter, len(self.gates), init, generator)
             if init == "chrono":
-                self._remember(params, max_lag, generator)
+                self.init_chrono(params, max_lag, generator)
             else:
-                self._open(params, forget_bias)
+                self.init_forget_bias(params, forget_bias)
 
-    def _remember(self, params: Parameters, max_lag: int | None, generator: torch.Generator | None) -> None:
-        """Bias the gates for memories of 1 to `max_lag` steps; refused by cells without such a gate."""
+    def init_chrono(self, params: Parameters, max_lag: int | None, generator: torch.Generator | None) -> None:
+        """Set the biases of the gates for memories of 1 to `max_lag` steps.
+
+        Parameters
+        ----------
+        params : mapping of str to Tensor
+            The cell's parameters, changed in place.
+        max_lag : int or None
+            The longest lag to remember, in steps.
+        generator : torch.Generator or None
+            Random generator.
+
+        Raises
+        ------
+        ValueError
+            If the cell has no such gate or no biases, or `max_lag` is None.
+        """
         raise ValueError(
             f"init='chrono' sets the biases of gates and {type(self).__name__} has none. "
             "Use init='orthogonal' or init='identity'."
         )
 
-    def _open(self, params: Parameters, forget_bias: float) -> None:  # noqa: B027
-        """Start the forget gate at `forget_bias`; nothing to do without one."""
+    def init_forget_bias(self, params: Parameters, forget_bias: float) -> None:  # noqa: B027
+        """Set the bias of the forget gate; no effect without one.
+
+        Parameters
+        ----------
+        params : mapping of str to Tensor
+            The cell's parameters, changed in place.
+        forget_bias : float
+            The bias.
+        """
 
 
-def recur(params: Parameters, heard: Tensor, rows: slice | None = None) -> Tensor:
-    """U h + b_hh: what the recurrent matrix, or some rows of it, makes of the previous output."""
+def recur(params: Parameters, h_in: Tensor, rows: slice | None = None) -> Tensor:
+    """U h + b_hh, or some rows of it; h_in (B, P)."""
     U, b = params["weight_hh"], params.get("bias_hh")
     if rows is not None:
         U, b = U[rows], None if b is None else b[rows]
-    return F.linear(heard, U, b)
+    return F.linear(h_in, U, b)
 
 
 def gate_bias(params: Parameters, gate: int, H: int) -> Tensor:
-    """The part of ``bias_ih`` that belongs to one gate; refused when the cell has no bias."""
+    """The part of ``bias_ih`` that belongs to one gate; ValueError without a bias."""
     if "bias_ih" not in params:
         raise ValueError("init='chrono' sets the biases of gates and bias=False leaves none. Use bias=True.")
     return params["bias_ih"][gate * H : (gate + 1) * H]
 
 
 def known_lag(max_lag: int | None) -> int:
-    """`max_lag`, refused when it was not given."""
+    """`max_lag`; ValueError when it is None."""
     if max_lag is None:
         raise ValueError(
             "init='chrono' needs max_lag, the longest lag to be remembered in steps. Got None instead."

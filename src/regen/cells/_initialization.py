@@ -1,4 +1,4 @@
-"""Starting values of one parameter, by the part that its name says it plays."""
+"""Initial values of the parameters of cells."""
 
 import math
 from collections.abc import Iterable
@@ -11,20 +11,40 @@ from torch import Tensor, nn
 from regen._check import Choice, Either, Int, Nothing, Number, check_parameters
 
 INITS = ("auto", "torch", "orthogonal", "identity", "chrono")
-STARTS = {"init": Choice(INITS), "forget_bias": Number(), "max_lag": Either((Nothing(), Int(3)))}
+CONSTRAINTS = {"init": Choice(INITS), "forget_bias": Number(), "max_lag": Either((Nothing(), Int(3)))}
 
 
 @final
 @dataclass(frozen=True)
 class Init:
-    """How weights start, as `Cell.initialise` words it: ``Init("chrono", max_lag=784)``."""
+    """Initialisation of the weights of a net.
+
+    Parameters
+    ----------
+    init : {"auto", "orthogonal", "identity", "chrono", "torch"}, default="auto"
+        Distribution of the initial weights, see `Cell.initialise`. "auto" keeps memories longer than ``torch.nn``.
+    forget_bias : float, default=1.0
+        Initial bias of the LSTM's forget gate. 1 lets the first gradients pass.
+    max_lag : int, default=None
+        The longest lag to remember, in steps, at least 3. Required by "chrono", which has no sensible default.
+
+    See Also
+    --------
+    Cell.initialise : The distributions and their sources.
+
+    Examples
+    --------
+    >>> from regen.cells import Init
+    >>> from regen.nn import LSTM
+    >>> net = LSTM(3, 4, init=Init("chrono", max_lag=784))
+    """
 
     init: str = "auto"
     forget_bias: float = 1.0
     max_lag: int | None = None
 
     def __post_init__(self) -> None:
-        check_parameters("Init", STARTS, vars(self))
+        check_parameters("Init", CONSTRAINTS, vars(self))
 
 
 def uniform(parameters: Iterable[Tensor], H: int, generator: torch.Generator | None) -> None:
@@ -61,7 +81,7 @@ def recurrent(block: Tensor, init: str, generator: torch.Generator | None) -> No
 
 
 def diagonal(u: Tensor, init: str, generator: torch.Generator | None) -> None:
-    """A neuron's weight on itself: 1, a random sign, or U(0, 1): memories of all lengths (Li et al. 2018)."""
+    """The weight of each unit on itself: 1, a random sign, or U(0, 1) for all memory lengths (Li et al. 2018)."""
     if init == "identity":
         u.fill_(1.0)
     elif init == "orthogonal":
@@ -71,5 +91,5 @@ def diagonal(u: Tensor, init: str, generator: torch.Generator | None) -> None:
 
 
 def lags(bias: Tensor, max_lag: int, generator: torch.Generator | None) -> None:
-    """log(U(1, max_lag - 1)): a gate so biased remembers for 1 to `max_lag` steps (Tallec & Ollivier)."""
+    """log(U(1, max_lag - 1)): the bias of a gate that remembers for 1 to `max_lag` steps (Tallec & Ollivier)."""
     bias.uniform_(1.0, max_lag - 1.0, generator=generator).log_()

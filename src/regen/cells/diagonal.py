@@ -1,4 +1,4 @@
-"""Feedback of a neuron to itself alone: the recurrent matrix is a vector."""
+"""Feedback of each unit to itself only: the recurrent matrix is a vector."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -13,7 +13,7 @@ from regen.cells._cell import NONLINEARITIES, Cell, Parameters, State, Step
 @final
 @dataclass(frozen=True)
 class Diagonal(Cell):
-    """Every neuron hears only its own previous output::
+    """The independently recurrent network: every unit receives only its own previous output::
 
         h_t = f(W x_t + b_ih + u * h_{t-1})               W: weight_ih  u: weight_hh
 
@@ -23,12 +23,24 @@ class Diagonal(Cell):
     is tanh, as in the other cells, and u is free. One bias: a second one would only add to the first.
 
     Gates: none; ``weight_ih`` is the one block ``h``. State: ``h``, the output.
-    Initialisation: u from U(0, 1) with "auto", random signs with "orthogonal" (what orthogonal diagonals
-    are), 1 with "identity".
+    Weights: ``weight_ih`` (H, I), ``weight_hh`` (H,), ``bias_ih`` (H,).
+    Initialisation: u from U(0, 1) with "auto", random signs with "orthogonal" (the orthogonal diagonal
+    matrices), 1 with "identity".
 
     Parameters
     ----------
-    nonlinearity : f, "tanh" (bounded, hence the default) or "relu".
+    nonlinearity : {"tanh", "relu"}, default="tanh"
+        The function f. The default is bounded.
+
+    See Also
+    --------
+    Elman : Feedback of all units.
+
+    Examples
+    --------
+    >>> from regen.cells import Diagonal
+    >>> Diagonal().shapes(3, 4)
+    {'weight_ih': (4, 3), 'weight_hh': (4,), 'bias_ih': (4,)}
     """
 
     gates: ClassVar[tuple[str, ...]] = ("h",)
@@ -40,12 +52,10 @@ class Diagonal(Cell):
         check_parameters("Diagonal", {"nonlinearity": Choice(tuple(NONLINEARITIES))}, vars(self))
 
     def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
-        """``weight_ih`` (H, I), ``weight_hh`` (H,), ``bias_ih`` (H,)."""
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (H, I), "weight_hh": (H,)}
         return shapes | ({"bias_ih": (H,)} if bias else {})
 
     def state_sizes(self, H: int) -> tuple[int, ...]:
-        """Width H of ``h``."""
         return (H,)
 
     def step(
@@ -55,8 +65,7 @@ class Diagonal(Cell):
         state: State,
         keep: Float[Tensor, "B H"] | None = None,
     ) -> Step:
-        """h_t = f(W x_t + b_ih + u * h_{t-1}); see `Cell.step`."""
         (h,) = state
-        heard = h if keep is None else keep * h
-        h = NONLINEARITIES[self.nonlinearity](wx_t + params["weight_hh"] * heard)
+        h_in = h if keep is None else keep * h
+        h = NONLINEARITIES[self.nonlinearity](wx_t + params["weight_hh"] * h_in)
         return h, (h,), {}

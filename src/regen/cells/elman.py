@@ -1,4 +1,4 @@
-"""Full feedback: every neuron hears the previous output of all neurons of its layer."""
+"""Full feedback: every unit receives the previous output of all units of its layer."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -18,14 +18,27 @@ class Elman(Cell):
         h_t = f(W x_t + b_ih + U h_{t-1} + b_hh)          W: weight_ih  U: weight_hh
 
     Source: Elman, "Finding structure in time", Cognitive Science 14, 1990.
-    Where sources disagree: Elman's units were logistic; tanh is what is used since, and relu with U = 1 is
+    Where sources disagree: Elman's units were logistic; tanh has been used since, and relu with U = 1 is
     the IRNN (Le et al. 2015). Elman has one bias; the two here are torch's and only their sum matters.
 
     Gates: none; ``weight_ih`` is the one block ``h``. State: ``h``, the output.
+    Weights: ``weight_ih`` (H, I), ``weight_hh`` (H, H), ``bias_ih`` and ``bias_hh`` (H,).
 
     Parameters
     ----------
-    nonlinearity : f, "tanh" (bounded, hence the default) or "relu".
+    nonlinearity : {"tanh", "relu"}, default="tanh"
+        The function f. The default is bounded.
+
+    See Also
+    --------
+    Diagonal : Feedback of each unit to itself.
+    Jordan : Feedback from the output of the network.
+
+    Examples
+    --------
+    >>> from regen.cells import Elman
+    >>> Elman("relu").shapes(3, 4, bias=False)
+    {'weight_ih': (4, 3), 'weight_hh': (4, 4)}
     """
 
     gates: ClassVar[tuple[str, ...]] = ("h",)
@@ -37,12 +50,10 @@ class Elman(Cell):
         check_parameters("Elman", {"nonlinearity": Choice(tuple(NONLINEARITIES))}, vars(self))
 
     def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
-        """``weight_ih`` (H, I), ``weight_hh`` (H, H), ``bias_ih`` and ``bias_hh`` (H,)."""
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (H, I), "weight_hh": (H, H)}
         return shapes | ({"bias_ih": (H,), "bias_hh": (H,)} if bias else {})
 
     def state_sizes(self, H: int) -> tuple[int, ...]:
-        """Width H of ``h``."""
         return (H,)
 
     def step(
@@ -52,8 +63,7 @@ class Elman(Cell):
         state: State,
         keep: Float[Tensor, "B H"] | None = None,
     ) -> Step:
-        """h_t = f(W x_t + b_ih + U h_{t-1} + b_hh); see `Cell.step`."""
         (h,) = state
-        heard = h if keep is None else keep * h
-        h = NONLINEARITIES[self.nonlinearity](wx_t + recur(params, heard))
+        h_in = h if keep is None else keep * h
+        h = NONLINEARITIES[self.nonlinearity](wx_t + recur(params, h_in))
         return h, (h,), {}

@@ -1,4 +1,4 @@
-"""A memory without a separate context: one gate trades the old output for the new."""
+"""Memory without a separate context: one gate mixes the old output and the new."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -17,8 +17,8 @@ from regen.cells._cell import Cell, Parameters, State, Step, gate_bias, known_la
 class GRU(Cell):
     """Gated recurrent unit, in its two published forms::
 
-        r_t = sigmoid(W_r x_t + b_r + U_r h_{t-1} + b_hr)           reset gate: how much the past is heard
-        z_t = sigmoid(W_z x_t + b_z + U_z h_{t-1} + b_hz)           update gate: how much the past is kept
+        r_t = sigmoid(W_r x_t + b_r + U_r h_{t-1} + b_hr)           reset gate: how much of h_{t-1} is used
+        z_t = sigmoid(W_z x_t + b_z + U_z h_{t-1} + b_hz)           update gate: how much of h_{t-1} is kept
         n_t = tanh(W_n x_t + b_n + r_t * (U_n h_{t-1} + b_hn))      candidate, reset="after"
         n_t = tanh(W_n x_t + b_n + U_n (r_t * h_{t-1}) + b_hn)      candidate, reset="before"
         h_t = (1 - z_t) * n_t + z_t * h_{t-1}                       output
@@ -28,16 +28,28 @@ class GRU(Cell):
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014.
     Where sources disagree: the reset gate acts before the recurrent product in the published paper and in
     ONNX (``linear_before_reset=0``), after it in arXiv v1 (1406.1078v1), cuDNN, torch and Keras
-    (``reset_after``), where one matrix product does for all gates. z keeps the past in Cho et al., torch and
-    ONNX; it lets the new in with Chung et al. 2014.
+    (``reset_after``), where one matrix product serves all gates. z keeps the past in Cho et al., torch and
+    ONNX; it weights the candidate in Chung et al. 2014.
 
     Gates: ``r``, ``z``, ``n``, each (B, H). State: ``h``, the output.
+    Weights: ``weight_ih`` (3H, I), ``weight_hh`` (3H, H), ``bias_ih`` and ``bias_hh`` (3H,).
     Initialisation: with "chrono" b_z = log(U(1, max_lag - 1)), z being the gate that keeps; `forget_bias` is
     not used.
 
     Parameters
     ----------
-    reset : "after" (as ``torch.nn``; hence the default) or "before" the recurrent product.
+    reset : {"after", "before"}, default="after"
+        Whether the reset gate acts after or before the recurrent product. The default is that of ``torch.nn``.
+
+    See Also
+    --------
+    LSTM : Memory with a separate context.
+
+    Examples
+    --------
+    >>> from regen.cells import GRU
+    >>> GRU("before").gates
+    ('r', 'z', 'n')
     """
 
     gates: ClassVar[tuple[str, ...]] = ("r", "z", "n")
@@ -49,12 +61,10 @@ class GRU(Cell):
         check_parameters("GRU", {"reset": Choice(("after", "before"))}, vars(self))
 
     def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
-        """``weight_ih`` (3H, I), ``weight_hh`` (3H, H), ``bias_ih`` and ``bias_hh`` (3H,)."""
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (3 * H, I), "weight_hh": (3 * H, H)}
         return shapes | ({"bias_ih": (3 * H,), "bias_hh": (3 * H,)} if bias else {})
 
     def state_sizes(self, H: int) -> tuple[int, ...]:
-        """Width H of ``h``."""
         return (H,)
 
     def step(
@@ -64,22 +74,21 @@ class GRU(Cell):
         state: State,
         keep: Float[Tensor, "B H"] | None = None,
     ) -> Step:
-        """One step of the equations above; see `Cell.step`."""
         (h,) = state
         H = h.shape[-1]
-        heard = h if keep is None else keep * h
+        h_in = h if keep is None else keep * h
         wr, wz, wn = wx_t.chunk(3, -1)
         if self.reset == "after":
-            ur, uz, un = recur(params, heard).chunk(3, -1)
+            ur, uz, un = recur(params, h_in).chunk(3, -1)
         else:
-            ur, uz = recur(params, heard, slice(2 * H)).chunk(2, -1)
+            ur, uz = recur(params, h_in, slice(2 * H)).chunk(2, -1)
         r, z = torch.sigmoid(wr + ur), torch.sigmoid(wz + uz)
-        un = r * un if self.reset == "after" else recur(params, r * heard, slice(2 * H, None))
+        un = r * un if self.reset == "after" else recur(params, r * h_in, slice(2 * H, None))
         n = torch.tanh(wn + un)
         h = (1 - z) * n + z * h
         return h, (h,), {"r": r, "z": z, "n": n}
 
-    def _remember(self, params: Parameters, max_lag: int | None, generator: torch.Generator | None) -> None:
+    def init_chrono(self, params: Parameters, max_lag: int | None, generator: torch.Generator | None) -> None:
         _initialization.lags(
             gate_bias(params, 1, params["weight_ih"].shape[0] // 3), known_lag(max_lag), generator
         )

@@ -1,4 +1,4 @@
-"""Feedback from the network's output: the readout comes back instead of the hidden layer."""
+"""Feedback from the network's output: the readout is fed back instead of the hidden layer."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -14,22 +14,35 @@ from regen.cells._cell import NONLINEARITIES, Cell, Parameters, State, Step
 @final
 @dataclass(frozen=True)
 class Jordan(Cell):
-    """What the network said, not what it thought, is heard at the next step::
+    """The Jordan network: the readout, not the hidden layer, is fed back::
 
         h_t = f(W x_t + b_ih + U y_{t-1})                 W: weight_ih  U: weight_yh
         y_t = V h_t + b_hy                                V: weight_hy
 
     Source: Jordan, "Serial order: a parallel distributed processing approach", ICS report 8604, 1986.
-    Where sources disagree: Jordan's state units also hear themselves with a fixed decay, and his readout is
-    logistic; here, as in later textbook forms, the readout is linear and comes back once.
+    Where sources disagree: Jordan's state units also receive their own value with a fixed decay, and his
+    readout is logistic; here, as in later textbook forms, the readout is linear and fed back once.
 
     Gates: none; ``weight_ih`` is the one block ``h``, returned as gate ``h`` since it is not the output.
     State: ``y``, the output, of width P.
+    Weights: ``weight_ih`` (H, I), ``weight_yh`` (H, P), ``weight_hy`` (P, H), ``bias_ih`` (H,), ``bias_hy`` (P,).
 
     Parameters
     ----------
-    nonlinearity : f, "tanh" (bounded, hence the default) or "relu".
-    proj_size : P, the width of the readout y; 0 is as wide as h.
+    nonlinearity : {"tanh", "relu"}, default="tanh"
+        The function f. The default is bounded.
+    proj_size : int, default=0
+        P, the width of the readout y. 0 is the width H of h.
+
+    See Also
+    --------
+    Elman : Feedback of the hidden layer.
+
+    Examples
+    --------
+    >>> from regen.cells import Jordan
+    >>> Jordan(proj_size=2).state_sizes(4)
+    (2,)
     """
 
     gates: ClassVar[tuple[str, ...]] = ("h",)
@@ -43,13 +56,11 @@ class Jordan(Cell):
         check_parameters("Jordan", table, vars(self))
 
     def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
-        """``weight_ih`` (H, I), ``weight_yh`` (H, P), ``weight_hy`` (P, H), biases (H,) and (P,)."""
         (P,) = self.state_sizes(H)
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (H, I), "weight_yh": (H, P), "weight_hy": (P, H)}
         return shapes | ({"bias_ih": (H,), "bias_hy": (P,)} if bias else {})
 
     def state_sizes(self, H: int) -> tuple[int, ...]:
-        """Width P of ``y``."""
         return (self.proj_size or H,)
 
     def step(
@@ -59,9 +70,8 @@ class Jordan(Cell):
         state: State,
         keep: Float[Tensor, "B P"] | None = None,
     ) -> Step:
-        """h_t = f(W x_t + b_ih + U y_{t-1}), y_t = V h_t + b_hy; see `Cell.step`."""
         (y,) = state
-        heard = y if keep is None else keep * y
-        h = NONLINEARITIES[self.nonlinearity](wx_t + F.linear(heard, params["weight_yh"]))
+        y_in = y if keep is None else keep * y
+        h = NONLINEARITIES[self.nonlinearity](wx_t + F.linear(y_in, params["weight_yh"]))
         y = F.linear(h, params["weight_hy"], params.get("bias_hy"))
         return y, (y,), {"h": h}

@@ -31,17 +31,32 @@ class LSTM(Cell):
     Source: Hochreiter & Schmidhuber, "Long short-term memory", 1997; forget gate Gers et al. 2000; peepholes
     Gers & Schmidhuber 2000; projection Sak et al. 2014.
     Where sources disagree: the 1997 cell has no forget gate. Peepholes are vectors here, in ONNX and
-    with Gers; some texts write them as matrices (diagonal ones, says Graves 2013). The output gate sees the
-    new context c_t, the other two the old one.
+    with Gers; some texts write them as matrices (diagonal ones in Graves 2013). The output gate uses
+    the new context c_t, the other two the old one.
 
     Gates: ``i``, ``f``, ``g``, ``o`` and the context ``c``, each (B, H). States: ``h`` (B, P), ``c`` (B, H).
-    Initialisation: the forget gate's bias is 1 unless told otherwise; with "chrono" it is
+    Weights: ``weight_ih`` (4H, I), ``weight_hh`` (4H, P), ``bias_ih`` and ``bias_hh`` (4H,), ``weight_hr`` (P, H),
+    ``weight_ci``, ``weight_cf``, ``weight_co`` (H,).
+    Initialisation: the forget gate's bias is `forget_bias`, 1 by default; with "chrono" it is
     b_f = log(U(1, max_lag - 1)), and b_i = -b_f. Peepholes start at zero: the plain LSTM.
 
     Parameters
     ----------
-    peephole : "none" (as ``torch.nn``), "output" (o sees c_t) or "full" (i and f see c_{t-1} too).
-    proj_size : P, the width of the projected output; 0 is no projection, P = H.
+    peephole : {"none", "output", "full"}, default="none"
+        Gates with a peephole: none as in ``torch.nn``, o to c_t, or also i and f to c_{t-1}.
+    proj_size : int, default=0
+        P, the width of the projected output. 0 is no projection, P = H.
+
+    See Also
+    --------
+    GRU : Memory without a separate context.
+    regen.nn.LSTM : The net of this cell.
+
+    Examples
+    --------
+    >>> from regen.cells import LSTM
+    >>> LSTM("output").shapes(3, 4, bias=False)
+    {'weight_ih': (16, 3), 'weight_hh': (16, 4), 'weight_co': (4,)}
     """
 
     gates: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
@@ -55,16 +70,14 @@ class LSTM(Cell):
         check_parameters("LSTM", table, vars(self))
 
     def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
-        """``weight_ih`` (4H, I), ``weight_hh`` (4H, P), biases (4H,), ``weight_hr`` (P, H), peepholes (H,)"""
         P, _ = self.state_sizes(H)
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (4 * H, I), "weight_hh": (4 * H, P)}
         shapes |= {"bias_ih": (4 * H,), "bias_hh": (4 * H,)} if bias else {}
         shapes |= {"weight_hr": (P, H)} if self.proj_size else {}
-        seen = {"none": (), "output": ("weight_co",), "full": ("weight_ci", "weight_cf", "weight_co")}
-        return shapes | dict.fromkeys(seen[self.peephole], (H,))
+        peepholes = {"none": (), "output": ("weight_co",), "full": ("weight_ci", "weight_cf", "weight_co")}
+        return shapes | dict.fromkeys(peepholes[self.peephole], (H,))
 
     def state_sizes(self, H: int) -> tuple[int, ...]:
-        """Width P of ``h`` and H of ``c``."""
         return (self.proj_size or H, H)
 
     def step(
@@ -74,10 +87,9 @@ class LSTM(Cell):
         state: State,
         keep: Float[Tensor, "B P"] | None = None,
     ) -> Step:
-        """One step of the equations above; see `Cell.step`."""
         h, c = state
-        heard = h if keep is None else keep * h
-        i, f, g, o = (wx_t + recur(params, heard)).chunk(4, -1)
+        h_in = h if keep is None else keep * h
+        i, f, g, o = (wx_t + recur(params, h_in)).chunk(4, -1)
         if self.peephole == "full":
             i, f = i + params["weight_ci"] * c, f + params["weight_cf"] * c
         i, f, g = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g)
@@ -90,12 +102,12 @@ class LSTM(Cell):
             h = F.linear(h, params["weight_hr"])
         return h, (h, c), {"i": i, "f": f, "g": g, "o": o, "c": c}
 
-    def _remember(self, params: Parameters, max_lag: int | None, generator: torch.Generator | None) -> None:
+    def init_chrono(self, params: Parameters, max_lag: int | None, generator: torch.Generator | None) -> None:
         H = params["weight_ih"].shape[0] // 4
         forget = gate_bias(params, 1, H)
         _initialization.lags(forget, known_lag(max_lag), generator)
         gate_bias(params, 0, H).copy_(-forget)
 
-    def _open(self, params: Parameters, forget_bias: float) -> None:
+    def init_forget_bias(self, params: Parameters, forget_bias: float) -> None:
         if "bias_ih" in params:
             gate_bias(params, 1, params["weight_ih"].shape[0] // 4).fill_(forget_bias)

@@ -1,4 +1,4 @@
-"""Which backend runs a cell, and why."""
+"""Choice of the backend that runs a cell."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -25,37 +25,37 @@ def choose(
     zoneout: object = None,
     gates: bool = False,
 ) -> tuple[Run, str]:
-    """The kernel that runs `cell` on `x`, and a sentence that starts with its name and says why.
+    """The kernel that runs `cell` on `x`, and the name of its backend with the reason.
 
     Parameters
     ----------
-    backend : "auto" takes the compiled kernels where they can do what is asked, else torch's fused operators,
-        else the reference loop; an explicit backend obeys or raises.
+    backend : "auto" takes the first of native, torch and reference that supports the run; another name is used or
+        refused.
     x : (B, T, I) inputs, or the data of a packed sequence.
-    lengths, keep, zoneout, gates : as in `reference.run`; keep and zoneout are None where not asked for.
+    lengths, keep, zoneout, gates : as in `reference.run`.
 
     Raises
     ------
-    ValueError : the backend is not one of `BACKENDS`, or cannot do what is asked.
+    ValueError : the backend is not one of `BACKENDS`, or does not support the run.
     """
     if backend not in BACKENDS:
         check_parameters("a recurrent net", {"backend": Choice(BACKENDS)}, {"backend": backend})
     if backend == "reference":
-        return reference.run, "reference: asked for"
+        return reference.run, "reference: requested"
     if backend == "torch":
-        reason = _torch_unable(cell, lengths, keep, zoneout, gates)
+        reason = _torch_unsupported(cell, lengths, keep, zoneout, gates)
         if reason:
             raise _refusal(backend, reason)
-        return torch_fused.run, "torch: asked for"
-    missing = native.unable(cell, x, keep, zoneout)
+        return torch_fused.run, "torch: requested"
+    missing = native.unsupported_reason(cell, x, keep, zoneout)
     if not missing:
-        return native.run, "native: asked for" if backend == "native" else native.told(cell)
+        return native.run, "native: requested" if backend == "native" else native.description(cell)
     if backend == "native":
         raise _refusal(backend, missing)
-    traced = native.untraced()
+    traced = native.tracing_reason()
     if traced:
         return reference.run, f"reference: {traced}"
-    reason = _torch_unable(cell, lengths, keep, zoneout, gates)
+    reason = _torch_unsupported(cell, lengths, keep, zoneout, gates)
     if not reason:
         return torch_fused.run, f"torch: its fused {type(cell).__name__} on {x.device.type}; {missing}"
     return reference.run, f"reference: {reason}; {missing}"
@@ -107,8 +107,8 @@ class LayerCall(NamedTuple):
         )
 
 
-def _torch_unable(cell: Cell, lengths: Tensor | None, keep: object, zoneout: object, gates: bool) -> str:
-    reason = torch_fused.unable(cell, keep, zoneout, gates)
+def _torch_unsupported(cell: Cell, lengths: Tensor | None, keep: object, zoneout: object, gates: bool) -> str:
+    reason = torch_fused.unsupported_reason(cell, keep, zoneout, gates)
     if not reason and lengths is not None and bool((lengths == 0).any()):
         return "torch's operators need at least one valid step in every row"
     return reason

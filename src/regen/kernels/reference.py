@@ -1,7 +1,7 @@
-"""The meaning of running a cell over time: one loop over any cell, in plain differentiable torch.
+"""Backend "reference": one loop over any cell, in plain differentiable torch.
 
-Every other backend must give what this one gives. It is the oracle of the tests, the fallback on any device,
-and what ``torch.func`` transforms and double backward go through.
+Every other backend must give the same results. This one is the oracle of the tests, the fallback on any device, and
+the backend of ``torch.func`` transforms and double backward.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from regen.cells import Cell, Gates, Parameters, State
 
 
 class Result(NamedTuple):
-    """What a kernel returns."""
+    """The results of a kernel."""
 
     output: Tensor
     """(B, T, P): the first state at every step; 0 past a row's length."""
     state: State
-    """One (B, size) tensor for each of the cell's states, as the last valid step left it."""
+    """One (B, size) tensor for each of the cell's states, after the last valid step."""
     gates: Gates
-    """(B, T, H) by name when they were asked for, else empty; 0 past a row's length."""
+    """(B, T, H) by name when requested, else empty; 0 past a row's length."""
 
 
 def run(
@@ -45,9 +45,9 @@ def run(
     cell, params : the equation, and its parameters named as in ``cell.shapes``.
     x : (B, T, I) inputs with T >= 1.
     state : one (B, size) tensor for each of ``cell.states``; None is zeros.
-    lengths : (B,) valid steps of each row, 0 allowed; None is T for all. What lies beyond is never read.
+    lengths : (B,) valid steps of each row, 0 allowed; None is T for all. Steps beyond are never read.
     reverse : run from a row's last valid step back to its first; outputs stay at the steps they belong to.
-    keep : (B, P) factors on what the recurrent matrix hears, the same at all steps and already scaled by
+    keep : (B, P) factors on the previous output before the recurrent matrix, the same at all steps and scaled by
         1/(1-p) (variational dropout, Gal & Ghahramani 2016); None is ones.
     zoneout : for each state the fraction z of the old value that is kept, s_t = z s_{t-1} + (1 - z) s_new,
         as a number or (B, T, size) (Krueger et al. 2017); None is 0.
@@ -60,7 +60,7 @@ def run(
         x = torch.where(alive, x, torch.zeros_like(x))
     wx = cell.project(params, x).unbind(1)
     state = blank(cell, params, x) if state is None else state
-    told: list[tuple[Tensor, Gates]] = []
+    steps: list[tuple[Tensor, Gates]] = []
     for t in reversed(range(T)) if reverse else range(T):
         _, new, now = cell.step(params, wx[t], state, keep)
         if zoneout is not None:
@@ -69,16 +69,16 @@ def run(
         if alive is not None:
             new = tuple(torch.where(alive[:, t], s, old) for s, old in zip(new, state, strict=True))
         state = new
-        told.append((state[0], now if gates else {}))
+        steps.append((state[0], now if gates else {}))
     if reverse:
-        told.reverse()
-    output = _over_time([output for output, _ in told], alive)
-    kept = {name: _over_time([now[name] for _, now in told], alive) for name in told[0][1]}
+        steps.reverse()
+    output = _over_time([output for output, _ in steps], alive)
+    kept = {name: _over_time([now[name] for _, now in steps], alive) for name in steps[0][1]}
     return Result(output, state, kept)
 
 
 def blank(cell: Cell, params: Parameters, x: Float[Tensor, "B T I"]) -> State:
-    """Zero states for the rows of x, in the width of `cell` with these parameters."""
+    """Zero states for the rows of x."""
     H = params["weight_ih"].shape[0] // len(cell.gates)
     return tuple(x.new_zeros(x.shape[0], size) for size in cell.state_sizes(H))
 

@@ -1,7 +1,7 @@
 """Backend "torch": the fused recurrent operators of torch (oneDNN or ATen on CPU, cuDNN on CUDA).
 
-The same signature and the same meaning as `reference`, for the cells that torch has. torch runs a whole stack
-of layers and directions in one call, and so does `stack`; `run` is a stack of one.
+The same signature and results as `reference`, for the cells that torch has. `stack` runs all layers and directions in
+one call, as torch does; `run` is a stack of one.
 """
 
 import warnings
@@ -27,8 +27,8 @@ _OPERATORS: dict[str, Any] = {
 _ORDER = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 
 
-def unable(cell: Cell, keep: object, zoneout: object, gates: bool) -> str:
-    """Why torch's operators cannot do what is asked, or nothing when they can."""
+def unsupported_reason(cell: Cell, keep: object, zoneout: object, gates: bool) -> str:
+    """Why torch's operators do not support a run; empty when they do."""
     if isinstance(cell, LSTM) and cell.peephole != "none":
         return "torch's LSTM has no peepholes"
     if isinstance(cell, GRU) and cell.reset != "after":
@@ -56,18 +56,18 @@ def run(
     zoneout: Sequence[Tensor | float] | None = None,
     gates: bool = False,
 ) -> Result:
-    """As `reference.run`, for what `unable` has nothing against and lengths of at least 1.
+    """As `reference.run`, where `unsupported_reason` is empty and lengths are at least 1.
 
-    zoneout : must be None here, as keep and gates; the loop takes numbers or (B, T, size).
+    zoneout : None, as keep; gates is False.
     """
-    reason = unable(cell, keep, zoneout, gates)
+    reason = unsupported_reason(cell, keep, zoneout, gates)
     if reason:
         raise ValueError(f"backend='torch' cannot run this: {reason}. Use backend='auto' or 'reference'.")
     state = blank(cell, params, x) if state is None else state
-    x = turned(x, lengths) if reverse else x
+    x = reversed_steps(x, lengths) if reverse else x
     output, last = stack(cell, [params], pack(x, lengths), tuple(s[None] for s in state))
     output = unpack(output, x.shape[1])
-    output = turned(output, lengths) if reverse else output
+    output = reversed_steps(output, lengths) if reverse else output
     return Result(output, tuple(s[0] for s in last), {})
 
 
@@ -87,18 +87,18 @@ def stack(
     layers : the parameters of each layer and direction, in the order l0, l0_reverse, l1, ...
     x : (B, T, I), or the same packed.
     state : (L*D, B, size) for each of ``cell.states``.
-    dropout : probability that an output is not heard by the next layer; 0 when not training.
+    dropout : probability that an output is masked for the next layer; 0 when not training.
 
     Returns
     -------
     (B, T, D*P) outputs, packed if x was, and the last states.
     """
     D = 2 if bidirectional else 1
-    weights = _flat(layers)
+    weights = _flat_weights(layers)
     train = torch.is_grad_enabled() or dropout > 0
     settings = ("bias_ih" in layers[0], len(layers) // D, dropout, train, bidirectional)
     operator = _OPERATORS[_mode(cell)]
-    with _unwarned(cell):
+    with _without_projection_warning(cell):
         if isinstance(x, PackedSequence):
             hidden = _hidden(tuple(_rows(s, x.sorted_indices) for s in state))
             data, *last = operator(x.data, x.batch_sizes, hidden, weights, *settings)
@@ -122,7 +122,7 @@ def unpack(output: Float[Tensor, "B T F"] | PackedSequence, T: int) -> Float[Ten
 
 
 def repack(rows: Float[Tensor, "B T F"], like: PackedSequence) -> PackedSequence:
-    """Rows (B, T, F) packed in the very order of `like`."""
+    """Rows (B, T, F) packed in the order of `like`."""
     B, T, F = rows.shape
     order = torch.arange(B, device=rows.device) if like.sorted_indices is None else like.sorted_indices
     valid = like.batch_sizes[:, None] > torch.arange(B)
@@ -133,9 +133,9 @@ def repack(rows: Float[Tensor, "B T F"], like: PackedSequence) -> PackedSequence
 def flatten(
     cell: Cell, layers: Sequence[Parameters], input_size: int, hidden_size: int, bidirectional: bool
 ) -> None:
-    """Move the weights into one block, as cuDNN wants them; nothing on other devices or for other cells."""
-    weights = _flat(layers)
-    if unable(cell, None, None, False) or not all(w.is_cuda for w in weights):
+    """Move the weights into one block of memory, as cuDNN expects; no effect on other devices or for other cells."""
+    weights = _flat_weights(layers)
+    if unsupported_reason(cell, None, None, False) or not all(w.is_cuda for w in weights):
         return
     shared = len({w.data_ptr() for w in weights}) < len(weights)
     if shared or not torch.backends.cudnn.is_acceptable(weights[0]):  # type: ignore[no-untyped-call]
@@ -149,8 +149,8 @@ def flatten(
         )
 
 
-def turned(x: Float[Tensor, "B T F"], lengths: Int64[Tensor, "B"] | None) -> Float[Tensor, "B T F"]:
-    """X (B, T, F) with the valid steps of every row in reverse order and the padding where it was."""
+def reversed_steps(x: Float[Tensor, "B T F"], lengths: Int64[Tensor, "B"] | None) -> Float[Tensor, "B T F"]:
+    """`x` (B, T, F) with the valid steps of every row in reverse order; padding stays in place."""
     if lengths is None:
         return x.flip(1)
     steps, ends = torch.arange(x.shape[1], device=x.device), lengths.to(x.device)[:, None]
@@ -158,7 +158,7 @@ def turned(x: Float[Tensor, "B T F"], lengths: Int64[Tensor, "B"] | None) -> Flo
     return x.gather(1, index[..., None].expand_as(x))
 
 
-def _flat(layers: Sequence[Parameters]) -> list[Tensor]:
+def _flat_weights(layers: Sequence[Parameters]) -> list[Tensor]:
     return [params[name] for params in layers for name in _ORDER if name in params]
 
 
@@ -175,8 +175,8 @@ def _rows(state: Tensor, order: Tensor | None) -> Tensor:
 
 
 @contextmanager
-def _unwarned(cell: Cell) -> Iterator[None]:
-    """Without torch's remark that it runs a projected LSTM by ATen and not by oneDNN."""
+def _without_projection_warning(cell: Cell) -> Iterator[None]:
+    """Ignore torch's warning that it runs a projected LSTM by ATen and not by oneDNN."""
     if isinstance(cell, LSTM) and cell.proj_size:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "LSTM with projections")

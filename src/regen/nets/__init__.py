@@ -1,4 +1,4 @@
-"""Torch modules: what a cell becomes with layers, directions and lengths."""
+"""Torch modules: recurrent nets of layers and directions of a cell."""
 
 from regen.nets._recurrent import LayerHook, WeightsHook
 from regen.nets.recurrent import GRU, LSTM, RNN, Recurrent, recurrent

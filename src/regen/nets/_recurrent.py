@@ -26,7 +26,7 @@ Hidden: TypeAlias = Tensor | State
 LayerHook: TypeAlias = Callable[[LayerCall, Callable[[LayerCall], Result]], Result]
 WeightsHook: TypeAlias = Callable[[Mapping[str, Tensor], int, int], Mapping[str, Tensor]]
 
-# An export warns of attributes that change; before torch 2.7 it is not told from other compilation.
+# torch.export warns about attributes that change; before torch 2.7 it is not distinguished from other compilation.
 _exporting: Callable[[], bool] = vars(torch.compiler).get("is_exporting", torch.compiler.is_compiling)
 
 
@@ -48,9 +48,12 @@ class Recurrent(nn.Module, ABC):
 
     Attributes
     ----------
-    cell : the equation, a `regen.cells.Cell`.
-    output_size : P, the width of the output of one direction.
-    backend_ : after a forward pass, which backend ran and why.
+    cell : Cell
+        The recurrent equation.
+    output_size : int
+        P, the width of the output of one direction.
+    backend_ : str
+        After a forward pass, the backend that ran and why.
     """
 
     cell: Cell
@@ -105,9 +108,9 @@ class Recurrent(nn.Module, ABC):
         self.output_size = cell.state_sizes(hidden_size)[0]
         D = 1 + bidirectional
         for layer in range(num_layers):
-            heard = input_size if layer == 0 else D * self.output_size
+            features = input_size if layer == 0 else D * self.output_size
             for suffix in (f"_l{layer}", f"_l{layer}_reverse")[:D]:
-                shapes = cell.shapes(heard, hidden_size, bias)
+                shapes = cell.shapes(features, hidden_size, bias)
                 self._names.append({name: name + suffix for name in shapes})
                 for name, shape in shapes.items():
                     weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
@@ -116,13 +119,19 @@ class Recurrent(nn.Module, ABC):
         self.flatten_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw the weights anew as ``init`` says; see `Cell.initialise`."""
+        """Draw new weights from the distribution ``init``; see `regen.cells.Cell.initialise`.
+
+        Parameters
+        ----------
+        generator : torch.Generator, default=None
+            Random generator. None is torch's global one.
+        """
         start = self.init if isinstance(self.init, Init) else Init(self.init)
         for params in self._own_weights():
             self.cell.initialise(params, start.init, generator, start.forget_bias, start.max_lag)
 
     def flatten_parameters(self) -> None:
-        """Lay the weights out in one block, as cuDNN wants them; nothing to do on other devices."""
+        """Move the weights into one block of memory, as cuDNN expects; no effect on other devices."""
         torch_fused.flatten(
             self.cell, self._own_weights(), self.input_size, self.hidden_size, self.bidirectional
         )
@@ -139,26 +148,33 @@ class Recurrent(nn.Module, ABC):
 
         Parameters
         ----------
-        x : (T, B, I), or (B, T, I) with ``batch_first``, or (T, I) for one sequence, or a PackedSequence.
-        hx : state before the first step, (L*D, B, size), without B for one sequence; for the LSTM the pair
-            (h_0, c_0). None is zeros.
-        lengths : (B,) valid steps of each row, from 0 to T; None is all. Outputs past the length are 0, the
-            last state is that of the last valid step, and padding is never read.
-        return_gates : also return every gate and context.
+        x : Tensor of shape (T, B, I), or PackedSequence
+            Input: (B, T, I) with ``batch_first``, (T, I) for one sequence.
+        hx : Tensor of shape (L*D, B, size) or pair of such, default=None
+            State before the first step, without B for one sequence; for the LSTM the pair (h_0, c_0). None is zeros.
+        lengths : Tensor of shape (B,) or sequence of int, default=None
+            Valid steps of each row, from 0 to T. None is all. Outputs past the length are 0, the last state is that
+            of the last valid step, and padding has no effect.
+        return_gates : bool, default=False
+            Whether to return every gate and context.
 
         Returns
         -------
-        output : (T, B, D*P) in the layout of x.
-        h_n, or the pair (h_n, c_n) : (L*D, B, size), the state after the last valid step.
-        gates : only with ``return_gates``: (L*D, T, B, H) by name, with ``batch_first`` and for packed input
+        output : Tensor of shape (T, B, D*P)
+            Output of the last layer, in the layout of x.
+        state : Tensor of shape (L*D, B, size) or pair of such
+            State after the last valid step: h_n, for the LSTM (h_n, c_n).
+        gates : dict of str to Tensor
+            Only with ``return_gates``: (L*D, T, B, H) by name, with ``batch_first`` and for packed input
             (L*D, B, T, H), for one sequence (L*D, T, H).
 
         Raises
         ------
-        ValueError : x, hx or lengths do not fit the net, or an explicit backend cannot do what is asked.
+        ValueError
+            If x, hx or lengths do not fit the net, or an explicit backend does not support the run.
         """
         if isinstance(x, PackedSequence):
-            return self._reply(*self._packed(x, hx, lengths, return_gates), return_gates)
+            return self._returned(*self._packed(x, hx, lengths, return_gates), return_gates)
         _validation.check_input(type(self).__name__, self.input_size, self._dtype(), x)
         batched = x.ndim == 3
         if not batched:
@@ -175,22 +191,29 @@ class Recurrent(nn.Module, ABC):
         elif not self.batch_first:
             output = output.transpose(0, 1)
             gates = {name: gate.transpose(1, 2) for name, gate in gates.items()}
-        return self._reply(output, state, gates, return_gates)
+        return self._returned(output, state, gates, return_gates)
 
     def stream(self, batch: int = 1) -> Stream:
-        """The net reading one step at a time, from zero states: see `Stream`.
+        """Run the net one step at a time, from zero states.
 
         Parameters
         ----------
-        batch : B, how many sequences advance together.
+        batch : int, default=1
+            B, number of sequences that advance together.
+
+        Returns
+        -------
+        Stream
+            The net with the weights that it has now.
 
         Raises
         ------
-        ValueError : the net is bidirectional, or an explicit backend cannot do it.
+        ValueError
+            If the net is bidirectional, or an explicit backend does not support streaming.
         """
         if self.bidirectional:
             raise ValueError(
-                "stream() reads forward in time and this net is bidirectional, which needs the whole sequence. "
+                "stream() runs forward in time and this net is bidirectional, which needs the whole sequence. "
                 "Use bidirectional=False."
             )
         if batch < 1:
@@ -257,7 +280,7 @@ class Recurrent(nn.Module, ABC):
         return tuple([each.layer for each in self._interceptions if each.layer is not None])
 
     def _dtype(self) -> torch.dtype:
-        first = self._parameters.get("weight_ih_l0")  # read directly, as in `_layers`
+        first = self._parameters.get("weight_ih_l0")  # faster than the attribute, as in `_own_weights`
         return (self.weight_ih_l0 if first is None else first).dtype
 
     def _state(self, hx: Hidden | None, x: Tensor, B: int, batched: bool) -> State | None:
@@ -270,7 +293,7 @@ class Recurrent(nn.Module, ABC):
         layers = self.num_layers * (1 + self.bidirectional)
         return [(layers, B, size) for size in self.cell.state_sizes(self.hidden_size)]
 
-    def _reply(self, output: Sequences, state: State, gates: Gates, return_gates: bool) -> tuple[Any, ...]:
+    def _returned(self, output: Sequences, state: State, gates: Gates, return_gates: bool) -> tuple[Any, ...]:
         last = state if len(state) > 1 else state[0]
         return (output, last, gates) if return_gates else (output, last)
 
@@ -300,9 +323,9 @@ class Recurrent(nn.Module, ABC):
     def _choose(self, x: Tensor, lengths: Tensor | None, gates: bool) -> Run:
         keep = self.recurrent_dropout if self.recurrent_dropout and self.training else None
         zoneout = self.zoneout if self.zoneout and any(self._zones()) else None
-        run, told = choose(self.backend, self.cell, x, lengths, keep, zoneout, gates)
-        if told != self.backend_ and not _exporting():
-            self.backend_ = told
+        run, description = choose(self.backend, self.cell, x, lengths, keep, zoneout, gates)
+        if description != self.backend_ and not _exporting():
+            self.backend_ = description
         return run
 
     def _stack(self, x: Sequences, state: State | None, B: int) -> tuple[Sequences, State]:
@@ -324,7 +347,7 @@ class Recurrent(nn.Module, ABC):
         done: list[Result] = []
         for k, params in enumerate(layers):
             if k and k % D == 0:
-                x = F.dropout(self._side_by_side(done[-D:]), self.dropout, self.training)
+                x = F.dropout(self._concatenated(done[-D:]), self.dropout, self.training)
             before = None if state is None else tuple([s[k] for s in state])
             keep = self._keep(x) if self.recurrent_dropout and self.training else None
             zoneout = self._zone_masks(x) if self.zoneout else None
@@ -334,10 +357,12 @@ class Recurrent(nn.Module, ABC):
                 call = LayerCall(
                     k // D, k % D, cell, params, x, before, *noise, gates, self.backend, self.memory
                 )
-                done.append(_through(self._layer_hooks(), call))
+                done.append(_run_hooks(self._layer_hooks(), call))
             elif compiled:
                 done.append(
-                    native.unfold(cell, params, x, before, lengths, reverse, keep, zoneout, gates, low, alone)
+                    native.run_supported(
+                        cell, params, x, before, lengths, reverse, keep, zoneout, gates, low, alone
+                    )
                 )
             else:
                 noised = partial(run, lengths=lengths, keep=keep, zoneout=zoneout)
@@ -347,11 +372,13 @@ class Recurrent(nn.Module, ABC):
         if compiled and alone:
             last = done[0].state
         else:
-            last = tuple([_piled(states) for states in zip(*[result.state for result in done], strict=True)])
-        stacked = {name: _piled([result.gates[name] for result in done]) for name in done[0].gates}
-        return Result(self._side_by_side(done[-D:]), last, stacked)
+            last = tuple(
+                [_stacked(states) for states in zip(*[result.state for result in done], strict=True)]
+            )
+        stacked = {name: _stacked([result.gates[name] for result in done]) for name in done[0].gates}
+        return Result(self._concatenated(done[-D:]), last, stacked)
 
-    def _side_by_side(self, directions: list[Result]) -> Tensor:
+    def _concatenated(self, directions: list[Result]) -> Tensor:
         outputs = [result.output for result in directions]
         return torch.cat(outputs, -1) if self.bidirectional else outputs[0]
 
@@ -365,7 +392,9 @@ class Recurrent(nn.Module, ABC):
         return layers
 
     def _own_weights(self) -> list[Any]:
-        own: Any = self._parameters  # read directly: a module's attributes cost more than a small net's gates
+        own: Any = (
+            self._parameters
+        )  # faster than attributes, whose lookup costs more time than a small net's gates
         return [
             {name: own[full] if full in own else getattr(self, full) for name, full in names.items()}
             for names in self._names
@@ -379,7 +408,7 @@ class Recurrent(nn.Module, ABC):
         return self.zoneout if isinstance(self.zoneout, tuple) else (self.zoneout,) * len(self.cell.states)
 
     def _zone_masks(self, x: Tensor) -> Sequence[Tensor | float] | None:
-        """Fraction of the old state kept: 0 or 1 by chance in training, the probability itself afterwards."""
+        """Fraction of the old state kept: randomly 0 or 1 in training, the probability itself in evaluation."""
         zones = self._zones()
         if not any(zones) or not self.training:
             return zones if any(zones) else None
@@ -393,15 +422,21 @@ class Recurrent(nn.Module, ABC):
         return moved
 
     def extra_repr(self) -> str:
-        """The arguments that are not at their default."""
+        """Sizes, cell, and the arguments that differ from their default.
+
+        Returns
+        -------
+        str
+            Text of the repr.
+        """
         return _validation.described(self.cell, vars(self))
 
 
-def _through(hooks: tuple[LayerHook, ...], call: LayerCall) -> Result:
+def _run_hooks(hooks: tuple[LayerHook, ...], call: LayerCall) -> Result:
     """The result of the last hook, for which the others are its `run`."""
-    return hooks[-1](call, partial(_through, hooks[:-1])) if hooks else call.run()
+    return hooks[-1](call, partial(_run_hooks, hooks[:-1])) if hooks else call.run()
 
 
-def _piled(tensors: Sequence[Tensor]) -> Tensor:
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
     """(L*D, ...) of L*D tensors; of one, a view."""
     return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(list(tensors))

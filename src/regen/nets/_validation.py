@@ -1,4 +1,4 @@
-"""What a recurrent net accepts: its arguments, inputs, states and lengths, and how it refuses others."""
+"""Argument validation of recurrent nets: their parameters, inputs, states and lengths."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -29,8 +29,8 @@ _TABLE = {
 }
 
 
-def check_arguments(owner: str, cell: Cell, given: Mapping[str, Any]) -> None:
-    """Refuse what a recurrent net cannot be made of; warn of dropout that would do nothing."""
+def check_arguments(owner: str, cell: Cell, arguments: Mapping[str, Any]) -> None:
+    """ValueError for arguments out of range; a warning about dropout without effect."""
     states = cell.states
 
     def fractions(value: Any) -> bool:
@@ -38,15 +38,15 @@ def check_arguments(owner: str, cell: Cell, given: Mapping[str, Any]) -> None:
 
     pair = Anything(f"a tuple of {len(states)} such numbers for ({', '.join(states)})", fractions)
     table = _TABLE | {"zoneout": Either((_FRACTION, pair))}
-    check_parameters(owner, table, given)
-    if isinstance(cell, LSTM) and cell.proj_size >= given["hidden_size"]:
+    check_parameters(owner, table, arguments)
+    if isinstance(cell, LSTM) and cell.proj_size >= arguments["hidden_size"]:
         raise ValueError(
-            f"The 'proj_size' parameter of {owner} must be smaller than hidden_size={given['hidden_size']}. "
+            f"The 'proj_size' parameter of {owner} must be smaller than hidden_size={arguments['hidden_size']}. "
             f"Got {cell.proj_size} instead."
         )
-    if given["dropout"] and given["num_layers"] == 1:
+    if arguments["dropout"] and arguments["num_layers"] == 1:
         warnings.warn(
-            f"dropout={given['dropout']} acts between layers and this {owner} has one. "
+            f"dropout={arguments['dropout']} acts between layers and this {owner} has one. "
             "Use num_layers of at least 2, or recurrent_dropout.",
             UserWarning,
             stacklevel=4,
@@ -54,18 +54,18 @@ def check_arguments(owner: str, cell: Cell, given: Mapping[str, Any]) -> None:
 
 
 def check_input(owner: str, input_size: int, dtype: torch.dtype, x: Any, packed: bool = False) -> None:
-    """Refuse inputs that are no tensor, or of other dimensions, features or precision than the net's."""
+    """ValueError for inputs that are no tensor, or have other dimensions, features or precision than the net's."""
     if not isinstance(x, Tensor):
         kind = type(x).__name__
         raise ValueError(f"x must be a torch tensor. Got {kind} instead: torch.as_tensor(x, dtype={dtype}).")
-    given = x.shape
-    if not packed and len(given) not in (2, 3):
+    shape = x.shape
+    if not packed and len(shape) not in (2, 3):
         raise ValueError(
-            f"x has shape {tuple(given)}; {owner} reads sequences of 2 dimensions, or a batch of them with 3."
+            f"x has shape {tuple(shape)}; {owner} takes sequences of 2 dimensions, or a batch of them with 3."
         )
-    if given[-1] != input_size:
+    if shape[-1] != input_size:
         raise ValueError(
-            f"x has shape {tuple(given)}, {given[-1]} features; this {owner} has input_size={input_size}. "
+            f"x has shape {tuple(shape)}, {shape[-1]} features; this {owner} has input_size={input_size}. "
             "Put the features in the last dimension."
         )
     if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
@@ -76,7 +76,7 @@ def check_input(owner: str, input_size: int, dtype: torch.dtype, x: Any, packed:
 
 
 def check_steps(owner: str, T: int) -> None:
-    """Refuse sequences without steps."""
+    """ValueError for sequences without steps."""
     if T == 0:
         raise ValueError(f"x has no steps; {owner} needs at least 1.")
 
@@ -90,11 +90,13 @@ def read_state(
     batched: bool,
 ) -> tuple[Tensor, ...]:
     """The initial state as a tuple of tensors (L*D, B, size); a state of one sequence gains its B = 1."""
-    wanted = "a tensor" if len(names) == 1 else f"the tuple ({', '.join(f'{name}_0' for name in names)})"
+    expected_type = (
+        "a tensor" if len(names) == 1 else f"the tuple ({', '.join(f'{name}_0' for name in names)})"
+    )
     states = (hx,) if isinstance(hx, Tensor) else tuple(hx)
     if len(states) != len(names) or isinstance(hx, Tensor) != (len(names) == 1):
         got = "a tensor" if isinstance(hx, Tensor) else f"{len(states)} tensors"
-        raise ValueError(f"hx of {owner} must be {wanted}. Got {got} instead.")
+        raise ValueError(f"hx of {owner} must be {expected_type}. Got {got} instead.")
     for name, s, shape in zip(names, states, shapes, strict=True):
         expected = shape if batched else (shape[0], shape[2])
         if tuple(s.shape) != expected:
@@ -108,7 +110,7 @@ def read_state(
 
 
 def read_lengths(lengths: Tensor | Sequence[int] | None, x: Tensor, batched: bool) -> Tensor | None:
-    """Lengths as (B,) int64, refused unless there is one from 0 to T for each row of x (B, T, I)."""
+    """Lengths as (B,) int64; ValueError unless there is one from 0 to T for each row of x (B, T, I)."""
     if lengths is None:
         return None
     if not batched:
@@ -120,7 +122,7 @@ def read_lengths(lengths: Tensor | Sequence[int] | None, x: Tensor, batched: boo
             f"lengths has shape {tuple(valid.shape)} and type {valid.dtype}; "
             f"give one int for each of the {B} rows of x."
         )
-    if B and not torch.compiler.is_compiling():  # traced, the kernel looks at them
+    if B and not torch.compiler.is_compiling():  # in traced programs the kernel checks them
         each = valid.tolist()
         low, high = min(each), max(each)
         if low < 0 or high > T:
@@ -128,13 +130,13 @@ def read_lengths(lengths: Tensor | Sequence[int] | None, x: Tensor, batched: boo
     return valid.long()
 
 
-def described(cell: Cell, given: Mapping[str, Any]) -> str:
-    """Sizes, the cell, and the arguments that are not at their default."""
-    words = [str(given["input_size"]), str(given["hidden_size"]), f"cell={cell}"]
-    usual = {
+def described(cell: Cell, arguments: Mapping[str, Any]) -> str:
+    """Sizes, the cell, and the arguments that differ from their default."""
+    words = [str(arguments["input_size"]), str(arguments["hidden_size"]), f"cell={cell}"]
+    defaults = {
         "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False,
         "recurrent_dropout": 0.0, "zoneout": 0.0, "init": "auto", "backend": "auto",
         "memory": "normal",
     }  # fmt: skip
-    words += [f"{name}={given[name]!r}" for name, value in usual.items() if given[name] != value]
+    words += [f"{name}={arguments[name]!r}" for name, value in defaults.items() if arguments[name] != value]
     return ", ".join(words)

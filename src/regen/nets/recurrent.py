@@ -1,4 +1,4 @@
-"""Recurrent nets, drop-in for those of ``torch.nn``: same arguments, weights and numbers, and more."""
+"""Recurrent nets, drop-in replacements of those of ``torch.nn``: same arguments, weights and results."""
 
 from typing import Any, final
 
@@ -16,24 +16,62 @@ __all__ = ["GRU", "LSTM", "RNN", "Recurrent", "recurrent"]
 
 @final
 class RNN(Recurrent):
-    """Elman network as ``torch.nn.RNN``, or the diagonal or Jordan one with ``cell``.
+    """Recurrent net of Elman, diagonal or Jordan cells.
+
+    As in ``torch.nn``, with the same arguments, defaults and weights; options of regen are keywords.
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional, device,
-        dtype : as ``torch.nn.RNN``, in the same order and with the same defaults.
-    cell : "elman", "diagonal", "jordan", or such a cell (``Jordan(proj_size=3)``) with its own options, its
-        nonlinearity among them.
-    recurrent_dropout : probability that a previous output is not heard by the recurrent matrix, one draw per
-        sequence (Gal & Ghahramani 2016); 0 since dropout between layers comes first.
-    zoneout : probability that a state keeps its old value (Krueger et al. 2017): a number, or a tuple
-        with one for each state.
-    init : a word or an `Init`; see `Cell.initialise`. "torch" is that of ``torch.nn``; the default "auto"
-        remembers longer.
-    backend : "auto", "native", "torch" or "reference"; see `regen.kernels.choose`.
-    memory : what training keeps for the backward pass on the native backend: every gate ("normal"), or as little as
-        the gates can be computed again from ("low": less than half the memory, more time). The other
-        backends keep what torch keeps.
+    input_size : int
+        I, input features.
+    hidden_size : int
+        H, hidden units.
+    num_layers : int, default=1
+        Layers, each on the output of the previous one.
+    nonlinearity : {"tanh", "relu"}, default="tanh"
+        Activation of a `cell` given by name.
+    bias : bool, default=True
+        Whether the cells have biases.
+    batch_first : bool, default=False
+        Whether input and output are (B, T, features) and not (T, B, features).
+    dropout : float, default=0.0
+        Probability that an output is zeroed for the next layer, in training.
+    bidirectional : bool, default=False
+        Whether each layer also runs backward in time.
+    device : torch.device or str, default=None
+        Device of the weights.
+    dtype : torch.dtype, default=None
+        Type of the weights.
+    cell : {"elman", "diagonal", "jordan"} or Cell, default="elman"
+        The recurrent equation. The default is that of ``torch.nn.RNN``. A cell such as ``Jordan(proj_size=3)`` has
+        its own nonlinearity.
+    recurrent_dropout : float, default=0.0
+        Probability that a previous output is zeroed before the recurrent matrix, one mask per sequence (Gal &
+        Ghahramani 2016). 0 because dropout between layers comes first.
+    zoneout : float or tuple of float, default=0.0
+        Probability that a state keeps its old value (Krueger et al. 2017): one number, or one for each state.
+    init : str or Init, default="auto"
+        Distribution of the initial weights, see `regen.cells.Cell.initialise`. "auto" keeps memories longer than
+        "torch", that of ``torch.nn``.
+    backend : {"auto", "native", "torch", "reference"}, default="auto"
+        Who runs the cells. "auto" takes the fastest that supports the run; see `regen.kernels.choose`.
+    memory : {"normal", "low"}, default="normal"
+        What training with the native backend saves for the backward pass: every gate, or as little as the gates can
+        be recomputed from (less than half the memory, more time). Other backends save what torch saves.
+
+    See Also
+    --------
+    LSTM : Memory cells with a context.
+    GRU : Memory cells without a context.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from regen.nn import RNN
+    >>> net = RNN(3, 4, batch_first=True, cell="diagonal")
+    >>> output, h = net(torch.zeros(2, 5, 3))
+    >>> output.shape
+    torch.Size([2, 5, 4])
     """
 
     def __init__(
@@ -76,15 +114,62 @@ class RNN(Recurrent):
 
 @final
 class LSTM(Recurrent):
-    """Long short-term memory as ``torch.nn.LSTM``, and what that lacks.
+    """Long short-term memory.
+
+    As in ``torch.nn``, with the same arguments, defaults and weights; options of regen are keywords.
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype :
-        as ``torch.nn.LSTM``, in the same order and with the same defaults.
-    peephole : "none", "output" (the output gate sees c_t) or "full" (the other two see c_{t-1} as well).
-    recurrent_dropout, zoneout, init, backend, memory : as `RNN`; zoneout may be a pair for (h, c). Krueger et al. use
-        (0.05, 0.5) for language.
+    input_size : int
+        I, input features.
+    hidden_size : int
+        H, hidden units.
+    num_layers : int, default=1
+        Layers, each on the output of the previous one.
+    bias : bool, default=True
+        Whether the cells have biases.
+    batch_first : bool, default=False
+        Whether input and output are (B, T, features) and not (T, B, features).
+    dropout : float, default=0.0
+        Probability that an output is zeroed for the next layer, in training.
+    bidirectional : bool, default=False
+        Whether each layer also runs backward in time.
+    proj_size : int, default=0
+        P, the width of the projected output. 0 is no projection.
+    device : torch.device or str, default=None
+        Device of the weights.
+    dtype : torch.dtype, default=None
+        Type of the weights.
+    peephole : {"none", "output", "full"}, default="none"
+        Gates with a peephole: none as in ``torch.nn``, the output gate to c_t, or also the other two to c_{t-1}.
+    recurrent_dropout : float, default=0.0
+        Probability that a previous output is zeroed before the recurrent matrix, one mask per sequence (Gal &
+        Ghahramani 2016). 0 because dropout between layers comes first.
+    zoneout : float or tuple of float, default=0.0
+        Probability that a state keeps its old value (Krueger et al. 2017): one number, or one for each state. Krueger
+        et al. use (0.05, 0.5) for language.
+    init : str or Init, default="auto"
+        Distribution of the initial weights, see `regen.cells.Cell.initialise`. "auto" keeps memories longer than
+        "torch", that of ``torch.nn``.
+    backend : {"auto", "native", "torch", "reference"}, default="auto"
+        Who runs the cells. "auto" takes the fastest that supports the run; see `regen.kernels.choose`.
+    memory : {"normal", "low"}, default="normal"
+        What training with the native backend saves for the backward pass: every gate, or as little as the gates can
+        be recomputed from (less than half the memory, more time). Other backends save what torch saves.
+
+    See Also
+    --------
+    GRU : Memory cells without a context.
+    regen.cells.LSTM : The equations.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from regen.nn import LSTM
+    >>> net = LSTM(3, 4, batch_first=True, peephole="full")
+    >>> output, (h, c) = net(torch.zeros(2, 5, 3))
+    >>> output.shape
+    torch.Size([2, 5, 4])
     """
 
     def __init__(
@@ -116,14 +201,60 @@ class LSTM(Recurrent):
 
 @final
 class GRU(Recurrent):
-    """Gated recurrent unit as ``torch.nn.GRU``, and with the reset gate where ONNX and Cho et al. have it.
+    """Gated recurrent unit.
+
+    As in ``torch.nn``, with the same arguments, defaults and weights; options of regen are keywords.
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype :
-        as ``torch.nn.GRU``, in the same order and with the same defaults.
-    reset : "after" the recurrent product, or "before" it.
-    recurrent_dropout, zoneout, init, backend, memory : as `RNN`.
+    input_size : int
+        I, input features.
+    hidden_size : int
+        H, hidden units.
+    num_layers : int, default=1
+        Layers, each on the output of the previous one.
+    bias : bool, default=True
+        Whether the cells have biases.
+    batch_first : bool, default=False
+        Whether input and output are (B, T, features) and not (T, B, features).
+    dropout : float, default=0.0
+        Probability that an output is zeroed for the next layer, in training.
+    bidirectional : bool, default=False
+        Whether each layer also runs backward in time.
+    device : torch.device or str, default=None
+        Device of the weights.
+    dtype : torch.dtype, default=None
+        Type of the weights.
+    reset : {"after", "before"}, default="after"
+        Whether the reset gate acts after the recurrent product, as in ``torch.nn``, or before it, as in ONNX and Cho
+        et al.
+    recurrent_dropout : float, default=0.0
+        Probability that a previous output is zeroed before the recurrent matrix, one mask per sequence (Gal &
+        Ghahramani 2016). 0 because dropout between layers comes first.
+    zoneout : float or tuple of float, default=0.0
+        Probability that a state keeps its old value (Krueger et al. 2017): one number, or one for each state.
+    init : str or Init, default="auto"
+        Distribution of the initial weights, see `regen.cells.Cell.initialise`. "auto" keeps memories longer than
+        "torch", that of ``torch.nn``.
+    backend : {"auto", "native", "torch", "reference"}, default="auto"
+        Who runs the cells. "auto" takes the fastest that supports the run; see `regen.kernels.choose`.
+    memory : {"normal", "low"}, default="normal"
+        What training with the native backend saves for the backward pass: every gate, or as little as the gates can
+        be recomputed from (less than half the memory, more time). Other backends save what torch saves.
+
+    See Also
+    --------
+    LSTM : Memory cells with a context.
+    regen.cells.GRU : The equations.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from regen.nn import GRU
+    >>> net = GRU(3, 4, batch_first=True)
+    >>> output, h = net(torch.zeros(2, 5, 3))
+    >>> output.shape
+    torch.Size([2, 5, 4])
     """
 
     def __init__(
@@ -152,16 +283,38 @@ class GRU(Recurrent):
 
 
 def recurrent(cell: str | Cell, input_size: int, hidden_size: int, **options: Any) -> Recurrent:
-    """The net that runs `cell`, batch first unless told otherwise: ``recurrent("gru", 3, 32, num_layers=2)``.
+    """The net that runs a cell, batch first unless ``batch_first=False``.
 
     Parameters
     ----------
-    cell : a name of `regen.cells.NAMES`, or a cell.
-    options : those of the cell, when it is a name, and those of `RNN`, `LSTM` and `GRU`.
+    cell : str or Cell
+        One of `regen.cells.NAMES`, or a cell.
+    input_size : int
+        I, input features.
+    hidden_size : int
+        H, hidden units.
+    **options : object
+        Options of the cell, when it is a name, and of `RNN`, `LSTM` and `GRU`.
+
+    Returns
+    -------
+    Recurrent
+        An `RNN`, `LSTM` or `GRU`.
 
     Raises
     ------
-    ValueError : unknown cell or option (the closest one is offered).
+    ValueError
+        If the cell or an option is unknown.
+
+    See Also
+    --------
+    regen.cells.named : The cell of a name.
+
+    Examples
+    --------
+    >>> from regen.nets import recurrent
+    >>> recurrent("gru", 3, 32, num_layers=2).num_layers
+    2
     """
     if isinstance(cell, str):
         own = {name: options.pop(name) for name in cells.options(cell) if name in options}

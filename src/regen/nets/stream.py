@@ -1,4 +1,4 @@
-"""A recurrent net that reads one step at a time."""
+"""A recurrent net that runs one step at a time."""
 
 from collections.abc import Sequence
 from typing import Any, final
@@ -12,18 +12,19 @@ from regen.kernels import choose, native
 
 @final
 class Stream:
-    """The layers of a net and their states, advanced by one step a call: what `Recurrent.stream` returns.
+    """A net that runs one step at a time, returned by `Recurrent.stream`.
 
-    Works as the net in evaluation, without gradients: no dropout, and zoneout by its expectation. On the native
-    backend the weights are packed once and a step allocates nothing.
-
-    The weights are those that the net had when the stream was made; train on, and make another.
+    It runs as the net in evaluation, without gradients: no dropout, and zoneout by its expectation. The weights are
+    copied when the stream is made; later training does not change them. On the native backend the weights are packed
+    once and a step allocates nothing.
 
     Attributes
     ----------
-    state : (L, B, size), or for the LSTM the pair: what the net returns as ``h_n`` and takes as ``hx``. A copy
-        when read; set it to go on from there, for one from the states after a past that the net has read whole.
-    backend_ : what runs, and why.
+    state : Tensor of shape (L, B, size), or pair of such
+        The state as the net returns and takes it, for the LSTM (h, c). Reading returns a copy; set it to continue
+        from a state of the net.
+    backend_ : str
+        The backend that runs, and why.
     """
 
     def __init__(
@@ -40,33 +41,35 @@ class Stream:
                 raise ValueError("backend='native' cannot stream zoneout. Use backend='auto'.")
             run, self.backend_ = choose("reference", cell, x)
         self._layers = [{name: w.detach().clone() for name, w in params.items()} for params in layers]
-        self._heard = [x.new_zeros((batch, self._sizes[0])) for _ in layers]
+        self._outputs = [x.new_zeros((batch, self._sizes[0])) for _ in layers]
         self._chain: list[tuple[Any, int]] = []
         if run is native.run:
             self._chain = [
-                (native.stepper(cell, params, batch), heard.data_ptr())
-                for params, heard in zip(self._layers, self._heard, strict=True)
+                (native.stepper(cell, params, batch), out.data_ptr())
+                for params, out in zip(self._layers, self._outputs, strict=True)
             ]
-        self._output = self._heard[-1]
+        self._output = self._outputs[-1]
         self._row = self._output[0]
         self.reset()
 
     def step(self, x: Tensor) -> Tensor:
-        """Read one step and return the output of the last layer.
-
-        The tensor returned is the same at every call, written over by the next one: ``clone()`` it to keep it.
+        """Run one step.
 
         Parameters
         ----------
-        x : (B, I), or (I,) for a stream of one sequence.
+        x : Tensor of shape (B, I)
+            Input, or (I,) for a stream of one sequence.
 
         Returns
         -------
-        (B, P), or (P,) for x of one dimension.
+        Tensor of shape (B, P)
+            Output of the last layer, or (P,) for x of one dimension. The next call overwrites it: ``clone()`` it to
+            keep it.
 
         Raises
         ------
-        ValueError : x has another shape, type or place than the weights.
+        ValueError
+            If x has another shape, type or device than the weights.
         """
         shape, output = x.shape, self._output
         if len(shape) != 2 or shape[0] != self._batch or shape[1] != self._features:
@@ -78,10 +81,10 @@ class Stream:
         if self._chain:
             if not x.is_contiguous() or x.is_neg():
                 x = x.contiguous().resolve_neg()
-            heard = x.data_ptr()
+            source = x.data_ptr()
             for stepper, out in self._chain:
-                stepper.step(heard, out)
-                heard = out
+                stepper.step(source, out)
+                source = out
         else:
             self._advance(x.reshape(self._batch, self._features))
         return output
@@ -103,16 +106,16 @@ class Stream:
 
     @state.setter
     def state(self, value: Tensor | tuple[Tensor, ...]) -> None:
-        """Go on from `value`, (L, B, size), or for the LSTM the pair."""
+        """Continue from `value`, (L, B, size), or for the LSTM the pair."""
         states = (value,) if isinstance(value, Tensor) else tuple(value)
         shapes = [(len(self._layers), self._batch, size) for size in self._sizes]
         if [tuple(s.shape) for s in states] != shapes:
-            given = ", ".join(str(tuple(s.shape)) for s in states)
-            raise ValueError(f"state has the shapes {given}; this stream has {', '.join(map(str, shapes))}.")
+            got = ", ".join(str(tuple(s.shape)) for s in states)
+            raise ValueError(f"state has the shapes {got}; this stream has {', '.join(map(str, shapes))}.")
         self._set([tuple(s[k].detach().to(self._output) for s in states) for k in range(len(self._layers))])
 
     def reset(self) -> None:
-        """Back to zero states."""
+        """Set the states to zero."""
         zeros = tuple(self._output.new_zeros((self._batch, size)) for size in self._sizes)
         self._set([zeros] * len(self._layers))
 
@@ -135,6 +138,6 @@ class Stream:
     def _expected(self, x: Tensor) -> str:
         one = f" or ({self._features},)" if self._batch == 1 else ""
         return (
-            f"x is {x.dtype} on {x.device} with shape {tuple(x.shape)}; this stream reads {self._output.dtype} "
+            f"x is {x.dtype} on {x.device} with shape {tuple(x.shape)}; this stream takes {self._output.dtype} "
             f"on {self._output.device} with shape ({self._batch}, {self._features}){one}."
         )

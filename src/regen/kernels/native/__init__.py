@@ -1,10 +1,9 @@
 """Backend "native": the compiled kernels of `csrc`, for every cell, in float32 on the CPU.
 
-The same signature and the same meaning as `reference`. In eager mode a call is a plain
-``torch.autograd.Function`` around the compiled module; under ``torch.compile`` and ``torch.export``, and for
-tensors that are only described, it is the custom operator of `operators`. Both do the same: the dispatcher's way
-to a Python operator and back costs about 170 microseconds a training step, the Function about 60, a net of 32
-hidden units over 24 steps itself about 100.
+The same signature and results as `reference`. In eager mode a call is a ``torch.autograd.Function`` around the
+compiled module; under ``torch.compile`` and ``torch.export``, and for tensors without memory, it is the custom
+operator of `_operators`. Both compute the same. The dispatcher adds about 170 microseconds to a training step, the
+Function about 60, where a net of 32 hidden units over 24 steps takes about 100.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,8 +14,8 @@ from torch import Tensor, nn
 
 from regen.cells import LSTM, Cell, Parameters, State
 from regen.kernels import reference
-from regen.kernels.native import _arguments, _autograd, _extension, _operators
-from regen.kernels.native._autograd import Ask
+from regen.kernels.native import _arguments, _autograd, _operators, extension
+from regen.kernels.native._autograd import KernelArgs
 from regen.kernels.reference import Result
 
 _PLAIN = {Tensor, nn.Parameter}
@@ -24,13 +23,13 @@ _NO_MASKS, _NO_ZONES = (None, None), (0.0, 0.0)  # of at most two states
 _MEMORY = ("normal", "low")
 
 
-def unable(cell: Cell, x: Tensor, keep: object = None, zoneout: object = None) -> str:
-    """Why the compiled kernels cannot do what is asked, or nothing when they can.
+def unsupported_reason(cell: Cell, x: Tensor, keep: object = None, zoneout: object = None) -> str:
+    """Why the compiled kernels do not support a run; empty when they do.
 
     x : (B, T, I) inputs, or the data of a packed sequence.
     """
-    if _extension.native is None:
-        return f"native is missing: {_extension.why_missing}"
+    if extension.native is None:
+        return f"native is missing: {extension.why_missing}"
     if not _autograd.kind(cell):
         projected = isinstance(cell, LSTM) and cell.proj_size
         name = type(cell).__name__
@@ -39,11 +38,11 @@ def unable(cell: Cell, x: Tensor, keep: object = None, zoneout: object = None) -
         return f"the native kernels compute in torch.float32 and x is {x.dtype}"
     if not x.is_cpu or x.layout is not torch.strided:
         where = x.device.type if not x.is_cpu else x.layout
-        return f"the native kernels read dense tensors on the CPU and x is {where}"
+        return f"the native kernels take dense tensors on the CPU and x is {where}"
     if keep is not None or zoneout is not None:
         noise = (keep, *zoneout) if isinstance(zoneout, Sequence) else (keep,)
         if any(isinstance(mask, Tensor) and mask.requires_grad for mask in noise):
-            return "the native kernels give no gradient to keep and zoneout"
+            return "the native kernels compute no gradient of keep and zoneout"
     if torch.compiler.is_compiling():
         return _exported()
     return "torch.jit.trace is under way" if torch._C._is_tracing() else _transformed()
@@ -63,29 +62,30 @@ def run(
     memory: str = "normal",
     stacked: bool = False,
 ) -> Result:
-    """As `reference.run`, for what `unable` has nothing against.
+    """As `reference.run`, where `unsupported_reason` is empty.
 
     Parameters
     ----------
-    x : (B, T, I); read in place with any strides as long as the features lie side by side.
+    x : (B, T, I); used in place with any strides if the features are contiguous.
     state, lengths, keep, zoneout : (B, size) each, (B,), (B, P), and for each state a number or (B, T, size).
-    memory : "low" computes the gates again in the backward pass instead of keeping them.
-    stacked : return the last states as (1, B, size), which is what a net of one layer needs.
+    memory : "low" recomputes the gates in the backward pass instead of saving them.
+    stacked : return the last states as (1, B, size), the shape that a net of one layer returns.
 
     Raises
     ------
-    ValueError : what `unable` says, or a tensor of another shape, type or place than the cell's; nothing has
-        been read then.
+    ValueError : the run is not supported, or a tensor has another shape, type or device than the cell's.
     """
-    reason = unable(cell, x, keep, zoneout)
+    reason = unsupported_reason(cell, x, keep, zoneout)
     if reason:
         raise ValueError(f"backend='native' cannot run this: {reason}. Use backend='auto' or 'reference'.")
     if memory not in _MEMORY:
         raise ValueError(f"memory must be 'normal' or 'low'. Got {memory!r} instead.")
-    return unfold(cell, params, x, state, lengths, reverse, keep, zoneout, gates, memory == "low", stacked)
+    return run_supported(
+        cell, params, x, state, lengths, reverse, keep, zoneout, gates, memory == "low", stacked
+    )
 
 
-def unfold(
+def run_supported(
     cell: Cell,
     params: Parameters,
     x: Tensor,
@@ -98,7 +98,7 @@ def unfold(
     low: bool,
     stacked: bool,
 ) -> Result:
-    """As `run`, where `unable` has been asked already; shapes, types and places are checked here.
+    """As `run`, for callers that have checked `unsupported_reason`; shapes, types and devices are checked here.
 
     x : (B, T, I). state, lengths, keep, zoneout : (B, size) each, (B,), (B, P), numbers or (B, T, size).
     """
@@ -106,44 +106,44 @@ def unfold(
         result = reference.run(cell, params, x, state, reverse=reverse, gates=gates)
         return result._replace(state=tuple(s[None] for s in result.state)) if stacked else result
     masks, numbers = _zones(cell, zoneout)
-    ask = Ask(cell, lengths, reverse, keep, masks, numbers, gates, low, stacked)
+    args = KernelArgs(cell, lengths, reverse, keep, masks, numbers, gates, low, stacked)
     start = () if state is None else state
-    if _described(x, params):  # the operator checks what it is given when it is run
+    if _needs_operator(x, params):  # the operator checks its arguments when it runs
         slots = tuple([params.get(name) for name in _autograd.names(cell)])
-        flat = tuple(_operators.unfold(ask, x, slots, start, _learns(x, params, start)))
+        flat = tuple(_operators.run(args, x, slots, start, _needs_grad(x, params, start)))
     else:
-        form, ask, x, slots, start = _arguments.fitted(ask, x, params, start)
+        spec, args, x, slots, start = _arguments.validated(args, x, params, start)
         if lengths is not None:
-            _arguments.valid(ask.lengths, x.shape[1])
-        if _learns(x, params, start):
-            flat = _autograd.apply(form, ask, x, *slots, *start)
+            _arguments.check_lengths(args.lengths, x.shape[1])
+        if _needs_grad(x, params, start):
+            flat = _autograd.apply(spec, args, x, *slots, *start)
         else:
-            output, last, told, _ = _autograd.forward(form, ask, x, slots, start, False)
-            flat = (output, *last, *told)
+            output, last, values, _ = _autograd.forward(spec, args, x, slots, start, False)
+            flat = (output, *last, *values)
     n = 1 + len(numbers)
-    named = dict(zip(_autograd.told_gates(cell), flat[n:], strict=True)) if gates else {}
+    named = dict(zip(_autograd.gate_names(cell), flat[n:], strict=True)) if gates else {}
     return Result(flat[0], tuple(flat[1:n]), named)
 
 
 def stepper(cell: Cell, params: Parameters, batch: int) -> Any:
-    """The compiled module's object that runs one step at a time, with weights of its own.
+    """The compiled stepper of `cell`: it copies the weights and runs one step at a time.
 
-    params : as `run` takes them; what they are now is what is kept.
+    params : as in `run`.
     """
-    form = _arguments.formed(cell, params, params["weight_ih"].shape[-1])
-    return form.layer.stepper(batch, _arguments.weights(form, cell, params))
+    spec = _arguments.spec_of(cell, params, params["weight_ih"].shape[-1])
+    return spec.layer.stepper(batch, _arguments.weights(spec, cell, params))
 
 
-def told(cell: Cell) -> str:
-    """What runs `cell`: "native: lstm on avx512"; a program that is traced knows its machine only when run."""
+def description(cell: Cell) -> str:
+    """The backend as `choose` returns it, such as "native: lstm on avx512"."""
     if torch.compiler.is_compiling():
         return f"native: {type(cell).__name__.lower()} in a traced program"
-    assert _extension.native is not None
-    return f"native: {type(cell).__name__.lower()} on {_extension.native.isa()}"
+    assert extension.native is not None
+    return f"native: {type(cell).__name__.lower()} on {extension.native.isa()}"
 
 
-def untraced() -> str:
-    """What is under way that needs every operation of the cell to be seen; nothing when there is no such thing."""
+def tracing_reason() -> str:
+    """The transform or export that needs the separate operations of the cell; empty when there is none."""
     return _exported() if torch.compiler.is_compiling() else _transformed()
 
 
@@ -159,13 +159,13 @@ def _transformed() -> str:
     )
 
 
-def _learns(x: Tensor, params: Mapping[str, Tensor], state: State) -> bool:
-    """Whether a backward pass may come."""
+def _needs_grad(x: Tensor, params: Mapping[str, Tensor], state: State) -> bool:
+    """Whether a backward pass may follow."""
     if not torch.is_grad_enabled():
         return False
     if x.requires_grad:
         return True
-    for t in params.values():  # no generator: the first one answers, at every call
+    for t in params.values():  # a loop is faster than any(): the first weight decides
         if t.requires_grad:
             return True
     return any(s.requires_grad for s in state)
@@ -174,7 +174,7 @@ def _learns(x: Tensor, params: Mapping[str, Tensor], state: State) -> bool:
 def _zones(
     cell: Cell, zoneout: Sequence[Tensor | float] | None
 ) -> tuple[tuple[Tensor | None, ...], tuple[float, ...]]:
-    """Zoneout as masks and numbers, one of the two for each state."""
+    """Zoneout as a mask or a number for each state."""
     if zoneout is None:
         n = len(cell.states)
         return _NO_MASKS[:n], _NO_ZONES[:n]
@@ -182,8 +182,8 @@ def _zones(
     return masks, tuple([0.0 if m is not None else float(z) for m, z in zip(masks, zoneout, strict=True)])
 
 
-def _described(x: Tensor, params: Mapping[str, Tensor]) -> bool:
-    """Whether there are no numbers to take the address of: tracing, fake tensors, subclasses of Tensor."""
+def _needs_operator(x: Tensor, params: Mapping[str, Tensor]) -> bool:
+    """Whether tensors have no memory of their own: tracing, fake tensors, subclasses of Tensor."""
     return (
         torch.compiler.is_compiling()
         or torch._C._len_torch_dispatch_stack() > 0

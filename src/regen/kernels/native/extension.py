@@ -1,4 +1,4 @@
-"""The one door to `regen._native`, the compiled kernels, which an installation may lack."""
+"""The only import of `regen._native`, the compiled kernels, which an installation may lack."""
 
 from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -7,7 +7,7 @@ from types import ModuleType
 
 
 def _reason(folder: Path, failure: str) -> str:
-    """Why the compiled part is not there: nothing in `folder` that this Python loads, or its `failure` to load."""
+    """Why the import failed: `folder` has no extension module for this Python, or it does not load."""
     for name in (f"_native{suffix}" for suffix in EXTENSION_SUFFIXES):
         if (folder / name).exists():
             return f"{name} does not load: {failure}"
@@ -20,7 +20,7 @@ def _reason(folder: Path, failure: str) -> str:
 native: ModuleType | None = None
 """The compiled kernels, or None."""
 why_missing = ""
-"""Why `native` is None, in words; empty when it is there."""
+"""Why `native` is None; empty when it is not."""
 
 try:
     native = import_module("regen._native")

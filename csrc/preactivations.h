@@ -1,24 +1,24 @@
-// What goes into a cell before its activations: W x_t + b, and U h_{t-1} + b.
+// Preactivations of a cell: W x_t + b, and U h_{t-1} + b.
 #pragma once
 
 #include "plan.h"
 
 namespace regen::REGEN_ISA {
 
-constexpr int most_extra = 3;
-constexpr long scratch_floats = most_rows * most_vectors * W;
+constexpr int max_extra = 3;
+constexpr long scratch_floats = max_tile_rows * max_tile_vectors * W;
 
-// The weights of a cell, packed for the way forward. A panel is most_vectors / G units' blocks of G gates.
+// The weights of a cell, packed for the forward pass. A panel is max_tile_vectors / G units' blocks of G gates.
 template <class Cell>
-struct Sums {
-    static constexpr int V = Cell::G == 1 ? most_vectors : Cell::G, units = V / Cell::G;
+struct Preactivations {
+    static constexpr int V = Cell::G == 1 ? max_tile_vectors : Cell::G, units = V / Cell::G;
     const Problem& p;
     const long unit_blocks = blocks(p.H);
     Packed wx{nullptr, p.I, unit_blocks * Cell::G, V}, wh{nullptr, Cell::dense ? p.H : 0, unit_blocks * Cell::G, V};
-    Floats memory{wx.floats() + wh.floats() + (2 * Cell::G + Cell::E) * unit_blocks * W};
+    ScratchFloats memory{wx.floats() + wh.floats() + (2 * Cell::G + Cell::E) * unit_blocks * W};
     float *bias_x, *bias_h, *extra;   // (unit_blocks, G, W) twice, (unit_blocks, E, W); 0 in the lanes past H
 
-    explicit Sums(const Problem& p) : p(p) {
+    explicit Preactivations(const Problem& p) : p(p) {
         wx.data = memory;
         wh.data = wx.data + wx.floats();
         bias_x = wh.data + wh.floats();
@@ -33,11 +33,11 @@ struct Sums {
         for (long c = share.first * V; c < std::min(share.last * V, wx.blocks); ++c) {
             const long unit = c / G * W, gate = c % G, n = std::min<long>(W, p.H - unit), row = gate * p.H + unit;
             const long panel = c / V, v = c % V;
-            pack_column(p.weights[0] + row * p.I, p.I, n, wx.column(panel, v), wx.step(panel));
+            pack_column(p.weights[0] + row * p.I, p.I, n, wx.column(panel, v), wx.row_stride(panel));
             if constexpr (Cell::dense)
-                pack_column(p.weights[1] + row * p.H, p.H, n, wh.column(panel, v), wh.step(panel));
-            vec x = b_x ? take(b_x + row, n) : vec{}, h = b_h ? take(b_h + row, n) : vec{};
-            if constexpr (!Cell::apart) x += h;
+                pack_column(p.weights[1] + row * p.H, p.H, n, wh.column(panel, v), wh.row_stride(panel));
+            vec x = b_x ? load_first(b_x + row, n) : vec{}, h = b_h ? load_first(b_h + row, n) : vec{};
+            if constexpr (!Cell::separate_terms) x += h;
             store(bias_x + c * W, x);
             store(bias_h + c * W, h);
             if (gate == 0) pack_extra(Share(c / G, c / G + 1));
@@ -46,19 +46,19 @@ struct Sums {
     void pack_extra(Share share) {
         for (long block = share.first; block < share.last; ++block)
             for (int e = 0; e < Cell::E; ++e)
-                store(extra + (block * Cell::E + e) * W, take(p.weights[extra_index + e] + block * W, p.H - block * W));
+                store(extra + (block * Cell::E + e) * W, load_first(p.weights[extra_index + e] + block * W, p.H - block * W));
     }
     static constexpr int bias_index = 2, extra_index = Cell::dense ? 4 : 1;
 
     long panels() const { return wx.panels(); }
 
-    // The sums of one panel for R rows: row r's at zx + r * stride() and, when the cell keeps them apart, at zh.
-    void operator()(long panel, int R, const float* const* x, const float* const* heard, float* zx, float* zh) const {
+    // Preactivations of one panel for R rows: row r's at zx + r * width * W and, with separate terms, U h_{t-1} + b at zh.
+    void operator()(long panel, int R, const float* const* x, const float* const* h_in, float* zx, float* zh) const {
         const int width = wx.width(panel);
         const long at = panel * V * W, stride = width * W;
-        const Term terms[] = {{x, wx.panel(panel), p.I, wx.apart(panel)},
-                              {heard, wh.panel(panel), wh.K, wh.apart(panel)}};
-        if constexpr (Cell::apart) {
+        const Term terms[] = {{x, wx.panel(panel), p.I, wx.part_stride(panel)},
+                              {h_in, wh.panel(panel), wh.K, wh.part_stride(panel)}};
+        if constexpr (Cell::separate_terms) {
             tiles[width][R](terms, 1, bias_x + at, 0, zx, stride);
             tiles[width][R](terms + 1, 1, bias_h + at, 0, zh, stride);
         } else {
@@ -67,16 +67,16 @@ struct Sums {
     }
 };
 
-// A share of the old state is kept: state k of row b at time t, units from `unit` on.
-struct Zones {
+// Zoneout: the share of the old value of state k that is kept, for row b at time t, units from `unit` on.
+struct Zoneout {
     const Problem& p;
     bool any;
-    explicit Zones(const Problem& p, int states) : p(p), any(false) {
+    explicit Zoneout(const Problem& p, int states) : p(p), any(false) {
         for (int k = 0; k < states; ++k) any |= p.zoneout_masks[k] || p.zoneout[k] != 0;
     }
     vec operator()(int k, long b, long t, long unit, long n) const {
         const float* mask = p.zoneout_masks[k];
-        return mask ? take(mask + (b * p.T + t) * p.P + unit, n) : splat(p.zoneout[k]);
+        return mask ? load_first(mask + (b * p.T + t) * p.P + unit, n) : splat(p.zoneout[k]);
     }
 };
 
