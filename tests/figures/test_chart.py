@@ -40,7 +40,7 @@ def test_plotly_shows_it(chart: Chart, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["data", "layout"])
 def test_what_was_read_of_plotly_figures(chart: Chart, name: str) -> None:
-    """Attributes of the plotly figures of before are passed on, with a warning that says what to write."""
+    """Attributes of the plotly figures of before are passed on, with a warning that names the replacement."""
     with pytest.warns(
         DeprecationWarning, match=rf"^A Chart is no plotly figure\. Use chart\.plotly\(\)\.{name} "
     ):

@@ -25,7 +25,7 @@ def marks(chart: Chart) -> dict[str, Any]:
     return {mark.name: mark for panel in chart.panels for mark in panel.marks}
 
 
-def said(origins: list[int], horizon: int = 3, **change: float) -> pd.DataFrame:
+def backtest_table(origins: list[int], horizon: int = 3, **change: float) -> pd.DataFrame:
     """A backtest's table of made-up numbers, all different."""
     rows = [
         {
@@ -49,7 +49,7 @@ def said(origins: list[int], horizon: int = 3, **change: float) -> pd.DataFrame:
 
 def test_forecasts_of_a_backtest() -> None:
     """Truth, forecasts with a gap between them, naive guess and both bands hold the table's numbers, dated."""
-    found = marks(figures.forecast(Y, said([40, 43]), unit="pieces", past=5))
+    found = marks(figures.forecast(Y, backtest_table([40, 43]), unit="pieces", past=5))
     truth, point, naive = found["actual"], found["forecast"], found["naive"]
     np.testing.assert_array_equal(truth.x, DATES[35:].to_numpy())
     np.testing.assert_array_equal(truth.y, Y.to_numpy()[35:])
@@ -67,7 +67,7 @@ def test_forecasts_of_a_backtest() -> None:
 
 def test_the_wide_band_lies_behind() -> None:
     """The 95 % band is drawn before the 80 % band, and axes name the column with its unit."""
-    figure = figures.forecast(Y, said([40]), unit="pieces")
+    figure = figures.forecast(Y, backtest_table([40]), unit="pieces")
     assert list(marks(figure))[:2] == ["95 % interval", "80 % interval"]
     assert figure.panels[0].y.title == "sales (pieces)"
     assert figure.panels[0].x.title == "date"
@@ -75,23 +75,23 @@ def test_the_wide_band_lies_behind() -> None:
 
 def test_overlapping_forecasts_are_left_out() -> None:
     """Of forecasts from every step, those are drawn that begin where the last one has ended."""
-    found = marks(figures.forecast(Y, said(list(range(40, 50)))))
+    found = marks(figures.forecast(Y, backtest_table(list(range(40, 50)))))
     np.testing.assert_array_equal(found["first step"].x, DATES[[40, 43, 46, 49]].to_numpy())
 
 
 def test_swapped_bounds_are_refused() -> None:
-    """A lower end above its upper one is told with its date; equal ends are an interval."""
+    """A lower end above its upper one is refused with its date; equal ends are an interval."""
     with pytest.raises(ValueError, match=r"The 80 % interval at 2003-05-01.* has its lower end above"):
-        figures.forecast(Y, said([40], low=3.1))
-    figures.forecast(Y, said([40], low=3.0))
+        figures.forecast(Y, backtest_table([40], low=3.1))
+    figures.forecast(Y, backtest_table([40], low=3.0))
 
 
 def test_unknown_columns_are_refused() -> None:
-    """A column that is not in the series, or not in the forecasts, is told."""
+    """A column that is not in the series, or not in the forecasts, is refused."""
     with pytest.raises(ValueError, match=r"^y has no column 'b'; it has sales\.$"):
-        figures.forecast(Y, said([40]), column="b")
+        figures.forecast(Y, backtest_table([40]), column="b")
     with pytest.raises(ValueError, match=r"^forecasts has no column 'other'; it has sales\.$"):
-        figures.forecast(Y.rename("other"), said([40]))
+        figures.forecast(Y.rename("other"), backtest_table([40]))
     with pytest.raises(ValueError, match=r"^forecasts has no column 'other'; it has sales\.$"):
         figures.forecast(Y.rename("other"), Y[-3:])
 
@@ -120,7 +120,7 @@ def test_what_predict_returns(kind: str, level: Any) -> None:
 
 
 def test_one_of_many_columns() -> None:
-    """The column asked for is drawn, in the series and in the forecasts."""
+    """The requested column is drawn, in the series and in the forecasts."""
     y = np.arange(20.0)[:, None] * [1, -1]
     found = marks(figures.forecast(y, np.array([[5.0, 6.0], [7.0, 8.0]]), column="y1"))
     np.testing.assert_array_equal(found["forecast"].y, [6, 8])
@@ -186,14 +186,14 @@ def test_learning_curves_of_decades_are_logarithmic() -> None:
 
 
 def test_learning_curves_with_nothing_held_out() -> None:
-    """Without held-out data the training loss is marked, and said to be that; a lost epoch is never the best."""
+    """Without held-out data the training loss is marked, and named so; a lost epoch is never the best."""
     found = marks(figures.learning_curves({"epoch": [1, 2, 3], "train.loss": [2.0, np.nan, 1.0]}))
     assert set(found) == {"training", "lowest (no validation data)"}
     assert found["lowest (no validation data)"].x == [3]
 
 
 def test_no_epochs_are_refused() -> None:
-    """A history without epochs is told."""
+    """A history without epochs is refused."""
     with pytest.raises(
         ValueError, match=r"^history has no epochs\. Fit the model first, and give its history_\.$"
     ):
@@ -213,7 +213,7 @@ def test_two_players_keep_their_names() -> None:
 
 
 def test_loss_per_step() -> None:
-    """Each cost stands over the steps that were read, whole segments of them."""
+    """Each loss stands over the time steps so far, whole segments of them."""
     (line,) = marks(figures.loss_per_step([3.0, 2.0, 1.0], segment=4, unit="nats")).values()
     np.testing.assert_array_equal(line.x, [4, 8, 12])
     np.testing.assert_array_equal(line.y, [3, 2, 1])
@@ -240,16 +240,16 @@ def test_labels_at_line_ends_do_not_touch(ends: list[float]) -> None:
 
 
 def test_confusion() -> None:
-    """Rows are true classes and columns what was told; the transposed twin would show other counts."""
-    true, told = ["a", "a", "a", "b", "c"], ["a", "b", "b", "b", "a"]
-    ((cells,),) = (panel.marks for panel in figures.confusion(true, told).panels)
+    """Rows are true classes and columns what was predicted; the transposed twin would show other counts."""
+    true, predicted = ["a", "a", "a", "b", "c"], ["a", "b", "b", "b", "a"]
+    ((cells,),) = (panel.marks for panel in figures.confusion(true, predicted).panels)
     assert isinstance(cells, Cells)
     counts = np.array([[1, 2, 0], [0, 1, 0], [1, 0, 0]])
     np.testing.assert_array_equal(cells.notes, counts)
     np.testing.assert_allclose(cells.z, counts / [[3], [1], [1]])
     assert cells.labels.tolist() == [["1", "2", ""], ["", "1", ""], ["1", "", ""]]
     assert not np.array_equal(counts, counts.T)
-    figure = figures.confusion(true, told, labels=["c", "b", "a", "d"])
+    figure = figures.confusion(true, predicted, labels=["c", "b", "a", "d"])
     (panel,) = figure.panels
     np.testing.assert_array_equal(marks(figure)[""].notes, np.pad(counts[::-1, ::-1], ((0, 1), (0, 1))))
     assert panel.x.tick_labels == ["c", "b", "a", "d"]
@@ -257,7 +257,7 @@ def test_confusion() -> None:
 
 
 def test_confusion_refuses() -> None:
-    """Different lengths and a label left out are told."""
+    """Different lengths and a label left out are refused."""
     with pytest.raises(ValueError, match=r"^y_true and y_pred must have the same shape \(n,\)\. Got \(2,\)"):
         figures.confusion([1, 2], [1])
     with pytest.raises(ValueError, match=r"^The label 3 is not among labels: 1, 2\.$"):
@@ -269,7 +269,7 @@ def test_names_from_data_are_shown_as_they_are() -> None:
     name = "<script>alert(1)</script>"
     y, losses = Y.rename(name), figures.loss_per_step({name: [1.0]}).plotly()
     texts = [
-        figures.forecast(y, said([40]).assign(column=name)).plotly().layout.yaxis.title.text,
+        figures.forecast(y, backtest_table([40]).assign(column=name)).plotly().layout.yaxis.title.text,
         figures.confusion([name], [name]).plotly().layout.xaxis.ticktext[0],
         losses.data[0].name,
         losses.layout.annotations[0].text,

@@ -91,7 +91,7 @@ def test_images_alone_make_a_square() -> None:
     ],
 )
 def test_images_that_are_none(rows: Any, sentence: str) -> None:
-    """What has no images, or images of two sizes, is told."""
+    """What has no images, or images of two sizes, is refused."""
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         figures.image_rows(rows)
 
@@ -137,7 +137,7 @@ def test_a_map_without_labels() -> None:
 
 
 def test_maps_that_cannot_be() -> None:
-    """Codes of three numbers, and images without a place, are told."""
+    """Codes of three numbers, and images without an extent, are refused."""
     with pytest.raises(ValueError, match=r"^codes must have shape \(n, 2\)\. Got \(4, 3\) instead\.$"):
         figures.code_map(np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"^decoded and extent belong together\. Give both, or none\.$"):
@@ -147,7 +147,7 @@ def test_maps_that_cannot_be() -> None:
 def test_restored_sequences() -> None:
     """Sequences lie end to end with a gap between them; names are escaped and in the colour of their line."""
     x = np.arange(24.0).reshape(2, 12)
-    figure = figures.restored({"what <came>": x, "LSTM": -x}, unit="GW", steps="half hours")
+    figure = figures.restored({"what <is>": x, "LSTM": -x}, unit="GW", steps="half hours")
     first, second = marks(figure).values()
     np.testing.assert_array_equal(first.y[:12], x[0])
     assert np.isnan(first.y[12]) and np.isnan(first.y[25])
@@ -157,7 +157,7 @@ def test_restored_sequences() -> None:
     assert list(panel.x.ticks) == [0, 13]
     assert ("LSTM", second.color) in figure.title
     title = figure.plotly().layout.title.text
-    assert f'color:{second.color}">LSTM<' in title and "what &lt;came&gt;" in title
+    assert f'color:{second.color}">LSTM<' in title and "what &lt;is&gt;" in title
     assert (panel.x.title, panel.y.title) == ("2 sequences of 12 half hours", "GW")
 
 
@@ -170,7 +170,7 @@ def test_restored_sequences() -> None:
     ],
 )
 def test_sequences_that_cannot_be_drawn(sequences: Any) -> None:
-    """Two lengths, a single one, and more lines than colours are told."""
+    """Two lengths, a single sequence, and more lines than colors are refused."""
     with pytest.raises(ValueError, match=r"^sequences must be up to 3 arrays of one shape \(n, T\)\. Got \("):
         figures.restored(sequences)
 
@@ -192,7 +192,7 @@ def test_points_over_points() -> None:
 
 @pytest.mark.parametrize(("name", "shape"), [("real", (4, 3)), ("made", (4,)), ("made", (0, 2))])
 def test_points_that_cannot_be_drawn(name: str, shape: tuple[int, ...]) -> None:
-    """Rows of other than two numbers, and none, are told."""
+    """Rows of other than two numbers, and none, are refused."""
     rows = {"real": np.zeros((2, 2)), "made": np.zeros((2, 2))} | {name: np.zeros(shape)}
     with pytest.raises(
         ValueError, match=f"^{re.escape(f'{name} must have shape (n, 2). Got {shape} instead.')}$"

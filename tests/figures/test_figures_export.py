@@ -1,4 +1,4 @@
-"""A figure becomes a file by whatever can draw it here, and says so when nothing can."""
+"""A chart becomes a file by whatever program can draw it here; where none can, the error names what is needed."""
 
 import re
 import struct
@@ -27,7 +27,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_svg_needs_nothing(figure: Any, bare: None, tmp_path: Path) -> None:
-    """Without a browser the SVG is regen's own drawing, of the width asked for."""
+    """Without a browser the SVG is regen's own drawing, of the requested width."""
     path = figures.write(figure, tmp_path / "a.svg", width=400)
     text = path.read_text(encoding="utf-8")
     assert text == figures.svg(figure, 400)
@@ -58,7 +58,7 @@ def test_pictures_say_what_they_need(
 
 
 def test_other_endings_are_refused(figure: Any, tmp_path: Path) -> None:
-    """An ending that is none of the four is told."""
+    """An ending that is none of the four is refused."""
     with pytest.raises(ValueError, match=r"^'.*a\.gif' does not end in \.html, \.svg, \.png or \.pdf\.$"):
         figures.write(figure, tmp_path / "a.gif")
 
@@ -66,7 +66,7 @@ def test_other_endings_are_refused(figure: Any, tmp_path: Path) -> None:
 def test_a_picture_stays_when_drawing_fails(
     figure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A browser that draws nothing is told, and the file that was there stays."""
+    """A browser that draws nothing is an error, and the file that was there stays."""
     monkeypatch.setattr(export, "installed", lambda package: False)
     monkeypatch.setattr(export, "browser", lambda: "true")
     path = tmp_path / "a.png"
@@ -79,23 +79,23 @@ def test_a_picture_stays_when_drawing_fails(
 
 
 def test_kaleido_draws_where_it_works(figure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is asked for the format and size; the file is what it gave."""
-    asked: list[Any] = []
+    """It gets the format and size; the file is what it returns."""
+    calls: list[Any] = []
 
     def drawn(self: Any, format: str, **size: Any) -> bytes:
-        asked.append((format, size))
+        calls.append((format, size))
         return b"picture"
 
     monkeypatch.setattr(export, "installed", lambda package: package == "kaleido")
     monkeypatch.setattr(type(figure.plotly()), "to_image", drawn)
     assert figures.write(figure, tmp_path / "a.pdf", width=300, scale=3).read_bytes() == b"picture"
-    assert asked == [("pdf", {"width": 300, "height": 320, "scale": 3.0})]
+    assert calls == [("pdf", {"width": 300, "height": 320, "scale": 3.0})]
 
 
 def test_where_kaleido_fails_the_next_one_draws(
     figure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kaleido whose browser does not start is passed over; where nobody else can, its words are told."""
+    """A kaleido with a broken browser is passed over; where nothing else can draw, the error quotes it."""
 
     def broken(self: Any, *_: Any, **__: Any) -> bytes:
         raise RuntimeError("The browser closed.\nMore lines.")
@@ -114,7 +114,7 @@ def test_where_kaleido_fails_the_next_one_draws(
 
 @pytest.mark.skipif(export.browser() is None, reason="there is no Chromium or Chrome on the path")
 def test_a_browser_draws(figure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a browser the PNG has the size asked for, in dots."""
+    """With a browser the PNG has the requested size, in dots."""
     monkeypatch.setattr(export, "installed", lambda package: False)
     png = figures.write(figure, tmp_path / "a.png", width=300, scale=2).read_bytes()
     assert png[:8] == b"\x89PNG\r\n\x1a\n"

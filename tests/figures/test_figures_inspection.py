@@ -1,4 +1,4 @@
-"""What was found inside a model draws itself: the figure holds the numbers of the finding."""
+"""Every finding has a chart, which holds the numbers of the finding."""
 
 import re
 from functools import cache
@@ -64,7 +64,7 @@ def test_maps_of_gates() -> None:
 
 
 def test_one_gate_and_one_unit() -> None:
-    """``word=`` draws one map; ``unit=`` draws the lines of one unit, gates apart from what it holds and says."""
+    """``word=`` draws one map; ``unit=`` the lines of one unit: gates in one panel, its state in another."""
     found = regen.inspect.gates(forecaster(), series())
     assert len(marks(found.plot(word="input"))) == 2
     figure = found.plot(unit=2, steps=4)
@@ -103,12 +103,12 @@ def test_half_lives_are_ranked() -> None:
     ],
 )
 def test_gates_that_are_not_there(options: dict[str, Any], sentence: str) -> None:
-    """A unit, a layer, a word that is not there is told."""
+    """A unit, a layer, a gate that is not there is refused."""
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
         regen.inspect.gates(forecaster(), series()).plot(**options)
 
 
-def test_costs_and_flow() -> None:
+def test_losses_and_flow() -> None:
     """The loss of every copy over the time steps; norms over the steps, and below them the change by lag."""
     found = regen.inspect.loss_per_copy(forecaster(), series())
     line = only(found.plot(unit="sd"))
@@ -195,19 +195,19 @@ def test_losses_that_shrink_have_room_for_their_numbers() -> None:
 
 
 @cache
-def coded(form: str) -> Any:
+def coded(modality: str) -> Any:
     """What was found in the code of images, of a table or of sequences."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     options: dict[str, Any] = {"max_epochs": 1, "random_state": 0}
-    if form == "images":
+    if modality == "images":
         X = regen.datasets.digits()[0][:60]
         model = regen.DenoisingAutoencoder(code=3, backbone="mlp", image_shape=(8, 8), hidden=(8,), **options)
-    elif form == "sequences":
-        X = chance.normal(size=(20, 6, 2))
+    elif modality == "sequences":
+        X = rng.normal(size=(20, 6, 2))
         model = regen.Autoencoder(2, "gru", hidden=4, **options)
     else:
-        X = chance.normal(size=(40, 7)) * np.arange(1, 8)
-        kind = regen.VariationalAutoencoder if form == "vae" else regen.DenoisingAutoencoder
+        X = rng.normal(size=(40, 7)) * np.arange(1, 8)
+        kind = regen.VariationalAutoencoder if modality == "vae" else regen.DenoisingAutoencoder
         model = kind(code=3, hidden=(8,), **options)
     return regen.inspect.codes(model.fit(X), X)
 
@@ -227,20 +227,22 @@ def test_units_of_a_code() -> None:
         coded("table").plot(of="kl")
 
 
-def test_walks_in_every_form() -> None:
+def test_traversals_of_every_modality() -> None:
     """Images side by side over their places, the columns of a table that change most, sequences in shades of blue."""
-    walk = coded("images").traversal(n=5)
-    figure = walk.plot()
+    traversal = coded("images").traversal(n=5)
+    figure = traversal.plot()
     assert only(figure).z.shape == (8, 5 * 9 - 1)
-    assert figure.panels[0].x.tick_labels == [f"{place:.2g}" for place in walk.positions]
-    assert figure.panels[0].x.title == f"value of unit {walk.unit}"
-    walk = coded("table").traversal()
-    drawn = marks(walk.plot())
-    most = np.argsort(-np.ptp(walk.decoded.values, axis=0), kind="stable")[:4]
-    assert set(drawn) == {walk.decoded.names[k] for k in most}
-    np.testing.assert_allclose(drawn[walk.decoded.names[most[0]]].y, walk.decoded.values[:, most[0]])
-    walk = coded("sequences").interpolation(0, 1, n=4)
-    shades = [mark.color for mark in walk.plot().panels[0].marks]
+    assert figure.panels[0].x.tick_labels == [f"{place:.2g}" for place in traversal.positions]
+    assert figure.panels[0].x.title == f"value of unit {traversal.unit}"
+    traversal = coded("table").traversal()
+    drawn = marks(traversal.plot())
+    most = np.argsort(-np.ptp(traversal.decoded.values, axis=0), kind="stable")[:4]
+    assert set(drawn) == {traversal.decoded.names[k] for k in most}
+    np.testing.assert_allclose(
+        drawn[traversal.decoded.names[most[0]]].y, traversal.decoded.values[:, most[0]]
+    )
+    traversal = coded("sequences").interpolation(0, 1, n=4)
+    shades = [mark.color for mark in traversal.plot().panels[0].marks]
     assert len(set(shades)) == 4 and shades[0] > shades[-1]
 
 
@@ -274,7 +276,7 @@ def test_every_figure_can_be_read_without_eyes() -> None:
         regen.inspect.gates(forecaster(), series()),
         regen.inspect.gradient_flow(forecaster(), series()),
         regen.inspect.ablate(forecaster(), series(), of="gates"),
-        *(coded(form) for form in ("images", "table", "vae")),
+        *(coded(modality) for modality in ("images", "table", "vae")),
         coded("images").repair,
         coded("table").map(),
     ]

@@ -66,7 +66,7 @@ def test_a_trained_estimator_tells_of_its_training() -> None:
 
 
 def test_with_nothing_held_out() -> None:
-    """The loss is that of the training data, and is said to be."""
+    """The loss is that of the training data, and is named so."""
     model = fitted(validation=0)
     losses = model.epochs_["train.loss"]
     assert f"The loss on the training data was {losses[0]:.3g} at first" in model._training_summary()
@@ -121,7 +121,7 @@ def test_charts_show_themselves() -> None:
 
 
 def test_charts_without_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without plotly the picture is the SVG; nothing asks for plotly."""
+    """Without plotly the picture is the SVG; plotly is not needed."""
     monkeypatch.setattr(chart_module, "installed", lambda package: False)
     monkeypatch.setattr(chart_module, "plotly_figure", None)
     bundle = regen.figures.loss_per_step([2.0, 1.0])._repr_mimebundle_()

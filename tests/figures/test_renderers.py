@@ -1,4 +1,4 @@
-"""Every renderer draws what the chart says: as a plotly figure, as SVG, in letters, in words and as a table."""
+"""Every renderer draws the whole chart: as a plotly figure, as SVG, in letters, in words and as a table."""
 
 import re
 import struct
@@ -111,7 +111,7 @@ def test_ticks_stand_at_their_places() -> None:
     st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(1, 12), st.sampled_from(["linear", "log", "date"])
 )
 def test_ticks_of_any_axis(low: float, span: float, count: int, kind: str) -> None:
-    """Whatever the ends: no tick outside, none twice, never many more than asked for."""
+    """Whatever the ends: no tick outside, none twice, never many more than requested."""
     low, span = (
         (low / 1e3, span) if kind == "date" else (low / 1e5, span / 1e4) if kind == "log" else (low, span)
     )
@@ -246,7 +246,7 @@ def test_only_charts_are_drawn(render: Any) -> None:
 
 
 def test_lines_as_text() -> None:
-    """Higher is a higher block, on one scale for all; ends stand beside; a line that falls falls."""
+    """Higher is a higher block, on one scale for all; the ends follow; a line that falls falls."""
     rows = text(lines())
     assert len(rows) == 3 and all(len(row) <= 80 for row in rows)
     blocks = [re.search(r"[▁-█]+", row)[0] for row in rows[:2]]  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""Pages in a real browser: figures are drawn, answer to the mouse, ask nothing of anyone, and fit a phone.
+"""Pages in a real browser: figures are drawn, are interactive, need no network, and fit a phone.
 
 Chromium is the machine's own, driven by Playwright, which downloads none. Without either the tests are skipped.
 """
@@ -52,7 +52,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def visit(chromium: Any, paper: Path) -> Iterator[Any]:
-    """Open the page at a width, in light or dark; what went wrong and what was asked for is noted on it."""
+    """Open the page at a width, in light or dark; errors and requests are noted on it."""
     contexts = []
 
     def opened(width: int = 1280, scheme: str = "light", path: Path = paper, **options: Any) -> Any:
@@ -62,10 +62,13 @@ def visit(chromium: Any, paper: Path) -> Iterator[Any]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
-        page.troubles, page.asked = [], []
-        page.on("console", lambda told: told.type in ("error", "warning") and page.troubles.append(told.text))
+        page.troubles, page.requests = [], []
+        page.on(
+            "console",
+            lambda message: message.type in ("error", "warning") and page.troubles.append(message.text),
+        )
         page.on("pageerror", lambda error: page.troubles.append(str(error)))
-        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("request", lambda request: page.requests.append(request.url))
         page.goto(path.as_uri())
         return page
 
@@ -85,12 +88,12 @@ def scrolled(page: Any) -> int:
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_every_figure_is_drawn(visit: Any, width: int, scheme: str) -> None:
-    """No error, nothing asked for but the page itself, no wider than the screen, and marks in every figure."""
+    """No error, no request but the page itself, no wider than the screen, and marks in every figure."""
     page = visit(width, scheme)
     count = scrolled(page)
     assert count >= 8
     assert page.troubles == []
-    assert [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert [url for url in page.requests if not url.startswith(("file:", "data:", "blob:"))] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for k in range(1, count + 1):
         marks = page.locator(f"#figure-{k} .live .trace, #figure-{k} .live .hm").count()
@@ -104,7 +107,7 @@ def test_every_figure_is_drawn(visit: Any, width: int, scheme: str) -> None:
     assert (ink > ground) == (scheme == "dark") and abs(ink - ground) > 400
 
 
-def test_a_figure_answers_to_the_mouse(visit: Any) -> None:
+def test_a_figure_has_hover_text(visit: Any) -> None:
     """At the end of a line its values appear, and they are those of the last epoch; off the figure they go."""
     page = visit()
     figure = page.locator("#figure-1")
@@ -156,7 +159,7 @@ def test_the_keyboard_reaches_everything(visit: Any) -> None:
     assert page.locator("#figure-1 ~ details table").first.is_visible()
 
 
-def test_a_page_that_asks_is_stopped(visit: Any, paper: Path, tmp_path: Path) -> None:
+def test_a_request_of_a_page_is_stopped(visit: Any, paper: Path, tmp_path: Path) -> None:
     """The wrong twin: an image from elsewhere in the page is refused by the page's own policy, and is noticed."""
     html = paper.read_text(encoding="utf-8")
     twin = tmp_path / "twin.html"

@@ -1,4 +1,4 @@
-"""A page is one file that asks nothing of the network, shows data as it is, and appears whole or not at all."""
+"""A page is one file that needs no network, shows data as it is, and appears whole or not at all."""
 
 import gzip
 import json
@@ -105,7 +105,7 @@ def test_figures_keep_their_numbers(written: Path) -> None:
 
 
 def test_links_and_words(written: Path) -> None:
-    """Three sections are linked from the top; words between backquotes are code; phones are told the width."""
+    """Three sections are linked from the top; words between backquotes are code; the viewport is that of phones."""
     html = written.read_text(encoding="utf-8")
     addresses = [each for each in seen(written).addresses if not each.startswith("data:image")]
     assert addresses == ["data:,", "#content", "#part-1", "#part-2", "#part-3"]
@@ -136,7 +136,7 @@ def test_same_page_same_bytes(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_figures_given_are_left_alone(tmp_path: Path) -> None:
+def test_charts_are_left_alone(tmp_path: Path) -> None:
     """The page's clear background is not written into the caller's figure."""
     chart = figures.loss_per_step([1.0, 2.0])
     page("t", [Section("s", (), [Picture(chart)])], tmp_path / "t.html")
@@ -144,7 +144,7 @@ def test_figures_given_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_all_or_nothing(tmp_path: Path) -> None:
-    """When a page cannot be made, the one before it stays whole and nothing is left beside it."""
+    """When a page cannot be made, the one before it stays whole and no other file is left."""
     path = page("before", [], tmp_path / "t.html")
     with pytest.raises(ValueError, match=r"^A row of the table has 1 values; the table has 2 columns\.$"):
         page("after", [Section("s", (), [Table(["a", "b"], [["x"]])])], path)
@@ -153,13 +153,13 @@ def test_all_or_nothing(tmp_path: Path) -> None:
 
 
 def test_no_folder_is_made(tmp_path: Path) -> None:
-    """A folder that is not there is told, and not made."""
+    """A folder that does not exist is refused, and not made."""
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         page("t", [], tmp_path / "not" / "t.html")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_can_be_read_without_eyes(written: Path) -> None:
+def test_it_can_be_read_by_a_screen_reader(written: Path) -> None:
     """Landmarks, a way past the links, a sentence and a table for each figure, and headings that name their parts."""
     html = written.read_text(encoding="utf-8")
     reader = seen(written)
@@ -192,8 +192,8 @@ def test_a_figure_that_is_no_chart_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_links_lead_to_files_beside_the_page(tmp_path: Path) -> None:
-    """A link is written where it is asked for; one that leads elsewhere is refused."""
+def test_links_lead_to_files_in_the_folder(tmp_path: Path) -> None:
+    """A link is written after the words; one that leads elsewhere is refused."""
     there = Section("s", "words", links=[Link("the <LSTM>", "lstm/report.html")])
     html = page("t", [there], tmp_path / "t.html").read_text(encoding="utf-8")
     assert '<ul class="links"><li><a href="lstm/report.html">the &lt;LSTM&gt;</a></li></ul>' in html

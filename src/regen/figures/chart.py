@@ -53,7 +53,10 @@ class Chart:
 
     See Also
     --------
-    regen.figures.svg, regen.figures.text, regen.figures.describe, regen.figures.write
+    regen.figures.svg : As an SVG file.
+    regen.figures.text : In letters, for a terminal.
+    regen.figures.describe : In words.
+    regen.figures.write : As a file of any kind.
 
     Examples
     --------

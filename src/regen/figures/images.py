@@ -26,7 +26,7 @@ MOST = 2 * PIXELS
 
 
 def image_rows(rows: Any, *, limits: tuple[float, float] = (0.0, 1.0), columns: int | None = None) -> Chart:
-    """Images in rows with a name each, one below the other, so that what belongs together stands in a column.
+    """Draw images in rows with a name each, one below the other, so that what belongs together stands in a column.
 
     Usually the first row is the input, and each row below what one method made of it. Missing pixels are blue, which
     no shade of grey can be mistaken for; those of images in color are transparent. What would be more than 860 pixels
@@ -100,7 +100,7 @@ def code_map(
     limits: tuple[float, float] = (0.0, 1.0),
     axes: tuple[str, str] = ("first number of the code", "second number of the code"),
 ) -> Chart:
-    """Codes of two numbers as points of a plane, over the images that the decoder makes of a grid of codes.
+    """Draw codes of two numbers as points of a plane, over the images decoded from a grid of codes.
 
     Similar rows should lie together. Each point is drawn as its label, so that colors only help to see groups.
 

@@ -121,7 +121,7 @@ def latent_traversal(finding: LatentTraversal, *, columns: int = LINES) -> Chart
 
 @chart_of.register
 def places(finding: CodeMap, labels: ArrayLike | None = None) -> Chart:
-    """Rows as points of a plane, over what the decoder makes of its positions; see `code_map`.
+    """Draw rows as points of a plane, over what the decoder makes of its positions; see `code_map`.
 
     Parameters
     ----------

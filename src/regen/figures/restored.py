@@ -15,7 +15,7 @@ COLORS, WIDTHS = (INK, BLUE, VERMILLION), (1.6, 2.4, 1.6)
 
 
 def restored(sequences: Mapping[str, Any], *, unit: str = "", steps: str = "steps") -> Chart:
-    """Sequences and what one or two methods restored from their codes, end to end with a gap between them.
+    """Draw sequences and their reconstructions by one or two methods, end to end with a gap between them.
 
     The colored lines should cover the dark one. Where they leave it, the code did not hold what happened there.
 

@@ -28,7 +28,7 @@ def forecast(
     unit: str = "",
     past: int = 0,
 ) -> Chart:
-    """Forecasts over the actual values, with their intervals and the seasonal naive forecast.
+    """Draw forecasts over the actual values, with their intervals and the seasonal naive forecast.
 
     The blue line should follow the dark one more closely than the dotted one, which repeats the season before. A dot
     marks where a new forecast begins: the values to its left were observed, those to its right were not. The dark
