@@ -86,8 +86,8 @@ def test_cross_entropy_is_for_probabilities() -> None:
     with pytest.raises(ValueError) as refusal:
         MixedLikelihood(BLOCKS).loss(*example(MixedLikelihood(BLOCKS)), "cross_entropy")
     assert str(refusal.value) == (
-        "loss='cross_entropy' is for binary, [0, 1] and categorical data, and some of these are read as 'gaussian'. "
-        "Take loss='auto'."
+        "loss='cross_entropy' is for binary, [0, 1] and categorical data, and some columns have the likelihood "
+        "'gaussian'. Use loss='auto'."
     )
 
 
@@ -95,7 +95,7 @@ def test_cross_entropy_is_for_probabilities() -> None:
     ("blocks", "words"),
     [
         ([("normal", 0, 2)], "There is no likelihood 'normal'; there are 'squared', 'nonnegative', "),
-        ([], "MixedLikelihood need at least one block of cells. Got none."),
+        ([], "MixedLikelihood needs at least one block of cells. Got none."),
         (
             [("gaussian", 0, 2), ("poisson", 3, 4)],
             "Blocks of cells must follow each other without gap. Got 'poisson' from 3 to 4 after 2.",

@@ -165,7 +165,7 @@ def test_cross_entropy_and_means_refuse_other_shapes() -> None:
         cross_entropy(torch.zeros(4, 3), torch.zeros(3, dtype=torch.int64))
     mask = torch.ones(2, 3, dtype=torch.bool)
     for reduce in (mean, mean_per_step):
-        with pytest.raises(ValueError, match=r"^mask has shape \(2, 3\) and cost has shape \(2, 3, 1\)\. "):
+        with pytest.raises(ValueError, match=r"^mask has shape \(2, 3\) and loss has shape \(2, 3, 1\)\. "):
             reduce(torch.zeros(2, 3, 1), mask)
 
 

@@ -1,9 +1,8 @@
-"""What two networks compete for: adversarial losses, penalties on the critic's slope, and scores of 1 to 100.
+"""Losses of GANs, gradient penalties of the discriminator, and discriminator scores from 1 to 100.
 
-A critic `D` gives every sample one number, its logit: high for what it takes for real. The discriminator
-minimises one loss of the logits of real and of generated samples, the generator another one. Which of the two
-nets a gradient reaches is the business of who calls: the discriminator's loss is computed on generated samples
-that were detached.
+The discriminator (critic) `D` gives every sample one number, its logit: high for samples that it classifies as real.
+The discriminator minimises one loss of the logits of real and generated samples, the generator another one. The
+caller decides which net receives a gradient: it computes the discriminator's loss on detached generated samples.
 
 Letters: `B` logits; `R` logits of real samples, `F` of generated ones; `n` rows, ``...`` the axes of a sample.
 """
@@ -30,23 +29,36 @@ __all__ = [
 ]
 
 PRIOR = 10.0
-"""Deviation of the normal prior of a calibration's slope, per deviation of the logits."""
-NEWTON = 50
+"""Standard deviation of the normal prior of a calibration's slope, per standard deviation of the logits."""
+MAX_NEWTON_STEPS = 50
 """Newton steps of a calibration, at most; some 6 are taken."""
 ROUNDING = 1e-14
-"""By which a step may raise the cost, which is around 1, without being cut."""
+"""By which a step may raise the loss, which is around 1, without being halved."""
 
 
 @final
 @dataclass(frozen=True)
 class GANLoss:
-    """What each of two players minimises, both of them a mean over the batch.
+    """The losses of the two players of a GAN, both of them a mean over the batch.
 
     Parameters
     ----------
-    discriminator : callable, (logits of real (R,), of generated samples (F,)) -> scalar.
-    generator : callable, the same; without `needs_real` the logits of real samples may be None.
-    needs_real : whether the generator's loss compares with real samples.
+    discriminator : callable
+        (logits of real samples (R,), logits of generated samples (F,)) -> scalar.
+    generator : callable
+        The same; without `needs_real` the logits of real samples may be None.
+    needs_real : bool, default=False
+        Whether the generator's loss depends on real samples.
+
+    See Also
+    --------
+    gan_loss : The losses by name.
+
+    Examples
+    --------
+    >>> loss = GANLoss(lambda real, fake: fake.mean() - real.mean(), lambda real, fake: -fake.mean())
+    >>> loss.discriminator(torch.tensor([2.0]), torch.tensor([-1.0]))
+    tensor(-3.)
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
@@ -55,12 +67,12 @@ class GANLoss:
 
 
 def gan_loss(name: str, smooth: float = 0.0) -> GANLoss:
-    """The losses called `name`; r is the logit of a real sample, f that of a generated one.
+    """GAN losses by name; r is the logit of a real sample, f that of a generated one.
 
     ===============  ==============================================  =============================
     name             discriminator minimises the mean of             generator minimises the mean of
     ===============  ==============================================  =============================
-    relativistic     softplus(-(r - f)), pair by pair                softplus(-(f - r))
+    relativistic     softplus(-(r - f)), for each pair               softplus(-(f - r))
     nonsaturating    softplus(-r) + softplus(f)                      softplus(-f)
     minimax          softplus(-r) + softplus(f)                      -softplus(f)
     hinge            max(0, 1 - r) + max(0, 1 + f)                   -f
@@ -68,17 +80,38 @@ def gan_loss(name: str, smooth: float = 0.0) -> GANLoss:
     wasserstein      f - r                                           -f
     ===============  ==============================================  =============================
 
-    Where there are labels, `smooth` takes that much from the label of real samples and leaves that of generated
-    ones (Salimans et al. 2016): ``softplus(-r) + smooth * r``, and ``(r - 1 + smooth)**2 / 2``.
+    In losses with labels, `smooth` is subtracted from the label of real samples only (Salimans et al. 2016):
+    ``softplus(-r) + smooth * r``, and ``(r - 1 + smooth)**2 / 2``.
 
-    Sources, in order: Jolicoeur-Martineau (2019) and Huang et al. (2024), who pair it with penalties on real
-    and generated samples; Goodfellow et al. (2014), both; Lim & Ye (2017); Mao et al. (2017) with a = 0 and
-    b = c = 1; Arjovsky, Chintala & Bottou (2017).
+    Sources, in order: Jolicoeur-Martineau (2019) and Huang et al. (2024), who combine it with penalties on real and
+    generated samples; Goodfellow et al. (2014), both; Lim & Ye (2017); Mao et al. (2017) with a = 0 and b = c = 1;
+    Arjovsky, Chintala & Bottou (2017).
+
+    Parameters
+    ----------
+    name : str
+        A key of `GAN_LOSSES`.
+    smooth : float, default=0.0
+        Label smoothing, in [0, 0.5); for "nonsaturating", "minimax" and "least_squares".
+
+    Returns
+    -------
+    GANLoss
+        The losses of both players.
 
     Raises
     ------
     ValueError
-        For another name; for a `smooth` outside [0, 0.5), or above 0 where there is no label to smooth.
+        For another name; for a `smooth` outside [0, 0.5), or above 0 for a loss without labels.
+
+    See Also
+    --------
+    zero_centred_penalty, gradient_penalty : Regularise the discriminator.
+
+    Examples
+    --------
+    >>> gan_loss("hinge").discriminator(torch.tensor([2.0]), torch.tensor([0.5]))
+    tensor(1.5000)
     """
     if name not in GAN_LOSSES:
         known = ", ".join(repr(each) for each in GAN_LOSSES)
@@ -90,29 +123,46 @@ def gan_loss(name: str, smooth: float = 0.0) -> GANLoss:
     if not smooth:
         return GAN_LOSSES[name]
     if name not in _LABELLED:
-        words = " or ".join(repr(each) for each in _LABELLED)
+        choices = " or ".join(repr(each) for each in _LABELLED)
         raise ValueError(
-            f"Label smoothing needs a loss with labels, and {name!r} has none. Choose {words}, or smooth=0."
+            f"Label smoothing needs a loss with labels, and {name!r} has none. Choose {choices}, or smooth=0."
         )
     smoothed = _LABELLED[name]
     return GANLoss(lambda real, fake: smoothed(real, fake, smooth), GAN_LOSSES[name].generator)
 
 
 def zero_centred_penalty(logits: Float[Tensor, " B"], x: Float[Tensor, "n ..."]) -> Float[Tensor, " B"]:
-    """``||d logit_i / d x_i||**2`` of each sample: R1 where `x` is real, R2 where it is generated.
+    """Squared gradient norm ``||d logit_i / d x_i||**2`` of each sample: R1 for real samples, R2 for generated ones.
 
-    To be added to the discriminator's loss as ``gamma / 2 * (R1 + R2).mean()``: once generated samples are as
-    the real ones, a critic that is flat on both is where the game ends. It can be differentiated again.
-    Source: Mescheder, Geiger & Nowozin (2018); Huang et al. (2024) for the need of both.
+    Add ``gamma / 2 * (R1 + R2).mean()`` to the discriminator's loss: where both distributions are equal, a
+    discriminator that is constant on them is the equilibrium. The result can be differentiated again. Sources:
+    Mescheder, Geiger & Nowozin (2018); Huang et al. (2024), who need both.
 
     Parameters
     ----------
-    logits : (B,), computed from `x` sample by sample (no batch normalisation).
-    x : (n, ...), ``requires_grad_()``. A critic that reads packs of m consecutive rows has ``n = m * B``, and a
-        sample is a pack.
+    logits : Tensor of shape (B,)
+        Computed from `x` sample by sample (no batch normalisation).
+    x : Tensor of shape (n, ...)
+        With ``requires_grad``. For a discriminator of packs of m consecutive rows, ``n = m * B``, and a sample is a
+        pack.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        With a graph for the second derivative.
+
+    See Also
+    --------
+    gradient_penalty : Centred at 1, for the Wasserstein loss.
+
+    Examples
+    --------
+    >>> x = torch.ones(2, 1, requires_grad=True)
+    >>> zero_centred_penalty(3 * x[:, 0], x).detach()
+    tensor([9., 9.])
     """
-    (slope,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
-    return slope.reshape(len(logits), -1).square().sum(1)
+    (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    return gradient.reshape(len(logits), -1).square().sum(1)
 
 
 def gradient_penalty(
@@ -122,17 +172,40 @@ def gradient_penalty(
     generator: Generator | None = None,
     pack: int = 1,
 ) -> Float[Tensor, " B"]:
-    """``(||d D(u_i) / d u_i|| - 1)**2`` of each sample, u_i between a real and a generated one.
+    """``(||d D(u_i) / d u_i|| - 1)**2`` at points u_i between real and generated samples.
 
-    ``u_i = real_i + a_i * (fake_i - real_i)`` with a_i uniform in [0, 1), one for each sample; to be added to
-    the Wasserstein loss with weight 10. Source: Gulrajani et al. (2017), algorithm 1.
+    ``u_i = real_i + a_i * (fake_i - real_i)`` with a_i uniform in [0, 1), one for each sample. Add it to the
+    Wasserstein loss with weight 10. Source: Gulrajani et al. (2017), algorithm 1.
 
     Parameters
     ----------
-    critic : callable, (n, ...) -> (B,), sample by sample.
-    real, fake : (n, ...), the same shape; no gradient goes back through them.
-    generator : of the points; None is torch's own.
-    pack : rows that the critic reads side by side, ``B = n / pack``; they share one a_i.
+    critic : callable
+        (n, ...) -> (B,), sample by sample.
+    real, fake : Tensor of shape (n, ...)
+        Of equal shapes; they get no gradient.
+    generator : torch.Generator, default=None
+        For a_i; None is torch's global one.
+    pack : int, default=1
+        Rows that the critic takes together, ``B = n / pack``; they share one a_i.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        With a graph for the second derivative.
+
+    Raises
+    ------
+    ValueError
+        When the shapes of `real` and `fake` differ.
+
+    See Also
+    --------
+    zero_centred_penalty : Centred at 0, on the samples themselves.
+
+    Examples
+    --------
+    >>> gradient_penalty(lambda x: 3 * x[:, 0], torch.zeros(2, 1), torch.ones(2, 1)).detach()
+    tensor([4., 4.])
     """
     if real.shape != fake.shape:
         raise ValueError(
@@ -143,37 +216,72 @@ def gradient_penalty(
     share = share.repeat_interleave(pack).reshape(-1, *[1] * (real.ndim - 1))
     between = torch.lerp(real.detach(), fake.detach(), share).requires_grad_()
     logits = critic(between)
-    (slope,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
-    length: Tensor = torch.linalg.vector_norm(slope.reshape(len(logits), -1), dim=1)
+    (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
+    length: Tensor = torch.linalg.vector_norm(gradient.reshape(len(logits), -1), dim=1)
     return (length - 1).square()
 
 
 def score(
     logit: Float[Tensor, "..."], slope: float | Tensor = 1.0, offset: float | Tensor = 0.0
 ) -> Float[Tensor, "..."]:
-    """``100 * sigmoid(slope * logit + offset)``, no less than 1: how surely real, from 1 to 100; 50 is a guess.
+    """Discriminator score from 1 to 100, ``100 * sigmoid(slope * logit + offset)``: 50 means undecided, 100 real.
 
-    logit : (...), any shape. slope, offset : from `calibrate`, or scalar tensors.
+    Parameters
+    ----------
+    logit : Tensor of shape (...)
+        Of the discriminator.
+    slope, offset : float or scalar Tensor, default=1.0, 0.0
+        From `calibrate`.
+
+    Returns
+    -------
+    Tensor of shape (...)
+        At least 1.
+
+    See Also
+    --------
+    calibrate : Makes the score a probability in percent.
+
+    Examples
+    --------
+    >>> score(torch.tensor([0.0, -9.0]))
+    tensor([50.,  1.])
     """
     return torch.sigmoid(logit * slope + offset).mul(100).clamp(1, 100)
 
 
 def calibrate(real: Float[Tensor, " R"], fake: Float[Tensor, " F"]) -> tuple[float, float]:
-    """Slope >= 0 and offset such that ``sigmoid(slope * logit + offset)`` is the chance that a sample is real.
+    """Calibrate logits such that ``sigmoid(slope * logit + offset)`` is the probability that a sample is real.
 
-    Logistic regression of real against generated in one dimension, both counted as half of the data, whatever
-    their numbers. A weak prior on the slope (normal, of 10 deviations) keeps it finite where the two do not
-    overlap. Where real logits are not the higher ones, slope and offset are 0: all score 50.
-    Source: Platt (1999), Probabilistic outputs for support vector machines.
+    Logistic regression of real against generated samples in one dimension, each class with half of the total weight.
+    A weak normal prior on the slope (10 standard deviations) keeps it finite where the classes do not overlap. Where
+    the mean logit of real samples is not the higher one, slope and offset are 0, and all scores 50. Source: Platt
+    (1999), Probabilistic outputs for support vector machines.
 
     Parameters
     ----------
-    real, fake : (R,) and (F,) logits that the critic was not trained on; at least one each.
+    real, fake : Tensor of shape (R,) and (F,)
+        Logits of samples that the discriminator was not trained on; at least one each.
+
+    Returns
+    -------
+    slope, offset : float
+        The slope is not negative.
 
     Raises
     ------
     ValueError
         For no logits, or logits that are not finite.
+
+    See Also
+    --------
+    score : Applies them.
+
+    Examples
+    --------
+    >>> slope, offset = calibrate(torch.tensor([1.0, 2.0, 0.0]), torch.tensor([-1.0, 0.5, -2.0]))
+    >>> slope > 0
+    True
     """
     if not len(real) or not len(fake):
         raise ValueError(
@@ -196,22 +304,22 @@ def calibrate(real: Float[Tensor, " R"], fake: Float[Tensor, " F"]) -> tuple[flo
 
 
 def _logistic(x: Tensor, labels: Tensor, weights: Tensor, ridge: float) -> tuple[float, float]:
-    """Slope and offset of the least weighted log-loss plus ``ridge / 2 * slope**2``, by damped Newton steps."""
+    """Minimise the weighted log-loss plus ``ridge / 2 * slope**2`` by damped Newton steps; slope and offset."""
     columns = torch.stack([x, torch.ones_like(x)], 1)
     penalty = torch.tensor([ridge, 0.0], dtype=x.dtype)
 
-    def cost(at: Tensor) -> Tensor:
+    def loss(at: Tensor) -> Tensor:
         z = columns @ at
         return (weights * (softplus(z) - labels * z)).sum() + (penalty * at.square()).sum() / 2
 
     at = torch.zeros(2, dtype=x.dtype)
-    for _ in range(NEWTON):
-        chance = torch.sigmoid(columns @ at)
-        gradient = columns.T @ (weights * (chance - labels)) + penalty * at
-        bend = (columns.T * (weights * chance * (1 - chance))) @ columns + torch.diag(penalty)
-        step = torch.linalg.solve(bend + 1e-15 * torch.eye(2, dtype=x.dtype), gradient)
+    for _ in range(MAX_NEWTON_STEPS):
+        probability = torch.sigmoid(columns @ at)
+        gradient = columns.T @ (weights * (probability - labels)) + penalty * at
+        hessian = (columns.T * (weights * probability * (1 - probability))) @ columns + torch.diag(penalty)
+        step = torch.linalg.solve(hessian + 1e-15 * torch.eye(2, dtype=x.dtype), gradient)
         length = 1.0
-        while length > 1e-9 and cost(at - length * step) > cost(at) + ROUNDING:
+        while length > 1e-9 and loss(at - length * step) > loss(at) + ROUNDING:
             length /= 2
         at = at - length * step
         if float(step.abs().max()) < 1e-10:
@@ -259,4 +367,4 @@ GAN_LOSSES = {
     "least_squares": GANLoss(_squares, lambda real, fake: (fake - 1).square().mean() / 2),
     "wasserstein": GANLoss(lambda real, fake: fake.mean() - real.mean(), lambda real, fake: -fake.mean()),
 }
-"""The adversarial losses by name; `gan_loss` has their formulas, sources and label smoothing."""
+"""GAN losses by name; `gan_loss` documents their formulas, sources and label smoothing."""

@@ -1,4 +1,4 @@
-"""From the unbounded numbers of a net to parameters of a distribution, and functions that need care near a point."""
+"""Link functions from unbounded outputs to parameters of distributions, computed stably near singular points."""
 
 import math
 
@@ -6,30 +6,30 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["held", "langevin", "log_sinhc", "rectified", "softplus_inverse", "unheld", "wide"]
+__all__ = ["bounded", "bounded_inverse", "langevin", "log_sinhc", "rectified", "softplus_inverse", "wide"]
 
 LOG_SINHC = (1 / 6, -1 / 180, 1 / 2835, -1 / 37800, 1 / 467775, -691 / 3831077250)
 LANGEVIN = (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555, -1382 / 638512875)
 """Coefficients of their series, in powers of u**2; the next term is below 1e-9 at u = 1/2."""
 
 
-def held(value: Float[Tensor, "..."], bound: float) -> Float[Tensor, "..."]:
+def bounded(value: Float[Tensor, "..."], bound: float) -> Float[Tensor, "..."]:
     """``bound * tanh(value / bound)``: nearly the same near 0, and within (-bound, bound); same shape."""
     return bound * torch.tanh(value / bound)
 
 
-def unheld(value: Float[Tensor, "..."], bound: float) -> Float[Tensor, "..."]:
-    """Inverse of `held`; what lies outside is first moved to 0.9 of the bound, where the slope is still 0.2."""
+def bounded_inverse(value: Float[Tensor, "..."], bound: float) -> Float[Tensor, "..."]:
+    """Inverse of `bounded`; values outside are first clamped to 0.9 of the bound, where the slope is still 0.2."""
     return bound * torch.atanh((value / bound).clamp(-0.9, 0.9))
 
 
 def softplus_inverse(value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """What softplus makes `value` > 0 of; same shape."""
+    """Inverse of softplus for `value` > 0; same shape."""
     return value + torch.log(-torch.expm1(-value))
 
 
 def wide(value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """In float64, except on Apple's devices, which have none."""
+    """In float64, except on MPS devices, which do not have it."""
     return value if value.device.type == "mps" else value.double()
 
 

@@ -1,6 +1,6 @@
-"""Penalties that keep an autoencoder from copying: on its code, or on how the code depends on what is read.
+"""Penalties that keep an autoencoder from copying its input: on the code, or on its derivative.
 
-Letters: `B` rows, `Z` code, `E` numbers that the encoder reads.
+Letters: `B` rows, `Z` code, `E` inputs of the encoder.
 """
 
 import torch
@@ -16,23 +16,59 @@ EDGE = 1e-6
 
 
 def l1(code: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
-    """``sum_j |code_j|`` of each row: presses most of the code to 0."""
+    """``sum_j |code_j|`` of each row: makes the code sparse.
+
+    Parameters
+    ----------
+    code : Tensor of shape (B, Z)
+        Codes.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        Not negative.
+
+    See Also
+    --------
+    kl_sparsity : For codes in [0, 1].
+
+    Examples
+    --------
+    >>> l1(torch.tensor([[1.0, -2.0]]))
+    tensor([3.])
+    """
     return code.abs().sum(1)
 
 
 def kl_sparsity(activation: Float[Tensor, "B Z"], target: float = 0.05) -> Float[Tensor, " Z"]:
-    """``KL(Bernoulli(t) || Bernoulli(a_j))`` with a_j the mean over the rows of unit j: each unit is seldom on.
+    """``KL(Bernoulli(t) || Bernoulli(a_j))`` with a_j the mean activation of unit j over the rows.
 
-    0 where ``a_j = t``. Source: Ng (2011), Sparse autoencoder, CS294A lecture notes.
+    Source: Ng (2011), Sparse autoencoder, CS294A lecture notes.
 
     Parameters
     ----------
-    activation : (B, Z) in [0, 1], such as the sigmoid of a code.
-    target : t, the share of rows for which a unit is to be on, in (0, 1).
+    activation : Tensor of shape (B, Z)
+        In [0, 1], such as the sigmoid of a code.
+    target : float, default=0.05
+        t, the mean activation of a unit to reach, in (0, 1); 0.05 as in the source.
+
+    Returns
+    -------
+    Tensor of shape (Z,)
+        In nats; 0 where ``a_j = t``.
+
+    See Also
+    --------
+    l1 : For codes of any sign.
+
+    Examples
+    --------
+    >>> kl_sparsity(torch.full((3, 1), 0.05))
+    tensor([0.])
     """
     mean = activation.mean(0).clamp(EDGE, 1 - EDGE)
-    wanted = torch.full_like(mean, target)
-    return wanted * (wanted / mean).log() + (1 - wanted) * ((1 - wanted) / (1 - mean)).log()
+    share = torch.full_like(mean, target)
+    return share * (share / mean).log() + (1 - share) * ((1 - share) / (1 - mean)).log()
 
 
 def contractive(
@@ -41,17 +77,36 @@ def contractive(
     draws: int | None = None,
     generator: Generator | None = None,
 ) -> Float[Tensor, " B"]:
-    """``||d code / d x||_F**2`` of each row: a code that hardly moves when the input does.
+    """``||d code / d x||_F**2`` of each row: makes the code insensitive to small changes of the input.
 
-    Source: Rifai et al. (2011), Contractive auto-encoders. Estimated by `draws` of Hutchinson's trick,
-    ``E ||v' J||**2 = ||J||_F**2`` for random signs v, each one backward pass instead of Z.
+    Estimated by Hutchinson's trick, ``E ||v' J||**2 = ||J||_F**2`` for random signs v: one backward pass per draw
+    instead of Z. Source: Rifai et al. (2011), Contractive auto-encoders.
 
     Parameters
     ----------
-    code : (B, Z), computed from `x` row by row (no batch normalisation).
-    x : (B, E) or with more axes, ``requires_grad_()``.
-    draws : None is exact up to 32 dimensions of the code, and one draw beyond.
-    generator : of the random signs; None is torch's own.
+    code : Tensor of shape (B, Z)
+        Computed from `x` row by row (no batch normalisation).
+    x : Tensor of shape (B, ...)
+        With ``requires_grad``.
+    draws : int, default=None
+        Number of random sign vectors; None is exact up to 32 dimensions of the code, and one draw beyond.
+    generator : torch.Generator, default=None
+        For the signs; None is torch's global one.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+        With a graph for the second derivative.
+
+    See Also
+    --------
+    l1, kl_sparsity : Penalties of the code itself.
+
+    Examples
+    --------
+    >>> x = torch.ones(1, 2, requires_grad=True)
+    >>> contractive(x * torch.tensor([1.0, 2.0]), x).detach()
+    tensor([5.])
     """
     exact = draws is None and code.shape[1] <= EXACT
     directions = (
@@ -61,8 +116,8 @@ def contractive(
     )
     total = torch.zeros_like(code[:, 0])
     for direction in directions:
-        (slope,) = torch.autograd.grad(code, x, direction, create_graph=True)
-        total = total + slope.square().flatten(1).sum(1)
+        (gradient,) = torch.autograd.grad(code, x, direction, create_graph=True)
+        total = total + gradient.square().flatten(1).sum(1)
     return total if exact else total / len(directions)
 
 

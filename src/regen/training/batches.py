@@ -43,7 +43,7 @@ class Batches(Protocol):
         Returns
         -------
         iterator
-            As many batches as the length says.
+            As many batches as ``len``.
         """
 
     def __len__(self) -> int:

@@ -30,6 +30,8 @@ __all__ = ["train"]
 
 CHECK_EVERY = 64
 """Batches between two checks that all is finite; each check waits for the device and copies the state."""
+RNG_KEY = "chance"
+"""Name of the generators' states in a checkpoint file."""
 
 
 def train(
@@ -321,7 +323,7 @@ class _Run:
             "terms": clone(self.terms),
             "means": self.means.state_dict(),
             "rows": list(self.history.rows),
-            "chance": self.rng.state_dict(),
+            RNG_KEY: self.rng.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -334,4 +336,4 @@ class _Run:
         self.terms = state["terms"]
         self.means.load_state_dict(state["means"])
         self.history.rows = state["rows"]
-        self.rng.load_state_dict(state["chance"])
+        self.rng.load_state_dict(state[RNG_KEY])

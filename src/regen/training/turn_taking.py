@@ -18,6 +18,8 @@ MAX_LOG = 1000
 """Turns that are kept in the log, the last ones."""
 MAX_CAPPED = 3
 """Turns of a player in a row that end at the cap before a warning."""
+WARNED_KEY = "said"
+"""Name of the players that were warned about, in a checkpoint file."""
 _TABLE: dict[str, Constraint] = {
     "low": Number(1, 100),
     "high": Number(1, 100),
@@ -147,7 +149,7 @@ class TurnTaking(Schedule):
             "batches": self._batches,
             "moves": dict(self._moves),
             "streak": dict(self._capped_in_a_row),
-            "said": list(self._warned),
+            WARNED_KEY: list(self._warned),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -157,7 +159,7 @@ class TurnTaking(Schedule):
         self._log = [Turn(*turn) for turn in state["log"]]
         self._turns, self._capped, self._batches = state["turns"], state["capped"], state["batches"]
         self._moves, self._capped_in_a_row = dict(state["moves"]), dict(state["streak"])
-        self._warned = list(state["said"])
+        self._warned = list(state[WARNED_KEY])
 
     def _zeros(self) -> dict[str, int]:
         return {self._generator: 0, self._discriminator: 0}
