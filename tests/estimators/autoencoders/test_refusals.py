@@ -127,8 +127,8 @@ BAD_PARAMETERS: list[tuple[Kind, dict[str, Any], Any, str]] = [
         Autoencoder,
         {"training": {"loss": "cross_entropy"}},
         DIGITS,
-        "loss='cross_entropy' is for binary, [0, 1] and categorical data, and some of these are read as 'squared'."
-        " Take loss='auto'.",
+        "loss='cross_entropy' is for binary, [0, 1] and categorical data, and some columns have the likelihood"
+        " 'squared'. Use loss='auto'.",
     ),
     (
         Autoencoder,
