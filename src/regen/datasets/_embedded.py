@@ -27,19 +27,33 @@ _CLASSES = np.array(["pendulum", "abduction", "elevation", "internal", "external
 
 
 def sunspots(frame: str = "auto") -> Any:
-    """Yearly mean sunspot number, 1700-2008: 309 years, a cycle of about 11 years whose height changes.
+    """Yearly mean sunspot number, 1700-2008: 309 years, a cycle of about 11 years with changing height.
 
     Parameters
     ----------
-    frame : ``"auto"`` (pandas, else polars, else pyarrow, whichever is installed first), the name of one of
-        them, or ``"numpy"`` for the bare values (309,).
+    frame : str, default="auto"
+        Kind of table: "pandas", "polars" or "pyarrow"; "auto" is the first of them that is installed. "numpy" returns
+        the bare values, an array of shape (309,).
 
     Returns
     -------
-    A pandas Series with a DatetimeIndex of year starts, or a table with columns date and sunspots. Units: mean
-    number of the year, on the scale used before 2015.
+    sunspots : pandas Series or table
+        Mean number of each year, on the scale used before 2015: a Series with a DatetimeIndex of year starts, or a
+        table with the columns ``date`` and ``sunspots``.
 
+    See Also
+    --------
+    co2 : A longer series, weekly and with missing values.
+
+    Notes
+    -----
     Source: US National Geophysical Data Center, as in statsmodels ``sunspots``. Licence: public domain.
+
+    Examples
+    --------
+    >>> import regen
+    >>> regen.datasets.sunspots("numpy").shape
+    (309,)
     """
     return _series("sunspots", "YS", frame)
 
@@ -51,15 +65,30 @@ def co2(frame: str = "auto") -> Any:
 
     Parameters
     ----------
-    frame : as in `sunspots`; ``"numpy"`` gives (2284,).
+    frame : str, default="auto"
+        Kind of table: "pandas", "polars" or "pyarrow"; "auto" is the first of them that is installed. "numpy" returns
+        the bare values, an array of shape (2284,).
 
     Returns
     -------
-    A pandas Series with a weekly DatetimeIndex, or a table with columns date and co2. Units: parts per million by
-    volume.
+    co2 : pandas Series or table
+        Parts per million by volume: a Series with a weekly DatetimeIndex, or a table with the columns ``date`` and
+        ``co2``.
 
+    See Also
+    --------
+    sunspots : A series without missing values.
+
+    Notes
+    -----
     Source: C. D. Keeling and T. P. Whorf (2004), Scripps Institution of Oceanography, in Trends: A Compendium of
     Data on Global Change, as in statsmodels ``co2``. Licence: public domain.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> int(np.isnan(regen.datasets.co2("numpy")).sum())
+    59
     """
     return _series("co2", "W-SAT", frame)
 
@@ -69,14 +98,29 @@ def elnino(frame: str = "auto") -> Any:
 
     Parameters
     ----------
-    frame : as in `sunspots`; ``"numpy"`` gives (732,).
+    frame : str, default="auto"
+        Kind of table: "pandas", "polars" or "pyarrow"; "auto" is the first of them that is installed. "numpy" returns
+        the bare values, an array of shape (732,).
 
     Returns
     -------
-    A pandas Series with a DatetimeIndex of month starts, or a table with columns date and temperature. Units:
-    degrees Celsius.
+    temperature : pandas Series or table
+        Degrees Celsius: a Series with a DatetimeIndex of month starts, or a table with the columns ``date`` and
+        ``temperature``.
 
+    See Also
+    --------
+    co2 : A weekly series with a trend.
+
+    Notes
+    -----
     Source: US National Weather Service, ERSST.V3B, as in statsmodels ``elnino``. Licence: public domain.
+
+    Examples
+    --------
+    >>> import regen
+    >>> regen.datasets.elnino("numpy").shape
+    (732,)
     """
     return _series("elnino", "MS", frame)
 
@@ -86,15 +130,31 @@ def macro(frame: str = "auto") -> Any:
 
     Parameters
     ----------
-    frame : as in `sunspots`; ``"numpy"`` gives (203, 4).
+    frame : str, default="auto"
+        Kind of table: "pandas", "polars" or "pyarrow"; "auto" is the first of them that is installed. "numpy" returns
+        the bare values, an array of shape (203, 4).
 
     Returns
     -------
-    A pandas DataFrame with a DatetimeIndex of quarter starts, or a table with a column date: gdp, consumption,
-    investment (billions of chained 2005 dollars, annual rate) and unemployment (percent), seasonally adjusted.
+    macro : pandas DataFrame or table
+        The columns ``gdp``, ``consumption``, ``investment`` (billions of chained 2005 dollars, annual rate) and
+        ``unemployment`` (percent), seasonally adjusted: a DataFrame with a DatetimeIndex of quarter starts, or a
+        table with a column ``date``.
 
+    See Also
+    --------
+    demand : One series with two seasons.
+
+    Notes
+    -----
     Source: Federal Reserve Bank of St. Louis and Bureau of Labor Statistics, as in statsmodels ``macrodata``.
     Licence: public domain.
+
+    Examples
+    --------
+    >>> import regen
+    >>> regen.datasets.macro("numpy").shape
+    (203, 4)
     """
     return _series("macro", "QS", frame)
 
@@ -106,14 +166,29 @@ def demand(frame: str = "auto") -> Any:
 
     Parameters
     ----------
-    frame : as in `sunspots`; ``"numpy"`` gives (4032,).
+    frame : str, default="auto"
+        Kind of table: "pandas", "polars" or "pyarrow"; "auto" is the first of them that is installed. "numpy" returns
+        the bare values, an array of shape (4032,).
 
     Returns
     -------
-    A pandas Series with a half-hourly DatetimeIndex, or a table with columns date and demand. Units: megawatts.
+    demand : pandas Series or table
+        Megawatts: a Series with a half-hourly DatetimeIndex, or a table with the columns ``date`` and ``demand``.
 
+    See Also
+    --------
+    demand_days : The same data cut into days, to classify.
+
+    Notes
+    -----
     Source: J. W. Taylor (2003), Journal of the Operational Research Society 54, 799-805, as in darts
     (``TaylorDataset``). Licence: Apache-2.0.
+
+    Examples
+    --------
+    >>> import regen
+    >>> regen.datasets.demand("numpy").shape
+    (4032,)
     """
     return _series("demand", "30min", frame)
 
@@ -121,14 +196,34 @@ def demand(frame: str = "auto") -> Any:
 def demand_days() -> tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]:
     """Days of electricity demand, to classify as weekday, Saturday or Sunday.
 
-    `demand` cut at midnight: the first 8 weeks are for training, the last 4 for testing. Always answering
-    "weekday" is right on 71% of the days.
+    `demand` cut at midnight: the first 8 weeks are for training, the last 4 for testing. Predicting "weekday" for
+    every day is right on 71% of the days.
 
     Returns
     -------
-    X_train (56, 48, 1), y_train (56,), X_test (28, 48, 1), y_test (28,): float32 gigawatts, and text.
+    X_train : ndarray of shape (56, 48, 1)
+        Gigawatts, float32.
+    y_train : ndarray of shape (56,)
+        "weekday", "Saturday" or "Sunday".
+    X_test : ndarray of shape (28, 48, 1)
+        As `X_train`.
+    y_test : ndarray of shape (28,)
+        As `y_train`.
 
+    See Also
+    --------
+    exercises : Sequences of different lengths with labels.
+
+    Notes
+    -----
     Source and licence: as `demand`.
+
+    Examples
+    --------
+    >>> import regen
+    >>> X_train, y_train, X_test, y_test = regen.datasets.demand_days()
+    >>> X_train.shape, X_test.shape
+    ((56, 48, 1), (28, 48, 1))
     """
     _, _, values = _read("demand")
     X = (values.reshape(84, 48, 1) / 1000).astype(np.float32)
@@ -141,17 +236,36 @@ def exercises() -> tuple[Sequences, Labels, Sequences, Labels]:
 
     Ten people did each exercise about 20 times with each arm. Each of the 140 recordings is averaged from 50 to 5
     samples a second and cut into 4 pieces of about 5 repetitions, 23 to 66 steps long. Seven people are for
-    training and three others for testing. A guess is right in 1 of 7 cases.
+    training and three others for testing. A random guess is right in 1 of 7 cases.
 
     Returns
     -------
-    X_train (392 arrays (T, 6)), y_train (392,), X_test (168 arrays), y_test (168,): float32 acceleration along
-    x, y, z and rate of rotation about x, y, z; the exercise as text: pendulum,
-    abduction, elevation (forward), internal and external (rotation), trapezius (extension), row.
+    X_train : list of 392 ndarrays of shape (T, 6)
+        Acceleration along x, y, z and rate of rotation about x, y, z, float32.
+    y_train : ndarray of shape (392,)
+        The exercise: pendulum, abduction, elevation (forward), internal and external (rotation), trapezius
+        (extension), row.
+    X_test : list of 168 ndarrays of shape (T, 6)
+        As `X_train`.
+    y_test : ndarray of shape (168,)
+        As `y_train`.
 
+    See Also
+    --------
+    demand_days : Sequences of one length with labels.
+
+    Notes
+    -----
     Source: D. M. Burns et al. (2018), Shoulder physiotherapy exercise recognition: machine learning the inertial
     signals from a smartwatch, arXiv:1802.01489, as in seglearn ``load_watch``, which states no units. Licence:
     BSD-3-Clause, copyright 2018 David M. Burns.
+
+    Examples
+    --------
+    >>> import regen
+    >>> X_train, y_train, X_test, y_test = regen.datasets.exercises()
+    >>> len(X_train), X_train[0].shape[1]
+    (392, 6)
     """
     with files("regen.datasets").joinpath("files", "exercises.npz").open("rb") as file:
         archive = np.load(file, allow_pickle=False)
@@ -166,10 +280,26 @@ def digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
     Returns
     -------
-    X (1797, 8, 8) float32 in [0, 1], dark is 1; y (1797,) int64, 0 to 9. Read as sequences, the rows are steps.
+    X : ndarray of shape (1797, 8, 8)
+        Pixels in [0, 1], float32; dark is 1. As sequences, the rows of an image are its steps.
+    y : ndarray of shape (1797,)
+        The digit, int64.
 
+    See Also
+    --------
+    exercises : Sequences with labels.
+
+    Notes
+    -----
     Source: E. Alpaydin and C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI; ships with
     scikit-learn (``load_digits``). Licence: CC BY 4.0.
+
+    Examples
+    --------
+    >>> import regen
+    >>> X, y = regen.datasets.digits()
+    >>> X.shape
+    (1797, 8, 8)
     """
     datasets = require("sklearn.datasets", extra="dev", purpose="The digits")
     bunch = datasets.load_digits()
