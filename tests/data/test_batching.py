@@ -54,23 +54,23 @@ def test_streams_are_views():
             assert tensor.untyped_storage().data_ptr() == series.untyped_storage().data_ptr()
 
 
-def test_window_feed_order():
-    """Without shuffling windows come in time order, once each, in the asked range."""
-    feed = WindowBatches(Windows(count(30), 4, 2), range(5, 16), batch_size=4, shuffle=False)
-    starts = [batch.inputs[:, 0, 0].tolist() for batch in feed.epoch()]
+def test_window_batches_in_order():
+    """Without shuffling windows come in time order, once each, in the requested range."""
+    batches = WindowBatches(Windows(count(30), 4, 2), range(5, 16), batch_size=4, shuffle=False)
+    starts = [batch.inputs[:, 0, 0].tolist() for batch in batches.epoch()]
     assert starts == [[5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15]]
-    assert len(feed) == 3
+    assert len(batches) == 3
 
 
-def test_window_feed_shuffles_by_its_generator():
+def test_window_batches_shuffled_by_their_generator():
     """The order is the generator's alone: same seed, same order; the next epoch, another one."""
-    feed = WindowBatches(Windows(count(100), 4, 2), batch_size=16)
+    batches = WindowBatches(Windows(count(100), 4, 2), batch_size=16)
     generator = torch.Generator().manual_seed(3)
     torch.manual_seed(0)
-    first = torch.cat([batch.inputs[:, 0, 0] for batch in feed.epoch(generator)])
-    second = torch.cat([batch.inputs[:, 0, 0] for batch in feed.epoch(generator)])
+    first = torch.cat([batch.inputs[:, 0, 0] for batch in batches.epoch(generator)])
+    second = torch.cat([batch.inputs[:, 0, 0] for batch in batches.epoch(generator)])
     torch.manual_seed(1)
-    again = torch.cat([batch.inputs[:, 0, 0] for batch in feed.epoch(torch.Generator().manual_seed(3))])
+    again = torch.cat([batch.inputs[:, 0, 0] for batch in batches.epoch(torch.Generator().manual_seed(3))])
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(95))
@@ -80,8 +80,8 @@ def test_masks_travel_with_their_windows():
     """A mask is gathered by the same index as the values."""
     series = count(40, 2)
     observed = series % 3 > 0
-    feed = WindowBatches(Windows(series, 5, 3), batch_size=7, observed=Windows(observed, 5, 3))
-    for batch in feed.epoch(torch.Generator().manual_seed(0)):
+    batches = WindowBatches(Windows(series, 5, 3), batch_size=7, observed=Windows(observed, 5, 3))
+    for batch in batches.epoch(torch.Generator().manual_seed(0)):
         assert torch.equal(batch.observed, batch.inputs % 3 > 0)
         assert torch.equal(batch.target_mask, batch.targets % 3 > 0)
     for batch in StreamBatches(series, 2, 6, 3, observed).epoch():
@@ -98,14 +98,14 @@ def test_streams_by_hand():
     assert [batch.first for batch in batches] == [True, False]
 
 
-def test_stream_feed_length():
+def test_number_of_stream_batches():
     """The number of batches is known before the epoch."""
-    feed = StreamBatches(count(100), n_streams=4, window=7, horizon=3)
-    assert len(feed) == len(list(feed.epoch())) == 4
+    batches = StreamBatches(count(100), n_streams=4, window=7, horizon=3)
+    assert len(batches) == len(list(batches.epoch())) == 4
 
 
 def test_ragged_rows_are_padded_by_zero():
-    """A batch of unequal sequences is padded to its own longest, with the lengths beside it."""
+    """A batch of unequal sequences is padded to its own longest, with its lengths."""
     x, lengths, _ = ragged().gather(torch.tensor([0, 1, 3]))
     assert lengths.tolist() == [3, 1, 2]
     assert x[..., 0].tolist() == [[3, 3, 3], [1, 0, 0], [2, 2, 0]]
@@ -125,9 +125,9 @@ def test_padding_hides_what_is_not_finite_next_door():
 def test_rows_of_one_length():
     """An (n, T, F) tensor needs no lengths; y follows the same index."""
     x = count(12).reshape(6, 2, 1)
-    feed = RowBatches(x, torch.arange(6), torch.tensor([5, 1, 4]), batch_size=2, shuffle=False)
-    batches = list(feed.epoch())
-    assert len(feed) == 2
+    batches = RowBatches(x, torch.arange(6), torch.tensor([5, 1, 4]), batch_size=2, shuffle=False)
+    batches = list(batches.epoch())
+    assert len(batches) == 2
     assert batches[0].lengths is None
     assert batches[0].x[:, 0, 0].tolist() == [10, 2]
     assert [batch.y.tolist() for batch in batches] == [[5, 1], [4]]
@@ -136,8 +136,8 @@ def test_rows_of_one_length():
 def test_every_row_once():
     """A shuffled epoch of rows gives each row with its own label."""
     rows = ragged()
-    feed = RowBatches(rows, torch.tensor([3, 1, 5, 2]), batch_size=3)
-    batches = list(feed.epoch(torch.Generator().manual_seed(2)))
+    batches = RowBatches(rows, torch.tensor([3, 1, 5, 2]), batch_size=3)
+    batches = list(batches.epoch(torch.Generator().manual_seed(2)))
     assert sorted(torch.cat([batch.y for batch in batches]).tolist()) == [1, 2, 3, 5]
     for batch in batches:
         assert torch.equal(batch.y, batch.lengths)
@@ -171,6 +171,6 @@ def test_series_too_short_for_streams():
 
 def test_empty_range():
     """An empty range is an epoch of no batches."""
-    feed = WindowBatches(Windows(count(10), 3, 2), range(0))
-    assert len(feed) == 0
-    assert list(feed.epoch()) == []
+    batches = WindowBatches(Windows(count(10), 3, 2), range(0))
+    assert len(batches) == 0
+    assert list(batches.epoch()) == []

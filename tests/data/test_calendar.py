@@ -42,21 +42,21 @@ FOUND = [
 ]
 
 
-@pytest.mark.parametrize(("given_dates", "step", "text", "following"), FOUND)
-def test_step_found_and_continued(given_dates, step, text, following):
+@pytest.mark.parametrize(("dates", "step", "text", "following"), FOUND)
+def test_step_found_and_continued(dates, step, text, following):
     """The step, its words, and the date that comes next."""
-    assert find_step(given_dates) == step
+    assert find_step(dates) == step
     assert str(step) == text
-    after = step.after(given_dates[-1], 1)
-    assert after == np.array(following, dtype=given_dates.dtype)
-    assert after.dtype == given_dates.dtype
+    after = step.after(dates[-1], 1)
+    assert after == np.array(following, dtype=dates.dtype)
+    assert after.dtype == dates.dtype
 
 
-@pytest.mark.parametrize(("given_dates", "step", "text", "following"), FOUND)
-def test_steps_go_back_too(given_dates, step, text, following):
+@pytest.mark.parametrize(("dates", "step", "text", "following"), FOUND)
+def test_steps_go_back_too(dates, step, text, following):
     """From the last date, negative steps lead through all dates before it."""
-    back = step.after(given_dates[-1], np.arange(1 - len(given_dates), 1))
-    assert (back == given_dates).all()
+    back = step.after(dates[-1], np.arange(1 - len(dates), 1))
+    assert (back == dates).all()
 
 
 def test_one_date_has_no_step():
@@ -103,11 +103,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("given_dates", "sentence"), REFUSED)
-def test_broken_dates_are_refused_where_they_break(given_dates, sentence):
+@pytest.mark.parametrize(("dates", "sentence"), REFUSED)
+def test_broken_dates_are_refused_where_they_break(dates, sentence):
     """The first offending place is named."""
     with pytest.raises(ValueError) as refusal:
-        find_step(given_dates)
+        find_step(dates)
     assert str(refusal.value) == sentence
 
 

@@ -1,4 +1,4 @@
-"""What the columns of a table are taken for, from their cells or as the user says."""
+"""The kinds of the columns of a table, inferred from their cells or requested."""
 
 import numpy as np
 import pandas as pd
@@ -63,7 +63,7 @@ def test_kinds_of_a_column(cells, kind):
     assert fitted(pd.DataFrame({"a": cells}))[0].kinds == (kind,)
 
 
-def test_kinds_that_are_said():
+def test_requested_kinds():
     """A kind for all numbers, or for some columns by name or number; text is categorical all the same."""
     table = pd.DataFrame({"a": [1.0, 2.0, 4.0], "t": ["x", "y", "x"], "b": [3.0, 0.0, 3.0]})
     assert fitted(table, "nonnegative")[0].kinds == ("nonnegative", "categorical", "nonnegative")

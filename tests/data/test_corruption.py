@@ -27,7 +27,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def within(share: float, expected: float, draws: int) -> bool:
-    """Whether a share of so many draws is as near to the expected one as chance allows."""
+    """Whether a share of so many draws is as near to the expected one as its sampling error allows."""
     return abs(share - expected) <= SIGMAS * math.sqrt(expected * (1 - expected) / draws)
 
 
@@ -66,7 +66,7 @@ def test_salt_and_pepper(amount):
         assert torch.isin(result[changed, k], torch.stack([x[:, k].min(), x[:, k].max()])).all()
 
 
-def test_salt_and_pepper_of_given_bounds():
+def test_salt_and_pepper_between_bounds():
     """The bounds of the training data are used, not those of the batch."""
     low, high = torch.full((COLUMNS,), -9.0).double(), torch.full((COLUMNS,), 99.0).double()
     result = corrupt(table(), "salt_pepper", 1.0, seeded(), bounds=(low, high))
@@ -90,7 +90,7 @@ def test_missing_stays_missing(kind, shape):
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_only_the_given_generator_is_used(kind):
+def test_global_generator_is_not_used(kind):
     """Torch's global generator is neither read nor moved; the given one alone decides."""
     torch.manual_seed(1)
     state = torch.get_rng_state()
@@ -125,16 +125,16 @@ def test_numbers_of_one_column_change_together(kind):
 
 
 def twin_mask_inverted(x, amount, generator):
-    """A wrong twin: hides what should stay."""
+    """A wrong version: hides what should stay."""
     return x.masked_fill(torch.rand(x.shape, generator=generator, dtype=x.dtype) >= amount, torch.nan)
 
 
 def twin_variance_as_deviation(x, amount, generator):
-    """A wrong twin: takes `amount` for a variance."""
+    """A wrong version: takes `amount` for a variance."""
     return x + math.sqrt(amount) * torch.randn(x.shape, generator=generator, dtype=x.dtype)
 
 
-def test_wrong_twins_are_caught():
+def test_wrong_versions_are_caught():
     """An inverted mask and a variance for a deviation lie outside what the tests above allow."""
     x = table()
     assert not within(float(twin_mask_inverted(x, 0.2, seeded()).isnan().double().mean()), 0.2, x.numel())

@@ -1,4 +1,4 @@
-"""Pixels: images become numbers and come back exactly, missing ones stay missing, wrong ones are told in words."""
+"""Images: encoded and decoded exactly; missing pixels stay missing; wrong images are refused."""
 
 import re
 from typing import Any
@@ -45,17 +45,17 @@ def fitted(X: NDArray[Any], **options: Any) -> tuple[Pixels, NDArray[np.float32]
 def test_a_round_trip_is_exact(dtype: str, n: int, C: int | None, Y: int, X: int, flat: bool) -> None:
     """Any size, form and number of channels: decoding what was encoded gives the same bits in the same form."""
     shape = (Y, X) if C is None else (C, Y, X)
-    given_ = images(dtype, (n, *shape))
-    given_ = given_.reshape(n, -1) if flat else given_
-    pixels, encoded = fitted(given_, image_shape=shape if flat else None)
+    X_in = images(dtype, (n, *shape))
+    X_in = X_in.reshape(n, -1) if flat else X_in
+    pixels, encoded = fitted(X_in, image_shape=shape if flat else None)
     assert pixels.shape == (C or 1, Y, X)
     assert encoded.shape == (n, (C or 1) * Y * X)
     assert encoded.dtype == np.float32
     back = pixels.decode(encoded, rounded=True)
-    assert (back.dtype, back.shape) == (given_.dtype, given_.shape)
-    np.testing.assert_array_equal(back, given_)
+    assert (back.dtype, back.shape) == (X_in.dtype, X_in.shape)
+    np.testing.assert_array_equal(back, X_in)
     again = Pixels.from_state(pixels.state())
-    np.testing.assert_array_equal(again.encode(again.read_known(given_)), encoded)
+    np.testing.assert_array_equal(again.encode(again.read_known(X_in)), encoded)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -105,7 +105,7 @@ def test_what_pixels_are(X: NDArray[Any], kind: str) -> None:
         np.testing.assert_array_equal(pixels.log_scale, 0)
 
 
-def test_kinds_that_are_asked_for() -> None:
+def test_requested_kinds() -> None:
     """Nonnegative keeps 0, counts stay as they are, unit divides integers by what white is."""
     X = np.array([[[0.0, 3.0], [1.0, 2.0]]])
     pixels, encoded = fitted(X, output="nonnegative")
@@ -122,8 +122,8 @@ def test_what_the_encoder_reads() -> None:
     """Mean 0 and deviation 1 in each channel, counts by their logarithm, NaN kept; real ones are so already."""
     X = images("uint8", (40, 2, 5, 5))
     X[:, 1] //= 2
-    for given_, output in ((X, "auto"), (X // 40, "counts"), (X > 60, "auto"), (X * 3.0, "nonnegative")):
-        pixels, encoded = fitted(given_, output=output)
+    for X_in, output in ((X, "auto"), (X // 40, "counts"), (X > 60, "auto"), (X * 3.0, "nonnegative")):
+        pixels, encoded = fitted(X_in, output=output)
         read = pixels.inputs(torch.from_numpy(encoded)).reshape(40, 2, 25)
         np.testing.assert_allclose(read.mean(dim=(0, 2)), 0, atol=1e-5)
         np.testing.assert_allclose(read.std(dim=(0, 2), correction=0), 1, atol=1e-5)
@@ -133,8 +133,8 @@ def test_what_the_encoder_reads() -> None:
     assert read.isnan().sum() == 1 and read[0, 0].isnan()
     np.testing.assert_allclose(read[1].std(correction=0), 1, atol=0.3)
     pixels, encoded = fitted(X - 300.0)
-    given_ = torch.from_numpy(encoded)
-    assert pixels.inputs(given_) is given_
+    tensor = torch.from_numpy(encoded)
+    assert pixels.inputs(tensor) is tensor
 
 
 def test_a_constant_channel() -> None:
@@ -164,21 +164,21 @@ def test_missing_pixels() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 @pytest.mark.parametrize("flat", [False, True])
 def test_only_missing_pixels_are_filled(dtype: str, flat: bool) -> None:
-    """Observed pixels keep their bits; missing ones have the value that was said for them, not for a neighbour."""
+    """Observed pixels keep their bits; missing ones have their own restored value, not a neighbour's."""
     X = (3 * RNG.standard_normal((4, 2, 3, 3))).astype(dtype)
     X[0, 1, 2] = np.nan
     shape = (2, 3, 3) if flat else None
     X = X.reshape(4, -1) if flat else X
     read = Pixels.read(X, shape)
     pixels = Pixels.fit(read)
-    said = RNG.standard_normal((4, 18)).astype(np.float32)
-    filled = pixels.fill(read, said)
+    values = RNG.standard_normal((4, 18)).astype(np.float32)
+    filled = pixels.fill(read, values)
     holes = np.isnan(X)
     assert (filled.dtype, filled.shape) == (X.dtype, X.shape)
     assert filled[~holes].tobytes() == X[~holes].tobytes()
-    np.testing.assert_array_equal(filled[holes], pixels.decode(said).reshape(X.shape)[holes])
+    np.testing.assert_array_equal(filled[holes], pixels.decode(values).reshape(X.shape)[holes])
     whole = Pixels.read(filled, shape)
-    np.testing.assert_array_equal(pixels.fill(whole, said), filled)
+    np.testing.assert_array_equal(pixels.fill(whole, values), filled)
 
 
 def test_masked_bytes_are_filled_by_bytes() -> None:
@@ -202,9 +202,9 @@ def test_masked_bytes_are_filled_by_bytes() -> None:
 def test_decoding_between_two_values() -> None:
     """Binary pixels are probabilities, or, rounded, the nearer value; bytes are clipped to their range."""
     pixels, _ = fitted(np.array([[[True, False]]]))
-    said = np.array([[0.7, 0.2]], np.float32)
-    np.testing.assert_array_equal(pixels.decode(said)[0, 0], said[0])
-    rounded = pixels.decode(said, rounded=True)
+    values = np.array([[0.7, 0.2]], np.float32)
+    np.testing.assert_array_equal(pixels.decode(values)[0, 0], values[0])
+    rounded = pixels.decode(values, rounded=True)
     assert rounded.dtype == np.bool_ and rounded.tolist() == [[[True, False]]]
     pixels, _ = fitted(np.array([[[0, 9]]], np.uint8))
     assert pixels.decode(np.array([[-0.1, 1.1]])).tolist() == [[[0, 255]]]
@@ -222,8 +222,8 @@ def test_saved_and_loaded() -> None:
     again = Pixels.from_state(Unpacker(packer.tensors).unpack(packed))
     assert again.state()["dtype"] == "|u1"
     np.testing.assert_array_equal(again.decode(encoded), pixels.decode(encoded))
-    said = torch.rand(2, 32)
-    assert again.inputs(said).equal(pixels.inputs(said))
+    values = torch.rand(2, 32)
+    assert again.inputs(values).equal(pixels.inputs(values))
 
 
 def test_images_known() -> None:
@@ -281,13 +281,13 @@ SHAPES: list[tuple[Any, Any, str]] = [
 
 
 @pytest.mark.parametrize(("X", "shape", "sentence"), SHAPES, ids=range(len(SHAPES)))
-def test_wrong_shapes_are_told(X: Any, shape: Any, sentence: str) -> None:
+def test_wrong_shapes_are_refused(X: Any, shape: Any, sentence: str) -> None:
     """One sentence with what was given, what was expected and what to do."""
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         Pixels.read(X, shape)
 
 
-def test_a_deep_stack_may_be_told() -> None:
+def test_image_shape_of_many_channels() -> None:
     """Many channels of narrow images pass when their shape is given, and one column of many rows passes anyway."""
     assert Pixels.read(np.zeros((2, 28, 28, 3)), (28, 28, 3)).size == (28, 28, 3)
     assert Pixels.read(np.zeros((2, 12, 500, 1))).size == (12, 500, 1)
@@ -314,7 +314,7 @@ def test_values_that_cannot_be(X: NDArray[Any], output: str, sentence: str) -> N
 
 
 def test_pixels_of_which_nothing_is_known() -> None:
-    """A channel of only missing pixels is told by its number; texts are no kind of pixels."""
+    """A channel of only missing pixels is named by its number; texts are no kind of pixels."""
     X = np.full((2, 2, 1, 1), [[[1.0]], [[np.nan]]])
     with pytest.raises(ValueError, match=r"^Channel 1 of X has only missing pixels\. Leave it out\.$"):
         Pixels.fit(Pixels.read(X))
@@ -336,7 +336,7 @@ def test_pixels_of_which_nothing_is_known() -> None:
     ],
 )  # fmt: skip
 def test_other_images_than_those_fitted(X: NDArray[Any], new: NDArray[Any], sentence: str) -> None:
-    """Another size, or another meaning of white, is told."""
+    """Another size, or another meaning of white, is refused."""
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         fitted(X)[0].read_known(new)
 

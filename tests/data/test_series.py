@@ -118,9 +118,9 @@ def test_list_and_numpy_out():
     """One column: (h,); several: (h, C); other columns: a dict of arrays."""
     assert forecast([1, 2, 3]).tolist() == [10, 11]
     assert forecast(np.ones((4, 3))).shape == (2, 3)
-    answer = forecast([1, 2, 3], "y", "y-lo-80", "y-hi-80")
-    assert list(answer) == ["y", "y-lo-80", "y-hi-80"]
-    assert answer["y-lo-80"].tolist() == [10, 11]
+    result = forecast([1, 2, 3], "y", "y-lo-80", "y-hi-80")
+    assert list(result) == ["y", "y-lo-80", "y-hi-80"]
+    assert result["y-lo-80"].tolist() == [10, 11]
 
 
 def test_pandas_series_out():
@@ -133,9 +133,9 @@ def test_pandas_series_out():
 
 def test_pandas_series_with_intervals_out():
     """With intervals a Series becomes a DataFrame."""
-    answer = forecast(pd.Series(UNITS, MONTHS, name="units"), "units", "units-lo-80", "units-hi-80")
-    assert list(answer.columns) == ["units", "units-lo-80", "units-hi-80"]
-    assert answer.index.equals(NEXT)
+    result = forecast(pd.Series(UNITS, MONTHS, name="units"), "units", "units-lo-80", "units-hi-80")
+    assert list(result.columns) == ["units", "units-lo-80", "units-hi-80"]
+    assert result.index.equals(NEXT)
 
 
 def test_nameless_series_out():
@@ -155,8 +155,8 @@ def test_pandas_frame_out():
 def test_periods_out(freq):
     """A PeriodIndex continues as a PeriodIndex."""
     index = pd.period_range("1990-01-01", periods=8, freq=freq)
-    answer = forecast(pd.Series(range(6), index[:6]))
-    pd.testing.assert_index_equal(answer.index, index[6:])
+    result = forecast(pd.Series(range(6), index[:6]))
+    pd.testing.assert_index_equal(result.index, index[6:])
 
 
 @pytest.mark.parametrize(
@@ -166,8 +166,8 @@ def test_periods_out(freq):
 def test_frequencies_out(freq, unit):
     """Every regular frequency of pandas continues, in the same unit."""
     index = pd.date_range("1990-01-01", periods=20, freq=freq, unit=unit)
-    answer = forecast(pd.Series(range(18), index[:18]))
-    pd.testing.assert_index_equal(answer.index, index[18:], exact=True)
+    result = forecast(pd.Series(range(18), index[:18]))
+    pd.testing.assert_index_equal(result.index, index[18:], exact=True)
 
 
 @pytest.mark.parametrize("freq", ["D", "h", "MS"])
@@ -175,9 +175,9 @@ def test_time_zones_out(freq):
     """Time zones are kept across a change of clocks: days stay days, hours stay hours."""
     index = pd.date_range("2021-03-26", periods=100, freq=freq, tz="Europe/Lisbon")
     for n in (5, 24, 50, 90):
-        answer = forecast(pd.Series(range(n), index[:n]))
-        pd.testing.assert_index_equal(answer.index, index[n : n + 2], exact=True)
-        assert answer.index.freq == index.freq
+        result = forecast(pd.Series(range(n), index[:n]))
+        pd.testing.assert_index_equal(result.index, index[n : n + 2], exact=True)
+        assert result.index.freq == index.freq
         y = pl.DataFrame({"t": pl.Series(index[:n]), "y": range(n)})
         assert forecast(y)["t"].to_list() == index[n : n + 2].to_pydatetime().tolist()
         assert forecast(y).schema["t"] == y.schema["t"]
@@ -228,9 +228,9 @@ def test_polars_out():
 def test_pyarrow_out(kind):
     """pyarrow: a table with its date column in its own type."""
     y = pa.table({"day": pa.array(DAYS).cast(kind), "units": UNITS})
-    answer = forecast(y)
-    assert answer.schema == pa.schema({"day": kind, "units": pa.float64()})
-    assert [str(day)[:10] for day in answer["day"].to_pylist()] == ["2020-01-07", "2020-01-08"]
+    result = forecast(y)
+    assert result.schema == pa.schema({"day": kind, "units": pa.float64()})
+    assert [str(day)[:10] for day in result["day"].to_pylist()] == ["2020-01-07", "2020-01-08"]
     assert isinstance(forecast(pa.chunked_array([UNITS])), pa.ChunkedArray)
 
 
@@ -250,12 +250,12 @@ def test_without_the_library_another_is_used(monkeypatch, missing, kind):
     """A model saved with pandas and used without it returns what is installed; else a dict of arrays."""
     layout = read_series(pd.Series(UNITS, MONTHS, name="units")).layout()
     monkeypatch.setattr("regen.data.dataframes.installed", lambda name: name not in missing)
-    answer = from_layout(layout, {"units": np.array([10.0, 11.0])})
-    assert isinstance(answer, kind)
+    result = from_layout(layout, {"units": np.array([10.0, 11.0])})
+    assert isinstance(result, kind)
     if kind is not dict:
         assert [
             str(each)[:10]
-            for each in list(answer["time"].to_pylist() if kind is pa.Table else answer["time"])
+            for each in list(result["time"].to_pylist() if kind is pa.Table else result["time"])
         ] == [
             "1990-07-01",
             "1990-08-01",
@@ -320,8 +320,8 @@ sys.meta_path.insert(0, Absent())
 from regen.data import layout, seasonality as season, series as frames
 
 series = frames.read_series([1, 2, None, 4])
-answer = layout.from_layout(series.layout(), {"y": season.seasonal_naive(series.values, 1, 2)[:, 0]})
-print(answer.tolist(), sorted({"pandas", "polars", "pyarrow"} & set(sys.modules)))
+result = layout.from_layout(series.layout(), {"y": season.seasonal_naive(series.values, 1, 2)[:, 0]})
+print(result.tolist(), sorted({"pandas", "polars", "pyarrow"} & set(sys.modules)))
 """
 
 

@@ -105,7 +105,7 @@ def test_there_and_back(library):
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_without_rounding_numbers_are_means(library):
-    """Whole numbers and truth values come back as float64 unless they are asked to be rounded; text stays text."""
+    """Whole numbers and truth values come back as float64 unless they are rounded; text stays text."""
     _, columns, encoded = fitted(whole(library))
     encoded[:, columns.kinds.index("binary")] = 0.25
     frame = pd.DataFrame(read_cells(columns.decode(encoded * 0.5)).values, columns=list(MIXED))
@@ -212,7 +212,7 @@ def test_units():
         assert not fitted(discrete)[1].log_scale.any()
 
 
-def test_scales_are_learned_from_the_rows_given():
+def test_scales_are_measured_on_the_training_rows():
     """Centers and scales come from some rows only; kinds, categories and pairs of values from all."""
     table = pd.DataFrame({"x": [1.0, 3.0, -99.0], "t": ["a", "a", "b"]})
     _, columns, encoded = fitted(table, rows=np.array([0, 1]))
@@ -233,10 +233,10 @@ def test_a_constant_column():
 @pytest.mark.parametrize("output", ["unit", "counts", "nonnegative", "real", "binary"])
 def test_inputs_are_centred(output):
     """An encoder reads numbers around 0 whatever the kind; NaN stays NaN, and nothing is changed in place."""
-    chance = np.random.default_rng(1)
-    array = chance.binomial(1 if output in ("unit", "binary") else 9, 0.3, (400, 3)).astype(float)
+    rng = np.random.default_rng(1)
+    array = rng.binomial(1 if output in ("unit", "binary") else 9, 0.3, (400, 3)).astype(float)
     array[:, 2] = array[:, 2] if output == "binary" else array[:, 2] * 0.9
-    array[chance.random(array.shape) < 0.1] = np.nan
+    array[rng.random(array.shape) < 0.1] = np.nan
     _, columns, encoded = fitted(array, output)
     before = encoded.copy()
     read = columns.inputs(torch.from_numpy(encoded)).numpy()
@@ -323,7 +323,7 @@ def test_a_column_without_a_value(make):
 
 
 def test_a_table_of_another_library():
-    """Fitted on one library, asked in another: the answer is of the kind that was asked in."""
+    """Fitted on one library, decoded for another: the result has the kind of the second."""
     _, columns, encoded = fitted(whole("pandas"))
     cells = read_cells(whole("polars"))
     assert np.array_equal(columns.encode(cells), encoded)

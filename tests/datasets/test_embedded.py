@@ -146,7 +146,7 @@ def test_without_any_table_library(monkeypatch):
 
 
 def test_public_names_are_documented():
-    """Every set says its source, its licence and what it returns."""
+    """The docstring of every set has its source, its licence and what it returns."""
     for name in datasets.__all__:
         words = getattr(datasets, name).__doc__
         assert "Source" in words

@@ -29,7 +29,7 @@ def test_written_and_read(ending: str, array: Any, tmp_path: Path) -> None:
 
 
 def test_arrays_of_an_archive(tmp_path: Path) -> None:
-    """The one asked for, or the only one."""
+    """The requested array, or the only one."""
     path = tmp_path / "a.npz"
     np.savez_compressed(path, X=X, y=X[0])
     np.testing.assert_array_equal(read_array(path), X)
@@ -45,7 +45,7 @@ def test_arrays_of_an_archive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("labels", [np.array(["a", "bc"]), np.array([1, 0]), np.array([True, False])])
 def test_labels_of_an_archive(labels: Any, tmp_path: Path) -> None:
-    """Written beside the rows, and read again, also as text; without them there are none."""
+    """Written with the rows, and read again, also as text; without them there are none."""
     path = tmp_path / "a.npz"
     write_array(path, X, labels=labels)
     found = read_labels(path)
@@ -58,7 +58,7 @@ def test_labels_of_an_archive(labels: Any, tmp_path: Path) -> None:
 
 
 def test_labels_that_are_none(tmp_path: Path) -> None:
-    """Objects are not opened, complex numbers are no labels, and a file that is not there is told."""
+    """Objects are not opened, complex numbers are no labels, and a missing file is refused."""
     path = tmp_path / "a.npz"
     np.savez(path, X=X, y=np.array([None, "a"]))
     with pytest.raises(ValueError, match=r"^'.*a\.npz' is no NumPy file of numbers: it is damaged"):
@@ -154,7 +154,7 @@ def test_a_bomb(tmp_path: Path) -> None:
 
 
 def test_other_refusals(tmp_path: Path) -> None:
-    """No file, text, and an archive under the name of an array are told."""
+    """No file, text, and an archive under the name of an array are refused."""
     with pytest.raises(FileNotFoundError, match=r"^There is no file '.*b\.npy'\.$"):
         read_array(tmp_path / "b.npy")
     np.save(tmp_path / "a.npy", np.array(["a"]))

@@ -1,4 +1,4 @@
-"""Folders of pictures become images, images become pictures, and what cannot be read is told by its name."""
+"""Folders of pictures become images, images become pictures, and the name of an unreadable file is in the message."""
 
 import re
 import struct
@@ -74,28 +74,28 @@ def test_labels_are_folders(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_no_labels(tmp_path: Path) -> None:
-    """One, none, an empty one, pictures beside them, and one of another size: each told with its name."""
+    """One, none, an empty one, loose pictures, and one of another size: each message names the file or folder."""
 
-    def told() -> str:
-        with pytest.raises(ValueError) as refusal:
+    def refusal() -> str:
+        with pytest.raises(ValueError) as caught:
             read_labelled_images(tmp_path)
-        return str(refusal.value).replace(str(tmp_path), "x")
+        return str(caught.value).replace(str(tmp_path), "x")
 
     start = "Labels that are folders need a folder with two or more in it, one for each label. 'x' has"
     end = ". Put the pictures of each label in a folder of its own."
-    assert told() == f"{start} none{end}"
+    assert refusal() == f"{start} none{end}"
     write_images(tmp_path / "a", noise(1, 4, 5))
-    assert told() == f"{start} only 'a'{end}"
+    assert refusal() == f"{start} only 'a'{end}"
     (tmp_path / "b").mkdir()
-    assert told() == "The folder 'x/b' has no pictures: no file in it ends in .png or .jpg or .jpeg."
+    assert refusal() == "The folder 'x/b' has no pictures: no file in it ends in .png or .jpg or .jpeg."
     draw(tmp_path / "b" / "k.png", noise(5, 4))
-    assert told() == (
+    assert refusal() == (
         "The pictures of 'x' differ in size: 'a/0001.png' has 5 x 4 pixels, 'b/k.png' 4 x 5. Bring them to one size."
     )
     (tmp_path / "b" / "k.png").write_bytes(b"no picture")
-    assert told().startswith("'x/b/k.png' is not a whole PNG or JPEG picture")
+    assert refusal().startswith("'x/b/k.png' is not a whole PNG or JPEG picture")
     draw(tmp_path / "l.png", noise(4, 5))
-    assert told() == (
+    assert refusal() == (
         "The folder 'x' has folders, one for each label, and 'l.png' next to them. Move it into the folder of its"
         " label, or take it away."
     )
@@ -147,7 +147,7 @@ def test_a_turned_camera(tmp_path: Path) -> None:
     assert image[:7].max() < 60 < 200 < image[9:].min()
 
 
-def test_channels_that_are_asked_for(tmp_path: Path) -> None:
+def test_requested_channels(tmp_path: Path) -> None:
     """Grey is widened to what a model knows; colour is never made grey in silence."""
     draw(tmp_path / "grey.png", noise(3, 3))
     for channels in (1, 2, 3, 4):
@@ -221,7 +221,7 @@ def test_a_jpeg_cut_short(tmp_path: Path) -> None:
 
 
 def test_folders_that_cannot_be_read(tmp_path: Path) -> None:
-    """No folder, no pictures, and pictures of different sizes are told."""
+    """No folder, no pictures, and pictures of different sizes are refused."""
     with pytest.raises(
         FileNotFoundError, match=r"^There is no folder '.*pitcures'\. Did you mean 'pictures'\?$"
     ):
@@ -317,7 +317,7 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
 
 
 def test_pillow_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Pillow, the line that installs it is told."""
+    """Without Pillow, the message has the line that installs it."""
 
     def none(package: str, *, extra: str, purpose: str) -> Any:
         raise ImportError(f"{purpose} needs {package}, extra {extra}")

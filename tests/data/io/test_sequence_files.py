@@ -84,7 +84,7 @@ def test_ts_with_targets_or_nothing(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_ts_refusals(text: str | bytes, words: str, tmp_path: Path) -> None:
-    """Each fault is told with its line."""
+    """Each message names the line."""
     assert refusal(tmp_path, "a.ts", text) == words
 
 
@@ -124,7 +124,7 @@ def test_a_wide_table_of_one_length(tmp_path: Path) -> None:
     ],
 )
 def test_wide_refusals(text: str, label: str | None, words: str, tmp_path: Path) -> None:
-    """Each fault is told with its column or row."""
+    """Each message names the column or row."""
     assert refusal(tmp_path, "w.csv", text, label) == words
 
 
@@ -148,17 +148,17 @@ DAMAGED = "'a.npz' is no NumPy archive of numbers: it is damaged, or holds Pytho
 def test_archive_refusals(tmp_path: Path) -> None:
     """Archives of other arrays, of Python objects, cut short, or something else."""
 
-    def told(**arrays: object) -> str:
+    def refusal_of(**arrays: object) -> str:
         np.savez(tmp_path / "a.npz", **arrays)  # type: ignore[arg-type]
         return refusal(tmp_path, "a.npz", (tmp_path / "a.npz").read_bytes())
 
-    assert told(data=np.zeros(3)) == "'a.npz' has no array X. It holds data."
+    assert refusal_of(data=np.zeros(3)) == "'a.npz' has no array X. It holds data."
     shape = "X in 'a.npz' must be numbers of shape (n, T) or (n, T, F). Got"
-    assert told(X=np.zeros(3)) == f"{shape} float64 of shape (3,) instead."
-    assert told(X=np.array([["a"]])) == f"{shape} <U1 of shape (1, 1) instead."
-    assert told(X=np.zeros((0, 3))) == f"{shape} float64 of shape (0, 3) instead."
-    assert told(X=np.zeros((2, 3)), y=np.zeros(3)) == "y in 'a.npz' has shape (3,); X has 2 sequences."
-    assert told(X=np.array([[1], [2, 3]], dtype=object)) == DAMAGED
+    assert refusal_of(X=np.zeros(3)) == f"{shape} float64 of shape (3,) instead."
+    assert refusal_of(X=np.array([["a"]])) == f"{shape} <U1 of shape (1, 1) instead."
+    assert refusal_of(X=np.zeros((0, 3))) == f"{shape} float64 of shape (0, 3) instead."
+    assert refusal_of(X=np.zeros((2, 3)), y=np.zeros(3)) == "y in 'a.npz' has shape (3,); X has 2 sequences."
+    assert refusal_of(X=np.array([[1], [2, 3]], dtype=object)) == DAMAGED
     np.savez(tmp_path / "a.npz", X=np.zeros((5, 5)))
     whole = (tmp_path / "a.npz").read_bytes()
     for content in (whole[:100], b"", b"garbage", whole[:-30]):
@@ -187,7 +187,7 @@ def test_an_archive_that_would_fill_the_memory(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_lies_about_its_shape(tmp_path: Path) -> None:
-    """A header that asks for more than any memory is refused as damage."""
+    """A header that needs more than any memory is refused as damage."""
     path = tmp_path / "a.npz"
     np.savez(path, X=np.zeros((2, 3)))
     content = path.read_bytes().replace(b"(2, 3), }            ", b"(2, 300000000000000)}")

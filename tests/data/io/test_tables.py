@@ -1,4 +1,4 @@
-"""Files in and out: what is read back is what was written, and what is wrong is said with its place."""
+"""Files in and out: what is read back is what was written, and a refusal names the place of the fault."""
 
 import errno
 import gzip
@@ -48,7 +48,7 @@ def test_written_is_read_back(tmp_path, frame, ending):
 
 
 def test_csv_text(tmp_path):
-    """A CSV says no more than it must: days as days, a missing number as an empty cell."""
+    """A CSV is as short as it can be: days as days, a missing number as an empty cell."""
     write_table(tmp_path / "a.csv", FRAME.a)
     assert (tmp_path / "a.csv").read_text().replace('"', "").splitlines() == [
         "month,a",
@@ -230,7 +230,7 @@ RAGGED = "Give every row as many as the header."
     ],
 )
 def test_refusals(tmp_path, name, content, words):
-    """What is wrong with a file is said in these words."""
+    """The exact message of each faulty file."""
     (tmp_path / name).write_bytes(content)
     assert refusal(tmp_path / name) == words
 
