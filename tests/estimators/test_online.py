@@ -1,4 +1,4 @@
-"""Streams of fitted estimators: step by step they say what the estimators say of all that has come so far."""
+"""Streams of fitted estimators: after every step they return what the estimator predicts from the steps so far."""
 
 from functools import cache
 
@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 import regen
 from regen import Forecaster, SequenceClassifier, SequenceRegressor
 from regen.cells import LSTM
-from regen.estimators import _online as streams
+from regen.estimators._online import read_step
 
 N, NEW = 120, 9
 STEPS = np.arange(N + NEW)
@@ -20,10 +20,10 @@ WAVE = 10 + 3 * np.sin(STEPS / 3) + 0.02 * STEPS
 TWO = np.stack([WAVE, 500 - 40 * np.cos(STEPS / 5)], 1)
 CLOSE = {"rtol": 2e-6, "atol": 2e-6}
 """Of forecasts in units of 3 to 40; the largest error measured is 3e-8 of the value. A state that is not carried is
-off by 1e-2 and more, which `test_a_state_that_is_not_carried_is_told` holds on to."""
+off by 1e-2 and more, as `test_a_state_that_is_not_carried_differs` checks."""
 
 
-def holes(y):
+def with_gaps(y):
     """The same series with a few values missing, also two rows in a row."""
     y = y.copy()
     y[[5, 40, 41, N + 2, N + 3, N + 6]] = np.nan
@@ -32,7 +32,7 @@ def holes(y):
     return y
 
 
-SERIES = {"one": WAVE, "one with gaps": holes(WAVE), "two": TWO, "two with gaps": holes(TWO)}
+SERIES = {"one": WAVE, "one with gaps": with_gaps(WAVE), "two": TWO, "two with gaps": with_gaps(TWO)}
 
 
 def forecaster(y, **options):
@@ -41,13 +41,13 @@ def forecaster(y, **options):
     return Forecaster(**(quick | options)).fit(y[:N])
 
 
-def said_by(model, y):
-    """What `update` and `predict` say after each of the new steps (n, H) or (n, H, C)."""
-    said = []
+def updated(model, y):
+    """The forecasts of `update` and `predict` after each of the new steps (n, H) or (n, H, C)."""
+    forecasts = []
     for k in range(len(y)):
         model.update(y[k : k + 1])
-        said.append(model.predict())
-    return np.stack(said)
+        forecasts.append(model.predict())
+    return np.stack(forecasts)
 
 
 SETTINGS = {
@@ -71,49 +71,49 @@ def test_a_stream_forecasts_as_update_and_predict(kind, setting):
     model = forecaster(y, **SETTINGS[setting])
     stream = model.stream()
     streamed = [stream.step(row) for row in y[N:]]
-    np.testing.assert_allclose(streamed, said_by(model, y[N:]), **CLOSE)
+    np.testing.assert_allclose(streamed, updated(model, y[N:]), **CLOSE)
     assert stream.n_steps == NEW
 
 
 @pytest.mark.parametrize("bptt", ["full", 6])
-def test_missing_values_are_read_also_by_a_model_that_never_saw_one(bptt):
-    """A model fitted without gaps reads NaN in a stream as in `update`: as the value before it."""
+def test_missing_values_for_a_model_that_was_trained_without(bptt):
+    """A model fitted without gaps takes NaN in a stream as in `update`: as the value before it."""
     model = forecaster(TWO, bptt=bptt)
     stream = model.stream()
-    y = holes(TWO)[N:]
-    np.testing.assert_allclose([stream.step(row) for row in y], said_by(model, y), **CLOSE)
+    y = with_gaps(TWO)[N:]
+    np.testing.assert_allclose([stream.step(row) for row in y], updated(model, y), **CLOSE)
 
 
 @pytest.mark.parametrize("bptt", ["full", 6])
-def test_a_column_that_never_moved_stays_what_it_is(bptt):
-    """A column that was constant in training has no scale: it is read as 0 and forecast as its value."""
+def test_a_constant_column_stays_constant(bptt):
+    """A column that was constant in training has scale 0: its input is 0 and its forecast its value."""
     y = np.stack([WAVE, np.full(N + NEW, 7.5)], 1)
     model = forecaster(y, bptt=bptt)
     stream = model.stream()
     y[N:, 1] += 3
     streamed = np.stack([stream.step(row) for row in y[N:]])
-    np.testing.assert_allclose(streamed, said_by(model, y[N:]), **CLOSE)
+    np.testing.assert_allclose(streamed, updated(model, y[N:]), **CLOSE)
     assert (streamed[..., 1] == 7.5).all()
 
 
-def test_a_state_that_is_not_carried_is_told():
-    """Wrong twins miss the tolerance by far: a state forgotten at each step, and a value before that is not kept."""
+def test_a_state_that_is_not_carried_differs():
+    """Wrong variants miss the tolerance by far: a state reset at each step, and a last value that is not kept."""
     model = forecaster(WAVE, bptt=6, max_epochs=3)
-    stream, forgetful, still = (model.stream() for _ in range(3))
+    stream, stateless, frozen = (model.stream() for _ in range(3))
     right, wrong, level = [], [], []
     for y in WAVE[N:]:
         right.append(stream.step(y))
-        forgetful._net._stream.reset()
-        wrong.append(forgetful.step(y))
-        still._net._before = still._net._start[1]
-        level.append(still.step(y))
+        stateless._net._stream.reset()
+        wrong.append(stateless.step(y))
+        frozen._net._before = frozen._net._start[1]
+        level.append(frozen.step(y))
     for twin in (wrong, level):
         off = np.abs(np.subtract(twin, right)).max(1)
         assert (off[1:] > 1e-2).all(), off
 
 
-def test_shapes_are_those_of_arrays():
-    """A series gives (H,), a table of one column (H, 1), as their arrays do; columns keep their order."""
+def test_shapes():
+    """A series gives (H,), a table of one column (H, 1)."""
     index = pd.date_range("2000-01-01", periods=N, freq="D")
     one = forecaster(pd.Series(WAVE[:N], index))
     table = forecaster(pd.DataFrame({"units": WAVE[:N]}, index))
@@ -124,9 +124,9 @@ def test_shapes_are_those_of_arrays():
 
 
 @pytest.mark.parametrize("bptt", ["full", 6])
-def test_a_stream_leaves_the_model_alone(bptt):
-    """The model forecasts the same bits after a stream has read on, and the stream the same after the model has."""
-    model = forecaster(holes(TWO), bptt=bptt)
+def test_a_stream_does_not_change_the_model(bptt):
+    """The model forecasts the same bits after a stream has advanced, and the stream after the model has."""
+    model = forecaster(with_gaps(TWO), bptt=bptt)
     before = model.predict(7)
     stream, twin = model.stream(), model.stream()
     streamed = [stream.step(row) for row in TWO[N:]]
@@ -142,8 +142,8 @@ def test_a_stream_leaves_the_model_alone(bptt):
     assert np.array_equal([stream.step(row) for row in TWO[N:]], streamed)
 
 
-def test_a_forecast_is_the_callers_to_keep():
-    """Neither what was returned nor what was given is written over or looked at again."""
+def test_inputs_and_outputs_are_copies():
+    """Neither an output nor an input array is written to or used again."""
     for bptt in ("full", 6):
         stream, twin = (forecaster(TWO, bptt=bptt).stream() for _ in range(2))
         row, found = TWO[N].copy(), []
@@ -158,7 +158,7 @@ def test_a_forecast_is_the_callers_to_keep():
 
 
 def test_a_loaded_model_streams(tmp_path):
-    """A saved model stands where it stood."""
+    """A saved model streams the same bits."""
     for bptt in ("full", 6):
         model = forecaster(WAVE, bptt=bptt)
         regen.save(model, tmp_path / "model.regen")
@@ -166,7 +166,7 @@ def test_a_loaded_model_streams(tmp_path):
         assert np.array_equal(loaded.stream().step(WAVE[N]), model.stream().step(WAVE[N]))
 
 
-def test_what_runs_is_told():
+def test_backend():
     """`backend_` names the kernel, and whether its state is carried."""
     carried, window = (forecaster(WAVE, bptt=bptt).stream() for bptt in (6, "full"))
     assert carried.backend_.endswith("; the state is carried from step to step")
@@ -196,7 +196,7 @@ def cases(features, gaps=False):
 
 
 @cache
-def teller(kind, features=2, gaps=False, **options):
+def fitted(kind, features=2, gaps=False, **options):
     """A fitted sequence estimator, with its sequences."""
     quick = {"hidden": 6, "max_epochs": 1, "random_state": 0, "segment": 1, "bidirectional": False}
     X, y = cases(features, gaps)
@@ -209,10 +209,10 @@ def teller(kind, features=2, gaps=False, **options):
     return kind(**(quick | options)).fit(X, y), X
 
 
-def answer(model, x):
-    """What the estimator says of one sequence."""
-    ask = model.predict_proba if isinstance(model, SequenceClassifier) else model.predict
-    return ask([x])[0]
+def prediction(model, x):
+    """The prediction for one sequence."""
+    predict = model.predict_proba if isinstance(model, SequenceClassifier) else model.predict
+    return predict([x])[0]
 
 
 WAYS = {
@@ -231,58 +231,58 @@ WAYS = {
 @pytest.mark.parametrize("gaps", [False, True], ids=["whole", "gaps"])
 @pytest.mark.parametrize("kind", [SequenceClassifier, SequenceRegressor, "two targets"], ids=str)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_stream_tells_as_the_beginning_read_whole(way, kind, gaps):
+def test_a_stream_predicts_as_for_the_prefix(way, kind, gaps):
     """After every step equal to `predict_proba` or `predict` of the steps so far, and again after a reset."""
-    model, X = teller(kind, gaps=gaps, **WAYS[way])
+    model, X = fitted(kind, gaps=gaps, **WAYS[way])
     stream = model.stream()
     for x in X[:4]:
         stream.reset()
         streamed = [stream.step(row) for row in x]
-        whole = [answer(model, x[: k + 1]) for k in range(len(x))]
+        whole = [prediction(model, x[: k + 1]) for k in range(len(x))]
         np.testing.assert_allclose(streamed, whole, **CLOSE)
         assert stream.n_steps == len(x)
     assert ("carried from step to step" in stream.backend_) == way.startswith("carried")
 
 
-def test_a_long_sequence_is_read_to_its_end():
-    """Past the room that there is at first, in both ways; also a feature that never has a number."""
+def test_long_sequences():
+    """Beyond the initial capacity, carried and anew; also a feature without values."""
     for options in ({}, {"bidirectional": True}, {"segment": 5}):
-        model, _ = teller(SequenceClassifier, gaps=True, **options)
+        model, _ = fitted(SequenceClassifier, gaps=True, **options)
         x = np.random.default_rng(1).normal(20, 5, (300, 2))
         x[:, 1] = np.nan
         x[:150, 0] = np.nan
         stream = model.stream()
         streamed = [stream.step(row) for row in x]
         for k in (63, 64, 149, 150, 299):
-            np.testing.assert_allclose(streamed[k], answer(model, x[: k + 1]), **CLOSE)
+            np.testing.assert_allclose(streamed[k], prediction(model, x[: k + 1]), **CLOSE)
 
 
 def test_one_feature_may_be_a_number():
-    """A sequence of one feature is read as numbers or as (1,)."""
-    model, X = teller(SequenceRegressor, features=1)
+    """A step of one feature is a number or of shape (1,)."""
+    model, X = fitted(SequenceRegressor, features=1)
     one, other = model.stream(), model.stream()
     for value in X[0][:, 0]:
         assert one.step(value) == other.step([value])
 
 
-def test_a_forgotten_pool_or_state_is_told():
-    """Wrong twins miss the tolerance: pools that start anew, and a state that does."""
-    model, X = teller(SequenceRegressor, max_epochs=3)
+def test_a_pool_or_state_that_is_reset_differs():
+    """Wrong variants miss the tolerance: a pool that starts anew, and a state that does."""
+    model, X = fitted(SequenceRegressor, max_epochs=3)
     right, pools, states = (model.stream() for _ in range(3))
     for k, row in enumerate(X[0]):
         pools._carried._segments = 0
         if k:
             states._carried._stream.reset()
-        said = right.step(row)
-        twins = [stream.step(row) for stream in (pools, states)]
+        expected = right.step(row)
+        predictions = [stream.step(row) for stream in (pools, states)]
         if k:
-            assert np.abs(np.subtract(twins, said)).min() > 1e-3
+            assert np.abs(np.subtract(predictions, expected)).min() > 1e-3
 
 
 @pytest.mark.parametrize("way", ["carried", "carried segments", "anew both ways"])
-def test_a_sequence_stream_leaves_the_model_alone(way):
-    """The model answers the same bits after a stream, and the stream keeps the weights that it was made with."""
-    model, X = teller.__wrapped__("two targets", **WAYS[way])
+def test_a_sequence_stream_does_not_change_the_model(way):
+    """The model predicts the same bits after a stream, and the stream keeps the weights that it was made with."""
+    model, X = fitted.__wrapped__("two targets", **WAYS[way])
     before = model.predict(X)
     stream, twin = model.stream(), model.stream()
     streamed = [stream.step(row) for row in X[0]]
@@ -312,35 +312,35 @@ WRONG = [
     ([1.0, 2.0, 3.0], "y is one step of 2 columns, of shape (2,). Got shape (3,) instead."),
     (1.0, "y is one step of 2 columns, of shape (2,). Got shape () instead."),
     ([[1.0, 2.0]], "y is one step of 2 columns, of shape (2,). Got shape (1, 2) instead."),
-    (["a", "b"], "y holds something that is no number. Give numbers, and NaN where one is missing."),
-    ([1j, 2.0], "y holds something that is no number. Give numbers, and NaN where one is missing."),
-    ([object(), 2.0], "y holds something that is no number. Give numbers, and NaN where one is missing."),
+    (["a", "b"], "y holds a value that is not a number. Give numbers, and NaN where one is missing."),
+    ([1j, 2.0], "y holds a value that is not a number. Give numbers, and NaN where one is missing."),
+    ([object(), 2.0], "y holds a value that is not a number. Give numbers, and NaN where one is missing."),
     ([np.inf, 2.0], "y has an infinite value. Put a number there, or NaN if it is missing."),
     ([np.nan, -np.inf], "y has an infinite value. Put a number there, or NaN if it is missing."),
 ]
 
 
-@pytest.mark.parametrize(("wrong", "words"), WRONG)
-def test_what_is_no_step_is_refused_and_not_read(wrong, words):
-    """The exact words; the stream goes on as if nothing had been given."""
+@pytest.mark.parametrize(("wrong", "message"), WRONG)
+def test_refused_steps(wrong, message):
+    """The exact message; the stream continues as if there had been no such step."""
     model = forecaster(TWO, bptt=6)
     stream, twin = model.stream(), model.stream()
     with pytest.raises(ValueError, match=r"^y ") as refusal:
         stream.step(wrong)
-    assert str(refusal.value) == words
+    assert str(refusal.value) == message
     assert stream.n_steps == 0
     assert np.array_equal(stream.step(TWO[N]), twin.step(TWO[N]))
 
 
-def test_one_value_may_be_bare_and_ragged_ones_are_refused():
-    """The words for one column and for one feature; None is a missing value."""
+def test_read_step():
+    """The messages for one feature; None is a missing value."""
     with pytest.raises(ValueError) as refusal:
-        streams.read_step("x", [1.0, 2.0], 1, "feature")
+        read_step("x", [1.0, 2.0], 1, "feature")
     assert (
         str(refusal.value) == "x is one step of 1 feature, of shape (1,) or a number. Got shape (2,) instead."
     )
-    with pytest.raises(ValueError, match="x holds something that is no number"):
-        streams.read_step("x", [[1.0], 2.0], 2, "feature")
-    row, seen = streams.read_step("x", [None, 2], 2, "feature")
+    with pytest.raises(ValueError, match="x holds a value that is not a number"):
+        read_step("x", [[1.0], 2.0], 2, "feature")
+    row, observed = read_step("x", [None, 2], 2, "feature")
     assert np.isnan(row[0]) and row[1] == 2.0
-    assert seen.tolist() == [False, True]
+    assert observed.tolist() == [False, True]

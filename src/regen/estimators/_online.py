@@ -30,7 +30,7 @@ def read_step(name: str, step: Any, width: int, element: str) -> tuple[Values, N
         row = None
     if row is None:
         raise ValueError(
-            f"{name} holds something that is no number. Give numbers, and NaN where one is missing."
+            f"{name} holds a value that is not a number. Give numbers, and NaN where one is missing."
         )
     if row.shape != (width,):
         if width > 1 or row.shape != ():

@@ -132,7 +132,7 @@ def _one(k: int, x: Any) -> Values:
         row = np.asarray(unmasked(x))
         row = row if row.dtype.kind == "c" else row.astype(np.float64)
     except (ValueError, TypeError):
-        raise ValueError(f"Sequence {k} of X holds something that is no number.") from None
+        raise ValueError(f"Sequence {k} of X holds a value that is not a number.") from None
     if row.dtype.kind == "c":
         raise ValueError(f"Sequence {k} of X is complex. Complex data not supported.")
     if row.ndim not in (1, 2):

@@ -1,4 +1,4 @@
-"""Backtests: figures worked by hand, a naive forecast that never sees the future, and tables that line up."""
+"""Backtests: origins, the naive forecast, the table and refits."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ def test_origins(start, stride, expected):
 
 
 def test_the_naive_forecast_repeats_the_season_before_the_origin():
-    """Step h is the value a season before it; what comes after the origin changes nothing."""
+    """Step h is the value a season before it; values after the origin change nothing."""
     y = np.tile([0.0, 3.0, 9.0, 4.0, 1.0, 7.0], 12) + np.arange(72) / 100
     index = pd.date_range("2000-01-01", periods=72, freq="D")  # a week of 7 days by the calendar
     series = pd.Series(y, index)
@@ -41,7 +41,8 @@ def test_the_table_lines_up():
     data = pd.DataFrame({"a": np.arange(60.0), "b": -np.arange(60.0)}, index)
     result = Forecaster(**QUICK).fit(data).backtest(data, start=50, stride=4, level=[80, 95])
     table = result.forecasts
-    assert result.n_origins == 2
+    assert (result.n_origins, result.horizon) == (2, 3)
+    assert repr(result).startswith(f"Backtest(n_origins=2, horizon=3, mae={result.scores['mae']:.4g}, mase=")
     assert len(table) == 2 * 2 * 3
     for row in table.to_dict("records"):
         assert row["time"] == row["origin"] + pd.Timedelta(days=row["step"])
@@ -51,21 +52,21 @@ def test_the_table_lines_up():
     assert result.scores["mae"] == pytest.approx(np.abs(table["y"] - table["forecast"]).mean())
 
 
-def test_refitting_sees_only_what_came_before(tmp_path):
-    """Each origin has a forecaster of its own, fitted on the steps before it, whatever kind of table came."""
+def test_a_refit_uses_only_the_steps_before_the_origin(tmp_path):
+    """Each origin has a forecaster of its own, fitted on the steps before it, for tables too."""
     y = np.sin(np.arange(60.0)) + np.arange(60) / 10
     frame = pd.DataFrame({"year": np.arange(1900, 1960), "v": y})
-    plan = {"checkpoint": tmp_path / "run"}
-    model = Forecaster(**QUICK, training=plan).fit(frame, time="year")
-    said = model.backtest(frame, start=50, stride=5, level=80, refit=True).forecasts
-    for n, part in zip((50, 55), np.array_split(said["forecast"].to_numpy(), 2), strict=True):
+    training = {"checkpoint": tmp_path / "run"}
+    model = Forecaster(**QUICK, training=training).fit(frame, time="year")
+    forecasts = model.backtest(frame, start=50, stride=5, level=80, refit=True).forecasts
+    for n, part in zip((50, 55), np.array_split(forecasts["forecast"].to_numpy(), 2), strict=True):
         alone = Forecaster(**QUICK).fit(frame[:n], time="year").predict()
         np.testing.assert_allclose(part, alone["v"], rtol=1e-6)
-    assert said["time"].tolist()[:3] == [1950, 1951, 1952]
+    assert forecasts["time"].tolist()[:3] == [1950, 1951, 1952]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         ({"stride": 0}, "The 'stride' parameter of backtest must be an int in [1, inf) or None. Got 0 instead."),
         ({"start": -5}, "The 'start' parameter of backtest must be an int in [1, inf) or a number in (0, 1)."
@@ -75,12 +76,12 @@ def test_refitting_sees_only_what_came_before(tmp_path):
         ({"level": "80"}, "The 'level' parameter of predict must be a number in (0, 100). Got '80' instead."),
     ],
 )  # fmt: skip
-def test_refusals(arguments, words):
+def test_refusals(arguments, message):
     """What was given, what was expected, what to do."""
     model = Forecaster(**QUICK).fit(np.arange(60.0))
     with pytest.raises(ValueError) as caught:
         model.backtest(np.arange(60.0), **arguments)
-    assert str(caught.value) == words
+    assert str(caught.value) == message
 
 
 def test_another_step_is_refused():

@@ -1,4 +1,4 @@
-"""Forecaster: what it returns, what it never sees, what it remembers, and what it refuses."""
+"""Forecaster: what it returns, independence of the future, updates, intervals and training."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def fitted():
     return quick().fit(WAVE)
 
 
-# What comes out
+# Output
 
 
 def test_array_in_array_out(fitted):
@@ -53,7 +53,7 @@ def test_pandas_dates_are_continued(freq):
     assert list(forecast.index) == list(index[160:])
 
 
-def test_polars_and_pyarrow_come_back_as_they_went_in():
+def test_polars_and_pyarrow_in_polars_and_pyarrow_out():
     """A table with a time column gives a table of the same library with the next times."""
     days = pd.date_range("2020-01-01", periods=160, freq="D").to_numpy().astype("datetime64[us]")
     frame = pl.DataFrame({"day": days, "units": WAVE})
@@ -86,7 +86,7 @@ def test_polars_and_pyarrow_come_back_as_they_went_in():
 )
 @pytest.mark.parametrize("gaps", [False, True], ids=["whole", "gaps"])
 def test_every_kind_of_net_forecasts_any_horizon(options, gaps):
-    """Shorter, equal and longer horizons agree where they overlap; gaps are read and never returned."""
+    """Shorter, equal and longer horizons agree where they overlap; gaps in the input give no gaps in the output."""
     y = np.stack([WAVE, np.cos(STEPS)], 1)
     if gaps:
         y[30:35, 0] = y[100, 1] = y[-1, 0] = np.nan
@@ -99,32 +99,32 @@ def test_every_kind_of_net_forecasts_any_horizon(options, gaps):
     assert np.isfinite(model.loss_per_step_).all()
 
 
-# What it never sees, and what it remembers
+# No use of the future; updates and gaps
 
 
 @pytest.mark.parametrize(
     "options", [{}, {"bptt": 4}, {"decoding": "recursive"}, {"normalize": "mean"}], ids=str
 )
-def test_backtest_never_sees_the_future(options):
-    """What comes after an origin does not change the forecast from it; what comes before does."""
+def test_a_backtest_does_not_use_the_future(options):
+    """Values after an origin do not change the forecast from it; values before it do."""
     model = quick(**options).fit(WAVE)
     changed, earlier = WAVE.copy(), WAVE.copy()
     changed[140:] += 100
     earlier[139] += 1
-    said, said_changed, said_earlier = (
+    forecast, same, other = (
         model.backtest(y, start=140, stride=100).forecasts["forecast"].to_numpy()
         for y in (WAVE, changed, earlier)
     )
-    np.testing.assert_array_equal(said, said_changed)
-    assert not np.allclose(said, said_earlier)
+    np.testing.assert_array_equal(forecast, same)
+    assert not np.allclose(forecast, other)
 
 
 @pytest.mark.parametrize("options", [{}, {"bptt": 4}, {"decoding": "recursive"}], ids=str)
 def test_predict_is_the_backtest_from_the_end(options):
     """The forecast after the last step equals the one that a backtest makes from there."""
     model = quick(**options).fit(WAVE[:150])
-    said = model.backtest(WAVE, start=150, stride=100).forecasts["forecast"].to_numpy()
-    np.testing.assert_allclose(model.predict(), said, rtol=1e-5)
+    expected = model.backtest(WAVE, start=150, stride=100).forecasts["forecast"].to_numpy()
+    np.testing.assert_allclose(model.predict(), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{}, {"bptt": 4}, {"channels": "independent"}], ids=str)
@@ -135,19 +135,19 @@ def test_update_continues(options):
     model.update(WAVE[120:150])
     for start in (120, 121, 140):
         piecewise.update(WAVE[start : {120: 121, 121: 140, 140: 150}[start]])
-    said = model.backtest(WAVE, start=150, stride=100).forecasts["forecast"].to_numpy()
-    np.testing.assert_allclose(model.predict(), said, rtol=1e-5)
-    np.testing.assert_allclose(piecewise.predict(), said, rtol=1e-5)
+    expected = model.backtest(WAVE, start=150, stride=100).forecasts["forecast"].to_numpy()
+    np.testing.assert_allclose(model.predict(), expected, rtol=1e-5)
+    np.testing.assert_allclose(piecewise.predict(), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{}, {"bptt": 4}], ids=str)
-def test_a_gap_is_filled_from_what_was_known_before_it(options):
-    """A gap across the edge of the window is read as a backtest reads it; an empty window holds the last value."""
+def test_a_gap_is_filled_with_the_values_before_it(options):
+    """A gap across the edge of the window is filled as in a backtest; an empty window holds the last value."""
     y = WAVE + 400
     y[130:141] = np.nan
     model = quick(**options).fit(y[:140])
-    said = model.backtest(y, start=140, stride=100).forecasts["forecast"].to_numpy()
-    np.testing.assert_allclose(model.predict(), said, rtol=1e-6)
+    expected = model.backtest(y, start=140, stride=100).forecasts["forecast"].to_numpy()
+    np.testing.assert_allclose(model.predict(), expected, rtol=1e-6)
     model.update(np.full(30, np.nan))
     assert (np.abs(model.predict() - y[129]) < 20).all()
 
@@ -164,7 +164,7 @@ def test_gaps_do_not_reach_the_intervals():
 
 
 def test_far_horizon():
-    """A net of one step is asked for a thousand."""
+    """A net with a horizon of one step forecasts a thousand."""
     assert np.isfinite(quick(horizon=1).fit(WAVE).predict(1000)).all()
 
 
@@ -178,7 +178,7 @@ def test_a_column_that_starts_to_move_after_training():
 
 
 def test_the_chosen_window_is_bounded():
-    """A day of seconds is not unfolded; short series keep room to slide."""
+    """A day of seconds is not unfolded; in short series the window leaves room to slide."""
     index = pd.date_range("2024-01-01", periods=4000, freq="min")
     series = read_series(pd.Series(np.sin(np.arange(4000.0)), index))
     assert choose_window(series, 12, 1) == 256
@@ -187,7 +187,7 @@ def test_the_chosen_window_is_bounded():
 
 
 def test_streams_are_not_scaled_by_windows():
-    """By default streams forecast changes; asking for the mean of a window that they do not have is refused."""
+    """By default streams subtract the last value; "none" differs from it."""
     auto, last, none = (
         quick(bptt=4, normalize=each).fit(WAVE).predict() for each in ("auto", "last", "none")
     )
@@ -207,8 +207,8 @@ def test_update_keeps_dates_in_step():
     assert model.update(y[150:155]).predict().index[0] == index[155]
 
 
-def test_loss_per_step_is_the_cost_of_reading_less():
-    """The last entry is the validation loss; the first reads a single step."""
+def test_loss_per_step_is_the_loss_of_shorter_inputs():
+    """The last entry is the validation loss; the first is that of an input of one step."""
     model = quick(training={"loss": "mse", "patience": None}).fit(WAVE)
     assert model.loss_per_step_.shape == (16,)
     best = model.history_["validation.loss"].min()
@@ -218,7 +218,7 @@ def test_loss_per_step_is_the_cost_of_reading_less():
 def test_intervals_hold_what_they_promise():
     """On noise without memory, 80 % intervals cover about 80 % of fresh noise.
 
-    300 independent forecasts of one step: a share outside 0.80 +- 0.12 has a chance below 1e-4, with the seed fixed.
+    300 independent forecasts of one step: a share outside 0.80 +- 0.12 has probability below 1e-4, with a fixed seed.
     """
     noise = np.random.default_rng(5).normal(size=1500)
     model = quick(horizon=1, max_epochs=1).fit(noise[:1200])
@@ -254,9 +254,9 @@ def test_same_seed_same_bits_and_nothing_left_behind():
 def test_resumed_is_uninterrupted(options, tmp_path):
     """Two epochs, then two more from the checkpoint, equal four in one go."""
     whole = quick(max_epochs=4, **options).fit(WAVE).predict()
-    plan = {"checkpoint": tmp_path / "run.safetensors"}
-    quick(max_epochs=2, training=plan, **options).fit(WAVE)
-    resumed = quick(max_epochs=4, training=plan, **options).fit(WAVE)
+    training = {"checkpoint": tmp_path / "run.safetensors"}
+    quick(max_epochs=2, training=training, **options).fit(WAVE)
+    resumed = quick(max_epochs=4, training=training, **options).fit(WAVE)
     np.testing.assert_array_equal(resumed.predict(), whole)
     assert " Resumed " in resumed.stopped_
 
@@ -272,7 +272,7 @@ def test_it_learns_a_wave():
 
 
 def test_constant_series_is_forecast_exactly():
-    """A column that never moves stays where it is, to the last bit, beside one that moves."""
+    """The forecast of a constant column stays where it is, to the last bit, together with one that varies."""
     y = np.stack([np.full(160, 7.3), WAVE], 1)
     np.testing.assert_array_equal(quick().fit(y).predict()[:, 0], np.full(4, 7.3))
     np.testing.assert_array_equal(quick().fit(np.full(100, 1e9)).predict(), np.full(4, 1e9))
@@ -287,7 +287,7 @@ def test_short_series_without_room_to_validate():
 
 
 def test_clone_and_nested_parameters():
-    """scikit-learn can copy a forecaster and reach into its training plan."""
+    """scikit-learn can copy a forecaster and set fields of its training options."""
     model = quick(training=Training(batch_size=16))
     copy = clone(model).set_params(training__batch_size=8, hidden=4)
     assert (model.training.batch_size, copy.training.batch_size, copy.hidden) == (16, 8, 4)

@@ -1,4 +1,4 @@
-"""Forecaster: what it refuses, in which words, and what it leaves as it was."""
+"""Forecaster: errors, their exact messages, and the state they leave."""
 
 import warnings
 
@@ -35,7 +35,7 @@ def test_failed_fit_leaves_the_fitted_state(fitted):
 
 
 @pytest.mark.parametrize(
-    ("options", "y", "words"),
+    ("options", "y", "message"),
     [
         ({"horizon": 0}, WAVE, "The 'horizon' parameter of Forecaster must be an int in [1, inf). Got 0 instead."),
         (
@@ -71,11 +71,11 @@ def test_failed_fit_leaves_the_fitted_state(fitted):
         ({}, [], "y is empty: it has no rows."),
     ],
 )  # fmt: skip
-def test_refusals(options, y, words):
+def test_refusals(options, y, message):
     """What was given, what was expected, what to do."""
     with pytest.raises(ValueError) as caught:
         quick(**options).fit(y)
-    assert str(caught.value) == words
+    assert str(caught.value) == message
 
 
 def test_unknown_argument_names_the_closest():
@@ -112,23 +112,23 @@ def test_parameters_set_after_fit(fitted):
 
 
 def test_another_seed_is_another_run(tmp_path):
-    """A checkpoint of one seed is not taken for that of another."""
-    plan = {"checkpoint": tmp_path / "run"}
-    quick(training=plan).fit(WAVE)
+    """A checkpoint of one seed is refused with another."""
+    training = {"checkpoint": tmp_path / "run"}
+    quick(training=training).fit(WAVE)
     with pytest.raises(ValueError, match="belongs to another run"):
-        quick(training=plan, random_state=1).fit(WAVE)
+        quick(training=training, random_state=1).fit(WAVE)
 
 
 @pytest.mark.parametrize("size", [1e160, 1e300, 1e-300])
 def test_values_of_any_size(size):
-    """What is forecast does not depend on the unit, as far as numbers go."""
+    """Forecasts scale with the unit of the series over the range of float64."""
     np.testing.assert_allclose(
         quick().fit(WAVE * size).predict() / size, quick().fit(WAVE).predict(), rtol=1e-4
     )
 
 
 def test_nothing_observed_to_validate():
-    """The end is missing: nothing is held out, or a share that was asked for is refused."""
+    """The end is missing: nothing is held out, or an explicit share is refused."""
     y = WAVE.copy()
     y[-40:] = np.nan
     assert not quick().fit(y).validated_
@@ -137,7 +137,7 @@ def test_nothing_observed_to_validate():
 
 
 def test_divergence_is_explained():
-    """A learning rate that explodes ends in a usable model and words, not in NaN."""
+    """A learning rate that explodes ends in a usable model and a warning, not in NaN."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         model = quick(cell="elman", learning_rate=1e30, max_epochs=3, training={"clip": None}).fit(WAVE)

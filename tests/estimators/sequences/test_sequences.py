@@ -1,5 +1,6 @@
-"""SequenceClassifier and SequenceRegressor: what they learn, what they hold out, and what they refuse."""
+"""SequenceClassifier and SequenceRegressor: learning, the validation split, missing values and errors."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,8 @@ def regressor() -> SequenceRegressor:
     return SequenceRegressor(**{**QUICK, "max_epochs": 40}).fit(*means(180))
 
 
-def test_it_tells_waves_apart(classifier: SequenceClassifier) -> None:
-    """Right on nearly all; with the labels in order of appearance instead of sorted it would be near 0."""
+def test_it_classifies_waves(classifier: SequenceClassifier) -> None:
+    """An accuracy above 0.9; with the labels in order of appearance instead of sorted it would be near 0."""
     X, y = waves(240)
     assert classifier.classes_.tolist() == ["again", "fast", "slow"]
     assert classifier.score(X[180:], y[180:]) > 0.9
@@ -68,14 +69,14 @@ def test_it_tells_waves_apart(classifier: SequenceClassifier) -> None:
 def test_probabilities(classifier: SequenceClassifier) -> None:
     """One row a sequence, one column a class, and the label is that of the largest."""
     X, _ = waves()
-    chances = classifier.predict_proba(X)
-    assert chances.shape == (60, 3)
-    np.testing.assert_allclose(chances.sum(1), 1, atol=1e-12)
-    assert (classifier.classes_[chances.argmax(1)] == classifier.predict(X)).all()
+    proba = classifier.predict_proba(X)
+    assert proba.shape == (60, 3)
+    np.testing.assert_allclose(proba.sum(1), 1, atol=1e-12)
+    assert (classifier.classes_[proba.argmax(1)] == classifier.predict(X)).all()
 
 
-def test_it_tells_numbers_in_their_own_unit(regressor: SequenceRegressor) -> None:
-    """Targets around 100 with a spread of 500 are learned as they stand."""
+def test_targets_keep_their_unit(regressor: SequenceRegressor) -> None:
+    """Targets around 100 with a spread of 500 are learned without scaling them first."""
     X, y = means(280)
     assert regressor.score(X[180:], y[180:]) > 0.8
     assert regressor.predict(X).shape == (280,)
@@ -84,17 +85,17 @@ def test_it_tells_numbers_in_their_own_unit(regressor: SequenceRegressor) -> Non
 
 @pytest.mark.parametrize("columns", [1, 2])
 def test_several_targets(columns: int) -> None:
-    """(n, K) in, (n, K) out, each in its own unit; a constant target is told exactly."""
+    """(n, K) in, (n, K) out, each in its own unit; a constant target is predicted exactly."""
     X, y = means(60)
     Y = np.stack([y, np.full(60, 7.0)], axis=1)[:, :columns]
-    told = SequenceRegressor(**QUICK).fit(X, Y).predict(X)
-    assert told.shape == (60, columns)
-    assert np.corrcoef(told[:, 0], y)[0, 1] > 0.8
-    assert (told[:, 1:] == 7).all()
+    predicted = SequenceRegressor(**QUICK).fit(X, Y).predict(X)
+    assert predicted.shape == (60, columns)
+    assert np.corrcoef(predicted[:, 0], y)[0, 1] > 0.8
+    assert (predicted[:, 1:] == 7).all()
 
 
 def test_neighbours_and_order_do_not_matter(classifier: SequenceClassifier) -> None:
-    """A sequence alone, in a batch of longer ones, or in another order: the same answer."""
+    """A sequence alone, in a batch of longer ones, or in another order: the same prediction."""
     X, _ = waves()
     together = classifier.predict_proba(X)
     np.testing.assert_allclose(
@@ -104,13 +105,11 @@ def test_neighbours_and_order_do_not_matter(classifier: SequenceClassifier) -> N
     padded = np.zeros((60, 16, 1))
     for row, x in zip(padded, X, strict=True):
         row[: len(x)] = x
-    assert np.abs(classifier.predict_proba(padded) - together).max() > 1e-3, (
-        "the twin that reads padding differs"
-    )
+    assert np.abs(classifier.predict_proba(padded) - together).max() > 1e-3, "padding as input differs"
 
 
 def test_same_seed_same_bits() -> None:
-    """And another seed, other bits; the global generator is left alone."""
+    """Another seed gives other bits; the global generator is unchanged."""
     X, y = waves(30)
     torch.manual_seed(5)
     before = torch.get_rng_state()
@@ -129,10 +128,10 @@ def test_every_label_type() -> None:
         np.array([False, True, True]),
         np.array(["b", "a", "c"], dtype=object),
     ):
-        given = labels[np.arange(30) % 3]
-        told = SequenceClassifier(**{**QUICK, "max_epochs": 2}).fit(X, given).predict(X)
-        assert told.dtype == given.dtype
-        assert set(told) <= set(given)
+        y = labels[np.arange(30) % 3]
+        predicted = SequenceClassifier(**{**QUICK, "max_epochs": 2}).fit(X, y).predict(X)
+        assert predicted.dtype == y.dtype
+        assert set(predicted) <= set(y)
 
 
 def test_few_rows() -> None:
@@ -157,20 +156,20 @@ def test_rows_held_out_are_not_trained_on() -> None:
     y = torch.zeros(40, dtype=torch.int64)
     held_out = np.arange(0, 40, 5)
 
-    def read(held_out: NDArray[np.int64]) -> set[int]:
-        unfolding = SequenceBPTT(net, cross_entropy, Ragged(x), y, held_out, 16)
-        batches = list(unfolding.batches.epoch(torch.Generator().manual_seed(0)))
+    def trained_on(held_out: NDArray[np.int64]) -> set[int]:
+        bptt = SequenceBPTT(net, cross_entropy, Ragged(x), y, held_out, 16)
+        batches = list(bptt.batches.epoch(torch.Generator().manual_seed(0)))
         assert len(batches) >= 8
         return {int(value) for batch in batches for value in batch.x.flatten()}
 
-    assert read(held_out) == set(range(40)) - set(held_out.tolist())
-    assert read(np.array([], dtype=np.int64)) == set(range(40))
+    assert trained_on(held_out) == set(range(40)) - set(held_out.tolist())
+    assert trained_on(np.array([], dtype=np.int64)) == set(range(40))
 
 
-def test_what_is_held_out_changes_nothing_but_the_choice_of_the_epoch() -> None:
-    """Rubbish in the held-out rows leaves the scale and, after one epoch, every weight as it was."""
+def test_held_out_sequences_only_choose_the_epoch() -> None:
+    """Other values in the held-out rows leaves the scale and, after one epoch, every weight as it was."""
     quick = {**QUICK, "max_epochs": 1, "training": {"validation": 0.5}}
-    # Each row is the only one with a number in its own feature: the mean tells which rows were measured.
+    # Each row is the only one with a number in its own feature: the mean shows which rows were measured.
     own = SequenceRegressor(**quick).fit(np.eye(70)[:, None, :], np.arange(70))
     measured = own.center_ > 0
     assert measured.sum() == 35
@@ -190,17 +189,17 @@ def test_a_run_is_resumed_bit_for_bit_and_only_with_the_same_rows_held_out(tmp_p
     X, y = means(170)
     quick = {**QUICK, "max_epochs": 2}
     whole = SequenceRegressor(**quick).fit(X, y)
-    plan = Training(checkpoint=tmp_path / "run")
-    cut = SequenceRegressor(**quick, training=clone(plan, safe=False).set_params(max_time=1e-3)).fit(X, y)
+    training = Training(checkpoint=tmp_path / "run")
+    cut = SequenceRegressor(**quick, training=clone(training, safe=False).set_params(max_time=1e-3)).fit(X, y)
     assert cut.stopped_.startswith("Reached max_time")
-    resumed = SequenceRegressor(**quick, training=plan).fit(X, y)
+    resumed = SequenceRegressor(**quick, training=training).fit(X, y)
     assert np.array_equal(resumed.predict(X), whole.predict(X))
     with pytest.raises(ValueError, match="belongs to another run: the data are not the same"):
-        SequenceRegressor(**{**quick, "random_state": 1}, training=plan).fit(X, y)
+        SequenceRegressor(**{**quick, "random_state": 1}, training=training).fit(X, y)
 
 
-def test_cost_of_every_copy(classifier: SequenceClassifier, regressor: SequenceRegressor) -> None:
-    """It falls as more is read; the last is the best validation loss."""
+def test_loss_of_every_copy(classifier: SequenceClassifier, regressor: SequenceRegressor) -> None:
+    """It falls as the input grows; the last is the best validation loss."""
     assert classifier.loss_per_step_.shape == (16,)
     assert classifier.loss_per_step_[-1] < classifier.loss_per_step_[0] / 2
     best = min(classifier.history_["validation.loss"])
@@ -208,25 +207,25 @@ def test_cost_of_every_copy(classifier: SequenceClassifier, regressor: SequenceR
     assert regressor.loss_per_step_.shape == (8,)
     assert regressor.loss_per_step_[-1] == pytest.approx(min(regressor.history_["validation.loss"]), rel=1e-4)
     reference = regressor.loss_per_step_
-    assert reference[5] < reference[1] / 2, "all that matters is read after six steps"
+    assert reference[5] < reference[1] / 2, "the target depends on the first six steps only"
 
 
-def test_cost_of_very_many_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long bidirectional net reads 64 beginnings of at most 32 rows; between them the costs are a line."""
+def test_loss_of_very_many_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long bidirectional net runs on 64 prefixes of at most 32 rows; losses in between are interpolated."""
     torch.manual_seed(0)
     net = SequenceNet("gru", 1, 2, hidden=3, bidirectional=True)
     x, y = torch.randn(70, 200, 1), torch.arange(70) % 2
-    read: list[tuple[int, int]] = []
+    runs: list[tuple[int, int]] = []
     monkeypatch.setattr(
         SequenceNet,
         "forward",
-        lambda self, x, lengths, f=net.forward: read.append(x.shape[:2]) or f(x, lengths),
+        lambda self, x, lengths, f=net.forward: runs.append(x.shape[:2]) or f(x, lengths),
     )
-    unfolding = SequenceBPTT(net, cross_entropy, Ragged(x), y, np.arange(2, 67), 8)
-    costs = unfolding.loss_per_copy()
+    bptt = SequenceBPTT(net, cross_entropy, Ragged(x), y, np.arange(2, 67), 8)
+    losses = bptt.loss_per_copy()
     assert net.training, "left as it was"
-    assert len(read) == 64 and {rows for rows, _ in read} == {22}
-    ends = [steps for _, steps in read]
+    assert len(runs) == 64 and {rows for rows, _ in runs} == {22}
+    ends = [steps for _, steps in runs]
     assert ends[0] == 1 and ends[-1] == 200 and set(np.diff(ends)) == {3, 4}
     rows = slice(2, 67, 3)
     with torch.no_grad():
@@ -234,13 +233,13 @@ def test_cost_of_very_many_copies(monkeypatch: pytest.MonkeyPatch) -> None:
             [cross_entropy(net(x[rows, :end], None), y[rows]).mean() for end in range(1, 201)]
         )
     at = torch.tensor(ends) - 1
-    torch.testing.assert_close(costs[at], every[at])
-    torch.testing.assert_close(costs, torch.from_numpy(np.interp(range(200), at, every[at])).float())
-    assert not torch.allclose(costs, every)
+    torch.testing.assert_close(losses[at], every[at])
+    torch.testing.assert_close(losses, torch.from_numpy(np.interp(range(200), at, every[at])).float())
+    assert not torch.allclose(losses, every)
 
 
 def test_missing_values() -> None:
-    """NaN is filled, marked, and welcome at predict even when fit saw none."""
+    """NaN is filled and marked, and accepted by predict even when the training data had none."""
     X, y = waves(60, ragged=False)
     full = SequenceClassifier(**QUICK).fit(X, y)
     gaps = [x.copy() for x in X]
@@ -254,16 +253,16 @@ def test_missing_values() -> None:
     assert marked.predict(X).shape == (60,)
 
 
-def test_what_is_missing_can_be_the_answer() -> None:
-    """The mark tells classes apart that differ in nothing else."""
+def test_missing_values_are_informative() -> None:
+    """Classes that differ in the mask only are distinguished."""
     X = np.random.default_rng(0).normal(size=(60, 10))
     y = np.arange(60) % 2
     X[y == 1, 3] = np.nan
     assert SequenceClassifier(**{**QUICK, "max_epochs": 40}).fit(X, y).score(X, y) > 0.95
 
 
-def test_long_sequences_are_read_in_segments() -> None:
-    """At most 32 recurrent steps by default, as many as asked otherwise."""
+def test_long_sequences_are_cut_into_segments() -> None:
+    """At most 32 recurrent steps by default, else the number that `segment` gives."""
     X = np.random.default_rng(0).normal(size=(12, 100, 2))
     y = np.arange(12) % 2
     quick = {**QUICK, "max_epochs": 1}
@@ -277,7 +276,7 @@ def test_long_sequences_are_read_in_segments() -> None:
 
 
 def test_in_a_pipeline_and_a_grid() -> None:
-    """clone, Pipeline, cross_val_score and GridSearchCV, also over the training plan."""
+    """clone, Pipeline, cross_val_score and GridSearchCV, also over the training options."""
     X, y = waves(36, ragged=False)
     block = np.concatenate(X, axis=1).T
     quick = {**QUICK, "max_epochs": 2}
@@ -289,10 +288,10 @@ def test_in_a_pipeline_and_a_grid() -> None:
     search = GridSearchCV(model, grid, cv=2, n_jobs=1).fit(block, y)
     assert set(search.best_params_) == set(grid)
     assert search.best_estimator_.training.weight_decay == search.best_params_["training__weight_decay"]
-    assert model.training.weight_decay == 0, "the plan that was given stays as it was"
+    assert model.training.weight_decay == 0, "the options of the original are unchanged"
 
 
-def test_a_dataframe_remembers_its_columns() -> None:
+def test_columns_of_a_dataframe_are_checked() -> None:
     """Other names at predict are refused by scikit-learn's own check."""
     X, y = means(20)
     table = pd.DataFrame(X, columns=[f"t{k}" for k in range(8)])
@@ -303,57 +302,65 @@ def test_a_dataframe_remembers_its_columns() -> None:
         model.predict(table.rename(columns={"t0": "first"}))
 
 
-def test_a_failed_fit_leaves_the_former_one() -> None:
+def test_a_failed_fit_keeps_the_previous_one() -> None:
     """Refused data change nothing."""
     X, y = means(20)
     model = SequenceRegressor(**{**QUICK, "max_epochs": 1}).fit(X, y)
-    told = model.predict(X)
+    predicted = model.predict(X)
     with pytest.raises(ValueError):
         model.fit(np.full((5, 3), np.inf), np.zeros(5))
-    assert np.array_equal(model.predict(X), told)
+    assert np.array_equal(model.predict(X), predicted)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (
-            {"hidden": 0},
-            "The 'hidden' parameter of SequenceClassifier must be an int in [1, inf). Got 0 instead.",
-        ),
-        (
-            {"pool": "lst"},
-            "The 'pool' parameter of SequenceClassifier must be one of 'all', 'last', 'mean', 'max'. Got 'lst'"
-            " instead. Did you mean 'last'?",
-        ),
-        (
-            {"training": {"loss": "mse"}},
-            "The 'loss' of the training of SequenceClassifier must be one of 'auto', 'cross_entropy'. Got 'mse'"
-            " instead.",
-        ),
-    ],
-)
-def test_refused_parameters(options: dict[str, Any], words: str) -> None:
-    """The parameter, what it may be, what it was."""
-    X, y = waves(6)
-    with pytest.raises(ValueError) as refusal:
-        SequenceClassifier(**options).fit(X, y)
-    assert str(refusal.value) == words
+REFUSALS: list[tuple[Callable[[Any, Any], Any], type[Exception], str]] = [
+    (
+        lambda X, y: SequenceClassifier(hidden=0).fit(X, y),
+        ValueError,
+        "The 'hidden' parameter of SequenceClassifier must be an int in [1, inf). Got 0 instead.",
+    ),
+    (
+        lambda X, y: SequenceClassifier(pool="lst").fit(X, y),  # type: ignore[arg-type]
+        ValueError,
+        "The 'pool' parameter of SequenceClassifier must be one of 'all', 'last', 'mean', 'max'. Got 'lst' instead."
+        " Did you mean 'last'?",
+    ),
+    (
+        lambda X, y: SequenceClassifier(training={"loss": "mse"}).fit(X, y),
+        ValueError,
+        "The 'loss' of the training of SequenceClassifier must be one of 'auto', 'cross_entropy'. Got 'mse' instead.",
+    ),
+    (
+        lambda X, y: SequenceRegressor().fit(X, None),
+        ValueError,
+        "SequenceRegressor requires y to be passed, but the target y is None.",
+    ),
+    (
+        lambda X, y: SequenceClassifier().fit(X, y[:4]),
+        ValueError,
+        "Found input variables with inconsistent numbers of samples: [6, 4]",
+    ),
+    (
+        lambda X, y: SequenceClassifier().fit(X, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]),
+        ValueError,
+        "Unknown label type: continuous.",
+    ),
+    (
+        lambda X, y: SequenceClassifier(hiden=3),  # type: ignore[call-arg]
+        TypeError,
+        "SequenceClassifier has no parameter 'hiden'. Did you mean 'hidden'?",
+    ),
+    (
+        lambda X, y: SequenceClassifier().predict(X),
+        NotFittedError,
+        "This SequenceClassifier instance is not fitted yet.",
+    ),
+]
 
 
-def test_refused_targets() -> None:
-    """None, too few, of the wrong kind; and predict before fit."""
-    X, y = waves(6)
-    with pytest.raises(ValueError) as refusal:
-        SequenceRegressor().fit(X, None)
-    assert str(refusal.value) == "SequenceRegressor requires y to be passed, but the target y is None."
-    with pytest.raises(ValueError) as refusal:
-        SequenceClassifier().fit(X, y[:4])
-    assert str(refusal.value) == "Found input variables with inconsistent numbers of samples: [6, 4]"
-    with pytest.raises(ValueError) as refusal:
-        SequenceClassifier().fit(X, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5])
-    assert str(refusal.value).startswith("Unknown label type: continuous.")
-    with pytest.raises(TypeError) as unknown:
-        SequenceClassifier(hiden=3)  # type: ignore[call-arg]
-    assert str(unknown.value) == "SequenceClassifier has no parameter 'hiden'. Did you mean 'hidden'?"
-    with pytest.raises(NotFittedError):
-        SequenceClassifier().predict(X)
+@pytest.mark.parametrize(("call", "error", "message"), REFUSALS, ids=[each[2][:30] for each in REFUSALS])
+def test_refusals(call: Callable[[Any, Any], Any], error: type[Exception], message: str) -> None:
+    """The exact message, or the beginning of scikit-learn's."""
+    with pytest.raises(error) as refusal:
+        call(*waves(6))
+    ours = not message.startswith(("Unknown label", "This Seq"))
+    assert str(refusal.value) == message if ours else str(refusal.value).startswith(message)

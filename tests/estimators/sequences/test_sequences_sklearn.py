@@ -8,11 +8,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from regen.estimators import SequenceClassifier, SequenceRegressor
 
-# Small and quick to learn, so that the checks that ask for a good score pass in a few epochs.
+# Small and quick to learn, so that the checks of the score pass in a few epochs.
 QUICK: dict[str, Any] = {"hidden": 16, "segment": 5, "learning_rate": 1e-2, "random_state": 0}
 
 EXPECTED_FAILURES = {
-    "check_methods_subset_invariance": "asks for 1e-7; float32 matrix products round otherwise for other batch sizes",
+    "check_methods_subset_invariance": "needs 1e-7; float32 matrix products round otherwise for other batch sizes",
 }
 
 
@@ -28,5 +28,5 @@ def expected_failures(estimator: Any) -> dict[str, str]:
     xfail_strict=False,
 )
 def test_scikit_learn_checks(estimator: Any, check: Callable[[Any], None]) -> None:
-    """As scikit-learn says."""
+    """Every check passes, or is listed above."""
     check(estimator)

@@ -1,4 +1,4 @@
-"""Reading sequences: every kind that is allowed, what is missing, and the exact words of every refusal."""
+"""Input of sequences: kinds, missing values, standardisation, the validation split and exact messages."""
 
 import re
 from typing import Any
@@ -23,7 +23,7 @@ class Owner(BaseEstimator):
 
 
 def read(X: Any) -> Ragged:
-    """X, read for an estimator that is not fitted yet."""
+    """X as read for an estimator that is not fitted yet."""
     return read_sequences(Owner(), X).rows
 
 
@@ -43,7 +43,7 @@ def read(X: Any) -> Ragged:
     ],
     ids=lambda X: type(X).__name__,
 )
-def test_one_block_whatever_it_came_in(X: Any) -> None:
+def test_every_kind_gives_the_same_block(X: Any) -> None:
     """Two sequences of three steps, from any kind."""
     sequences = read(X)
     np.testing.assert_array_equal(sequences.steps[:, 0], [1, 2, 3, 4, 5, 6])
@@ -66,7 +66,7 @@ def test_different_lengths(X: Any) -> None:
     np.testing.assert_array_equal(sequences.starts, [0, 3])
 
 
-def test_what_scikit_learn_calls_features() -> None:
+def test_number_of_features() -> None:
     """A table has as many features as columns; other kinds those of each step."""
     owner = Owner()
     table = pd.DataFrame(np.zeros((2, 5)), columns=list("abcde"))
@@ -79,7 +79,7 @@ def test_what_scikit_learn_calls_features() -> None:
 
 
 @pytest.mark.parametrize(
-    ("X", "words"),
+    ("X", "message"),
     [
         (
             [np.zeros(3), np.zeros(0)],
@@ -93,7 +93,7 @@ def test_what_scikit_learn_calls_features() -> None:
             [np.zeros((3, 2, 1))],
             "Sequence 0 of X must be of shape (T,) or (T, F). Got shape (3, 2, 1) instead.",
         ),
-        ([[1.0, 2.0], ["a"]], "Sequence 1 of X holds something that is no number."),
+        ([[1.0, 2.0], ["a"]], "Sequence 1 of X holds a value that is not a number."),
         ([np.zeros(2), np.zeros(3) * 1j], "Sequence 1 of X is complex. Complex data not supported."),
         (
             np.zeros((2, 3, 4, 5)),
@@ -113,14 +113,14 @@ def test_what_scikit_learn_calls_features() -> None:
         ),
     ],
 )
-def test_refusals(X: Any, words: str) -> None:
+def test_refusals(X: Any, message: str) -> None:
     """What was given, what was expected, what to do; by the number of the sequence."""
     with pytest.raises(ValueError) as refusal:
         read(X)
-    assert str(refusal.value) == words
+    assert str(refusal.value) == message
 
 
-def test_another_number_of_features_is_refused_in_scikit_learns_words() -> None:
+def test_another_number_of_features_is_refused() -> None:
     """For tables the columns must be as many; for other kinds the features of each step."""
     owner = Owner()
     read_sequences(owner, np.zeros((4, 5)))
@@ -143,7 +143,7 @@ def test_gaps_are_filled_within_their_own_sequence() -> None:
 
 
 def test_gaps_are_marked_and_do_not_move_the_scale() -> None:
-    """Mean and scale are of observed values; the second feature says what was observed."""
+    """Mean and scale are of observed values; the second feature is the mask."""
     sequences = read([[1, NAN, 3], [NAN, NAN]])
     scale = fit_standardizer(sequences, np.array([0, 1]), "train")
     assert (scale.center, scale.scale) == (2, 1)
@@ -152,7 +152,7 @@ def test_gaps_are_marked_and_do_not_move_the_scale() -> None:
 
 
 def test_the_scale_is_that_of_the_training_rows() -> None:
-    """Rows held out do not take part; the twin that reads all rows differs."""
+    """Rows held out do not take part; measured on all rows it differs."""
     sequences = read([[0.0, 2.0], [4.0, 6.0], [100.0, 300.0]])
     scale = fit_standardizer(sequences, np.array([0, 1]), "train")
     assert scale.center == 3
@@ -181,37 +181,37 @@ def test_as_they_are() -> None:
     assert not scale.standardized(read(np.full((2, 3, 1), 5.0)), mark=False).values.any()
 
 
-def drawn(groups: list[int], share: float | str, seed: int = 0) -> list[int]:
-    """The rows held out of these."""
+def held_out(groups: list[int], share: float | str, seed: int = 0) -> list[int]:
+    """The rows of these groups that are held out."""
     return hold_out(np.array(groups), share, torch.Generator().manual_seed(seed)).tolist()
 
 
 def test_the_same_share_of_each_class_is_held_out() -> None:
     """80 and 20 rows give 16 and 4."""
     groups = [0] * 80 + [1] * 20
-    rows = drawn(groups, 0.2)
+    rows = held_out(groups, 0.2)
     assert len(rows) == len(set(rows)) == 20
     assert sum(groups[row] for row in rows) == 4
-    assert rows == drawn(groups, 0.2)
-    assert rows != drawn(groups, 0.2, seed=1)
+    assert rows == held_out(groups, 0.2)
+    assert rows != held_out(groups, 0.2, seed=1)
 
 
 def test_a_class_of_one_stays_in_the_training_part() -> None:
     """Too few members give none, whatever the share."""
     groups = [0, 1, 1, 2, 2, 2, 2, 2]
     for share in (0.2, 0.5, 0.99):
-        left = set(range(8)) - set(drawn(groups, share))
+        left = set(range(8)) - set(held_out(groups, share))
         assert {groups[row] for row in left} == {0, 1, 2}
-    assert drawn([0] * 10, 0.0) == []
+    assert held_out([0] * 10, 0.0) == []
     for groups, share in (([0], 0.9), ([0, 1, 2, 3], 0.2)):
-        words = f"validation={share} holds out none of {len(groups)} rows. Raise it, or take validation=0."
-        with pytest.raises(ValueError, match=re.escape(words)):
-            drawn(groups, share)
-        assert drawn(groups, "auto") == []
+        message = f"validation={share} holds out none of {len(groups)} rows. Raise it, or take validation=0."
+        with pytest.raises(ValueError, match=re.escape(message)):
+            held_out(groups, share)
+        assert held_out(groups, "auto") == []
 
 
-def test_too_few_to_judge_are_not_held_out() -> None:
-    """31 rows are not enough to choose an epoch, 32 are; an explicit share is obeyed."""
-    assert drawn([0] * 155, "auto") == []
-    assert len(drawn([0] * 155, 0.2)) == 31
-    assert len(drawn([0] * 160, "auto")) == 32
+def test_too_few_to_validate_are_not_held_out() -> None:
+    """31 rows are not enough to choose an epoch, 32 are; an explicit share is used."""
+    assert held_out([0] * 155, "auto") == []
+    assert len(held_out([0] * 155, 0.2)) == 31
+    assert len(held_out([0] * 160, "auto")) == 32
