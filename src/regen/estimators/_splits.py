@@ -22,9 +22,9 @@ def hold_out(groups: Index, validation: float | str, generator: torch.Generator)
     order = torch.randperm(len(groups), generator=generator).numpy()
     order = order[np.argsort(groups[order], kind="stable")]
     _, first, count = np.unique(groups[order], return_index=True, return_counts=True)
-    wanted = np.minimum(np.rint(share * count).astype(np.int64), count - 1)
+    n_held_out = np.minimum(np.rint(share * count).astype(np.int64), count - 1)
     rank = np.arange(len(groups)) - np.repeat(first, count)
-    rows = np.sort(order[rank < np.repeat(wanted, count)])
+    rows = np.sort(order[rank < np.repeat(n_held_out, count)])
     if validation == "auto":
         return rows if len(rows) >= LEAST_HELD_OUT else rows[:0]
     if share and not len(rows):
@@ -35,5 +35,5 @@ def hold_out(groups: Index, validation: float | str, generator: torch.Generator)
 
 
 LEAST_HELD_OUT = 32
-"""Fewer rows cannot tell a better epoch from a luckier one, and are missed in training: of ArrowHead, ECG200 and
+"""Fewer rows do not show which epoch is better, and training lacks them: of ArrowHead, ECG200 and
 GunPoint (36, 100 and 50 rows), holding out a fifth costs the first two 12 and 5 points, the third none."""

@@ -249,6 +249,18 @@ def test_saved_and_loaded(imputer, tmp_path):
     )
 
 
+def test_a_loaded_model_corrupts_rows_as_before(tmp_path):
+    """Salt and pepper are the extremes of fit, which are saved."""
+    X = related()
+    model = quick(corruption="salt_pepper", noise=0.2, max_epochs=1).fit(X)
+    found = []
+    for each in (model, regen.load(regen.save(model, tmp_path / "model"))):
+        objective, _, rows = each.prepare(X)
+        rng = torch.Generator().manual_seed(0)
+        found.append(objective.corrupt(objective.model.one_batch(rows), rng)[0].x)
+    assert torch.equal(*found)
+
+
 def test_fit_repeats():
     """The same seed, the same bits; another one, others."""
     gappy = with_gaps(related())
