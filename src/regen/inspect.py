@@ -2,7 +2,7 @@
 
 Every function takes a fitted estimator, a net of `regen.nn` or ``torch.nn``, or a torch module that holds some, with
 data. It returns plain values with named axes, which say in words what they mean (``print(found)``) and draw
-themselves (``found.plot()``; needs plotly).
+themselves (``found.plot()``, a `regen.figures.Chart`).
 
 >>> import torch, regen
 >>> net, x = torch.nn.LSTM(3, 8, batch_first=True), torch.zeros(2, 5, 3)
@@ -12,7 +12,6 @@ Labelled(layer: 1, direction: 1, sequence: 2, step: 5, unit: 8)
 ...     said, _ = net(x)
 """
 
-import regen.figures  # noqa: F401  they draw what is found here
 from regen._deprecation import moved
 from regen.inspection import (
     ablate,

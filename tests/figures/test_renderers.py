@@ -208,6 +208,10 @@ def test_panels_below_each_other() -> None:
     root = drawn(figure)
     first, second = paths(root, "#123456")
     np.testing.assert_array_equal(first[:, 0], second[:, 0])
+    shorter = replace(figure.panels[1], marks=[Line([0, 500], [0, 1], color="#123456")])
+    aligned = drawn(replace(figure, panels=[figure.panels[0], shorter]))
+    first, second = paths(aligned, "#123456")
+    np.testing.assert_allclose(np.ptp(second[:, 0]), np.ptp(first[:, 0]) / 2, atol=0.1)
     assert first[:, 1].max() < second[:, 1].min()
     assert texts(root).count("step") == 1
     assert texts(root)[-2:] == ["one", "two"]

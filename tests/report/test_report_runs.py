@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import regen
-from regen.report import InspectionData, Picture, Section, Table, sections_of, sheet, write
+from regen.report import InspectionData, Picture, Section, Table, sections_of, text_report, write
 from regen.report.card import card
 from regen.report.data import last, select_rows
 from regen.report.text import aligned
@@ -117,7 +117,7 @@ def test_sections_fit_the_kind(kind: str, own: list[str], tmp_path: Path) -> Non
     pictures = sum(isinstance(each, Picture) for section in sections(kind) for each in section.content)
     assert html.count('class="plot"') == pictures >= 2
     assert len(html) < 5_000_000 and "<title>a title</title>" in html
-    text = sheet(sections(kind))
+    text = text_report(sections(kind))
     assert max(map(len, text.splitlines())) <= 80
     assert [line for line in text.splitlines() if line.isupper() and "  " not in line][:1] == [
         "HOW IT TRAINED"
@@ -281,7 +281,7 @@ def _plain(frame: Any) -> Any:
 def test_text_is_cut_to_the_terminal() -> None:
     """Words are wrapped, columns and rows that do not fit are counted, code loses its marks."""
     wide = Table([f"column {k}" for k in range(20)], [["`x`"] * 20] * 40, "word " * 40)
-    text = sheet([Section("Heading", ["one " * 40], [wide])])
+    text = text_report([Section("Heading", ["one " * 40], [wide])])
     lines = text.splitlines()
     assert lines[0] == "HEADING" and max(map(len, lines)) <= 80
     assert "... and 24 more rows" in lines and "... and 12 more columns" in lines

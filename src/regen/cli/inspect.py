@@ -13,7 +13,7 @@ from regen.cli.runs import REPORT, described, label_of
 from regen.data.io.sequence_files import TABLES, read_sequences
 from regen.data.io.tables import read_table
 from regen.persistence import load
-from regen.report import InspectionData, Section, sections_of, sheet, write
+from regen.report import InspectionData, Section, sections_of, text_report, write
 
 __all__ = ["explain", "inspect"]
 
@@ -37,7 +37,7 @@ def inspect(run: RunPath, data: Data = None, output: Page = None) -> None:
 def explain(run: RunPath, data: Data = None) -> None:
     """Inspect a run and print the findings, in sentences and text charts."""
     _, sections = _found(run, data)
-    typer.echo(sheet(sections))
+    typer.echo(text_report(sections))
 
 
 def _default_page(run: Path) -> Path:

@@ -1,8 +1,8 @@
-"""One page of results: a single HTML file that opens anywhere, offline, on a phone too, and on paper.
+"""One page of results: a single HTML file that opens offline, on a phone too, and can be printed.
 
-Everything is inside: words, tables, figures, the style, and plotly.js once, packed, from the installed package. Every
-figure stands there as a drawing that needs no JavaScript; where there is some, plotly's interactive figure takes its
-place when it comes into view. The page forbids the browser every request to the network.
+Everything is inside: text, tables, figures, the style, and plotly.js once, compressed, from the installed package.
+Every figure stands there as a drawing that needs no JavaScript; where there is some, plotly's interactive figure takes
+its place when it comes into view. The page forbids the browser every request to the network.
 """
 
 import gzip
@@ -24,7 +24,7 @@ from regen.report._look import DRAW, STYLE
 __all__ = ["Link", "Picture", "Section", "Table", "page"]
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
-"""What the page may fetch: nothing."""
+"""The page may fetch nothing."""
 WIDE, NARROW = 760, 520
 """Pixels across of a drawing that is alone in its row, and of one of two."""
 
@@ -34,9 +34,14 @@ WIDE, NARROW = 760, 520
 class Picture:
     """A figure of a page.
 
-    figure : a chart, such as those of `regen.figures`.
-    caption : how to read it.
-    wide : alone in its row; else two stand side by side where the screen is wide enough.
+    Parameters
+    ----------
+    figure : Chart
+        What the functions of `regen.figures` return.
+    caption : str, default=""
+        How to read it.
+    wide : bool, default=True
+        Alone in its row; else two stand side by side where the screen is wide enough.
     """
 
     figure: figures.Chart
@@ -47,9 +52,16 @@ class Picture:
 @final
 @dataclass(frozen=True)
 class Table:
-    """A table of a page; numbers are set to the right.
+    """A table of a page; numbers are aligned to the right.
 
-    columns : their names. rows : as many values each, as text or numbers, in the form to be shown.
+    Parameters
+    ----------
+    columns : sequence of str
+        Their names.
+    rows : sequence of sequences
+        As many values each, as text or numbers, as they are shown.
+    caption : str, default=""
+        Below the table.
     """
 
     columns: Sequence[str]
@@ -60,9 +72,17 @@ class Table:
 @final
 @dataclass(frozen=True)
 class Link:
-    """A way to another page. address : of it, seen from this one, such as ``lstm/report.html``."""
+    """A link to another page.
 
-    words: str
+    Parameters
+    ----------
+    text : str
+        What is shown.
+    address : str
+        Of the page relative to this one, such as ``lstm/report.html``.
+    """
+
+    text: str
     address: str
 
 
@@ -71,8 +91,16 @@ class Link:
 class Section:
     """A part of a page.
 
-    heading : a few words. text : a paragraph, or several, of plain words; `a` between backquotes is set as code.
-    content : figures and tables, in the order to be shown. links : to other pages, after the words.
+    Parameters
+    ----------
+    heading : str
+        A few words.
+    text : str or sequence of str, default=()
+        A paragraph, or several, of plain text; what stands between backquotes is shown as code.
+    content : sequence of Picture or Table, default=()
+        In the order to be shown.
+    links : sequence of Link, default=()
+        After the text.
     """
 
     heading: str
@@ -93,19 +121,31 @@ def page(
 
     Parameters
     ----------
-    title : of the page.
-    sections : its parts, in order; a list of links to them stands at its top when there are more than two.
-    path : of the HTML file, in a folder that is there; a file that exists is replaced at once, or stays whole when
+    title : str
+        Of the page.
+    sections : iterable of Section
+        Its parts, in order; a list of links to them stands at the top when there are more than two.
+    path : str or path
+        Of the HTML file, in a folder that exists; a file that exists is replaced at once, or stays whole when
         writing fails.
-    lead, foot : words before the first section, and after the last one.
+    lead : str or sequence of str, default=""
+        Text before the first section.
+    foot : str, default=""
+        Text after the last section.
+
+    Returns
+    -------
+    pathlib.Path
+        Of the file.
 
     Raises
     ------
     ValueError
-        When the rows of a table have more or less values than it has columns, or a link leads out of the folder's
-        file system.
-    FileNotFoundError, PermissionError
-        When the folder is not there, or is read-only.
+        When the rows of a table have more or fewer values than it has columns, or a link is no relative path.
+    FileNotFoundError
+        When the folder does not exist.
+    PermissionError
+        When the folder is read-only.
     """
     sections, numbers = list(sections), iter(range(1, 1_000_000))
     body = [_section(k, section, numbers) for k, section in enumerate(sections, start=1)]
@@ -135,7 +175,7 @@ def page(
 
 @cache
 def _plotly() -> str:
-    """Plotly.js, packed, and what unpacks and calls it; unpacked it is more than twice as long. Packed only once."""
+    """Plotly.js, compressed to less than half, and the script that decompresses and calls it."""
     packed = gzip.compress(plotly_script().encode(), 9, mtime=0)
     return f'<script type="text/plain" id="plotly">{b64encode(packed).decode()}</script>\n<script>{DRAW}</script>'
 
@@ -159,7 +199,7 @@ def _link(link: Link) -> str:
         raise ValueError(
             f"A page links to files in its own folder. Got the address {link.address!r} instead."
         )
-    return f'<a href="{escape(link.address)}">{_words(link.words)}</a>'
+    return f'<a href="{escape(link.address)}">{_words(link.text)}</a>'
 
 
 def _figure(picture: Picture, number: int) -> str:
@@ -213,7 +253,7 @@ def _rows(table: Table) -> str:
 
 
 def _numeric(cell: Any) -> bool:
-    """Whether a cell is a number, or text that begins as one does; or nothing."""
+    """Whether a cell is a number, text that begins like one, or empty."""
     return str(cell) == "" or str(cell).lstrip("+-−")[:1].isdigit()
 
 
@@ -223,5 +263,5 @@ def _paragraphs(text: str | Sequence[str]) -> str:
 
 
 def _words(text: Any) -> str:
-    """Text as HTML that shows it as it is, but for backquotes."""
+    """Text as HTML; what stands between backquotes is code."""
     return sub(r"`([^`]+)`", r"<code>\1</code>", escape(str(text)))

@@ -1,4 +1,4 @@
-"""Sections as plain text for a terminal of 80 columns: words, small charts of letters, and tables."""
+"""Sections as plain text for a terminal of 80 columns: paragraphs, small charts in letters, and tables."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -7,23 +7,31 @@ from textwrap import wrap
 from regen import figures
 from regen.report.page import Picture, Section, Table
 
-__all__ = ["aligned", "sheet"]
+__all__ = ["aligned", "text_report"]
 
 WIDTH = 80
 SHORT = 16
 """Rows of a table, at most."""
 
 
-def sheet(sections: Iterable[Section]) -> str:
+def text_report(sections: Iterable[Section]) -> str:
     """The same sections that `page` shows, as text.
 
-    sections : whose pictures are sketched, and whose tables are cut to what there is room for.
+    Parameters
+    ----------
+    sections : iterable of Section
+        Their charts are drawn in letters, and their tables cut to what there is room for.
+
+    Returns
+    -------
+    str
+        Of lines of at most 80 letters.
     """
     return "\n".join(line for section in sections for line in _section(section)).rstrip()
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows of text in columns, those of numbers set to the right; a rule under the first."""
+    """Rows of text in columns, those of numbers aligned to the right; a rule under the first."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for k, row in enumerate(rows):
         cells = [

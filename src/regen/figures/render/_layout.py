@@ -61,8 +61,16 @@ def place(chart: Drawing) -> list[Placed]:
         raise ValueError(
             f"chart must be a Chart, which the functions of regen.figures return. Got {type(chart).__name__} instead."
         )
-    last = len(chart.panels) - 1
-    return [_placed(panel, hidden=chart.shared_x and k < last) for k, panel in enumerate(chart.panels)]
+    panels = [_placed(panel) for panel in chart.panels]
+    return _aligned(panels, chart.panels[-1].x) if chart.shared_x else panels
+
+
+def _aligned(panels: Sequence[Placed], axis: Axis) -> list[Placed]:
+    """Panels on one horizontal axis, which is drawn under the last one."""
+    marks = [mark for panel in panels for mark in panel.marks]
+    scale = _scale(axis, panels[-1].x.kind, marks, 0)
+    hidden = replace(scale, visible=False)
+    return [*(replace(panel, x=hidden) for panel in panels[:-1]), replace(panels[-1], x=scale)]
 
 
 def in_words(text: Text) -> str:
@@ -97,7 +105,7 @@ def _lengthwise(bars: Bars, which: int) -> bool:
     return which == (0 if bars.horizontal else 1)
 
 
-def _placed(panel: Panel, *, hidden: bool) -> Placed:
+def _placed(panel: Panel) -> Placed:
     kinds = [_kind(axis, panel.marks, which) for which, axis in enumerate((panel.x, panel.y))]
     marks = [_in_coordinates(mark, *kinds) for mark in panel.marks]
     x, y = (_scale(axis, kinds[which], marks, which) for which, axis in enumerate((panel.x, panel.y)))
@@ -112,7 +120,7 @@ def _placed(panel: Panel, *, hidden: bool) -> Placed:
     rules = [
         replace(rule, at=float(_coordinates([rule.at], kinds[rule.horizontal])[0])) for rule in panel.rules
     ]
-    return Placed(replace(x, visible=False) if hidden else x, y, marks, panel.heading, notes, rules)
+    return Placed(x, y, marks, panel.heading, notes, rules)
 
 
 def _kind(axis: Axis, marks: Sequence[Mark], which: int) -> str:
