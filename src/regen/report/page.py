@@ -1,8 +1,8 @@
 """One page of results: a single HTML file that opens offline, on a phone too, and can be printed.
 
 Everything is inside: text, tables, figures, the style, and plotly.js once, compressed, from the installed package.
-Every figure stands there as a drawing that needs no JavaScript; where there is some, plotly's interactive figure takes
-its place when it comes into view. The page forbids the browser every request to the network.
+Every figure is a drawing that needs no JavaScript; where there is some, plotly's interactive figure takes its place
+when it comes into view. The page forbids the browser every request to the network.
 """
 
 import gzip
