@@ -54,7 +54,7 @@ def test_a_missing_package_comes_with_the_line_that_installs_it(monkeypatch: pyt
 
 
 def test_every_extra_is_looked_at() -> None:
-    """What pyproject.toml lets users install beside the core is what the doctor looks for."""
+    """What pyproject.toml lets users install with the core is what the doctor looks for."""
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     listed = {
         (re.split(r"[\[><=]", requirement)[0], extra)
@@ -98,7 +98,7 @@ def test_why_native_is_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_without_native_the_package_still_imports(broken: bool, tmp_path: Path) -> None:
+def test_without_native_the_package_imports(broken: bool, tmp_path: Path) -> None:
     """A compiled part that is missing or does not load is a reason in words, not an error."""
     package = Path(regen.__file__).parent
     shutil.copytree(package, tmp_path / "regen", ignore=shutil.ignore_patterns("_native.*", "__pycache__"))
@@ -140,7 +140,7 @@ def test_apple(built: bool, words: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More threads than cores are no good, and what to set is said."""
+    """More threads than cores are no good, and the text has what to set."""
     monkeypatch.setattr(doctor, "_usable_cores", lambda: 2)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")

@@ -44,14 +44,14 @@ ELMAN = tensors(
 
 def elman(f: Callable[[float], float], a: float = 0.2, b: float = -0.1) -> list[list[float]]:
     """Two units, written out."""
-    told = []
+    results = []
     for x in X:
         a, b = (
             f(0.6 * x + 0.1 + 0.5 * a - 0.3 * b + 0.05),
             f(-0.4 * x - 0.2 + 0.2 * a + 0.7 * b + 0.3),
         )
-        told.append([a, b])
-    return told
+        results.append([a, b])
+    return results
 
 
 def test_elman_by_hand() -> None:
@@ -69,7 +69,7 @@ def test_elman_relu_by_hand() -> None:
 
 
 def test_diagonal_by_hand() -> None:
-    """A neuron hears itself alone."""
+    """Each unit receives its own previous output only."""
     params = tensors(weight_ih=[[0.6], [-0.4]], weight_hh=[0.9, -0.5], bias_ih=[0.1, -0.2])
     a, b, expected = 0.2, -0.1, []
     for x in X:
@@ -103,7 +103,7 @@ PEEPHOLES = {"weight_ci": [0.9], "weight_cf": [-0.35], "weight_co": [0.45]}
 
 def lstm(wi: float, wf: float, wo: float, scale: float = 1.0) -> list[list[float]]:
     """One memory cell, written out; its peepholes as arguments."""
-    h, c, told = 0.3, -0.2, []
+    h, c, results = 0.3, -0.2, []
     for x in X:
         i = sigmoid(0.1 * x + 0.5 * h + 0.32 + wi * c)
         f = sigmoid(0.2 * x - 0.6 * h + 0.34 + wf * c)
@@ -111,8 +111,8 @@ def lstm(wi: float, wf: float, wo: float, scale: float = 1.0) -> list[list[float
         c = f * c + i * g
         o = sigmoid(0.4 * x - 0.8 * h + 0.38 + wo * c)
         h = scale * o * tanh(c)
-        told.append([h])
-    return told
+        results.append([h])
+    return results
 
 
 def test_lstm_by_hand() -> None:
@@ -153,8 +153,8 @@ def test_gru_by_hand(reset: str) -> None:
     for x in X:
         r = sigmoid(0.1 * x + 0.11 + 0.5 * h + 0.21)
         z = sigmoid(0.2 * x + 0.12 - 0.6 * h + 0.22)
-        heard = r * (0.7 * h + 0.23) if reset == "after" else 0.7 * r * h + 0.23
-        h = (1 - z) * tanh(0.3 * x + 0.13 + heard) + z * h
+        recurrent = r * (0.7 * h + 0.23) if reset == "after" else 0.7 * r * h + 0.23
+        h = (1 - z) * tanh(0.3 * x + 0.13 + recurrent) + z * h
         expected.append([h])
     holds(GRU(reset), tensors(**GRU_ONE), expected, [0.3])
 
@@ -196,7 +196,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("twin", WRONG)
-def test_wrong_twins_fail(twin: str) -> None:
+def test_wrong_variants_fail(twin: str) -> None:
     """The check of this file notices each of these mistakes."""
     with pytest.raises(AssertionError):
         WRONG[twin]()
@@ -206,7 +206,7 @@ def test_wrong_twins_fail(twin: str) -> None:
     ("cell", "names"),
     [(LSTM(), "ifgoc"), (LSTM("full"), "ifgoc"), (GRU(), "rzn"), (Jordan(), "h"), (Elman(), "")],
 )
-def test_gates_are_told_by_name(cell: Cell, names: str) -> None:
+def test_gates_are_returned_by_name(cell: Cell, names: str) -> None:
     """A step returns the gates that the cell has, each (B, H), and the first state is the output."""
     params = {name: torch.randn(shape) for name, shape in cell.shapes(3, 4).items()}
     state = tuple(torch.randn(2, size) for size in cell.state_sizes(4))
@@ -217,7 +217,7 @@ def test_gates_are_told_by_name(cell: Cell, names: str) -> None:
 
 
 def test_dropout_is_only_inside_the_recurrent_product() -> None:
-    """A GRU whose recurrent matrix hears nothing still keeps the old output through its update gate."""
+    """A GRU with a zero recurrent matrix keeps the old output through its update gate."""
     params = tensors(**GRU_ONE)
     h, keep = torch.tensor([[0.3]], dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
     wx = GRU().project(params, torch.tensor([[0.5]], dtype=torch.float64))

@@ -37,9 +37,9 @@ def test_glorot_bound_is_that_of_one_gate() -> None:
 
 
 def test_forget_gate_starts_open() -> None:
-    """The forget gate's bias is 1, or what was asked; all other biases and peepholes are 0."""
-    for given, expected in (({}, 1.0), ({"forget_bias": 2.5}, 2.5)):
-        params = started(LSTM("full"), **given)
+    """The forget gate's bias is 1, or `forget_bias`; all other biases and peepholes are 0."""
+    for init, expected in (({}, 1.0), ({"forget_bias": 2.5}, 2.5)):
+        params = started(LSTM("full"), **init)
         i, f, g, o = params["bias_ih"].chunk(4)
         assert f.tolist() == [expected] * 8
         assert not torch.cat([i, g, o, params["bias_hh"]]).any()

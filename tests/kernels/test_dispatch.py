@@ -1,4 +1,4 @@
-"""Who runs a cell, and the reason told."""
+"""Which backend runs a cell, and why."""
 
 import re
 
@@ -51,49 +51,49 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("present")
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_auto(case: int) -> None:
-    """In float64 torch's operators run what they can; the sentence says why, and why not native."""
-    cell, asked, reason = CASES[case]
-    run, told = choose("auto", cell, X, **asked)  # type: ignore[arg-type]
-    assert told == reason
+    """In float64 torch's operators run what they can; the description has the reason, and why native does not."""
+    cell, options, reason = CASES[case]
+    run, description = choose("auto", cell, X, **options)  # type: ignore[arg-type]
+    assert description == reason
     assert run is (torch_fused.run if reason.startswith("torch") else reference.run)
 
 
 @pytest.mark.usefixtures("present")
 @pytest.mark.parametrize("cell", EVERY, ids=str)
 def test_auto_is_native_in_float32(cell: Cell) -> None:
-    """Every cell, with whatever is asked for; the instruction set is told."""
+    """Every cell with every option; the description has the instruction set."""
     assert extension.native is not None
-    told = f"native: {type(cell).__name__.lower()} on {extension.native.isa()}"
-    for asked in ({}, {"lengths": ZERO}, {"gates": True}, {"keep": 0.5}, {"zoneout": 0.5}):
-        assert choose("auto", cell, X.float(), **asked) == (native.run, told)  # type: ignore[arg-type]
-        assert choose("native", cell, X.float(), **asked) == (native.run, "native: requested")  # type: ignore[arg-type]
+    description = f"native: {type(cell).__name__.lower()} on {extension.native.isa()}"
+    for options in ({}, {"lengths": ZERO}, {"gates": True}, {"keep": 0.5}, {"zoneout": 0.5}):
+        assert choose("auto", cell, X.float(), **options) == (native.run, description)  # type: ignore[arg-type]
+        assert choose("native", cell, X.float(), **options) == (native.run, "native: requested")  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("missing")
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_without_the_compiled_kernels(case: int) -> None:
     """The same others run it, also in float32; an explicit "native" raises."""
-    cell, asked, reason = CASES[case]
+    cell, options, reason = CASES[case]
     why = "native is missing: not built"
-    told = f"{reason.rpartition('; ')[0]}; {why}"
-    assert choose("auto", cell, X.float(), **asked)[1] == told  # type: ignore[arg-type]
+    description = f"{reason.rpartition('; ')[0]}; {why}"
+    assert choose("auto", cell, X.float(), **options)[1] == description  # type: ignore[arg-type]
     words = f"backend='native' cannot run this: {why}. Use backend='auto' or 'reference'."
     with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
-        choose("native", cell, X.float(), **asked)  # type: ignore[arg-type]
+        choose("native", cell, X.float(), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_explicit_obeys_or_raises(case: int) -> None:
     """An explicit backend is never replaced by another one."""
-    cell, asked, reason = CASES[case]
-    assert choose("reference", cell, X, **asked) == (reference.run, "reference: requested")  # type: ignore[arg-type]
+    cell, options, reason = CASES[case]
+    assert choose("reference", cell, X, **options) == (reference.run, "reference: requested")  # type: ignore[arg-type]
     if reason.startswith("torch"):
-        assert choose("torch", cell, X, **asked) == (torch_fused.run, "torch: requested")  # type: ignore[arg-type]
+        assert choose("torch", cell, X, **options) == (torch_fused.run, "torch: requested")  # type: ignore[arg-type]
         return
     why = reason.removeprefix("reference: ").rpartition("; ")[0]
     words = f"backend='torch' cannot run this: {why}. Use backend='auto' or 'reference'."
     with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
-        choose("torch", cell, X, **asked)  # type: ignore[arg-type]
+        choose("torch", cell, X, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("cell", [LSTM("full"), Jordan()], ids=str)
@@ -117,16 +117,16 @@ def test_unknown_backend() -> None:
 @pytest.mark.parametrize("x", [X, X.float()], ids=["float64", "float32"])
 def test_transforms_go_through_the_reference(x: torch.Tensor) -> None:
     """Inside torch.func and forward-mode differentiation "auto" is the reference loop, outside it is not."""
-    told: list[str] = []
+    description: list[str] = []
 
     def one(row: torch.Tensor) -> torch.Tensor:
-        told.append(choose("auto", GRU(), row[None])[1])
+        description.append(choose("auto", GRU(), row[None])[1])
         return row
 
     vmap(one)(x)
     with torch.autograd.forward_ad.dual_level():
         one(x[0])
-    assert told == [
+    assert description == [
         "reference: a torch.func transform is under way",
         "reference: forward-mode differentiation is under way",
     ]

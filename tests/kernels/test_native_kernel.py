@@ -33,15 +33,15 @@ def inputs(cell: Cell, **changed: Any) -> dict[str, Any]:
 
     params = {name: draw(*shape) * 0.6 for name, shape in cell.shapes(I, H).items()}
     state = tuple(draw(B, size) for size in cell.state_sizes(H))
-    given: dict[str, Any] = {"x": draw(B, T, I), "state": state}
+    arguments: dict[str, Any] = {"x": draw(B, T, I), "state": state}
     for name, value in changed.items():
-        (params if name in params else given)[name] = value
-    return given | {"cell": cell, "params": {name: p for name, p in params.items() if p is not None}}
+        (params if name in params else arguments)[name] = value
+    return arguments | {"cell": cell, "params": {name: p for name, p in params.items() if p is not None}}
 
 
-def leaves(given: dict[str, Any]) -> list[Tensor]:
+def leaves(arguments: dict[str, Any]) -> list[Tensor]:
     """Every float tensor among the arguments, as a leaf."""
-    return [t.requires_grad_() for t in (given["x"], *given["state"], *given["params"].values())]
+    return [t.requires_grad_() for t in (arguments["x"], *arguments["state"], *arguments["params"].values())]
 
 
 FLOAT = "the native kernels expect torch.float32 on cpu with shape"
@@ -163,22 +163,22 @@ def test_other_cells_are_refused() -> None:
 
 
 def gradients(
-    run: Callable[..., Any], given: dict[str, Any], which: Callable[[Any], list[Tensor]]
+    run: Callable[..., Any], arguments: dict[str, Any], which: Callable[[Any], list[Tensor]]
 ) -> list[Tensor]:
     """First derivatives of a cost of `which` results, then those of a cost of the first."""
-    told = which(run(**given))
-    cost = sum((t * torch.arange(t.numel(), dtype=t.dtype).cos().view(t.shape)).sum() for t in told)
-    first = torch.autograd.grad(cost, leaves(given), create_graph=True, allow_unused=True)  # type: ignore[arg-type]
-    heard = [g for g in first if g is not None]
-    second = torch.autograd.grad(sum(g.square().sum() for g in heard), leaves(given), allow_unused=True)  # type: ignore[arg-type]
+    results = which(run(**arguments))
+    loss = sum((t * torch.arange(t.numel(), dtype=t.dtype).cos().view(t.shape)).sum() for t in results)
+    first = torch.autograd.grad(loss, leaves(arguments), create_graph=True, allow_unused=True)  # type: ignore[arg-type]
+    reached = [g for g in first if g is not None]
+    second = torch.autograd.grad(sum(g.square().sum() for g in reached), leaves(arguments), allow_unused=True)  # type: ignore[arg-type]
     return [g for g in (*first, *second) if g is not None]
 
 
-def double(given: dict[str, Any]) -> dict[str, Any]:
+def double(arguments: dict[str, Any]) -> dict[str, Any]:
     """The same arguments in float64."""
-    params = {name: p.detach().double() for name, p in given["params"].items()}
-    exact = {"params": params, "x": given["x"].detach().double()}
-    return given | exact | {"state": tuple(s.detach().double() for s in given["state"])}
+    params = {name: p.detach().double() for name, p in arguments["params"].items()}
+    exact = {"params": params, "x": arguments["x"].detach().double()}
+    return arguments | exact | {"state": tuple(s.detach().double() for s in arguments["state"])}
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
@@ -188,10 +188,10 @@ def test_second_derivatives(cell: Cell) -> None:
         {},
         {"lengths": torch.tensor([5, 0, 3]), "reverse": True, "zoneout": [0.25] * len(cell.states)},
     ):
-        given = inputs(cell) | options
-        leaves(given)
-        found = gradients(native.run, given, lambda r: [r.output, *r.state])
-        exact = double(given)
+        arguments = inputs(cell) | options
+        leaves(arguments)
+        found = gradients(native.run, arguments, lambda r: [r.output, *r.state])
+        exact = double(arguments)
         leaves(exact)
         expected = gradients(reference.run, exact, lambda r: [r.output, *r.state])
         assert len(found) == len(expected)
@@ -201,10 +201,10 @@ def test_second_derivatives(cell: Cell) -> None:
 
 @pytest.mark.parametrize("cell", [Jordan(), LSTM("full"), LSTM(), GRU(), GRU("before")], ids=str)
 def test_gradients_of_gates(cell: Cell) -> None:
-    """A cost of gates reaches everything that they depend on, alone or beside a cost of the output."""
-    given = inputs(cell, gates=True)
-    leaves(given)
-    exact = double(given)
+    """A loss of gates reaches everything that they depend on, alone or added to a loss of the output."""
+    arguments = inputs(cell, gates=True)
+    leaves(arguments)
+    exact = double(arguments)
     leaves(exact)
     choices: list[Callable[[Any], list[Tensor]]] = [
         lambda r: list(r.gates.values()),
@@ -212,30 +212,30 @@ def test_gradients_of_gates(cell: Cell) -> None:
         lambda r: [next(iter(r.gates.values()))],
     ]
     for which in choices:
-        found, expected = gradients(native.run, given, which), gradients(reference.run, exact, which)
+        found, expected = gradients(native.run, arguments, which), gradients(reference.run, exact, which)
         for a, b in zip(found, expected, strict=True):
             torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-4)
 
 
-def test_only_what_is_asked_for_is_computed() -> None:
+def test_only_requested_gradients_are_computed() -> None:
     """Weights that are frozen get no gradient, the others the same as before."""
-    given = inputs(LSTM())
-    leaves(given)
-    native.run(**given).output.sum().backward()
-    all_of_them = {name: p.grad for name, p in given["params"].items()}
-    given = inputs(LSTM())
-    given["params"]["weight_hh"].requires_grad_()
-    native.run(**given).output.sum().backward()
-    assert torch.equal(given["params"]["weight_hh"].grad, all_of_them["weight_hh"])
-    assert given["x"].grad is None
-    assert given["params"]["weight_ih"].grad is None
+    arguments = inputs(LSTM())
+    leaves(arguments)
+    native.run(**arguments).output.sum().backward()
+    all_of_them = {name: p.grad for name, p in arguments["params"].items()}
+    arguments = inputs(LSTM())
+    arguments["params"]["weight_hh"].requires_grad_()
+    native.run(**arguments).output.sum().backward()
+    assert torch.equal(arguments["params"]["weight_hh"].grad, all_of_them["weight_hh"])
+    assert arguments["x"].grad is None
+    assert arguments["params"]["weight_ih"].grad is None
 
 
 def test_backward_twice() -> None:
     """What is kept is not used up."""
-    given = inputs(GRU("before"))
-    every = leaves(given)
-    output = native.run(**given).output
+    arguments = inputs(GRU("before"))
+    every = leaves(arguments)
+    output = native.run(**arguments).output
     first = torch.autograd.grad(output.sum(), every, retain_graph=True)
     assert all(
         torch.equal(a, b) for a, b in zip(first, torch.autograd.grad(output.sum(), every), strict=True)
@@ -245,11 +245,11 @@ def test_backward_twice() -> None:
 def test_changes_before_the_backward_pass_are_noticed() -> None:
     """Weights or lengths written over in between are torch's error, not a wrong gradient or address."""
     for name in ("weight", "lengths"):
-        given = inputs(GRU(), lengths=torch.tensor([5, 2, 3]))
-        leaves(given)
-        output = native.run(**given).output
+        arguments = inputs(GRU(), lengths=torch.tensor([5, 2, 3]))
+        leaves(arguments)
+        output = native.run(**arguments).output
         with torch.no_grad():
-            (given["params"]["weight_hh"] if name == "weight" else given["lengths"]).mul_(2)
+            (arguments["params"]["weight_hh"] if name == "weight" else arguments["lengths"]).mul_(2)
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             output.sum().backward()
 
@@ -262,10 +262,10 @@ def kept(memory: str, cell: Cell, **options: Any) -> int:
         seen.append(t)
         return t
 
-    given = inputs(cell, memory=memory, **options)
-    own = {t.data_ptr() for t in leaves(given)}
+    arguments = inputs(cell, memory=memory, **options)
+    own = {t.data_ptr() for t in leaves(arguments)}
     with torch.autograd.graph.saved_tensors_hooks(see, lambda t: t):
-        output = native.run(**given).output
+        output = native.run(**arguments).output
     return sum(t.numel() for t in seen if t.data_ptr() not in own | {output.data_ptr()})
 
 
@@ -288,11 +288,11 @@ def test_an_output_that_tells_its_gate_is_all_that_is_kept(cell: Cell) -> None:
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_without_gradients_nothing_is_kept(mode: Any) -> None:
     """The same numbers and no graph."""
-    given = inputs(LSTM())
-    leaves(given)
-    expected = native.run(**given)
+    arguments = inputs(LSTM())
+    leaves(arguments)
+    expected = native.run(**arguments)
     with mode():
-        result = native.run(**given)
+        result = native.run(**arguments)
     assert not result.output.requires_grad
     assert torch.equal(result.output, expected.output)
     assert all(torch.equal(a, b) for a, b in zip(result.state, expected.state, strict=True))
@@ -300,15 +300,15 @@ def test_without_gradients_nothing_is_kept(mode: Any) -> None:
 
 def test_computed_again_by_torch() -> None:
     """Activation checkpoints, and tensors that are kept elsewhere, change no bit."""
-    given = inputs(LSTM("output"))
-    every = leaves(given)
-    expected = torch.autograd.grad(native.run(**given).output.sum(), every)
-    again = checkpoint(lambda: native.run(**given).output, use_reentrant=False)
+    arguments = inputs(LSTM("output"))
+    every = leaves(arguments)
+    expected = torch.autograd.grad(native.run(**arguments).output.sum(), every)
+    again = checkpoint(lambda: native.run(**arguments).output, use_reentrant=False)
     assert all(
         torch.equal(a, b) for a, b in zip(torch.autograd.grad(again.sum(), every), expected, strict=True)
     )
     with torch.autograd.graph.save_on_cpu():
-        output = native.run(**given).output
+        output = native.run(**arguments).output
     assert all(
         torch.equal(a, b) for a, b in zip(torch.autograd.grad(output.sum(), every), expected, strict=True)
     )
@@ -318,10 +318,10 @@ def test_several_python_threads() -> None:
     """Forward and backward passes at the same time do not meet."""
 
     def work(seed: int) -> list[Tensor]:
-        given = inputs(GRU(), x=torch.full((B, T, I), float(seed)))
-        every = leaves(given)
+        arguments = inputs(GRU(), x=torch.full((B, T, I), float(seed)))
+        every = leaves(arguments)
         for _ in range(20):
-            found = torch.autograd.grad(native.run(**given).output.sum(), every)
+            found = torch.autograd.grad(native.run(**arguments).output.sum(), every)
         return list(found)
 
     with ThreadPoolExecutor(4) as pool:
@@ -332,57 +332,57 @@ def test_several_python_threads() -> None:
 
 def test_other_defaults_of_torch() -> None:
     """Results are float32 on the CPU whatever torch makes by default."""
-    given = inputs(LSTM())
+    arguments = inputs(LSTM())
     torch.set_default_dtype(torch.float64)
     try:
         with torch.device("meta"):
-            result = native.run(**given)
+            result = native.run(**arguments)
     finally:
         torch.set_default_dtype(torch.float32)
-    assert torch.equal(result.output, native.run(**given).output)
+    assert torch.equal(result.output, native.run(**arguments).output)
 
 
 def test_negated_views() -> None:
     """A view that negates only when read is read as it should be."""
-    given = inputs(GRU())
-    x = torch.complex(torch.zeros_like(given["x"]), -given["x"]).conj().imag
+    arguments = inputs(GRU())
+    x = torch.complex(torch.zeros_like(arguments["x"]), -arguments["x"]).conj().imag
     assert x.is_neg()
-    assert torch.equal(native.run(**given | {"x": x}).output, native.run(**given).output)
+    assert torch.equal(native.run(**arguments | {"x": x}).output, native.run(**arguments).output)
 
 
 def test_what_a_transform_left_behind() -> None:
     """A tensor of torch.func that has outlived its transform is read as the one within it."""
-    given, left = inputs(GRU()), []
+    arguments, left = inputs(GRU()), []
 
-    def cost(x: Tensor) -> Tensor:
+    def loss(x: Tensor) -> Tensor:
         left.append(2 * x)
         return left[0].sum()
 
-    torch.func.grad(cost)(given["x"])
-    wanted = native.run(**given | {"x": 2 * given["x"]}).output
-    assert torch.equal(native.run(**given | {"x": left[0]}).output, wanted)
-    given["params"]["weight_hh"].requires_grad_()
-    assert torch.equal(native.run(**given | {"x": left[0]}).output, wanted)
+    torch.func.grad(loss)(arguments["x"])
+    wanted = native.run(**arguments | {"x": 2 * arguments["x"]}).output
+    assert torch.equal(native.run(**arguments | {"x": left[0]}).output, wanted)
+    arguments["params"]["weight_hh"].requires_grad_()
+    assert torch.equal(native.run(**arguments | {"x": left[0]}).output, wanted)
 
 
 def test_stacked_states() -> None:
     """With a first dimension of one, in the backward passes too."""
-    given = inputs(LSTM())
-    every = leaves(given)
-    result = native.run(**given, stacked=True)
+    arguments = inputs(LSTM())
+    every = leaves(arguments)
+    result = native.run(**arguments, stacked=True)
     assert [s.shape for s in result.state] == [(1, B, H)] * 2
     for again in (False, True):
-        wanted = torch.autograd.grad(native.run(**given).state[1].sum(), every, create_graph=again)
+        wanted = torch.autograd.grad(native.run(**arguments).state[1].sum(), every, create_graph=again)
         found = torch.autograd.grad(
-            native.run(**given, stacked=True).state[1].sum(), every, create_graph=again
+            native.run(**arguments, stacked=True).state[1].sum(), every, create_graph=again
         )
         assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 
 def test_no_rows() -> None:
     """Nothing in, nothing out, and gradients of zero."""
-    given = inputs(LSTM(), x=torch.zeros(0, T, I), state=(torch.zeros(0, H), torch.zeros(0, H)))
-    every = leaves(given)
-    result = native.run(**given, lengths=torch.zeros(0, dtype=torch.int64))
+    arguments = inputs(LSTM(), x=torch.zeros(0, T, I), state=(torch.zeros(0, H), torch.zeros(0, H)))
+    every = leaves(arguments)
+    result = native.run(**arguments, lengths=torch.zeros(0, dtype=torch.int64))
     assert result.output.shape == (0, T, H)
     assert not any(g.any() for g in torch.autograd.grad(result.output.sum(), every))

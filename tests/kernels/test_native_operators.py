@@ -88,8 +88,8 @@ def test_the_operator_refuses() -> None:
     with pytest.raises(ValueError, match=r"^weight_ih is torch.float32 on cpu with shape"):
         torch.ops.regen.unfold(args[0], torch.randn(B, T, I + 1), *args[2:])
     args = arguments(GRU(), True, False)
-    told = torch.ops.regen.unfold(*args)
-    rest = [*args[:-1], told[0], told[-1][:-1], [told[0], None], [True] * 6]
+    results = torch.ops.regen.unfold(*args)
+    rest = [*args[:-1], results[0], results[-1][:-1], [results[0], None], [True] * 6]
     with pytest.raises(ValueError, match=r"^saved is torch.float32"):
         torch.ops.regen.unfold_backward(*rest)
 

@@ -36,7 +36,7 @@ def draw(*shape: int, seed: int = 1) -> Tensor:
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_shapes_of_the_result(cell: Cell) -> None:
-    """Output, states and gates have the documented shapes; gates only when asked for."""
+    """Output, states and gates have the documented shapes; gates only when requested."""
     result = reference.run(cell, weights(cell), draw(3, 5, 2), gates=True)
     sizes = cell.state_sizes(H)
     assert result.output.shape == (3, 5, sizes[0])
@@ -115,12 +115,12 @@ def test_zoneout_by_hand() -> None:
     """H and c keep a fraction of their old values; h is made of the new c (Krueger et al. 2017, eq. 4 to 6)."""
     cell, params, x = LSTM(), weights(LSTM()), draw(2, 2, 2)
     h, c = draw(2, H), draw(2, H, seed=2)
-    told = reference.run(cell, params, x, (h, c), zoneout=(0.3, 0.8), gates=True)
+    result = reference.run(cell, params, x, (h, c), zoneout=(0.3, 0.8), gates=True)
     for t in range(2):
         _, (fresh_h, fresh_c), _ = cell.step(params, cell.project(params, x[:, t]), (h, c))
         h, c = 0.3 * h + 0.7 * fresh_h, 0.8 * c + 0.2 * fresh_c
-        torch.testing.assert_close(told.output[:, t], h)
-        torch.testing.assert_close(told.gates["c"][:, t], c)
+        torch.testing.assert_close(result.output[:, t], h)
+        torch.testing.assert_close(result.gates["c"][:, t], c)
 
 
 def test_zoneout_masks() -> None:
@@ -141,12 +141,12 @@ def test_torch_func(cell: Cell) -> None:
     def one(row: Tensor) -> Tensor:
         return reference.run(cell, params, row[None]).output[0]
 
-    def cost(p: dict[str, Tensor], row: Tensor) -> Tensor:
+    def loss(p: dict[str, Tensor], row: Tensor) -> Tensor:
         return reference.run(cell, p, row[None]).output.square().sum()
 
     torch.testing.assert_close(vmap(one)(x), reference.run(cell, params, x).output)
     torch.testing.assert_close(jacrev(one)(x[0]), jacfwd(one)(x[0]))
-    each = vmap(grad(cost), (None, 0))(params, x)
+    each = vmap(grad(loss), (None, 0))(params, x)
     total = grad(lambda p: reference.run(cell, p, x).output.square().sum())(params)
     for name in params:
         torch.testing.assert_close(each[name].sum(0), total[name])

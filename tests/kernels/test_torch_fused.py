@@ -42,9 +42,11 @@ def check(
     numbers: list[list[Tensor]] = []
     for kernel in (run, reference.run):
         result = kernel(cell, params, x, state, lengths=lengths, reverse=reverse)
-        told = [result.output, *result.state]
-        cost = sum((t * torch.cos(torch.arange(t.numel(), device=device).view(t.shape))).sum() for t in told)
-        numbers.append([*told, *torch.autograd.grad(cost, leaves)])  # type: ignore[arg-type]
+        results = [result.output, *result.state]
+        loss = sum(
+            (t * torch.cos(torch.arange(t.numel(), device=device).view(t.shape))).sum() for t in results
+        )
+        numbers.append([*results, *torch.autograd.grad(loss, leaves)])  # type: ignore[arg-type]
     worst = max(
         ((a - b).abs().max() / b.abs().max().clamp_min(1)).item() for a, b in zip(*numbers, strict=True)
     )
@@ -100,8 +102,8 @@ def detached(
 
 def blocks_turned(cell: Cell, params: dict[str, Tensor], *args: object, **options: object) -> Result:
     """The gates of the input matrix one place further."""
-    turned = {name: p.roll(6, 0) if name == "weight_ih" else p for name, p in params.items()}
-    return torch_fused.run(cell, turned, *args, **options)  # type: ignore[arg-type]
+    reversed_x = {name: p.roll(6, 0) if name == "weight_ih" else p for name, p in params.items()}
+    return torch_fused.run(cell, reversed_x, *args, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -110,18 +112,18 @@ def blocks_turned(cell: Cell, params: dict[str, Tensor], *args: object, **option
     ids=["lengths", "reverse", "h0", "gates"],
 )  # fmt: skip
 @pytest.mark.parametrize("cell", [LSTM(), GRU()], ids=str)
-def test_wrong_twins_fail(cell: Cell, twin: Callable[..., Result]) -> None:
+def test_wrong_variants_fail(cell: Cell, twin: Callable[..., Result]) -> None:
     """Lengths or direction ignored, no gradient to h_0, gates in another order: float32's tolerance notices."""
     with pytest.raises(AssertionError):
         check(twin, cell, torch.float32, "cpu", reverse=True, lengths=torch.tensor([2, 7, 1, 5, 5]))
 
 
-def test_turned() -> None:
+def test_reversed_steps() -> None:
     """Valid steps reversed row by row, padding where it was; twice is nothing."""
     x = torch.arange(8.0).reshape(2, 4, 1)
-    turned = torch_fused.reversed_steps(x, torch.tensor([4, 2]))
-    assert turned[..., 0].tolist() == [[3, 2, 1, 0], [5, 4, 6, 7]]
-    assert torch.equal(torch_fused.reversed_steps(turned, torch.tensor([4, 2])), x)
+    reversed_x = torch_fused.reversed_steps(x, torch.tensor([4, 2]))
+    assert reversed_x[..., 0].tolist() == [[3, 2, 1, 0], [5, 4, 6, 7]]
+    assert torch.equal(torch_fused.reversed_steps(reversed_x, torch.tensor([4, 2])), x)
 
 
 def test_projection_does_not_warn() -> None:

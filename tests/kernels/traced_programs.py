@@ -32,14 +32,14 @@ def made(cell: Cell, **options: Any) -> tuple[Recurrent, Tensor]:
     return recurrent(cell, I, H, backend="native", **options), torch.randn(B, T, I)
 
 
-def told(net: Any, x: Tensor, **options: Any) -> list[Tensor]:
+def results(net: Any, x: Tensor, **options: Any) -> list[Tensor]:
     """Outputs, states, gates and the gradients of the weights and x."""
     x = x.clone().requires_grad_()
     output, state, *gates = net(x, **options)
     values = [output, *((state,) if isinstance(state, Tensor) else state)]
     values += [gate for each in gates for gate in each.values()]
-    cost = sum((v * torch.arange(v.numel()).cos().view(v.shape)).sum() for v in values)
-    return [*values, *torch.autograd.grad(cost, [x, *net.parameters()])]  # type: ignore[arg-type]
+    loss = sum((v * torch.arange(v.numel()).cos().view(v.shape)).sum() for v in values)
+    return [*values, *torch.autograd.grad(loss, [x, *net.parameters()])]  # type: ignore[arg-type]
 
 
 STACKS: list[dict[str, Any]] = [{}, {"num_layers": 2, "bidirectional": True}]
@@ -52,7 +52,7 @@ def test_compiled(cell: Cell) -> None:
         net, x = made(cell, **options)
         compiled = torch.compile(net, backend="aot_eager", fullgraph=True, dynamic=True)
         for rows in (x, torch.randn(7, 9, I)):
-            for a, b in zip(told(compiled, rows), told(net, rows), strict=True):
+            for a, b in zip(results(compiled, rows), results(net, rows), strict=True):
                 assert torch.equal(a, b)
         with torch.no_grad():
             assert torch.equal(compiled(x)[0], net(x)[0])
@@ -64,7 +64,7 @@ def test_compiled_with_options() -> None:
     net.eval()
     compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
     options = {"lengths": VALID, "return_gates": True}
-    for a, b in zip(told(compiled, x, **options), told(net, x, **options), strict=True):
+    for a, b in zip(results(compiled, x, **options), results(net, x, **options), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
     with pytest.raises(ValueError, match=r"^lengths must be from 0 to 4, the steps of x. Got 1 to 5 instead"):
         compiled(x, lengths=VALID + 1, return_gates=True)
@@ -81,10 +81,10 @@ def test_compiled_to_machine_code() -> None:
 
     compiled = torch.compile(whole, fullgraph=True)
     try:
-        cost = compiled(x)
+        loss = compiled(x)
     except torch._inductor.exc.InvalidCxxCompiler:
         pytest.skip("inductor finds no C++ compiler")
-    torch.testing.assert_close(cost, whole(x))
+    torch.testing.assert_close(loss, whole(x))
     for a, b in zip(
         *(torch.autograd.grad(f(x), list(net.parameters())) for f in (compiled, whole)), strict=True
     ):
@@ -122,7 +122,7 @@ def test_an_exported_program_gives_second_derivatives() -> None:
 
 
 def test_auto_compiles_too() -> None:
-    """Backend "auto" is traced without a break; what ran is told."""
+    """Backend "auto" is traced without a break; backend_ has what ran."""
     net, x = made(GRU())
     net.backend = "auto"
     compiled = torch.compile(net, backend="aot_eager", fullgraph=True)

@@ -28,10 +28,10 @@ I, H = 2, 4  # noqa: E741
 Net = Callable[..., Any]
 
 
-def differ(told: Tensor, expected: Tensor) -> float:
+def differ(results: Tensor, expected: Tensor) -> float:
     """Largest difference."""
-    assert told.shape == expected.shape
-    return float((told - expected).abs().max()) if told.numel() else 0.0
+    assert results.shape == expected.shape
+    return float((results - expected).abs().max()) if results.numel() else 0.0
 
 
 def tuple_of(hidden: Any) -> tuple[Tensor, ...]:
@@ -68,11 +68,11 @@ def padding(net: Net, x: Tensor, lengths: Tensor) -> float:
     filled = x.masked_fill(beyond[..., None], torch.nan)
     output, last = net(x, lengths=lengths)
     other, end = net(filled, lengths=lengths)
-    told = [
+    results = [
         differ(other, output),
         *(differ(a, b) for a, b in zip(tuple_of(end), tuple_of(last), strict=True)),
     ]
-    return max(torch.inf if d != d else d for d in told)
+    return max(torch.inf if d != d else d for d in results)
 
 
 def prefix(net: Net, x: Tensor, lengths: Tensor) -> float:
@@ -105,11 +105,11 @@ def reverse(net: Net, x: Tensor, lengths: Tensor) -> float:
 def backends(net: Net, x: Tensor, lengths: Tensor) -> float:
     """Whoever runs it, the numbers are those of the reference loop."""
     assert isinstance(net, Recurrent)
-    told = net(x, lengths=lengths)[0]
+    results = net(x, lengths=lengths)[0]
     net.backend, before = "reference", net.backend
     expected = net(x, lengths=lengths)[0]
     net.backend = before
-    return differ(told, expected)
+    return differ(results, expected)
 
 
 LAWS = {
@@ -159,7 +159,7 @@ def carrying_output_only(net: Recurrent) -> Net:
 
 
 def mixing_rows(net: Recurrent) -> Net:
-    """Every row hears the first one."""
+    """Every row receives the first one."""
     return lambda x, hx=None, lengths=None: net(x + x[:1], hx, lengths=lengths)
 
 
@@ -184,15 +184,15 @@ def seeing_ahead(net: Recurrent) -> Net:
     return lambda x, hx=None, lengths=None: net(x.roll(-1, 1), hx, lengths=lengths)
 
 
-TWINS = [
+WRONG_VARIANTS = [
     ("split", dropping_state), ("split", carrying_output_only), ("permutation", mixing_rows),
     ("padding", blind_to_lengths), ("prefix", blind_to_lengths), ("prefix", from_the_end),
     ("past", seeing_ahead),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("law", "twin"), TWINS)
-def test_wrong_twins_break_the_law(law: str, twin: Callable[[Recurrent], Net]) -> None:
+@pytest.mark.parametrize(("law", "twin"), WRONG_VARIANTS)
+def test_wrong_variants_break_the_law(law: str, twin: Callable[[Recurrent], Net]) -> None:
     """The same check, at the same tolerance, on a net with a known mistake."""
     check, options = LAWS[law]
     net, batch = made(LSTM(), 1, **options), drawn(1, 4, 6)

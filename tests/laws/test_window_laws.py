@@ -25,7 +25,7 @@ class LateTwin(Windows):
 
 
 class EarlyTwin(StreamBatches):
-    """Off by one: every copy is asked for its own input."""
+    """Off by one: the target of every copy is its own input."""
 
     def epoch(self, generator=None):
         for batch in super().epoch(generator):
@@ -96,7 +96,7 @@ def test_streams_cover_each_copy_exactly_once_in_order(n_streams, window, horizo
 
 
 @pytest.mark.parametrize("twin", [EarlyTwin, OverlappingTwin])
-def test_stream_twins_fail(twin):
+def test_wrong_streams_fail(twin):
     """The law fails for targets one step early and for batches that overlap."""
     with pytest.raises(AssertionError):
         streams_cover_each_copy_once(twin, 2, 3, 2, 11)

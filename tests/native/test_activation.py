@@ -103,7 +103,7 @@ def agree(name: str, isa: str, x: Array) -> None:
 
 
 def test_the_header_states_both() -> None:
-    """The limits of this file are read from the header, and are those that were asked for."""
+    """The limits of this file are read from the header, and are those of the specification."""
     assert sorted(LIMITS) == ["sigmoid", "tanh"]
     assert all(fused <= 3 and plain <= 3.25 for fused, plain in LIMITS.values())
 
@@ -161,7 +161,7 @@ def test_any_length(name: str, isa: str) -> None:
         np.testing.assert_array_equal(y[n:], x[n + 1 :])
 
 
-def test_wrong_twins_fail(floats: Array) -> None:
+def test_wrong_variants_fail(floats: Array) -> None:
     """Each by far: cancellation near 0, cancellation in the tail, a digit lost everywhere."""
     x = floats
     with np.errstate(over="ignore"):

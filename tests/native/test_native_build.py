@@ -1,4 +1,4 @@
-"""How the compiled part is built: for each instruction set apart, for ARM too, and as its type stub says."""
+"""How the compiled part is built: for each instruction set apart, for ARM too, and as in its type stub."""
 
 import ast
 import shutil
@@ -35,7 +35,7 @@ def test_instruction_sets_share_no_code() -> None:
 
 
 def test_shared_code_is_seen() -> None:
-    """The twin: an inline function of the standard library, beside one of ours."""
+    """The twin: an inline function of the standard library, next to one of ours."""
     ours = "0000000000000000 W regen::avx2::team<4>(float*)\n"
     assert shared(ours, "avx2") == []
     assert shared(ours + "0000000000000010 W std::vector<float>::push_back(float&&)", "avx2") == [

@@ -46,7 +46,7 @@ def test_the_number_of_threads_does_not_change_a_bit(two_threads, cell, B):
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "elman", "jordan"])
 def test_members_of_a_team_do_not_meet_in_one_place(two_threads, name):
-    """Again and again the same bits, where the units of few rows are shared and what is heard is masked."""
+    """Again and again the same bits, where the units of few rows are shared and the recurrent input is masked."""
     torch.manual_seed(0)
     cell, (B, T, H) = named(name), (2, 100, 320)
     params = {k: torch.randn(shape) / H**0.5 for k, shape in cell.shapes(6, H).items()}
@@ -76,11 +76,11 @@ def test_a_child_made_by_fork_computes_alone(two_threads):
     os.close(writer)
     waiter = threading.Timer(60, os.kill, (child, 9))
     waiter.start()
-    told = os.read(reader, 4)
+    message = os.read(reader, 4)
     waiter.cancel()
     os.waitpid(child, 0)
     os.close(reader)
-    assert told == b"same"
+    assert message == b"same"
 
 
 def test_python_threads_run_side_by_side(two_threads):

@@ -45,7 +45,7 @@ def outputs(net: Recurrent, x: Any, **options: Any) -> list[Tensor]:
 
 
 def collecting(calls: list[LayerCall], results: list[Result]) -> Callable[[LayerCall, Run], Result]:
-    """A hook that asks for the gates and keeps every call and result."""
+    """A hook that requests the gates and keeps every call and result."""
 
     def collect(call: LayerCall, run: Run) -> Result:
         calls.append(call)
@@ -175,7 +175,7 @@ def test_nested_blocks() -> None:
 def test_the_net_is_as_before_after_the_block_and_after_an_error() -> None:
     """Also when blocks are left in another order than they were entered in."""
     net, x = made(), drawn()
-    plain, told = outputs(net, x), net.backend_
+    plain, backend = outputs(net, x), net.backend_
 
     def broken(call: LayerCall, run: Run) -> Result:
         raise KeyError("broken")
@@ -189,7 +189,7 @@ def test_the_net_is_as_before_after_the_block_and_after_an_error() -> None:
     first.__exit__(None, None, None)
     assert all(map(torch.equal, outputs(net, x), plain))
     second.__exit__(None, None, None)
-    assert net._interceptions == () and net.backend_ == told
+    assert net._interceptions == () and net.backend_ == backend
     with net.intercept():
         assert all(map(torch.equal, outputs(net, x), plain))
 

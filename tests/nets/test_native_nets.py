@@ -36,21 +36,21 @@ def flat(value: Any) -> list[Tensor]:
     return [t for each in (value.values() if isinstance(value, dict) else value) for t in flat(each)]
 
 
-def told(net: Recurrent, *args: Any, **options: Any) -> list[Tensor]:
+def results(net: Recurrent, *args: Any, **options: Any) -> list[Tensor]:
     """Everything returned, and the gradients of the weights from the outputs and states."""
     torch.manual_seed(11)  # of dropout and zoneout
     result = net(*args, **options)
-    cost = sum((t * torch.arange(t.numel()).cos().view(t.shape)).sum() for t in flat(result[:2]))
-    return [*flat(result), *torch.autograd.grad(cost, list(net.parameters()))]  # type: ignore[arg-type]
+    loss = sum((t * torch.arange(t.numel()).cos().view(t.shape)).sum() for t in flat(result[:2]))
+    return [*flat(result), *torch.autograd.grad(loss, list(net.parameters()))]  # type: ignore[arg-type]
 
 
 def same(net: Recurrent, *args: Any, **options: Any) -> None:
     """The net runs native, and gives what the reference loop gives with the same draws."""
     net.backend = "native"
-    found = told(net, *args, **options)
+    found = results(net, *args, **options)
     assert net.backend_ == "native: requested"
     net.backend = "reference"
-    for a, b in zip(found, told(net, *args, **options), strict=True):
+    for a, b in zip(found, results(net, *args, **options), strict=True):
         assert a.shape == b.shape
         torch.testing.assert_close(a, b, rtol=1e-4, atol=2e-5)
 

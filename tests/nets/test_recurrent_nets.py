@@ -47,9 +47,9 @@ def tuple_of(hidden: Any) -> tuple[Tensor, ...]:
     return (hidden,) if isinstance(hidden, Tensor) else hidden
 
 
-def same(told: Any, expected: Any) -> None:
+def same(results: Any, expected: Any) -> None:
     """Outputs, states and gates equal to 1e-12 (measured: 3e-16)."""
-    torch.testing.assert_close(told, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(results, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
@@ -57,7 +57,7 @@ def test_layers_and_directions_are_cells_in_a_row(cell: Cell) -> None:
     """Two layers, two directions = four runs of the loop, concatenated; states from l0, l0_reverse, l1, ..."""
     net, x = made(cell, num_layers=2, bidirectional=True), draw(4, 5, 3)
     output, hidden, gates = net(x, lengths=LENGTHS, return_gates=True)
-    states, told = [], []
+    states, results = [], []
     for layer in range(2):
         sides = []
         for suffix in ("", "_reverse"):
@@ -65,11 +65,11 @@ def test_layers_and_directions_are_cells_in_a_row(cell: Cell) -> None:
             result = reference.run(cell, params, x, lengths=LENGTHS, reverse=suffix != "", gates=True)
             sides.append(result.output)
             states.append(result.state)
-            told.append(result.gates)
+            results.append(result.gates)
         x = torch.cat(sides, -1)
     same(output, x)
     same(tuple_of(hidden), tuple(torch.stack(s) for s in zip(*states, strict=True)))
-    same(gates, {name: torch.stack([g[name] for g in told]) for name in told[0]})
+    same(gates, {name: torch.stack([g[name] for g in results]) for name in results[0]})
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
@@ -78,11 +78,11 @@ def test_time_first(cell: Cell) -> None:
     first, x = made(cell, bidirectional=True), draw(4, 5, 3)
     second = made(cell, bidirectional=True, batch_first=False)
     output, hidden, gates = first(x, return_gates=True)
-    other, states, told = second(x.transpose(0, 1), return_gates=True)
+    other, states, results = second(x.transpose(0, 1), return_gates=True)
     assert other.shape[:2] == (5, 4)
     same(other.transpose(0, 1), output)
     same(states, hidden)
-    same({name: gate.transpose(1, 2) for name, gate in told.items()}, gates)
+    same({name: gate.transpose(1, 2) for name, gate in results.items()}, gates)
 
 
 @pytest.mark.parametrize("batch_first", [True, False])
@@ -95,10 +95,10 @@ def test_one_sequence(cell: Cell, batch_first: bool) -> None:
     hx = start if len(start) > 1 else start[0]
     more = tuple(s[:, None] for s in start)
     output, hidden, gates = net(x, hx, return_gates=True)
-    expected, states, told = batch(x[None], more if len(more) > 1 else more[0], return_gates=True)
+    expected, states, results = batch(x[None], more if len(more) > 1 else more[0], return_gates=True)
     same(output, expected[0])
     same(tuple_of(hidden), tuple(s[:, 0] for s in tuple_of(states)))
-    same(gates, {name: gate[:, 0] for name, gate in told.items()})
+    same(gates, {name: gate[:, 0] for name, gate in results.items()})
 
 
 @pytest.mark.parametrize("enforce_sorted", [True, False])
@@ -162,7 +162,7 @@ def test_dropout_between_layers(backend: str) -> None:
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_recurrent_dropout(cell: Cell) -> None:
-    """Drawn anew for every call, constant over time, off in evaluation; the first step hears nothing to drop."""
+    """One draw for every call, constant over time, off in evaluation; the first step has no output to drop."""
     net, x = made(cell, recurrent_dropout=0.5), draw(4, 5, 3)
     first, second, plain = net(x)[0], net(x)[0], made(cell)(x)[0]
     assert net.backend_.startswith("reference")
@@ -172,7 +172,7 @@ def test_recurrent_dropout(cell: Cell) -> None:
 
 
 def test_recurrent_dropout_keeps_the_expectation() -> None:
-    """Factors are 0 or 1 / (1 - p): with p = 0.75 a single relu unit hears 0 or 4 times its past."""
+    """Factors are 0 or 1 / (1 - p): with p = 0.75 a single relu unit receives 0 or 4 times its past."""
     net = recurrent(Diagonal("relu"), 1, 1, recurrent_dropout=0.75, init="identity", bias=False)
     with torch.no_grad():
         net.weight_ih_l0.fill_(1.0)
@@ -186,14 +186,14 @@ def test_recurrent_dropout_keeps_the_expectation() -> None:
 
 @pytest.mark.parametrize("zoneout", [0.3, (0.3, 0.6)])
 def test_zoneout(zoneout: Any) -> None:
-    """By chance in training, the expectation in evaluation; the pair is for (h, c)."""
+    """Random in training, the expectation in evaluation; the pair is for (h, c)."""
     net, x = made(LSTM(), zoneout=zoneout), draw(64, 6, 3)
     params = {n: net.get_parameter(f"{n}_l0") for n in LSTM().shapes(3, 4)}
     pair = zoneout if isinstance(zoneout, tuple) else (zoneout, zoneout)
     torch.manual_seed(0)
     output, _, gates = net(x, return_gates=True)
-    for told, z in zip((output, gates["c"][0]), pair, strict=True):
-        kept = (told[:, 1:] == told[:, :-1]).double().mean().item()
+    for results, z in zip((output, gates["c"][0]), pair, strict=True):
+        kept = (results[:, 1:] == results[:, :-1]).double().mean().item()
         assert kept == pytest.approx(z, abs=0.07)  # 5 standard errors of 64 * 5 * 4 draws
     same(net.eval()(x)[0], reference.run(LSTM(), params, x, zoneout=pair).output)
 
@@ -208,17 +208,17 @@ def test_copies_and_transforms() -> None:
         assert torch.equal(copied, net(x)[0])
     plain = made(GRU())
 
-    def cost(weights: dict[str, Tensor], row: Tensor) -> Tensor:
+    def loss(weights: dict[str, Tensor], row: Tensor) -> Tensor:
         return functional_call(plain, weights, (row,))[0].square().sum()
 
-    each = vmap(grad(cost), (None, 0))(dict(plain.named_parameters()), x)
+    each = vmap(grad(loss), (None, 0))(dict(plain.named_parameters()), x)
     assert plain.backend_ == "reference: a torch.func transform is under way"
     plain(x)[0].square().sum().backward()
     for name, gradient in each.items():
         same(gradient.sum(0), plain.get_parameter(name).grad)
 
 
-def test_changes_of_weights_are_heard() -> None:
+def test_changes_of_weights_have_an_effect() -> None:
     """Parametrisations, new parameters and other precisions reach the backend, which keeps no weights of its own."""
     net, x = made(GRU()), draw(4, 5, 3)
     before = net(x)[0]
@@ -257,7 +257,7 @@ def test_start() -> None:
 
 
 def test_description() -> None:
-    """What is not at its default is told."""
+    """The repr has what differs from the defaults."""
     assert repr(recurrent("gru", 3, 4, num_layers=2)) == (
         "GRU(3, 4, cell=GRU(reset='after'), num_layers=2, batch_first=True)"
     )

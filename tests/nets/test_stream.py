@@ -60,7 +60,7 @@ def test_a_stream_reads_as_the_net(cell: Cell, dtype: torch.dtype, backend: str)
                                        output.flatten(0, 1))  # fmt: skip
 
 
-def test_what_runs_is_told() -> None:
+def test_backend_has_what_runs() -> None:
     """The compiled step where there is one."""
     net = recurrent("lstm", I, H)
     assert net.stream().backend_.startswith("native: " if extension.native is not None else "reference: ")

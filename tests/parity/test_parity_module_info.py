@@ -23,9 +23,9 @@ def database() -> dict[str, Any]:
     }
 
 
-def tensors(told: Any) -> list[Tensor]:
+def tensors(results: Any) -> list[Tensor]:
     """All tensors of a result, in order."""
-    return [told] if isinstance(told, Tensor) else [t for part in told for t in tensors(part)]
+    return [results] if isinstance(results, Tensor) else [t for part in results for t in tensors(part)]
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -36,19 +36,19 @@ def test_samples(name: str, training: bool, database: dict[str, Any]) -> None:
     samples = info.module_inputs_func(info, "cpu", torch.float64, True, training)
     assert len(samples) >= 16
     for sample in samples:
-        made, given = sample.constructor_input, sample.forward_input
+        made, options = sample.constructor_input, sample.forward_input
         theirs = info.module_cls(*made.args, dtype=torch.float64, **made.kwargs).train(training)
         net = getattr(ours, name)(*made.args, dtype=torch.float64, **made.kwargs).train(training)
         net.load_state_dict(theirs.state_dict())
-        leaves = tensors(given.args)
-        told = []
+        leaves = tensors(options.args)
+        results = []
         for module in (net, theirs):
-            outputs = tensors(module(*given.args, **given.kwargs))
+            outputs = tensors(module(*options.args, **options.kwargs))
             wanted = [*leaves, *module.parameters()]
             first = torch.autograd.grad(sum(t.square().sum() for t in outputs), wanted, create_graph=True)
             second = torch.autograd.grad(sum(t.square().sum() for t in first), wanted)
-            told.append([*outputs, *first, *second])
-        for a, b in zip(*told, strict=True):
+            results.append([*outputs, *first, *second])
+        for a, b in zip(*results, strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
 
 
@@ -60,7 +60,7 @@ def test_bad_inputs(name: str, database: dict[str, Any]) -> None:
     assert len(cases) >= 10
     for case in cases:
         sample = case.module_error_input
-        made, given = sample.constructor_input, sample.forward_input
+        made, options = sample.constructor_input, sample.forward_input
         with pytest.raises((ValueError, TypeCheckError), match=r"must be|weights of this|Expected type"):
             net = getattr(ours, name)(*made.args, **made.kwargs)
-            net(*given.args, **given.kwargs)
+            net(*options.args, **options.kwargs)

@@ -116,7 +116,7 @@ class Case:
             both = [mask[0], 0.5][: len(widths)]
             self.options["zoneout"] = {"mask": mask, "number": number, "both": both}[zoneout]
 
-    def told(self, run: Callable[..., Result], dtype: torch.dtype) -> dict[str, Tensor]:
+    def results(self, run: Callable[..., Result], dtype: torch.dtype) -> dict[str, Tensor]:
         """Values and gradients by name."""
 
         def leaf(t: Tensor) -> Tensor:
@@ -133,16 +133,16 @@ class Case:
         if run is not reference.run:
             options["memory"] = self.memory
         result = run(self.cell, params, laid_out(x, self.layout), state, **options)
-        told = {"output": result.output}
-        told |= {f"last {n}": s for n, s in zip(self.cell.states, result.state, strict=True)}
-        told |= {f"gate {n}": g for n, g in result.gates.items()}
-        cost = sum((told[n] * weight(told[n])).sum() for n in told if not n.startswith("gate"))
+        results = {"output": result.output}
+        results |= {f"last {n}": s for n, s in zip(self.cell.states, result.state, strict=True)}
+        results |= {f"gate {n}": g for n, g in result.gates.items()}
+        loss = sum((results[n] * weight(results[n])).sum() for n in results if not n.startswith("gate"))
         leaves = {"x": x, **params}
         leaves |= {f"first {n}": s for n, s in zip(self.cell.states, state or (), strict=False)}
-        grads = torch.autograd.grad(cost, list(leaves.values()))  # type: ignore[arg-type]
+        grads = torch.autograd.grad(loss, list(leaves.values()))  # type: ignore[arg-type]
         if "lengths" in self.options:
             assert not grads[0].isnan().any()
-        return told | {f"d {name}": grad for name, grad in zip(leaves, grads, strict=True)}
+        return results | {f"d {name}": grad for name, grad in zip(leaves, grads, strict=True)}
 
 
 def weight(t: Tensor) -> Tensor:
@@ -155,7 +155,7 @@ def weight(t: Tensor) -> Tensor:
 
 def check(case: Case, run: Callable[..., Result] = native.run) -> dict[str, float]:
     """Largest errors of `run`, in values and gradients; raises when one is above its tolerance."""
-    expected, found = case.told(reference.run, torch.float64), case.told(run, torch.float32)
+    expected, found = case.results(reference.run, torch.float64), case.results(run, torch.float32)
     worst = dict.fromkeys(TOLERANCE, 0.0)
     assert expected.keys() == found.keys()
     for name, right in expected.items():
@@ -281,15 +281,15 @@ def forgotten(k: int) -> Callable[..., Result]:
 def one_part(cell: Cell, params: Any, x: Tensor, state: Any, **options: Any) -> Result:
     """The weights' gradients are those of the later half of the steps."""
     half = x.shape[1] // 2
-    still = {name: p.detach() for name, p in params.items()}
-    first = native.run(cell, still, x[:, :half], state, **options)
+    zeros = {name: p.detach() for name, p in params.items()}
+    first = native.run(cell, zeros, x[:, :half], state, **options)
     second = native.run(cell, params, x[:, half:], first.state, **options)
     return second._replace(output=torch.cat([first.output, second.output], 1))
 
 
 PLAIN = {"seed": 3}
 ALL = {"lengths": True, "keep": True, "zoneout": "mask", "reverse": True}
-TWINS: dict[str, tuple[Cell, Callable[..., Result], dict[str, Any]]] = {
+WRONG_VARIANTS: dict[str, tuple[Cell, Callable[..., Result], dict[str, Any]]] = {
     **{
         f"lstm gates {a}{b} swapped in {which or 'all'}": (LSTM("full"), swapped(a, b, 4, which), PLAIN)
         for a, b in ((0, 1), (0, 3), (1, 2), (2, 3))
@@ -326,10 +326,10 @@ TWINS: dict[str, tuple[Cell, Callable[..., Result], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_wrong_twins_fail(twin: str) -> None:
+@pytest.mark.parametrize("twin", WRONG_VARIANTS)
+def test_wrong_variants_fail(twin: str) -> None:
     """The check notices every one of these mistakes."""
-    cell, run, options = TWINS[twin]
+    cell, run, options = WRONG_VARIANTS[twin]
     with pytest.raises(AssertionError, match=r"differs|isnan"):
         check(Case(cell, (5, 6, 3, 8), **options), run)
 
@@ -339,13 +339,13 @@ def test_wrong_twins_fail(twin: str) -> None:
 
 def both_ways(case: Case, run: Callable[..., Result] = native.run) -> dict[str, Tensor]:
     """Values and gradients of the compiled kernel."""
-    return case.told(run, torch.float32)
+    return case.results(run, torch.float32)
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 @pytest.mark.usefixtures("isa")
 def test_laws(cell: Cell) -> None:
-    """Same numbers again, whatever the rows beside, and when a sequence is read in two parts."""
+    """Same numbers again, whatever the other rows, and when a sequence is read in two parts."""
     case = Case(cell, (19, 9, 3, 21), lengths=True)
     first, again = both_ways(case), both_ways(case)
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -369,16 +369,16 @@ def test_laws(cell: Cell) -> None:
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_threads_change_no_bit(cell: Cell) -> None:
     """One thread or two; values and gradients, on work large enough for both."""
-    before, told = torch.get_num_threads(), []
+    before, results = torch.get_num_threads(), []
     for sizes in ((70, 20, 8, 64), (1, 6, 8, 512)):
         case = Case(cell, sizes)
         for threads in (1, 2):
             torch.set_num_threads(threads)
             try:
-                told.append(both_ways(case))
+                results.append(both_ways(case))
             finally:
                 torch.set_num_threads(before)
-        one, two = told[-2:]
+        one, two = results[-2:]
         assert [name for name in one if not torch.equal(one[name], two[name])] == []
 
 

@@ -65,13 +65,13 @@ def params_of(node: Node, side: int) -> dict[str, Tensor]:
         parts = np.split(w, len(ORDER[node.op]))
         return torch.from_numpy(np.concatenate([parts[k] for k in ORDER[node.op]]))
 
-    given = node.inputs
-    params = {"weight_ih": blocks(given["W"][side]), "weight_hh": blocks(given["R"][side])}
-    if "B" in given:
-        wb, rb = np.split(given["B"][side], 2)
+    inputs = node.inputs
+    params = {"weight_ih": blocks(inputs["W"][side]), "weight_hh": blocks(inputs["R"][side])}
+    if "B" in inputs:
+        wb, rb = np.split(inputs["B"][side], 2)
         params |= {"bias_ih": blocks(wb), "bias_hh": blocks(rb)}
-    if "P" in given:
-        i, o, f = np.split(given["P"][side], 3)
+    if "P" in inputs:
+        i, o, f = np.split(inputs["P"][side], 3)
         params |= {f"weight_c{k}": torch.from_numpy(p) for k, p in zip("iof", (i, o, f), strict=True)}
     return params
 
@@ -83,7 +83,7 @@ def ours(node: Node) -> list[Array]:
     x = x if batchwise else x.transpose(0, 1)
     lengths = node.inputs.get("sequence_lens")
     valid = None if lengths is None else torch.from_numpy(lengths).long()
-    direction, cell, told = node.attributes.get("direction", "forward"), cell_of(node), []
+    direction, cell, results = node.attributes.get("direction", "forward"), cell_of(node), []
     for side in range(node.inputs["W"].shape[0]):
         start = [node.inputs.get(f"initial_{name}") for name in cell.states]
         state = None
@@ -94,17 +94,17 @@ def ours(node: Node) -> list[Array]:
                 if s is not None
             )
         reverse = direction == "reverse" or side == 1
-        told.append(reference.run(cell, params_of(node, side), x, state, lengths=valid, reverse=reverse))
-    whole = torch.stack([r.output for r in told], 2 if batchwise else 0)
+        results.append(reference.run(cell, params_of(node, side), x, state, lengths=valid, reverse=reverse))
+    whole = torch.stack([r.output for r in results], 2 if batchwise else 0)
     output = whole if batchwise else whole.permute(2, 0, 1, 3)
-    states = [torch.stack(s, 1 if batchwise else 0) for s in zip(*(r.state for r in told), strict=True)]
+    states = [torch.stack(s, 1 if batchwise else 0) for s in zip(*(r.state for r in results), strict=True)]
     return [output.numpy(), *(s.numpy() for s in states)]
 
 
 def attributes_of(proto: Any) -> dict[str, Any]:
     """A node's attributes as plain values."""
-    told = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
-    return {k: v.decode() if isinstance(v, bytes) else v for k, v in told.items()}
+    results = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
+    return {k: v.decode() if isinstance(v, bytes) else v for k, v in results.items()}
 
 
 @pytest.mark.parametrize("name", NODE_TESTS)
@@ -112,19 +112,19 @@ def test_node(name: str) -> None:
     """ONNX's own node test, at its own tolerance."""
     test = NODE_TESTS[name]
     proto = test.model.graph.node[0]
-    for given_arrays, expected in test.data_sets:
-        arrays = iter(given_arrays)
+    for input_arrays, expected in test.data_sets:
+        arrays = iter(input_arrays)
         inputs = {
             role: next(arrays)
             for role, wired in zip(NAMES[proto.op_type], proto.input, strict=False)
             if wired
         }
-        told = dict(
+        results = dict(
             zip(("Y", "Y_h", "Y_c"), ours(Node(proto.op_type, attributes_of(proto), inputs)), strict=False)
         )
         wanted = [role for role, wired in zip(("Y", "Y_h", "Y_c"), proto.output, strict=False) if wired]
         for role, array in zip(wanted, expected, strict=True):
-            np.testing.assert_allclose(told[role], array, rtol=test.rtol, atol=test.atol)
+            np.testing.assert_allclose(results[role], array, rtol=test.rtol, atol=test.atol)
 
 
 def test_all_node_tests_are_there() -> None:
@@ -254,13 +254,13 @@ def with_cell(cell: Cell) -> Callable[[Node], list[Array]]:
         names = [f"initial_{name}" for name in cell.states]
         start = tuple(torch.from_numpy(node.inputs[name][0]) for name in names)
         lengths = torch.from_numpy(node.inputs["sequence_lens"]).long()
-        told = reference.run(cell, params_of(node, 0), x, start, lengths=lengths)
-        return [told.output.transpose(0, 1)[:, None].numpy(), *(s[None].numpy() for s in told.state)]
+        results = reference.run(cell, params_of(node, 0), x, start, lengths=lengths)
+        return [results.output.transpose(0, 1)[:, None].numpy(), *(s[None].numpy() for s in results.state)]
 
     return run
 
 
-TWINS = {
+WRONG_VARIANTS = {
     "input and forget peephole exchanged": ("LSTM", changed(P=swap(1, 3, 0, 2))),
     "input and output peephole exchanged": ("LSTM", changed(P=swap(1, 3, 0, 1))),
     "output peephole sees the old context": ("LSTM", with_cell(LatePeephole("full"))),
@@ -280,10 +280,10 @@ TWINS = {
 }
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_wrong_twins_fail(twin: str) -> None:
+@pytest.mark.parametrize("twin", WRONG_VARIANTS)
+def test_wrong_variants_fail(twin: str) -> None:
     """The check notices each of these, and passes on the same node when nothing is wrong."""
-    op, run = TWINS[twin]
+    op, run = WRONG_VARIANTS[twin]
     node = drawn(op, "forward", 4, 6, (3, 5), 1, lengths=True, **{"peepholes": True} if op == "LSTM" else {})
     check(node)
     with pytest.raises(AssertionError, match="differs by"):

@@ -43,13 +43,15 @@ def tuple_of(hidden: Hidden) -> tuple[Tensor, ...]:
     return (hidden,) if isinstance(hidden, Tensor) else tuple(hidden)
 
 
-def cost(told: list[Tensor]) -> Tensor:
+def loss(results: list[Tensor]) -> Tensor:
     """A sum in which every number has its own weight, so that no gradient is like another."""
-    weights = [torch.linspace(-1, 1, t.numel(), dtype=t.dtype, device=t.device).cos() for t in told]
-    return sum(((t.flatten() * (1 + w)).sum() for t, w in zip(told, weights, strict=True)), torch.zeros(()))
+    weights = [torch.linspace(-1, 1, t.numel(), dtype=t.dtype, device=t.device).cos() for t in results]
+    return sum(
+        ((t.flatten() * (1 + w)).sum() for t, w in zip(results, weights, strict=True)), torch.zeros(())
+    )
 
 
-def theirs_told(net: nn.RNNBase, x: Tensor, hx: Hidden, lengths: list[int] | None) -> list[Tensor]:
+def their_results(net: nn.RNNBase, x: Tensor, hx: Hidden, lengths: list[int] | None) -> list[Tensor]:
     """Outputs and states of torch's net, packed and padded again when there are lengths."""
     if lengths is None:
         output, hidden = net(x, hx)
@@ -82,15 +84,15 @@ def check(
     sizes = [theirs.proj_size or H] + [H] * isinstance(theirs, nn.LSTM)
     state = tuple(draw(D, B, size) for size in sizes)
     hx: Hidden = state if len(state) > 1 else state[0]
-    expected = theirs_told(theirs, x, hx, lengths)
+    expected = their_results(theirs, x, hx, lengths)
     output, hidden = net(x, hx, lengths=None if lengths is None else torch.tensor(lengths))
-    told = [output, *tuple_of(hidden)]
+    results = [output, *tuple_of(hidden)]
     leaves = dict(weights if weights is not None else net.named_parameters())  # type: ignore[attr-defined]
-    a = torch.autograd.grad(cost(told), [x, *state, *leaves.values()])
-    b = torch.autograd.grad(cost(expected), [x, *state, *(theirs.get_parameter(name) for name in leaves)])
+    a = torch.autograd.grad(loss(results), [x, *state, *leaves.values()])
+    b = torch.autograd.grad(loss(expected), [x, *state, *(theirs.get_parameter(name) for name in leaves)])
     names = ["output", *"hc"[: len(sizes)], "dx", "dh_0", *["dc_0"] * (len(sizes) - 1), *leaves]
     worst = 0.0
-    for name, mine, other in zip(names, [*told, *a], [*expected, *b], strict=True):
+    for name, mine, other in zip(names, [*results, *a], [*expected, *b], strict=True):
         assert mine.shape == other.shape, (
             f"{name} has shape {tuple(mine.shape)}, torch's {tuple(other.shape)}"
         )
@@ -242,9 +244,9 @@ class OtherWay(cells.GRU):  # type: ignore[misc]
     """z lets the new in, as in Chung et al., instead of keeping the old."""
 
     def step(self, params: Any, wx_t: Tensor, state: Any, keep: Any = None) -> Any:
-        _, _, told = super().step(params, wx_t, state, keep)
-        h = told["z"] * told["n"] + (1 - told["z"]) * state[0]
-        return h, (h,), told
+        _, _, results = super().step(params, wx_t, state, keep)
+        h = results["z"] * results["n"] + (1 - results["z"]) * state[0]
+        return h, (h,), results
 
 
 def no_lengths(net: Any, x: Tensor, hx: Hidden, lengths: Tensor | None = None) -> Any:
@@ -276,7 +278,7 @@ def late(net: Any, x: Tensor, hx: Hidden, lengths: Tensor | None = None) -> Any:
     return output.roll(1, 0), hidden
 
 
-TWINS = {
+WRONG_VARIANTS = {
     **{
         f"lstm gates {a}{b} swapped in {which}": edited("lstm", gates_swapped(a, b, which, 4))
         for a in range(4)
@@ -303,11 +305,11 @@ TWINS = {
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-@pytest.mark.parametrize("twin", TWINS)
-def test_wrong_twins_fail(twin: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("twin", WRONG_VARIANTS)
+def test_wrong_variants_fail(twin: str, dtype: torch.dtype) -> None:
     """The check notices every one of these mistakes, in the coarser precision too."""
     with pytest.raises(AssertionError, match="differs by"):
-        TWINS[twin](dtype)
+        WRONG_VARIANTS[twin](dtype)
 
 
 def test_dropout_draws_as_torch() -> None:
