@@ -57,8 +57,8 @@ class Crash(Exception):
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at the numbers every 3 batches, write every time, and measure quality twice in a run."""
-    monkeypatch.setattr("regen.training.loop.CHECK", 3)
-    monkeypatch.setattr("regen.training.checkpoint.EVERY", -1e9)
+    monkeypatch.setattr("regen.training.loop.CHECK_EVERY", 3)
+    monkeypatch.setattr("regen.training.checkpoint.WRITE_EVERY", -1e9)
     monkeypatch.setattr("regen.training.checkpoint.time.monotonic", lambda: 0.0)
     monkeypatch.setattr("regen.estimators.adversarial.game_training.MIN_BATCHES", 8)
 

@@ -22,7 +22,7 @@ from regen._check import Constraint, Either, Int, Kind, Nothing, check_parameter
 from regen.data.batching import RowBatch
 from regen.data.masked_arrays import refuse_masked
 from regen.estimators._base import SHARED_CONSTRAINTS, Estimator, rollback_on_error
-from regen.estimators._modalities import MODALITIES, Modality, TableModality
+from regen.estimators._modalities import MODALITIES, Modality
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators.adversarial.evaluation import Evaluator
 from regen.estimators.adversarial.game import Game, GameRules
@@ -33,7 +33,7 @@ from regen.estimators.adversarial.game_training import (
     encode_labels,
     split_rows,
 )
-from regen.estimators.adversarial.gan_model import GANModel, GANPair
+from regen.estimators.adversarial.gan_model import GANModel, GANPair, resolve_code_size
 from regen.estimators.adversarial.latent import (
     check_codes,
     draw_codes,
@@ -126,12 +126,6 @@ class AdversarialEstimator(Estimator):
                 f" multiple of it. Got batch_size={batch_size}."
             )
 
-    def _code_size(self, modality: Modality[Any]) -> int:
-        """Z, "auto" resolved."""
-        if isinstance(self.code, int):
-            return self.code
-        return max(2, min(modality.layout.blocks[-1].stop, 64)) if isinstance(modality, TableModality) else 16
-
     # Fit.
 
     @rollback_on_error
@@ -208,7 +202,7 @@ class AdversarialEstimator(Estimator):
             owner=type(self).__name__,
             modality=modality,
             net=self.net_,
-            code_size=self._code_size(modality),
+            code_size=resolve_code_size(self.code, modality),
             device=self._device,
             classes=self.classes_ if self.n_labels_ else None,
             label_shares=self.label_shares_,

@@ -18,6 +18,7 @@ from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._modalities import Modality, modality_of
 from regen.estimators.adversarial._base import GAN_CONSTRAINTS, AdversarialEstimator
 from regen.estimators.adversarial.game import Game
+from regen.estimators.adversarial.gan_model import resolve_code_size
 from regen.nets.adversarial import make_gan_nets
 from regen.training.device import EVALUATION_BATCH, evaluating
 from regen.training.options import Training
@@ -173,7 +174,7 @@ stopped_, backend_, feature_names_in_ : as in `GAN`.
             "conv",
             features=features,
             outputs=features,
-            code=self._code_size(modality),
+            code=resolve_code_size(self.code, modality),
             shape=modality.shape,
             classes=self.n_labels_,
             pack=self._game.pack,

@@ -101,7 +101,7 @@ class Evaluator:
         return memorisation(*(_flat(part, steps) for part in parts))
 
     def scores(self, generated: Tensor) -> tuple[dict[str, float], tuple[float, float]]:
-        """Mean scores of real and generated rows, and the slope and offset of the calibration of logits.
+        """Mean scores of real and of the generated rows (k, ...), and slope and offset of the calibration of logits.
 
         If a logit is not finite, slope and offset are 0, and all scores 50.
         """

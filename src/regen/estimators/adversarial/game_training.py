@@ -63,7 +63,7 @@ class GameData:
         return (self.rows.values, self.held_out, *([] if self.labels is None else [self.labels]))
 
     def subset(self, index: Tensor, size: int, rng: Generator) -> RowBatch:
-        """At most `size` rows of `index`, drawn at random, in order."""
+        """At most `size` rows of `index` (m,), drawn at random, in order."""
         index = index[torch.randperm(len(index), generator=rng)[:size]].sort().values
         x, lengths, _ = self.rows.gather(index)
         return RowBatch(
@@ -200,7 +200,7 @@ def encode_labels(y: Any, n: int) -> tuple[NDArray[Any] | None, NDArray[np.int64
 def split_rows(
     owner: str, n: int, labels: NDArray[np.int64] | None, validation: float | str, rng: Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the training rows and of those held out, stratified by label.
+    """Indices of the training rows and of those held out, stratified by labels (n,).
 
     Raises
     ------

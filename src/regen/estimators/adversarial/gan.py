@@ -15,6 +15,7 @@ from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._modalities import Modality, modality_of, ragged
 from regen.estimators.adversarial._base import GAN_CONSTRAINTS, AdversarialEstimator
 from regen.estimators.adversarial.game import Game
+from regen.estimators.adversarial.gan_model import resolve_code_size
 from regen.nets.adversarial import make_gan_nets
 from regen.training.options import Training
 
@@ -176,7 +177,7 @@ class GAN(AdversarialEstimator):
             default if self.backbone in ("auto", "recurrent") else self.backbone,
             features=features,
             outputs=features,
-            code=self._code_size(modality),
+            code=resolve_code_size(self.code, modality),
             hidden=(self.hidden,) if isinstance(self.hidden, int) else self.hidden,
             activation=self.activation,
             classes=self.n_labels_,

@@ -17,11 +17,11 @@ from torch.nn import functional as F
 
 from regen.data.batching import RowBatch
 from regen.data.ragged import Ragged
-from regen.estimators._modalities import Modality
+from regen.estimators._modalities import Modality, TableModality
 from regen.losses.straight_through import StraightThrough
 from regen.training.device import EVALUATION_BATCH, evaluating
 
-__all__ = ["GANModel", "GANPair", "append_companions", "batched_logits"]
+__all__ = ["GANModel", "GANPair", "append_companions", "batched_logits", "resolve_code_size"]
 
 
 @final
@@ -85,14 +85,17 @@ class GANModel:
         return Ragged(self.modality.layout.inputs(rows.values), lengths=rows.lengths).to(self.device)
 
     def to_inputs(self, outputs: Tensor, rng: Generator | None = None) -> Tensor:
-        """Inputs of the discriminator from outputs of a generator; differentiable."""
+        """Inputs of the discriminator from outputs (n, E) or (n, T, E) of a generator; differentiable."""
         return self.modality.layout.inputs(self.output_layer.sample(outputs, rng))
 
     @torch.no_grad()
     def cells(
         self, generator: Any, codes: Tensor, labels: Tensor | None, steps: int | None, rng: Generator | None
     ) -> Tensor:
-        """Generate encoded cells (n, E) or (n, T, E) from codes (n, Z): drawn by `rng`, the expected ones if None."""
+        """Generate encoded cells (n, E) or (n, T, E) from codes (n, Z) and labels (n,).
+
+        They are drawn by `rng`, and the expected ones if that is None.
+        """
         parts = []
         for start in range(0, len(codes), EVALUATION_BATCH):
             part = slice(start, start + EVALUATION_BATCH)
@@ -105,13 +108,13 @@ class GANModel:
     def generate(
         self, generator: Any, codes: Tensor, labels: Tensor | None, steps: int | None, rng: Generator | None
     ) -> Tensor:
-        """Generate rows as inputs of the discriminator; arguments as in `cells`."""
+        """Generate inputs of the discriminator from codes (n, Z) and labels (n,); as `cells`."""
         return self.modality.layout.inputs(self.cells(generator, codes, labels, steps, rng))
 
     def decode(
         self, codes: Tensor, labels: Tensor | None, lengths: NDArray[np.int64] | None, rng: Generator | None
     ) -> Any:
-        """Generate rows from codes (n, Z), as the kind of data that the modality was fitted on."""
+        """Generate data as in fit from codes (n, Z), labels (n,) and lengths (n,) of sequences."""
         steps = None if lengths is None else int(lengths.max())
         with evaluating(self.net):
             cells = self.cells(self.net.generator, codes, labels, steps, rng).cpu()
@@ -126,6 +129,13 @@ class GANModel:
         return torch.stack(
             [batched_logits(discriminator, batch._replace(y=label), self.companions) for label in labels]
         ).amax(0)
+
+
+def resolve_code_size(code: int | str, modality: Modality[Any]) -> int:
+    """Z; "auto" is the number of encoded columns of a table within [2, 64], and 16 for other modalities."""
+    if isinstance(code, int):
+        return code
+    return max(2, min(modality.layout.blocks[-1].stop, 64)) if isinstance(modality, TableModality) else 16
 
 
 @torch.no_grad()
