@@ -121,6 +121,21 @@ class ForecastStream:
     after one. With ``bptt="full"`` the network runs over the whole window at every step: a step takes as long as the
     forecast from one window.
 
+    Parameters
+    ----------
+    net : torch.nn.Module
+        The trained network; it is copied.
+    standardizer : Standardizer
+        Centre and scale of the columns.
+    window : ndarray of shape (W, C)
+        The last steps so far, without gaps, in the unit of the series.
+    observed : ndarray of bool of shape (W, C)
+        The mask of the observed values of the window.
+    memory : mapping or None
+        The carried state of the network with ``bptt=k``; None with ``bptt="full"``.
+    single : bool
+        Whether forecasts have shape (H,).
+
     Attributes
     ----------
     n_steps : int

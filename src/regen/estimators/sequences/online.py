@@ -94,6 +94,19 @@ class SequenceStream:
     input or its state at the first step, and all steps so far are run anew: a step takes as long as the prediction
     of one sequence, and time and memory grow with the sequence.
 
+    Parameters
+    ----------
+    net : torch.nn.Module
+        The trained network; it is copied.
+    scale : Standardizer
+        Centre and scale of the features.
+    mark : bool
+        Whether the network receives the mask of the observed values.
+    features : int
+        F.
+    predict : callable
+        Converts the outputs (K,) of the network to the prediction.
+
     Attributes
     ----------
     n_steps : int
