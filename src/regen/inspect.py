@@ -1,15 +1,15 @@
-"""Look inside: what a network remembers, what its code holds, and what its answers rest on.
+"""Inspection of networks: gates and memory, gradients and losses, saliency, codes, and training games.
 
 Every function takes a fitted estimator, a net of `regen.nn` or ``torch.nn``, or a torch module that holds some, with
-data. It returns plain values with named axes, which say in words what they mean (``print(found)``) and draw
-themselves (``found.plot()``, a `regen.figures.Chart`).
+data. It returns values with named axes, with a summary in sentences (``print(found)``) and a chart
+(``found.plot()``, a `regen.figures.Chart`).
 
 >>> import torch, regen
 >>> net, x = torch.nn.LSTM(3, 8, batch_first=True), torch.zeros(2, 5, 3)
 >>> regen.inspect.gates(net, x)["forget"]
 Labelled(layer: 1, direction: 1, sequence: 2, step: 5, unit: 8)
 >>> with regen.inspect.clamp(net, forget=1.0, units=[7]):
-...     said, _ = net(x)
+...     outputs, _ = net(x)
 """
 
 from regen._deprecation import moved

@@ -1,6 +1,6 @@
-"""What goes on inside a model: plain values and labelled arrays out, with sentences that say what they mean.
+"""Inspection of networks: values and labelled arrays, with sentences that summarise them.
 
-Pictures of all of it are drawn by `figures`, which stands above; `regen.inspect` brings both together.
+Charts of them are drawn by `figures`, which stands above; `regen.inspect` brings both together.
 """
 
 from regen._deprecation import moved

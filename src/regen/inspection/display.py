@@ -1,4 +1,4 @@
-"""Rows as a picture can show them: images, grey or in colours, sequences in their own units, columns of a table."""
+"""Rows as a chart shows them: grey or coloured images, sequences in their own units, columns of a table."""
 
 from dataclasses import dataclass
 from typing import Any, final
@@ -19,15 +19,16 @@ __all__ = ["DisplayRows", "drawable_images", "encoded_names", "limits_of", "padd
 @final
 @dataclass(frozen=True, eq=False)
 class DisplayRows:
-    """Rows to be looked at.
+    """Rows to be drawn.
 
     Attributes
     ----------
     kind : "images", "sequences" or "table".
     values : images as `drawable_images` makes them; (n, T, F) in the units of the data, NaN past an end; or
-        (n, E) as the encoder reads them: columns in standard deviations from their mean, categories as shares of 1.
-    names : of the F features or the E numbers; none of images.
-    limits : of grey images, the values drawn as white and as black; of colours, those of no light and of full light.
+        (n, E) as the encoder receives them: columns in standard deviations from their mean, categories as
+        shares of 1.
+    names : of the F features or the E numbers; none of images. limits : of grey images, the values drawn as
+    white and as black; of colour images, those of darkness and full brightness.
     """
 
     kind: str
@@ -39,12 +40,12 @@ class DisplayRows:
         return len(self.values)
 
     def take(self, rows: Any) -> "DisplayRows":
-        """Some of the rows."""
+        """Rows number `rows`."""
         return DisplayRows(self.kind, self.values[rows], self.names, self.limits)
 
 
 def shown(layout: Columns | Pixels, encoded: Tensor) -> DisplayRows:
-    """Encoded rows (n, E) or (n, T, E), NaN where there is nothing."""
+    """Encoded rows (n, E) or (n, T, E), NaN where a value is missing."""
     values = encoded.double().numpy()
     if isinstance(layout, Pixels):
         return DisplayRows("images", drawable_images(values, layout.shape), (), limits_of(layout, values))
@@ -74,7 +75,7 @@ def drawable_images(values: NDArray[np.float64], shape: tuple[int, int, int]) ->
 
 
 def limits_of(layout: Pixels, values: NDArray[np.float64]) -> tuple[float, float]:
-    """The ends of what images hold: 0 and 1 where they are bounded so, else the least and the most of these."""
+    """The range of pixel values (n, ...): 0 and 1 where they are bounded, else the least and the largest value."""
     drawn = drawable_images(values, layout.shape)
     if layout.kind in ("unit", "binary") or not np.isfinite(drawn).any():
         return 0.0, 1.0
@@ -99,7 +100,10 @@ def _names(layout: Columns) -> list[str]:
 
 
 def padded_cells(rows: Ragged, index: Tensor | None = None) -> Tensor:
-    """Encoded rows (n, E) or (n, T, E) on the CPU, NaN where a value is missing or past the end of a sequence."""
+    """Encoded rows (n, E) or (n, T, E) on the CPU, NaN where a value is missing or past the end of a sequence.
+
+    index : (m,) numbers of the rows; None is all.
+    """
     x, lengths, observed = rows.gather(torch.arange(len(rows)) if index is None else index)
     if observed is not None:
         x = x.masked_fill(~observed, torch.nan)

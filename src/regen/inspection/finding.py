@@ -1,6 +1,8 @@
-"""What every inspection returns: plain values, sentences about them, and a picture that is drawn elsewhere."""
+"""The base of what every inspection returns: values, sentences about them, and a chart that `figures` draws."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import fields
 from html import escape
 from typing import Any
 
@@ -10,11 +12,11 @@ __all__ = ["Finding"]
 
 
 class Finding(ABC):
-    """What was found by looking inside a model."""
+    """Values measured inside a model."""
 
     @abstractmethod
     def sentences(self) -> list[str]:
-        """What was found, in words, the most important first."""
+        """Summarise the finding in sentences, the most important first."""
 
     def plot(self, **options: Any) -> Any:
         """A chart of it.
@@ -31,8 +33,19 @@ class Finding(ABC):
         """
         return _drawing.plot(self, **options)
 
+    def __repr__(self) -> str:
+        """The class, the shapes of its values, and the first sentence."""
+        shapes = []
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, Mapping) and value:
+                shapes.append(f"{field.name}: {', '.join(map(str, value))}")
+            elif getattr(value, "shape", ()):
+                shapes.append(f"{field.name}: {' x '.join(map(str, value.shape))}")
+        return "\n".join([f"{type(self).__name__}({'; '.join(shapes[:3])})", *self.sentences()[:1]])
+
     def _repr_html_(self) -> str:
-        """The sentences, for a notebook; the figure is what ``plot`` returns."""
+        """The sentences, for a notebook; ``plot`` returns the chart."""
         return "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences())
 
     def __str__(self) -> str:

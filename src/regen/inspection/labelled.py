@@ -1,4 +1,4 @@
-"""An array whose axes have names and whose places have labels."""
+"""An array with named axes and labelled places."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,16 @@ __all__ = ["Labelled"]
 @final
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Numbers with the names of their axes.
+    """An array with named axes.
 
     Attributes
     ----------
-    values : the array; ``np.asarray`` gives it, too.
-    axes : a name for each axis.
-    labels : for each axis, a label for each of its places.
+    values : ndarray
+        The numbers; ``np.asarray`` returns them, too.
+    axes : tuple of str
+        A name for each axis.
+    labels : mapping of str to sequence
+        For each axis, a label for each of its places.
     """
 
     values: NDArray[Any]
@@ -41,11 +44,22 @@ class Labelled:
         return self.values.shape
 
     def at(self, **places: Any) -> "Labelled":
-        """What stands at some labels, without their axes: ``found.at(layer=0, unit=7)``.
+        """Select by labels: ``found.at(layer=0, unit=7)``.
+
+        Parameters
+        ----------
+        **places : label
+            The label on each axis to select.
+
+        Returns
+        -------
+        selected : Labelled
+            The values there, without these axes.
 
         Raises
         ------
-        ValueError : there is no such axis, or no such label on it.
+        ValueError
+            When there is no such axis, or no such label on it.
         """
         values = self.values
         for axis, label in places.items():
@@ -61,7 +75,18 @@ class Labelled:
         return Labelled(values.squeeze(dropped), left, {axis: self.labels[axis] for axis in left})
 
     def frame(self, name: str = "value") -> Any:
-        """A dataframe of one row for each number: its labels, a column for each axis, and itself."""
+        """Tabulate the numbers.
+
+        Parameters
+        ----------
+        name : str, default="value"
+            Name of the column of numbers.
+
+        Returns
+        -------
+        table : DataFrame
+            One row for each number: its labels, a column for each axis, and the number.
+        """
         grid = np.indices(self.shape).reshape(len(self.axes), -1)
         columns = {axis: np.asarray(self.labels[axis])[at] for axis, at in zip(self.axes, grid, strict=True)}
         return frame(columns | {name: self.values.ravel()})

@@ -27,7 +27,7 @@ class InspectionData:
     time : str, default=None
         Name of the column with the dates of a series.
     note : str, default=""
-        How far the model was fitted to these data, as text, where more is known than `own` says.
+        How far the model was fitted to these data, as text, where `own` alone is not exact.
     """
 
     X: Any

@@ -1,4 +1,4 @@
-"""How two players competed, who is ahead, and whether what was made is new: kinds that are missing, and copies.
+"""The training game of a GAN, and whether generated rows are new: missing modes and copies.
 
 Letters: `n` real rows, `m` generated ones, `E` epochs, `D` numbers of a row.
 """
@@ -29,24 +29,29 @@ Floats = NDArray[np.float64]
 PERFECT = 1 - 2.0**-5
 """Coverage of real rows by as many others, with 5 neighbours (Naeem et al. 2020)."""
 ALIKE = 0.5
-"""Generated rows this much nearer to each other than real ones are alike."""
+"""Generated rows are alike when they are this much nearer to each other than real ones."""
 NEAR = 0.5
-"""Share of the usual distance between real rows under which a generated one is said to sit on a row."""
+"""A generated row is a copy when it is nearer to a row than this share of the distance between real rows."""
 BLOCK = 2**22
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NearestTraining(Finding):
-    """Generated rows beside the rows that are nearest to them.
+    """Generated rows, and the rows of the data that are nearest to them.
 
     Attributes
     ----------
-    nearest : (m,) the row of X nearest to each generated one. distances : (m,) how far that is, as the discriminator
-        reads rows.
-    real_distance : median distance of a row of X to the nearest other one.
-    generated_distance : median distance of a generated row to the nearest other generated one.
-    generated, neighbours : the generated rows and their nearest, to be drawn.
+    nearest : ndarray of shape (m,)
+        The row of X nearest to each generated row.
+    distances : ndarray of shape (m,)
+        Distances to them, in the scale of the discriminator.
+    real_distance : float
+        Median distance of a row of X to the nearest other one.
+    generated_distance : float
+        Median distance of a generated row to the nearest other generated one.
+    generated, neighbours : DisplayRows
+        The generated rows and their nearest rows, to be drawn.
     """
 
     nearest: NDArray[np.int64]
@@ -58,45 +63,68 @@ class NearestTraining(Finding):
 
     @property
     def copied(self) -> float:
-        """Share of the generated rows that sit on a row of X: nearer than half the usual distance."""
+        """Share of the generated rows nearer to a row of X than half the distance between rows of X."""
         return float(np.mean(self.distances < NEAR * self.real_distance))
 
     def frame(self) -> Any:
-        """A dataframe of one row for each generated one: its number, the nearest row, the distance."""
+        """Tabulate the nearest rows.
+
+        Returns
+        -------
+        table : DataFrame
+            One row for each generated row: its number, the nearest row, the distance.
+        """
         made = np.arange(len(self.nearest))
         return frame({"generated": made, "nearest": self.nearest, "distance": self.distances})
 
     def sentences(self) -> list[str]:
-        """Whether rows were copied, and whether they are all alike."""
+        """Summarise the finding in sentences, the most important first.
+
+        Returns
+        -------
+        sentences : list of str
+            The share of copies, and whether all generated rows are alike.
+        """
         ratio = float(np.median(self.distances)) / self.real_distance if self.real_distance else np.inf
-        told = [
+        text = [
             f"A generated row is {ratio:.2g} times as far from the nearest row as rows are from each other;"
-            f" {self.copied:.0%} sit on one, nearer than half of that."
+            f" {self.copied:.0%} are nearer than half of that."
         ]
         if self.generated_distance < ALIKE * self.real_distance:
-            told.append(
+            text.append(
                 "Generated rows are alike: the nearest other one is"
                 f" {self.generated_distance / self.real_distance:.2g} times as far as among real rows."
             )
-        return told
+        return text
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainingGame(Finding):
-    """What `training_game` found.
+    """The training of a GAN, epoch by epoch, and its result.
 
     Attributes
     ----------
-    steps : (E,) batches by the end of each epoch.
-    losses : by player, (E,) its mean loss.
-    scores : "real" and "generated", (E,) the discriminator's mean score of both, as they were while it trained.
-    quality : by measure, (E,) what was measured of rows held out while they competed; NaN where nothing was.
-    turns : (player, first batch, batches, why it ended) of each turn, where scores say who moves; else none.
-    final : the measures of the generator that was kept, beside rows held out, or beside those of fit.
-    held_out : whether rows were held out. data_scores : scores (n,) of the rows of X, None without X.
-    generated_scores : (m,) scores of generated rows.
-    nearest : generated rows beside the nearest of X; None without X.
+    steps : ndarray of shape (E,)
+        Batches up to the end of each epoch.
+    losses : dict of str to ndarray of shape (E,)
+        Mean loss of each player.
+    scores : dict of str to ndarray of shape (E,)
+        "real" and "generated", the mean score of the discriminator during training.
+    quality : dict of str to ndarray of shape (E,)
+        Measures on validation rows; NaN in epochs without a measurement.
+    turns : list of tuple
+        (player, first batch, batches, reason of its end) of each turn, where scores decide who moves; else empty.
+    final : dict of str to float
+        Measures of the generator that was kept, on validation rows, or on training rows where there are none.
+    held_out : bool
+        Whether there were validation rows.
+    generated_scores : ndarray of shape (m,)
+        Scores of generated rows.
+    data_scores : ndarray of shape (n,) or None
+        Scores of the rows of X.
+    nearest : NearestTraining or None
+        Generated rows, and the nearest rows of X.
     """
 
     steps: NDArray[np.int64]
@@ -111,22 +139,34 @@ class TrainingGame(Finding):
     nearest: NearestTraining | None
 
     def frame(self) -> Any:
-        """A dataframe of one row for each epoch: step, the losses, scores and measures."""
+        """Tabulate the epochs.
+
+        Returns
+        -------
+        table : DataFrame
+            One row for each epoch: step, losses, scores and measures.
+        """
         columns: dict[str, Any] = {"step": self.steps}
         columns |= {f"{player}_loss": each for player, each in self.losses.items()}
         columns |= {f"score_{kind}": each for kind, each in self.scores.items()}
         return frame(columns | dict(self.quality))
 
     def sentences(self) -> list[str]:
-        """Who is ahead, how the turns went, what is missing, and whether rows are copies."""
-        told = [self._ahead(), *self._turns(), self._covered()]
+        """Summarise the finding in sentences, the most important first.
+
+        Returns
+        -------
+        sentences : list of str
+            Which player is ahead, the turns, missing modes, and copies of rows.
+        """
+        text = [self._ahead(), *self._turns(), self._covered()]
         closer = self.final.get("memorisation_closer")
         if closer is not None:
-            told.append(
-                f"With a chance of {closer:.0%} a generated row is nearer to the rows of fit than a new real one is;"
-                " 50% is no copying."
+            text.append(
+                "The probability that a generated row is nearer to the training rows than a new real one is"
+                f" {closer:.0%}; 50% means no copies."
             )
-        return told + ([] if self.nearest is None else self.nearest.sentences())
+        return text + ([] if self.nearest is None else self.nearest.sentences())
 
     def _ahead(self) -> str:
         real, made = self.final["score_real"], self.final["score"]
@@ -147,45 +187,68 @@ class TrainingGame(Finding):
 
     def _covered(self) -> str:
         quality = Quality(*(self.final[name] for name in Quality._fields))
-        rows = "rows held out" if self.held_out else "rows of fit"
-        told = (
-            f"Generated rows cover {quality.coverage:.0%} of the {rows} ({PERFECT:.0%} as good as real), and"
+        rows = "validation rows" if self.held_out else "training rows"
+        text = (
+            f"Generated rows cover {quality.coverage:.0%} of the {rows} ({PERFECT:.0%} is as good as real), and"
             f" {quality.precision:.0%} of them lie among real ones"
         )
         if quality.coverage < PERFECT / 4 and quality.precision > 2 * quality.coverage:
-            return f"{told}: kinds of rows are missing, the generator has collapsed."
-        return f"{told}."
+            return f"{text}: modes of the data are missing, the generator has collapsed."
+        return f"{text}."
 
 
 def training_game(
     model: Any, X: Any = None, y: Any = None, *, n: int = 256, random_state: int | None = 0
 ) -> TrainingGame:
-    """Look at the two players of a `GAN` or `DCGAN`: how they competed, and what came of it.
+    """Inspect how the two players of a `GAN` or `DCGAN` trained, and what the generator makes.
 
     Parameters
     ----------
-    model : fitted.
-    X : the rows of fit (n, ...), or others, to lay beside the generated ones; None leaves that out.
-    y : (n,) labels of X, for a conditional model; None takes for each row the label under which it looks most real.
-    n : rows that are generated. All of X are looked through for the nearest.
-    random_state : seed of the generated rows.
+    model : GAN or DCGAN
+        A fitted estimator.
+    X : array-like, dataframe or list of arrays, default=None
+        Training data or other rows (n, ...), to compare the generated rows with; None leaves this out.
+    y : array-like of shape (n,), default=None
+        Labels of X, for a conditional model; None takes for each row the label with the highest score.
+    n : int, default=256
+        Generated rows; enough for a median distance. The nearest row is searched for in all of X.
+    random_state : int or None, default=0
+        Seed of the generated rows.
+
+    Returns
+    -------
+    found : TrainingGame
+        Losses, scores and quality of each epoch, turns, and the nearest rows.
 
     Raises
     ------
     ValueError
         When the model is no GAN, or X has fewer than two rows.
+
+    See Also
+    --------
+    codes : The counterpart for autoencoders.
+
+    Examples
+    --------
+    >>> import numpy as np, regen, warnings
+    >>> X = np.random.default_rng(0).normal(size=(64, 2))
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     gan = regen.GAN(code=2, hidden=4, max_epochs=1, random_state=0).fit(X)
+    >>> regen.inspect.training_game(gan, X, n=16).generated_scores.shape
+    (16,)
     """
     if not isinstance(model, AdversarialEstimator):
         raise ValueError(f"training_game inspects a GAN or DCGAN. Got {type(model).__name__} instead.")
     check_parameters("training_game", {"n": Int(2)}, {"n": n})
     columns = {name: np.asarray(each, dtype=np.float64) for name, each in model.epochs_.items()}
     made = model.sample(n, random_state=random_state)
-    given, nearest = None, None
+    data_scores, nearest = None, None
     if X is not None:
-        given = model.score_samples(X, y)
-        if len(given) < 2:
+        data_scores = model.score_samples(X, y)
+        if len(data_scores) < 2:
             raise ValueError(
-                f"X has {len(given)} row. Give at least two, for rows are compared with each other."
+                f"X has {len(data_scores)} row. Give at least two, rows are compared with each other."
             )
         nearest = _nearest_training(model, X, made)
     prefix = "validation."
@@ -202,7 +265,7 @@ def training_game(
         final=model.quality_,
         held_out="memorisation_closer" in model.quality_,
         generated_scores=model.score_samples(made),
-        data_scores=given,
+        data_scores=data_scores,
         nearest=nearest,
     )
 
@@ -231,7 +294,7 @@ def _nearest_training(model: AdversarialEstimator, X: Any, made: Any) -> Nearest
 
 
 def _flat(rows: RowBatch, steps: int | None) -> Tensor:
-    """(n, D) rows side by side on the CPU, 0 past the end of a sequence."""
+    """(n, D) rows on the CPU, 0 past the end of a sequence."""
     x = rows.x.double().cpu()
     if rows.lengths is not None:
         x = x * length_mask(rows.lengths, x.shape[1], "cpu")[..., None]

@@ -1,4 +1,4 @@
-"""What a code holds: which of its units matter, what each stands for, and which rows lie near each other.
+"""Codes of an autoencoder: the worth of each unit, traversals, maps and neighbours.
 
 Letters: `n` rows, `Z` units of the code, `E` encoded numbers of a row, `T` steps.
 """
@@ -30,20 +30,29 @@ __all__ = ["CodeMap", "Codes", "LatentTraversal", "Neighbours", "codes"]
 Floats = NDArray[np.float64]
 
 DECODED = 2**14
-"""Rows decoded to see what the units are worth, at most."""
-LISTENED = 0.01
-"""A unit whose loss costs less than this share of an even part of the code's worth is not listened to."""
+"""Rows with which the worth of the units is measured, at most."""
+ACTIVE_SHARE = 0.01
+"""A unit is active when the loss without it grows by more than this share of an even part of the code."""
 MAPS = Choice(("auto", "code", "pca", "umap"))
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LatentTraversal(Finding):
-    """Codes along a line, and what they stand for.
+    """Codes along a line, and the rows decoded from them.
 
-    codes : (n, Z). positions : (n,) along the line: values of the unit, or shares of the way. unit : the unit that
-    changes; None between two rows. restored : n rows, as the kind of data that fit was given. decoded : the same, to
-    be drawn.
+    Attributes
+    ----------
+    codes : ndarray of shape (n, Z)
+        The codes.
+    positions : ndarray of shape (n,)
+        Values of the unit, or shares of the way.
+    unit : int or None
+        The unit that varies; None between two rows.
+    restored : array-like, dataframe or list
+        n rows, as the kind of data of fit.
+    decoded : DisplayRows
+        The same, to be drawn.
     """
 
     codes: NDArray[np.float32]
@@ -53,7 +62,13 @@ class LatentTraversal(Finding):
     decoded: DisplayRows
 
     def sentences(self) -> list[str]:
-        """What changes most along the line."""
+        """Summarise the finding in sentences, the most important first.
+
+        Returns
+        -------
+        sentences : list of str
+            The change from one end to the other.
+        """
         ends = self.decoded.values[[0, -1]]
         apart = float(np.sqrt(np.nanmean((ends[1] - ends[0]) ** 2)))
         what = "Between the two rows" if self.unit is None else f"Along unit {self.unit}"
@@ -68,14 +83,24 @@ class LatentTraversal(Finding):
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CodeMap(Finding):
     """Rows as points of a plane.
 
-    points : (n, 2). by : "code" its own two units, "pca" or "umap". axes : names of the two axes. kept : share of the
-    variance of the code that the plane shows; NaN for UMAP, which bends. grid : (R, K, Z) codes evenly over the
-    plane, R from the top down; None for UMAP. decoded : what stands there, to be drawn. extent : left, right, bottom
-    and top of the grid.
+    Attributes
+    ----------
+    points : ndarray of shape (n, 2)
+        A point for each row.
+    by : str
+        "code", "pca" or "umap".
+    axes : tuple of str
+        Names of the two axes.
+    kept : float
+        Share of the variance of the code that the plane shows; NaN for UMAP.
+    decoded : DisplayRows or None
+        Rows decoded from a grid of points, row by row from the top; None for UMAP.
+    extent : tuple of float or None
+        Left, right, bottom and top of the grid.
     """
 
     points: Floats
@@ -86,24 +111,49 @@ class CodeMap(Finding):
     extent: tuple[float, float, float, float] | None = None
 
     def take(self, index: NDArray[np.int64]) -> "CodeMap":
-        """The same map with the points number `index` only."""
+        """Select points.
+
+        Parameters
+        ----------
+        index : ndarray of shape (m,)
+            Numbers of the points.
+
+        Returns
+        -------
+        selected : CodeMap
+            The same map with these points only.
+        """
         return replace(self, points=self.points[index])
 
     def sentences(self) -> list[str]:
-        """How much of the code the plane shows."""
+        """Summarise the finding in sentences, the most important first.
+
+        Returns
+        -------
+        sentences : list of str
+            The share of the variance that the plane shows.
+        """
         if self.by == "umap":
-            return ["The plane is bent by UMAP: who lies near whom can be read from it, distances cannot."]
+            return ["The plane is a nonlinear map by UMAP: it shows neighbours, but not distances."]
         how = "its own two units" if self.by == "code" else "its first two principal components"
         return [f"The plane shows {100 * self.kept:.0f} % of the variance of the code, by {how}."]
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Neighbours(Finding):
-    """The rows nearest in the code.
+    """The rows with the nearest codes.
 
-    rows : (m,) that were asked about. nearest : (m, k) their nearest others, the nearest first. distances : (m, k) in
-    the units of the code. data : all rows, to be drawn.
+    Attributes
+    ----------
+    rows : ndarray of shape (m,)
+        The requested rows.
+    nearest : ndarray of shape (m, k)
+        Their nearest other rows, the nearest first.
+    distances : ndarray of shape (m, k)
+        In the units of the code.
+    data : DisplayRows
+        All rows, to be drawn.
     """
 
     rows: NDArray[np.int64]
@@ -112,7 +162,13 @@ class Neighbours(Finding):
     data: DisplayRows
 
     def frame(self) -> Any:
-        """A dataframe of one row for each pair."""
+        """Tabulate the neighbours.
+
+        Returns
+        -------
+        table : DataFrame
+            One row for each pair: row, rank, neighbour, distance.
+        """
         m, k = self.nearest.shape
         return frame(
             {
@@ -124,7 +180,13 @@ class Neighbours(Finding):
         )
 
     def sentences(self) -> list[str]:
-        """Who is nearest to whom."""
+        """Summarise the finding in sentences, the most important first.
+
+        Returns
+        -------
+        sentences : list of str
+            The nearest row of the first five.
+        """
         return [
             f"Row {row} is nearest to row {near[0]}, at a distance of {far[0]:.3g}."
             for row, near, far in zip(self.rows[:5], self.nearest[:5], self.distances[:5], strict=True)
@@ -132,23 +194,36 @@ class Neighbours(Finding):
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Codes(Finding):
-    """What `codes` found.
+    """Codes of rows, and the worth of each unit.
 
     Attributes
     ----------
-    values : Labelled, axes ("row", "unit"): the code of each row.
-    variance : (Z,) of each unit over the rows; for a variational autoencoder, of its mean.
-    kl : (Z,) mean divergence of each unit from the prior in nats; None where there is no prior.
-    loss : mean squared error of the restored rows, per observed number, as the encoder reads them: in standard
+    values : Labelled
+        The code of each row, with the axes row and unit.
+    variance : ndarray of shape (Z,)
+        Of each unit over the rows; for a variational autoencoder, of its mean.
+    kl : ndarray of shape (Z,) or None
+        Mean divergence of each unit from the prior in nats; None without a prior.
+    loss : float
+        Mean squared error of the restored rows, per observed number, in the scale of the encoder: in standard
         deviations of a column or of all pixels; of categories in shares of 1.
-    losses : (Z,) the same when a unit says its mean for all rows: what is lost without it.
-    blind : the same when all units do.
-    active : (Z,) whether a unit is in use: its mean varies by more than 0.01 (Burda et al. 2016) where there is a
-        prior; else, losing it costs more than a hundredth of an even share of what the code is worth.
-    repair : of a `DenoisingAutoencoder`, the error of every cell before and after; else None.
-    data : the rows, to be drawn.
+    losses : ndarray of shape (Z,)
+        The same with one unit at its mean for all rows.
+    blind : float
+        The same with all units at their means.
+    active : ndarray of shape (Z,)
+        Whether a unit is in use. With a prior: the variance of its mean is above 0.01 (Burda et al. 2016).
+        Else: without it the loss grows by more than a hundredth of an even share of ``blind - loss``.
+    repair : Repair or None
+        For a `DenoisingAutoencoder`, the errors of every cell before and after.
+    data : DisplayRows
+        The rows, to be drawn.
+    model : AutoencodingEstimator
+        The estimator.
+    row_model : RowModel
+        Its network with the encoding of the rows.
     """
 
     values: Labelled
@@ -165,17 +240,30 @@ class Codes(Finding):
 
     @property
     def order(self) -> NDArray[np.int64]:
-        """(Z,) units, the one whose loss costs most first."""
+        """(Z,) units, the one without which the loss is largest first."""
         return np.argsort(-self.losses, kind="stable")
 
     def frame(self) -> Any:
-        """The codes as a dataframe, a row for each row and a column for each unit."""
+        """Tabulate the codes.
+
+        Returns
+        -------
+        table : DataFrame
+            A row for each row and a column for each unit.
+        """
         return frame(
             {str(unit): self.values.values[:, k] for k, unit in enumerate(self.values.labels["unit"])}
         )
 
     def units(self) -> Any:
-        """A dataframe of the units: name, mean, variance, kl, active, loss without it, lost, share of loss, rank."""
+        """Summarise each unit.
+
+        Returns
+        -------
+        table : DataFrame
+            Columns: unit, mean, variance, kl, active, loss (without the unit), lost (the increase), share (of
+            the loss), rank.
+        """
         lost = self.losses - self.loss
         rank = np.empty(len(lost), dtype=np.int64)
         rank[self.order] = np.arange(1, len(lost) + 1)
@@ -195,41 +283,70 @@ class Codes(Finding):
         )
 
     def traversal(self, unit: int | None = None, *, row: int | None = None, n: int = 9) -> LatentTraversal:
-        """What one unit stands for: its values from rare to rare, the other units held, and each decoded.
+        """Decode codes in which one unit varies and the others are constant.
 
         Parameters
         ----------
-        unit : which; None is the one whose loss costs most.
-        row : whose other units are held; None holds them at their means.
-        n : codes along the way, evenly from the 1st to the 99th percentile of the unit.
+        unit : int, default=None
+            The unit; None is the one without which the loss is largest.
+        row : int, default=None
+            The row from which the other units are taken; None takes their means.
+        n : int, default=9
+            Codes, evenly spaced from the 1st to the 99th percentile of the unit.
+
+        Returns
+        -------
+        traversal : LatentTraversal
+            The codes, and the rows decoded from them.
         """
         unit = int(self.order[0]) if unit is None else unit
         Z = len(self.losses)
         check_parameters("Codes.traversal", {"unit": Int(0, Z - 1), "n": Int(2)}, {"unit": unit, "n": n})
         held = self.values.values.mean(axis=0) if row is None else self.values.values[self._row(row)]
         low, high = np.percentile(self.values.values[:, unit], (1, 99))
-        walked = np.repeat(held[None], n, axis=0).astype(np.float32)
-        walked[:, unit] = positions = np.linspace(low, high, n)
-        return self._along(walked, positions, unit)
+        codes = np.repeat(held[None], n, axis=0).astype(np.float32)
+        codes[:, unit] = positions = np.linspace(low, high, n)
+        return self._along(codes, positions, unit)
 
     def interpolation(self, first: int, last: int, *, n: int = 9) -> LatentTraversal:
-        """From the code of one row to that of another in a straight line, decoded at n places."""
-        check_parameters("Codes.interpolation", {"n": Int(2)}, {"n": n})
-        share = np.linspace(0, 1, n)
-        ends = self.values.values[[self._row(first), self._row(last)]]
-        walked = (1 - share)[:, None] * ends[0] + share[:, None] * ends[1]
-        return self._along(walked.astype(np.float32), share, None)
-
-    def map(self, by: str = "auto", *, random_state: int | None = 0, grid: int = 11) -> CodeMap:
-        """Rows as points of a plane, and what the places between them stand for.
+        """Decode codes on the straight line between the codes of two rows.
 
         Parameters
         ----------
-        by : "code" takes the two units of a code of two; "pca" the first two principal components of the code;
-            "umap" bends (McInnes et al. 2018), and needs the package umap-learn. "auto" is "code" where there are
-            two units, else "pca".
-        random_state : seed of UMAP.
-        grid : places across and down that are decoded.
+        first, last : int
+            Numbers of the rows.
+        n : int, default=9
+            Codes, both ends included.
+
+        Returns
+        -------
+        traversal : LatentTraversal
+            The codes, and the rows decoded from them.
+        """
+        check_parameters("Codes.interpolation", {"n": Int(2)}, {"n": n})
+        share = np.linspace(0, 1, n)
+        ends = self.values.values[[self._row(first), self._row(last)]]
+        codes = (1 - share)[:, None] * ends[0] + share[:, None] * ends[1]
+        return self._along(codes.astype(np.float32), share, None)
+
+    def map(self, by: str = "auto", *, random_state: int | None = 0, grid: int = 11) -> CodeMap:
+        """Project the codes to a plane, and decode a grid of points on it.
+
+        Parameters
+        ----------
+        by : {"auto", "code", "pca", "umap"}, default="auto"
+            "code" takes the two units of a code of two; "pca" the first two principal components of the code;
+            "umap" is nonlinear (McInnes et al. 2018) and needs the package umap-learn. "auto" is "code" for two
+            units, else "pca".
+        random_state : int or None, default=0
+            Seed of UMAP.
+        grid : int, default=11
+            Points in each direction of the decoded grid.
+
+        Returns
+        -------
+        code_map : CodeMap
+            The points of the rows, and the decoded grid.
         """
         check_parameters("Codes.map", {"by": MAPS, "grid": Int(2)}, {"by": by, "grid": grid})
         values = self.values.values.astype(np.float64)
@@ -253,7 +370,18 @@ class Codes(Finding):
         return CodeMap(points, by, names, kept, decoded, (low[0], high[0], low[1], high[1]))
 
     def reconstructed(self, rows: Any = None) -> DisplayRows:
-        """Rows as they are restored from their codes, to be drawn. rows : (m,) their numbers; None is all."""
+        """Restore rows from their codes.
+
+        Parameters
+        ----------
+        rows : array-like of shape (m,), default=None
+            Numbers of the rows; None is all.
+
+        Returns
+        -------
+        restored : DisplayRows
+            The restored rows, to be drawn.
+        """
         data, chosen = self.data, slice(None) if rows is None else rows
         steps = data.values.shape[1] if data.kind == "sequences" else None
         restored = self.row_model.expected(torch.from_numpy(self.values.values[chosen]), steps)
@@ -262,41 +390,64 @@ class Codes(Finding):
         )
 
     def neighbours(self, rows: Any = None, *, n: int = 5) -> Neighbours:
-        """For some rows, the n others whose codes are nearest. rows : (m,) their numbers; None takes eight evenly."""
+        """Find the rows with the nearest codes.
+
+        Parameters
+        ----------
+        rows : array-like of shape (m,), default=None
+            Numbers of the rows; None takes eight, evenly spaced.
+        n : int, default=5
+            Neighbours of each.
+
+        Returns
+        -------
+        found : Neighbours
+            The nearest rows, and their distances.
+        """
         total = len(self.values.values)
         check_parameters("Codes.neighbours", {"n": Int(1, total - 1)}, {"n": n})
-        asked = (
+        index_of_rows = (
             np.linspace(0, total - 1, min(8, total)).astype(np.int64) if rows is None else np.atleast_1d(rows)
         )
-        asked = np.array([self._row(int(row)) for row in asked], dtype=np.int64)
+        index_of_rows = np.array([self._row(int(row)) for row in index_of_rows], dtype=np.int64)
         index = NearestNeighbors(n_neighbors=n + 1).fit(self.values.values)
-        distances, found = index.kneighbors(self.values.values[asked])
+        distances, found = index.kneighbors(self.values.values[index_of_rows])
         # Of rows with the same code the row itself need not come first.
-        itself = found == asked[:, None]
+        itself = found == index_of_rows[:, None]
         itself[~itself.any(axis=1), -1] = True
         kept = ~itself
         return Neighbours(
-            asked, found[kept].reshape(len(asked), n), distances[kept].reshape(len(asked), n), self.data
+            index_of_rows,
+            found[kept].reshape(len(index_of_rows), n),
+            distances[kept].reshape(len(index_of_rows), n),
+            self.data,
         )
 
     def sentences(self) -> list[str]:
-        """Which units are in use, which matter most, and how well rows are restored and repaired."""
+        """Summarise the finding in sentences, the most important first.
+
+        Returns
+        -------
+        sentences : list of str
+            The quality of the reconstruction, the units in use, the most important unit, and the repair.
+        """
         Z, active, first = len(self.losses), int(self.active.sum()), int(self.order[0])
         kept = 100 * (1 - self.loss / self.blind) if self.blind > 0 else 100.0
         verb = "is" if active == 1 else "are"
-        said = [
-            f"The code restores {kept:.0f} % of what differs from row to row: the mean squared error is"
-            f" {self.loss:.3g}, and {self.blind:.3g} when every unit says its mean.",
+        text = [
+            f"The code restores {kept:.0f} % of the variance: the mean squared error is"
+            f" {self.loss:.3g}, and {self.blind:.3g} with every unit at its mean.",
             f"{active} of the {Z} units of the code {verb} in use.",
             f"Unit {first} matters most: without it the error is {self.losses[first]:.3g},"
             f" {_times(self.losses[first], self.loss)}.",
         ]
         if self.kl is not None:
             most, nats = int(self.kl.argmax()), self.kl.sum()
-            said.append(
-                f"The code of a row costs {nats:.3g} nats, {self.kl[most]:.3g} of them for unit {most}."
+            text.append(
+                f"The divergence of a code from the prior is {nats:.3g} nats, {self.kl[most]:.3g} of them of unit"
+                f" {most}."
             )
-        return said + ([] if self.repair is None else self.repair.sentences())
+        return text + ([] if self.repair is None else self.repair.sentences())
 
     def _row(self, row: int) -> int:
         n = len(self.values.values)
@@ -304,52 +455,70 @@ class Codes(Finding):
             raise ValueError(f"There is no row {row}. X has {n} rows.")
         return row % n
 
-    def _along(self, walked: NDArray[np.float32], positions: Floats, unit: int | None) -> LatentTraversal:
-        restored = self.model.inverse_transform(walked)
+    def _along(self, codes: NDArray[np.float32], positions: Floats, unit: int | None) -> LatentTraversal:
+        restored = self.model.inverse_transform(codes)
         return LatentTraversal(
-            walked, positions, unit, restored, shown(self.row_model.modality.layout, self._decoded(walked))
+            codes, positions, unit, restored, shown(self.row_model.modality.layout, self._decoded(codes))
         )
 
-    def _decoded(self, walked: NDArray[np.float32]) -> Tensor:
-        return self.row_model.expected(torch.from_numpy(walked), self.row_model.modality.steps)
+    def _decoded(self, codes: NDArray[np.float32]) -> Tensor:
+        return self.row_model.expected(torch.from_numpy(codes), self.row_model.modality.steps)
 
 
 def codes(model: Any, X: Any, *, random_state: int | None = 0) -> Codes:
-    """Look at the code of an autoencoder: the units, what each is worth, and where the rows lie.
+    """Measure what the code of an autoencoder represents.
 
     Parameters
     ----------
-    model : a fitted `Autoencoder`, `DenoisingAutoencoder` or `VariationalAutoencoder`.
-    X : rows (n, F), images or sequences, as the model was fitted on; they need not be those of fit. At least two.
-    random_state : seed of the noise by which a denoiser's repair is judged.
+    model : Autoencoder, DenoisingAutoencoder or VariationalAutoencoder
+        A fitted estimator.
+    X : array-like, dataframe or list of arrays
+        At least two rows (n, F), images or sequences, as in the fit of the model; they need not be the training data.
+    random_state : int or None, default=0
+        Seed of the corruption with which the repair of a denoising autoencoder is measured.
 
     Returns
     -------
-    Codes. Its `traversal`, `interpolation`, `map` and `neighbours` look further.
+    found : Codes
+        Codes and the worth of each unit; its methods `traversal`, `interpolation`, `map` and `neighbours` go further.
 
     Raises
     ------
     ValueError
-        When the model has no code, or there are fewer than two rows.
+        When the model is no autoencoder, or there are fewer than two rows.
+
+    See Also
+    --------
+    training_game : The counterpart for GAN and DCGAN.
+
+    Examples
+    --------
+    >>> import numpy as np, regen
+    >>> X = np.random.default_rng(0).normal(size=(64, 4))
+    >>> autoencoder = regen.Autoencoder(code=2, hidden=4, max_epochs=1, random_state=0).fit(X)
+    >>> regen.inspect.codes(autoencoder, X).values
+    Labelled(row: 64, unit: 2)
     """
     if not isinstance(model, AutoencodingEstimator):
         raise ValueError(
-            "codes looks at an Autoencoder, DenoisingAutoencoder or VariationalAutoencoder. Got"
+            "codes inspects an Autoencoder, DenoisingAutoencoder or VariationalAutoencoder. Got"
             f" {type(model).__name__} instead."
         )
     objective, _, rows = model.prepare(X)
     if len(rows) < 2:
-        raise ValueError(f"X has {len(rows)} row. Give at least two, for units are told by how they vary.")
+        raise ValueError(
+            f"X has {len(rows)} row. Give at least two, for units are measured by their variance."
+        )
     row_model = objective.model
-    said = row_model.map(rows, row_model.encoder_outputs).double()
-    values, kl = said[:, : model.code], None
+    encoder_outputs = row_model.map(rows, row_model.encoder_outputs).double()
+    values, kl = encoder_outputs[:, : model.code], None
     if isinstance(objective, ELBO):
-        values, log_var = posterior(said)
+        values, log_var = posterior(encoder_outputs)
         kl = gaussian_kl(values, log_var).mean(0).numpy()
     loss, losses, blind = _worth(row_model, rows, values.float())
     variance = values.var(0, correction=0).numpy()
     even = max(blind - loss, 0.0) / model.code
-    active = active_units(values).numpy() if kl is not None else losses - loss > LISTENED * even
+    active = active_units(values).numpy() if kl is not None else losses - loss > ACTIVE_SHARE * even
     labels = {"row": range(len(rows)), "unit": range(model.code)}
     return Codes(
         values=Labelled(values.float().numpy(), ("row", "unit"), labels),
@@ -367,7 +536,7 @@ def codes(model: Any, X: Any, *, random_state: int | None = 0) -> Codes:
 
 
 def _worth(model: RowModel, rows: Any, values: Tensor) -> tuple[float, Floats, float]:
-    """Mean squared error of restored rows; with each unit (Z,) at its mean; and with all of them there."""
+    """Mean squared error of rows restored from codes `values` (n, Z); with each unit at its mean; with all."""
     n, Z = values.shape
     some = torch.linspace(0, n - 1, min(n, max(DECODED // (Z + 2), 8))).round().long()
     inputs = model.modality.layout.inputs
@@ -397,6 +566,6 @@ def _principal(values: Floats) -> tuple[Floats, Floats, float]:
 
 def _times(larger: float, smaller: float) -> str:
     if smaller <= 0 or larger <= 0:
-        return "where it was none"
+        return "from 0"
     share = 100 * (larger / smaller - 1)
     return f"{share:.0f} % more" if share < 200 else f"{larger / smaller:.1f} times as much"

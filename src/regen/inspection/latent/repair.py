@@ -1,4 +1,4 @@
-"""How much of what was wrong a denoising autoencoder puts right, cell by cell.
+"""Errors of a denoising autoencoder, cell by cell.
 
 Letters: `n` rows, `E` encoded numbers of a row (of a step, for sequences), `T` steps.
 """
@@ -25,14 +25,21 @@ EXAMPLES = 10
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Repair(Finding):
-    """Errors of every cell before and after a denoiser, in standard deviations of what the encoder reads.
+    """Errors of every cell before and after a denoising autoencoder, in standard deviations of the encoded values.
 
-    before, after : (E,) root mean square over the rows (and steps): how far the spoilt row is from the true one,
-    and how far the restored one. A value that was hidden counts as the mean, which is all that is known without it.
-    names : of the cells; none of pixels. shape : (C, Y, X) of images, else None. examples : ten rows as they were,
-    spoilt and restored, to be drawn; None where the rows are no images.
+    Attributes
+    ----------
+    before, after : ndarray of shape (E,)
+        Root mean square over the rows (and steps) of the difference of the corrupted and of the restored row from the
+        true one. A hidden value counts as the mean.
+    names : tuple of str
+        Of the cells; empty for pixels.
+    shape : tuple (C, Y, X) or None
+        Of images.
+    examples : dict of str to DisplayRows, or None
+        Ten images as they were ("true"), corrupted ("spoilt") and "restored"; None for other rows.
     """
 
     before: NDArray[np.float64]
@@ -42,38 +49,44 @@ class Repair(Finding):
     examples: dict[str, DisplayRows] | None
 
     def sentences(self) -> list[str]:
-        """What is put right on the whole, and where least."""
+        """Summarise the finding in sentences, the most important first.
+
+        Returns
+        -------
+        sentences : list of str
+            The error before and after, and the cells that became worse.
+        """
         before, after = (float(np.sqrt(np.mean(each**2))) for each in (self.before, self.after))
         change = 100 * (1 - after / before) if before > 0 else 0.0
         words = f"{change:.0f} % less" if change >= 0 else f"{-change:.0f} % more"
-        said = [
-            f"Spoilt as in training, a value is off by {before:.3g} standard deviations; restored by {after:.3g},"
-            f" {words}."
+        text = [
+            f"Corrupted as in training, a value has an error of {before:.3g} standard deviations; restored, of"
+            f" {after:.3g}, {words}."
         ]
         worse = int((self.after > self.before).sum())
         what = "pixels" if self.shape else "columns"
         if worse:
-            said.append(
-                f"{worse} of {len(self.after)} {what} are further off after the repair than before it."
+            text.append(
+                f"{worse} of {len(self.after)} {what} have a larger error after the repair than before."
             )
-        return said
+        return text
 
 
 def repair(objective: Denoising, rows: Ragged, random_state: int | None) -> Repair:
-    """Spoil rows as in training, restore them, and compare both with what they were."""
-    chance = Generator(rows.values.device)
-    chance.manual_seed(0 if random_state is None else random_state)
+    """Corrupt rows as in training, restore them, and compare both with the true rows."""
+    rng = Generator(rows.values.device)
+    rng.manual_seed(0 if random_state is None else random_state)
     model, layout = objective.model, objective.model.modality.layout
     sums = torch.zeros(3, layout.inputs(rows.values[:1]).shape[-1], dtype=torch.float64)
     parts: list[Tensor] = []
     with evaluating(model.net):
         for inputs in model.batches(rows):
-            worse, _ = objective.corrupt(inputs, chance)
-            said = model.likelihood.mean(model.outputs(model.codes(worse), inputs))
-            sums += _squares(inputs, worse.x, layout.inputs(said)).cpu()
+            worse, _ = objective.corrupt(inputs, rng)
+            restored = model.likelihood.mean(model.outputs(model.codes(worse), inputs))
+            sums += _squares(inputs, worse.x, layout.inputs(restored)).cpu()
             if not parts:
-                true, spoilt = _seen(inputs.target, inputs.observed), _seen(worse.x, worse.observed)
-                parts = [each[:EXAMPLES].cpu() for each in (true, spoilt, said)]
+                true, corrupted = _seen(inputs.target, inputs.observed), _seen(worse.x, worse.observed)
+                parts = [each[:EXAMPLES].cpu() for each in (true, corrupted, restored)]
     before, after = (sums[1:] / sums[0].clamp(min=1)).sqrt().numpy()
     if not isinstance(layout, Pixels):
         return Repair(before, after, encoded_names(layout), None, None)
@@ -88,17 +101,17 @@ def _squares(inputs: RowInputs, worse: Tensor, restored: Tensor) -> Tensor:
 
 
 def _seen(values: Tensor, observed: Tensor | None) -> Tensor:
-    """Values as they are, NaN where there are none."""
+    """Values with NaN where nothing was observed."""
     return values if observed is None else torch.where(observed, values, torch.nan)
 
 
-def _pictures(layout: Pixels, target: Tensor, worse: Tensor, said: Tensor) -> dict[str, DisplayRows]:
-    """Images as they were, spoilt and restored, to be drawn."""
+def _pictures(layout: Pixels, target: Tensor, worse: Tensor, restored: Tensor) -> dict[str, DisplayRows]:
+    """Images as they were, corrupted and restored, to be drawn."""
     cells = layout.shape[1] * layout.shape[2]
     middle, spread = (torch.from_numpy(np.repeat(each, cells)) for each in (layout.middle, layout.spread))
-    spoilt = worse.double() if layout.kind == "real" else worse.double() * spread + middle
-    spoilt = torch.expm1(spoilt) if layout.kind == "counts" else spoilt
-    seen = {"true": target, "spoilt": spoilt, "restored": said}
+    corrupted = worse.double() if layout.kind == "real" else worse.double() * spread + middle
+    corrupted = torch.expm1(corrupted) if layout.kind == "counts" else corrupted
+    seen = {"true": target, "spoilt": corrupted, "restored": restored}
     values = {name: drawable_images(each.double().numpy(), layout.shape) for name, each in seen.items()}
     limits = limits_of(layout, target.double().numpy())
     return {name: DisplayRows("images", each, (), limits) for name, each in values.items()}

@@ -1,4 +1,4 @@
-"""Which units and gates a model needs: what its error loses without them."""
+"""The loss of a model without each of its units or gates."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ from regen.inspection.recurrent.parts import Part
 
 __all__ = ["Ablation", "ablate"]
 
-SILENCE: Mapping[type[Cell], Mapping[str, float]] = {
+REMOVAL: Mapping[type[Cell], Mapping[str, float]] = {
     LSTM: {"output": 0.0},
     GRU: {"update": 0.0, "candidate": 0.0},
     Elman: {"state": 0.0},
     Diagonal: {"state": 0.0},
     Jordan: {"hidden": 0.0},
 }
-"""What makes a unit say 0 at every step."""
+"""Gates that give a unit the output 0 at every step."""
 MANY = 2.0
-"""Share of the loss from which on it is told as so many times as large."""
+"""Relative increase above which the sentences give a factor in place of a percentage."""
 LITTLE = 0.01
-"""Share of the loss below which something is not missed."""
+"""Relative increase below which a unit or gate could be removed."""
 
 
 class Trial(NamedTuple):
-    """What is taken away at once: some gates held, in one layer and direction, of some units or all."""
+    """Gates held at once: in one layer and direction, of some units or all."""
 
     layer: int
     direction: str
@@ -45,16 +45,22 @@ class Trial(NamedTuple):
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ablation(Finding):
-    """What the loss is without each unit, or without what each gate has to tell.
+    """The loss without each unit, or without the variation of each gate.
 
     Attributes
     ----------
-    of : "units" or "gates". part : which net of the model.
-    loss : of the whole model.
-    layers, directions, names : (k,) where each thing is, and its number (units) or word (gates).
-    losses : (k,) the loss without it.
+    of : str
+        "units" or "gates".
+    part : str
+        Name of the net inside the model.
+    loss : float
+        Loss of the whole model.
+    layers, directions, names : ndarray of shape (k,)
+        Layer and direction of each, and its number (units) or name (gates).
+    losses : ndarray of shape (k,)
+        The loss without each.
     """
 
     of: str
@@ -67,13 +73,17 @@ class Ablation(Finding):
 
     @property
     def lost(self) -> NDArray[np.float64]:
-        """(k,) how much larger the loss is without each."""
+        """(k,) increase of the loss without each."""
         return self.losses - self.loss
 
     def frame(self) -> Any:
-        """A dataframe, what is missed most first.
+        """Tabulate the losses, the largest increase first.
 
-        Columns: layer, direction, unit or gate, loss, lost, share (lost, as a share of the whole model's loss), rank.
+        Returns
+        -------
+        table : DataFrame
+            Columns: layer, direction, unit or gate, loss, lost (the increase), share (the increase as a share
+            of the loss of the whole model), rank.
         """
         order = np.argsort(-self.lost, kind="stable")
         columns = {"layer": self.layers, "direction": self.directions, self.of[:-1]: self.names}
@@ -82,15 +92,28 @@ class Ablation(Finding):
         return frame(ranked | {"rank": np.arange(1, len(order) + 1)})
 
     def sentences(self, n: int = 5) -> list[str]:
-        """What is missed most, and how much is not missed at all."""
-        told = []
+        """Summarise the finding in sentences, the most important first.
+
+        Parameters
+        ----------
+        n : int, default=5
+            Units or gates that are described.
+
+        Returns
+        -------
+        sentences : list of str
+            The largest increases, and the number of units or gates that could be removed.
+        """
+        text = []
         for k in np.argsort(-self.lost, kind="stable")[:n].tolist():
             change = f"{self._change(k)}, from {self.loss:.3g} to {self.losses[k]:.3g}"
-            told.append(f"Without {self._name(k)} the loss {change}.")
+            text.append(f"Without {self._name(k)} the loss {change}.")
         spare, every = int((self.lost < LITTLE * self.loss).sum()), len(self.losses)
         verb = "is" if spare == 1 else "are"
-        missed = f"{spare} of the {every} {self.of} {verb} not missed: less than 1 % is lost without."
-        return [*told, missed if spare else f"Each of the {every} {self.of} is missed."]
+        removable = (
+            f"{spare} of the {every} {self.of} {verb} not needed: without, the loss grows by less than 1 %."
+        )
+        return [*text, removable if spare else f"Each of the {every} {self.of} is needed."]
 
     def _change(self, k: int) -> str:
         share = self.lost[k] / self.loss if self.loss else np.inf
@@ -105,9 +128,9 @@ class Ablation(Finding):
         return f"{'grows' if share > 0 else 'shrinks'} by {abs(share):.0%}"
 
     def _name(self, k: int) -> str:
-        what = f"unit {self.names[k]}" if self.of == "units" else f"what the {self.names[k]} gate has to tell"
+        what = f"unit {self.names[k]}" if self.of == "units" else f"the variation of the {self.names[k]} gate"
         layer = f" of layer {self.layers[k]}" if len(np.unique(self.layers)) > 1 else ""
-        way = f" reading {self.directions[k]}" if len(np.unique(self.directions)) > 1 else ""
+        way = f", {self.directions[k]}" if len(np.unique(self.directions)) > 1 else ""
         return f"{what}{layer}{way}"
 
 
@@ -121,28 +144,55 @@ def ablate(
     loss: Loss | None = None,
     rows: int = PROBE_ROWS,
 ) -> Ablation:
-    """What the loss of a model becomes when each unit is silenced, or each gate told nothing, one at a time.
+    """Measure the loss of a model without each unit, or without the variation of each gate.
 
-    A unit that is silenced says 0 at every step (LSTM: its output gate is shut; GRU: nothing is kept and nothing
-    written). A gate that has nothing to tell is held at its mean over X in each unit, so that its level stays and
-    only what it does from step to step is gone. The model runs once for each.
+    A unit is removed by an output of 0 at every step (LSTM: its output gate is closed; GRU: nothing is kept and
+    nothing written). A gate is removed by holding it at its mean over X in each unit: its level stays, only its
+    variation from step to step is removed. The model runs once for each.
 
     Parameters
     ----------
-    model : a fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that holds
-        some.
-    X : what the model reads, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), a module's input.
-    y : (n,) or (n, K) what should be answered: classes or targets. A Forecaster is held against what followed in
-        the series, an autoencoder against X: they take none.
-    of : "units" or "gates".
-    part : which recurrent net, of several; see `parts`. None is the first.
-    loss : for a torch module: ``loss(answers, y)`` gives the cost (n,) of each answer. None is the cross-entropy for
-        whole numbers y and the squared error for others.
-    rows : windows of a series (evenly spread) or sequences (the first) that are used, at most. Not for torch modules.
+    model : Estimator or torch.nn.Module
+        A fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that
+        contains one.
+    X : array-like, tensor, dataframe or list of arrays
+        The input, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), or the input of a module.
+    y : array-like of shape (n,) or (n, K), default=None
+        Classes or targets. The targets of a Forecaster are the next steps of its series and those of an
+        autoencoder are X: they take none.
+    of : {"units", "gates"}, default="units"
+        What is removed, one at a time.
+    part : str, default=None
+        Name of the recurrent net, see `parts`; None is the first.
+    loss : callable, default=None
+        For a torch module: ``loss(outputs, y)`` returns the loss (n,) of each row. None is the cross-entropy
+        for whole numbers y and the squared error for others.
+    rows : int, default=256
+        Windows of a series (evenly spaced) or sequences (the first) that are used, at most: a stable mean in a
+        second for nets of 64 units. A torch module uses all.
+
+    Returns
+    -------
+    found : Ablation
+        The loss without each.
 
     Raises
     ------
-    ValueError : there is no y where one is needed, nothing in the model is recurrent, or its cell is not one of ours.
+    ValueError
+        When targets are needed and y is missing, the model has no recurrent net, or its cell is none of regen.
+
+    See Also
+    --------
+    clamp : Hold gates at values of choice.
+    saliency : Contributions of inputs in place of units.
+
+    Examples
+    --------
+    >>> import torch, regen
+    >>> net, x = torch.nn.LSTM(3, 8, batch_first=True), torch.randn(4, 5, 3)
+    >>> y = torch.tensor([0, 1, 2, 3])
+    >>> regen.inspect.ablate(net, x, y).losses.shape
+    (8,)
     """
     check_parameters("ablate", {"of": Choice(("units", "gates")), "rows": Int(1)}, {"of": of, "rows": rows})
     probe = probe_to_evaluate(model, X, y, part, loss, rows)
@@ -151,8 +201,8 @@ def ablate(
     losses = []
     with gradients_in_evaluation(probe.net):
         whole = probe.mean_loss()
-        for layer, direction, _, units, silence in trials:
-            without = held(chosen.net, units=units, layers=layer, direction=direction, **silence)
+        for layer, direction, _, units, removal in trials:
+            without = held(chosen.net, units=units, layers=layer, direction=direction, **removal)
             with chosen.intercept(weights=without):
                 losses.append(probe.mean_loss())
     layers, ways, names = (np.array(each) for each in zip(*[trial[:3] for trial in trials], strict=True))
@@ -161,16 +211,16 @@ def ablate(
 
 def _units(part: Part) -> Iterator[Trial]:
     net = part.net
-    silence = SILENCE.get(type(net.cell))
-    if silence is None:
+    removal = REMOVAL.get(type(net.cell))
+    if removal is None:
         kind = type(net.cell).__name__
         raise ValueError(
-            f"It is not known what silences a unit of the cell {kind}. Ablate a cell of regen.cells."
+            f"There is no rule to remove a unit of the cell {kind}. Ablate a cell of regen.cells."
         )
     for layer in range(net.num_layers):
         for direction in DIRECTIONS[: 1 + net.bidirectional]:
             for unit in range(net.hidden_size):
-                yield Trial(layer, direction, unit, [unit], silence)
+                yield Trial(layer, direction, unit, [unit], removal)
 
 
 def _gates(probe: Probe, part: Part) -> Iterator[Trial]:

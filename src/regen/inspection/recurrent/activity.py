@@ -1,4 +1,4 @@
-"""When the gates of each unit open and close, and how long it holds what it was given.
+"""Gate events and half-lives of the units of a recurrent net.
 
 Letters: `L` layers, `D` directions, `n` sequences, `S` recurrent steps, `H` units.
 """
@@ -19,7 +19,7 @@ __all__ = ["CLOSED", "OPEN", "UnitActivity", "half_life"]
 OPEN, CLOSED = 0.9, 0.1
 """A gate above the first is open, below the second closed."""
 LEAST = 1e-30
-"""What is kept at a step at least, so that its logarithm is a number."""
+"""Least share that is kept at a step, so that its logarithm is finite."""
 SIGMOIDS: Mapping[type[Cell], tuple[str, ...]] = {
     LSTM: ("input", "forget", "output"),
     GRU: ("reset", "update"),
@@ -31,7 +31,7 @@ Values = NDArray[Any]
 @final
 @dataclass(frozen=True, eq=False)
 class UnitActivity:
-    """The values of a net's units over time, (L, D, n, S, H) by word; see `Gates`."""
+    """Values of the units over time, (L, D, n, S, H) by gate; see `Gates`."""
 
     cell: Cell
     values: Mapping[str, Values]
@@ -41,12 +41,12 @@ class UnitActivity:
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """Words of the gates that open and close."""
+        """Names of the sigmoid gates."""
         return SIGMOIDS.get(type(self.cell), ())
 
     @cached_property
     def kept(self) -> Values | None:
-        """(L, D, n, S, H) the share of what a unit holds that is there after the step; None by a matrix."""
+        """(L, D, n, S, H) the share of its content that a unit keeps at each step; None for a recurrent matrix."""
         if isinstance(self.cell, LSTM):
             return self.values["forget"]
         if isinstance(self.cell, GRU):
@@ -54,24 +54,24 @@ class UnitActivity:
         if not isinstance(self.cell, Diagonal) or self.weight is None:
             return None
         h = self.values["state"]
-        slope = 1 - h**2 if self.cell.nonlinearity == "tanh" else np.where(np.isnan(h), np.nan, h > 0)
-        kept: Values = np.minimum(np.abs(self.weight)[:, :, None, None] * slope, 1.0)
+        derivative = 1 - h**2 if self.cell.nonlinearity == "tanh" else np.where(np.isnan(h), np.nan, h > 0)
+        kept: Values = np.minimum(np.abs(self.weight)[:, :, None, None] * derivative, 1.0)
         return kept
 
     @cached_property
     def half_lives(self) -> NDArray[np.float64]:
-        """(L, D, H) in steps of the data; NaN where nothing is kept unit by unit."""
+        """(L, D, H) in steps of the data; NaN for a recurrent matrix."""
         if self.kept is None:
             return np.full(self.spread.shape, np.nan)
         L, D, _, _, H = self.kept.shape
         found = np.empty((L, D, H))
         for layer, d, unit in np.ndindex(L, D, H):
-            found[layer, d, unit] = half_life(_in_its_time(self.kept[layer, d, :, :, unit], d))
+            found[layer, d, unit] = half_life(_in_direction(self.kept[layer, d, :, :, unit], d))
         return found * self.segment
 
     @cached_property
     def onsets(self) -> dict[str, NDArray[np.bool_]]:
-        """(L, D, n, S, H) where a unit begins to be written and to be emptied; nothing for cells without gates."""
+        """(L, D, n, S, H) first steps at which a unit is written and reset; empty for cells without gates."""
         if isinstance(self.cell, LSTM):
             i, f = self.values["input"], self.values["forget"]
             return {"write": _onset(i > OPEN, i <= OPEN), "reset": _onset(f < CLOSED, f >= CLOSED)}
@@ -84,8 +84,7 @@ class UnitActivity:
     def spread(self) -> NDArray[np.float64]:
         """(L, D, H) standard deviation of the state of each unit.
 
-        Where the state is a mixture of the units it is that of what they mix: a projected LSTM's context, and the
-        hidden layer of Jordan's cell.
+        For a projected LSTM it is that of the context, and for Jordan's cell that of the hidden layer.
         """
         projected = isinstance(self.cell, LSTM) and self.cell.proj_size
         word = "context" if projected else "hidden" if isinstance(self.cell, Jordan) else "state"
@@ -119,11 +118,11 @@ class UnitActivity:
 
 
 def half_life(kept: NDArray[Any]) -> float:
-    """Steps until half of what was held is forgotten: the median over all moments in all sequences.
+    """Steps until half of the content is forgotten: the median over all steps of all sequences.
 
-    What is left after k steps is the product of the k shares kept; between two steps it is taken to fade evenly, so
-    that with a constant share f the half-life is log(1/2) / log(f). What is not half forgotten when its sequence ends
-    is taken to fade on as fast as that sequence does on the whole; infinite where nothing is forgotten.
+    The rest after k steps is the product of the k shares kept; between two steps it decays exponentially, so that a
+    constant share f has the half-life log(1/2) / log(f). Content of which more than half is left at the end of its
+    sequence is extrapolated with the mean decay of that sequence; infinite where nothing is forgotten.
 
     kept : (n, S) share kept at each step in the order of time, NaN past a sequence's end.
     """
@@ -133,32 +132,32 @@ def half_life(kept: NDArray[Any]) -> float:
     n, S = kept.shape
     ends = there.sum(1, keepdims=True)
     lift = np.arange(n)[:, None] * (faded.max() + 1.0)  # row after row in one increasing line
-    wanted = faded[:, :-1] + np.log(2)
-    place = np.searchsorted((faded + lift).ravel(), (wanted + lift).ravel()).reshape(n, S)
+    target = faded[:, :-1] + np.log(2)
+    place = np.searchsorted((faded + lift).ravel(), (target + lift).ravel()).reshape(n, S)
     place = place - np.arange(n)[:, None] * (S + 1)
     reached = place <= S
     right = np.minimum(place, S)
     before = np.take_along_axis(faded, np.maximum(right - 1, 0), 1)
     step = np.take_along_axis(faded, right, 1) - before
-    inside = right - 1 + (wanted - before) / np.where(step > 0, step, 1.0)
+    inside = right - 1 + (target - before) / np.where(step > 0, step, 1.0)
     with np.errstate(
         divide="ignore", invalid="ignore"
-    ):  # never forgotten: infinite; a row without steps: not read
-        beyond = ends + (wanted - faded[:, -1:]) * (ends / faded[:, -1:])
+    ):  # infinite if never forgotten; rows without steps unused
+        beyond = ends + (target - faded[:, -1:]) * (ends / faded[:, -1:])
     times = np.where(reached, inside, beyond) - np.arange(S)
     return float(np.median(times[there])) if there.any() else float("nan")
 
 
 def _onset(now: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(L, D, n, S, H) True where `now` is so and at the step before, as a direction reads, the `other` was."""
+    """(L, D, n, S, H) True where `now` holds and `other` did at the step before, in the order of the direction."""
     found = np.zeros_like(now)
     found[:, 0, :, 1:] = now[:, 0, :, 1:] & other[:, 0, :, :-1]
     found[:, 1:, :, :-1] = now[:, 1:, :, :-1] & other[:, 1:, :, 1:]
     return found
 
 
-def _in_its_time(values: Values, direction: int) -> Values:
-    """(n, S) in the order in which a direction reads: the backward one from each sequence's end."""
+def _in_direction(values: Values, direction: int) -> Values:
+    """(n, S) in the order of a direction: the backward one from the end of each sequence."""
     if direction == 0:
         return values
     turned = values[:, ::-1]

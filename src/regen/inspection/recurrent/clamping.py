@@ -1,12 +1,12 @@
-"""Gates held open or closed, to see what they do: read, write and reset experiments.
+"""Gates held at fixed values, for write, read and reset experiments.
 
-A gate that is held is a gate that hears nothing: the rows of its units in W and U, its second bias and its peepholes
-become 0, and its first bias b the number at which its activation says the wanted value, so that::
+The rows of the held units in W and U, their second bias and their peephole are replaced by 0, and their first bias b
+by the value that the activation maps to the fixed value::
 
     i_t = sigmoid(0 x_t + 0 h_{t-1} + b) = value            b = log(value / (1 - value)); 1000 for 1, -1000 for 0
 
-The equation of a cell is not touched, and so every backend runs held cells, as fast as others: what differs are the
-weights that it is handed. 0 and 1 are held exactly, numbers between them to the rounding of the activation.
+The equation of the cell stays the same, so that every backend runs held gates at its usual speed. 0 and 1 are held
+exactly, values between them to the rounding of the activation.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +28,9 @@ from regen.nets import Recurrent, WeightsHook
 __all__ = ["clamp", "clampable", "held"]
 
 FAR = 1000.0
-"""Where sigmoid and tanh are at their ends in every precision."""
-HEARD = ("weight_ih", "weight_hh", "weight_yh", "bias_hh")
-"""What a gate hears by: each has H rows for every gate."""
+"""Argument at which sigmoid and tanh are saturated in every precision."""
+GATE_INPUTS = ("weight_ih", "weight_hh", "weight_yh", "bias_hh")
+"""Parameters of the input of a gate, with H rows for each gate."""
 PEEPHOLES = {"input": "weight_ci", "forget": "weight_cf", "output": "weight_co"}
 DIRECTIONS = ("forward", "backward")
 
@@ -38,7 +38,7 @@ DIRECTIONS = ("forward", "backward")
 @final
 @dataclass(frozen=True)
 class Hold:
-    """Some units of one gate, and the number (units,) that its activation is to be given for each."""
+    """Some units of one gate, and the argument (units,) of its activation for each."""
 
     gate: str
     block: int
@@ -56,33 +56,60 @@ def clamp(
     part: str | None = None,
     **gates: ArrayLike,
 ) -> Iterator[Any]:
-    """Hold gates of a model within a ``with`` block; afterwards, also after an error, it is as it was.
+    """Hold gates of a model at fixed values within a ``with`` block.
 
-    ``with clamp(model, forget=1.0, units=[7]): model.predict()`` asks what would be said if unit 7 never forgot. All
-    that the model does within the block is done with the gates held, also in other threads, and also training it:
-    gradients flow to all other weights. What is made of the model meanwhile, such as a stream, keeps them held; what
-    is saved of it does not.
+    ``with clamp(model, forget=1.0, units=[7]): model.predict()`` predicts as if unit 7 never forgot. The gates
+    are held for every call within the block, also in other threads and in training, in which gradients flow to
+    all other weights. A stream that is created within the block keeps them held; a saved model does not. After
+    the block, also after an error, the model is as before.
 
-    Any backend runs held cells: the gate's weights are replaced by 0 and its bias by what its activation turns into
-    the wanted value, which leaves the equation as it is.
+    Every backend runs held gates: the weights of the gate are replaced by 0 and its bias by the value that its
+    activation maps to the fixed value, so that the equation of the cell stays the same.
 
     Parameters
     ----------
-    model : a fitted estimator, a net of `regen.nn` or ``torch.nn``, or a torch module that holds some.
-    units : which units, as numbers from 0; None is all.
-    layers : which layers, as numbers from 0; None is all.
-    direction : "forward" or "backward" of a bidirectional net; None is both.
-    part : which recurrent net, of several; see `parts`. None is all of them that have such a gate.
-    gates : by word the value, a number or (units,) one for each unit. LSTM: ``input``, ``forget`` and ``output`` from
-        0 (closed) to 1 (open), ``candidate`` from -1 to 1. GRU: ``reset`` and ``update`` from 0 to 1, ``candidate``.
-        Elman and diagonal: ``state``; Jordan: ``hidden``; from -1 to 1, with relu from 0.
+    model : Estimator or torch.nn.Module
+        A fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that
+        contains one.
+    units : int or sequence of int, default=None
+        Units, as numbers from 0; None is all.
+    layers : int or sequence of int, default=None
+        Layers, as numbers from 0; None is all.
+    direction : {"forward", "backward"}, default=None
+        Direction of a bidirectional net; None is both.
+    part : str, default=None
+        Name of the recurrent net, see `parts`; None is all that have such gates.
+    **gates : float or array-like of shape (units,)
+        The value of each gate. LSTM: ``input``, ``forget`` and ``output`` from 0 (closed) to 1 (open), ``candidate``
+        from -1 to 1. GRU: ``reset`` and ``update`` from 0 to 1, ``candidate``. Elman and diagonal: ``state``; Jordan:
+        ``hidden``; from -1 to 1, with relu from 0.
+
+    Yields
+    ------
+    model : Estimator or torch.nn.Module
+        The model itself.
 
     Raises
     ------
-    ValueError : no gate is given, the cell has no such gate, unit, layer or direction, or the value is out of range.
+    ValueError
+        When no gate is named, the cell has no such gate, unit, layer or direction, or a value is out of range.
+
+    See Also
+    --------
+    gates : Record gates in place of holding them.
+    ablate : The loss without each unit or gate.
+
+    Examples
+    --------
+    >>> import torch, regen
+    >>> net, x = torch.nn.LSTM(3, 8, batch_first=True), torch.randn(4, 5, 3)
+    >>> with regen.inspect.clamp(net, forget=1.0, units=[7]):
+    ...     outputs, _ = net(x)
+    >>> outputs.shape
+    torch.Size([4, 5, 8])
     """
     if not gates:
-        raise ValueError("clamp() was given no gate to hold. Name one with its value, such as forget=1.0.")
+        raise ValueError("clamp() needs a gate to hold. Name one with its value, such as forget=1.0.")
     with ExitStack() as stack:
         for chosen in _chosen(model, part, gates):
             weights = held(chosen.net, units=units, layers=layers, direction=direction, **gates)
@@ -91,7 +118,7 @@ def clamp(
 
 
 def clampable(cell: Cell) -> dict[str, tuple[int, str]]:
-    """By word, which block of the cell's rows each gate is, and its activation; nothing for cells of others."""
+    """By name, the block of rows of each gate and its activation; empty for other cells than those of regen."""
     if isinstance(cell, LSTM):
         kinds = {"input": "sigmoid", "forget": "sigmoid", "candidate": "tanh", "output": "sigmoid"}
     elif isinstance(cell, GRU):
@@ -113,7 +140,7 @@ def held(
 ) -> WeightsHook:
     """A hook for ``Recurrent.intercept`` that holds some gates.
 
-    gates : by word a number or (units,) values, and the other arguments, as in `clamp`.
+    gates : by name a value or (units,) values; the other arguments as in `clamp`.
     """
     D = 1 + net.bidirectional
     chosen = _numbers("units", units, net.hidden_size)
@@ -134,32 +161,34 @@ def _chosen(model: Any, part: str | None, gates: Mapping[str, ArrayLike]) -> lis
     """The parts that have all these gates; ValueError when there is none."""
     net = net_of(model)
     found = parts_of(net) if part is None else [part_named(net, part)]
-    able = [each for each in found if set(gates) <= set(clampable(each.net.cell))]
-    if able:
-        return able
+    matching = [each for each in found if set(gates) <= set(clampable(each.net.cell))]
+    if matching:
+        return matching
     known = clampable(found[0].net.cell)
     kind = type(found[0].net.cell).__name__
     wrong = next(word for word in gates if word not in known)
     words = (
-        f"It has {', '.join(map(repr, known))}." if known else "Gates can be held in cells of regen.cells."
+        f"It has {', '.join(map(repr, known))}."
+        if known
+        else "Only cells of regen.cells have gates that can be held."
     )
     raise ValueError(f"The cell {kind} has no gate {wrong!r}. {words}{closest(wrong, known)}")
 
 
-def _numbers(name: str, given: int | Sequence[int] | None, n: int) -> tuple[int, ...]:
+def _numbers(name: str, value: int | Sequence[int] | None, n: int) -> tuple[int, ...]:
     """Some of the numbers from 0 to n - 1."""
-    if given is None:
+    if value is None:
         return tuple(range(n))
-    asked = np.atleast_1d(np.asarray(given))
+    numbers = np.atleast_1d(np.asarray(value))
     if (
-        asked.dtype.kind not in "iu"
-        or asked.ndim != 1
-        or not len(asked)
-        or asked.min() < 0
-        or asked.max() >= n
+        numbers.dtype.kind not in "iu"
+        or numbers.ndim != 1
+        or not len(numbers)
+        or numbers.min() < 0
+        or numbers.max() >= n
     ):
-        raise ValueError(f"{name} must be ints from 0 to {n - 1}. Got {given!r} instead.")
-    return tuple(asked.tolist())
+        raise ValueError(f"{name} must be ints from 0 to {n - 1}. Got {value!r} instead.")
+    return tuple(numbers.tolist())
 
 
 def _hold(cell: Cell, word: str, value: ArrayLike, units: tuple[int, ...]) -> Hold:
@@ -180,7 +209,7 @@ def _hold(cell: Cell, word: str, value: ArrayLike, units: tuple[int, ...]) -> Ho
 
 
 def _before_activation(kind: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The numbers that an activation turns into `values`."""
+    """The arguments that an activation maps to `values`."""
     if kind == "relu":
         return values
     with np.errstate(divide="ignore"):
@@ -189,7 +218,7 @@ def _before_activation(kind: str, values: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def _edited(cell: Cell, params: Mapping[str, Tensor], holds: list[Hold]) -> dict[str, Tensor]:
-    """The parameters of one layer with some gates held; biases are there, for they are what holds."""
+    """The parameters of one layer with some gates held; also with biases where the net has none."""
     W = params["weight_ih"]
     H = W.shape[0] // len(cell.gates)
     shapes = cell.shapes(W.shape[1], H)
@@ -198,7 +227,7 @@ def _edited(cell: Cell, params: Mapping[str, Tensor], holds: list[Hold]) -> dict
     for hold in holds:
         units = torch.tensor(hold.units, device=W.device)
         rows = hold.block * H + units
-        for name in HEARD:
+        for name in GATE_INPUTS:
             if name in edited:
                 edited[name] = edited[name].index_fill(0, rows, 0.0)
         peephole = PEEPHOLES.get(hold.gate)

@@ -1,4 +1,4 @@
-"""Every gate, context and state of a recurrent net, at every step.
+"""Gates, contexts and states of a recurrent net at every step.
 
 Letters: `L` layers, `D` directions, `n` sequences, `S` recurrent steps, `H` units.
 """
@@ -38,20 +38,30 @@ DIRECTIONS = ("forward", "backward")
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gates(Finding):
-    """What went on inside a recurrent net while it read.
+    """Gates, contexts and states of a recurrent net at every step.
 
     Attributes
     ----------
-    part : which net of the model. cell : its equation. kernel : what ran it, and why.
-    values : by word, with the axes layer, direction, sequence, step, unit; NaN past a sequence's end. LSTM: "input",
-        "forget", "candidate", "output", "context" (c_t). GRU: "reset", "update", "candidate". Jordan: "hidden".
-        All: "state", what the cell says and carries. ``found["forget"]`` or, by the letter, ``found["f"]``.
-    weight : (L, D, H) of each unit on itself, for the diagonal cell; None for others.
-    inputs : what was read at each step, in units of the data (mean over a segment); None where they are not known.
-    times : (n, S) date or number of the last step of the data read by then; None where there are none.
-    segment : steps of the data that a recurrent step reads.
+    part : str
+        Name of the net inside the model.
+    cell : Cell
+        Its recurrent equation.
+    kernel : str
+        The kernel that ran it, and why.
+    values : mapping of str to Labelled
+        By gate, with the axes layer, direction, sequence, step and unit; NaN past the end of a sequence. LSTM:
+        "input", "forget", "candidate", "output", "context" (c_t). GRU: "reset", "update", "candidate". Jordan:
+        "hidden". All: "state" (h_t). ``found["forget"]`` or, by its letter, ``found["f"]``.
+    weight : ndarray of shape (L, D, H) or None
+        Weight of each unit on itself, for the diagonal cell.
+    inputs : Labelled or None
+        Input of each step in units of the data (mean over a segment); None where it is not known.
+    times : ndarray of shape (n, S) or None
+        Date or number of the last step of the data in each recurrent step; None where there are none.
+    segment : int
+        Steps of the data in each recurrent step.
     """
 
     part: str
@@ -71,25 +81,33 @@ class Gates(Finding):
         return self.values[word]
 
     def units(self) -> Any:
-        """A dataframe of one row for each unit: how long it holds, and how often it is written and emptied.
+        """Summarise each unit.
 
-        Columns: layer, direction, unit; for each gate the share of time that it is open (``forget_open``, above 0.9)
-        and closed (``forget_closed``, below 0.1); half_life, in steps of the data: the median over all moments of
-        the time until half of what the unit held is forgotten (by the forget gate; GRU: the update gate; diagonal:
-        its own weight times the slope), infinite where nothing ever is, NaN for cells that keep by a matrix; writes
-        and resets for every 100 recurrent steps, see `events`; spread, the standard deviation of its state; rank by
-        spread, 1 for the largest: a unit that never moves says nothing.
+        Returns
+        -------
+        table : DataFrame
+            One row for each unit. Columns: layer, direction, unit; for each gate the share of time that it is
+            open (``forget_open``, above 0.9) and closed (``forget_closed``, below 0.1); half_life, in steps of
+            the data: the median over all steps of the time until half of the content of the unit is forgotten
+            (LSTM: by the forget gate; GRU: by the update gate; diagonal: by its own weight times the derivative
+            of the activation), infinite where nothing is forgotten, NaN for cells with a recurrent matrix;
+            writes and resets per 100 recurrent steps, see `events`; spread, the standard deviation of its
+            state; rank by spread, 1 for the largest.
         """
-        return frame(self._rhythm.table())
+        return frame(self._activity.table())
 
     def events(self) -> Any:
-        """A dataframe of one row for each moment when a gate opened or closed.
+        """List the steps at which a gate opened or closed.
 
-        Columns: event ("write": the input gate opened, of a GRU the update gate closed; "reset": the forget gate
-        closed, of a GRU the reset gate), layer, direction, unit, sequence, step (recurrent), and time where it is
-        known. What is so at the first step has not become so there.
+        Returns
+        -------
+        table : DataFrame
+            One row for each event. Columns: event ("write": the input gate opened, in a GRU the update gate
+            closed; "reset": the forget gate closed, in a GRU the reset gate), layer, direction, unit, sequence,
+            step (recurrent), and time where it is known. A gate that is open or closed from the first step on
+            has no event there.
         """
-        found = {name: np.argwhere(onsets) for name, onsets in self._rhythm.onsets.items()}
+        found = {name: np.argwhere(onsets) for name, onsets in self._activity.onsets.items()}
         places = np.concatenate([np.empty((0, 5), dtype=np.int64), *found.values()]).T
         columns: dict[str, Any] = {"event": np.repeat([*found], [len(each) for each in found.values()])}
         labels = self.values["state"].labels
@@ -100,57 +118,118 @@ class Gates(Finding):
         return frame(columns)
 
     def sentences(self, n: int = 5) -> list[str]:
-        """How long the memory of this net is, and what its `n` most telling units do."""
-        return unit_sentences(self._rhythm, n)
+        """Summarise the finding in sentences, the most important first.
+
+        Parameters
+        ----------
+        n : int, default=5
+            Units of the largest spread that are described.
+
+        Returns
+        -------
+        sentences : list of str
+            The length of the memory, and the units of the largest spread.
+        """
+        return unit_sentences(self._activity, n)
 
     @cached_property
-    def _rhythm(self) -> UnitActivity:
+    def _activity(self) -> UnitActivity:
         values = {word: each.values for word, each in self.values.items()}
         return UnitActivity(self.cell, values, self.weight, self.inputs, self.segment)
 
 
 def gates(model: Any, X: Any, y: Any = None, *, part: str | None = None) -> Gates:
-    """Every gate, context and state of a model while it reads X, from whichever backend runs fastest.
+    """Record every gate, context and state of a recurrent net.
 
-    The model runs once, as it would anyway; its recurrent net is asked to return what it computes on the way. That
-    costs less than twice the run itself.
+    The model runs once, on its own backend, and its recurrent net also returns what it computes on the way.
+    This takes less than twice the time of the run alone.
 
     Parameters
     ----------
-    model : a fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that holds
-        some.
-    X : what the model reads. A Forecaster: a series (N,) or (N, C), of which it sees windows that tile it from its
-        end; one that carries its state reads the whole. Sequence estimators, autoencoders and GAN (its discriminator
-        reads them): sequences as in ``fit``, such as (n, T, F). A torch module: its input, such as (B, T, I) with
-        ``batch_first`` (array or tensor), a PackedSequence, or a tuple of its arguments. Every number is kept, 4
-        bytes each.
-    y : (n,) labels, which a GAN that was fitted with some reads; others take none.
-    part : which recurrent net, of several; see `parts`. None is the first.
+    model : Estimator or torch.nn.Module
+        A fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that
+        contains one.
+    X : array-like, tensor, dataframe or list of arrays
+        The input. A Forecaster: a series (N,) or (N, C), which is cut into windows side by side up to its end;
+        with ``bptt=k`` it is processed whole. Sequence estimators, autoencoders and GAN (its discriminator):
+        sequences as in ``fit``, such as (n, T, F). A torch module: its input, such as (B, T, I) with
+        ``batch_first`` (array or tensor), a PackedSequence, or a tuple of its arguments. Every value is kept,
+        at 4 bytes each.
+    y : array-like of shape (n,), default=None
+        Labels for a GAN that was fitted with some; other models have no input for labels.
+    part : str, default=None
+        Name of the recurrent net, see `parts`; None is the first.
+
+    Returns
+    -------
+    found : Gates
+        Values by gate, with named axes.
 
     Raises
     ------
-    ValueError : nothing in the model is recurrent, there is no such part, or it was not run.
+    ValueError
+        When the model has no recurrent net or no such part, or did not run it.
+
+    See Also
+    --------
+    clamp : Hold gates at values.
+    gradient_flow : Gradients in place of gates.
+
+    Examples
+    --------
+    >>> import torch, regen
+    >>> net, x = torch.nn.LSTM(3, 8, batch_first=True), torch.randn(4, 5, 3)
+    >>> found = regen.inspect.gates(net, x)
+    >>> found["forget"]
+    Labelled(layer: 1, direction: 1, sequence: 4, step: 5, unit: 8)
     """
     probe = probe_to_observe(model, X, y, part)
     return gates_of(probe, inspected_part(probe, part))
 
 
 def gates_of(probe: Probe, chosen: Part) -> Gates:
-    """The gates of one net of a model while it reads the rows of `probe`."""
-    pieces = []
+    """The gates of one net of a model for the rows of `probe`."""
+    batches_of_runs = []
     with gradients_in_evaluation(probe.net), torch.no_grad():
         for batch in probe.batches():
             runs: list[Run] = []
             with chosen.intercept(layer=recording(runs)):
                 batch.outputs(batch.x)
-            pieces.append(runs)
-    if not all(pieces):
+            batches_of_runs.append(runs)
+    if not all(batches_of_runs):
         raise not_run(chosen)
-    return _found(chosen, probe, pieces)
+    return _found(chosen, probe, batches_of_runs)
 
 
 def parts(model: Any) -> tuple[str, ...]:
-    """Names of the recurrent nets inside a model: what ``part=`` takes."""
+    """List the recurrent nets inside a model.
+
+    Parameters
+    ----------
+    model : Estimator or torch.nn.Module
+        A fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that
+        contains one.
+
+    Returns
+    -------
+    names : tuple of str
+        Values that ``part=`` accepts.
+
+    Raises
+    ------
+    ValueError
+        When the model has no recurrent net.
+
+    See Also
+    --------
+    gates : Gates of one of the parts.
+
+    Examples
+    --------
+    >>> import torch, regen
+    >>> regen.inspect.parts(torch.nn.LSTM(3, 8))
+    ('net',)
+    """
     return tuple(part.name for part in parts_of(net_of(model)))
 
 
@@ -164,7 +243,7 @@ class Run(NamedTuple):
 
 
 def recording(runs: list[Run]) -> LayerHook:
-    """A hook for ``Recurrent.intercept`` that asks each layer for its gates and adds the run to `runs`."""
+    """A hook for ``Recurrent.intercept`` that records the gates of each layer in `runs`."""
 
     def record(call: LayerCall, run: Callable[[LayerCall], Result]) -> Result:
         backend = "auto" if call.backend == "torch" else call.backend  # torch's operators return no gates
@@ -173,18 +252,17 @@ def recording(runs: list[Run]) -> LayerHook:
         runs.append(
             Run(call.params, result, None if lengths is None else lengths.clone(), recorded.kernel()[1])
         )
-        return (
-            result if call.gates else result._replace(gates={})
-        )  # the net would stack them without using them
+        # Without a request for gates the net would stack them unused.
+        return result if call.gates else result._replace(gates={})
 
     return record
 
 
-def _found(part: Part, probe: Probe, pieces: list[list[Run]]) -> Gates:
-    net, first = part.net, pieces[0]
+def _found(part: Part, probe: Probe, batches_of_runs: list[list[Run]]) -> Gates:
+    net, first = part.net, batches_of_runs[0]
     L, D = net.num_layers, 1 + net.bidirectional
     n, S = (
-        sum(_rows_read(runs, L * D) for runs in pieces),
+        sum(_sequence_count(runs, L * D) for runs in batches_of_runs),
         sum(run.result.output.shape[1] for run in first[:: L * D]),
     )
     sequences = _sequences(probe, n)
@@ -197,7 +275,7 @@ def _found(part: Part, probe: Probe, pieces: list[list[Run]]) -> Gates:
         part=part.name,
         cell=net.cell,
         kernel=first[0].kernel,
-        values=GateValues(net.cell, pieces, (L, D), labels),
+        values=GateValues(net.cell, batches_of_runs, (L, D), labels),
         weight=weight,
         inputs=_inputs(probe, sequences, S),
         times=_times(probe, n, S),
@@ -205,28 +283,32 @@ def _found(part: Part, probe: Probe, pieces: list[list[Run]]) -> Gates:
     )
 
 
-def _rows_read(runs: list[Run], each: int) -> int:
-    """How many sequences a net read, in one call or in several that follow each other in time."""
+def _sequence_count(runs: list[Run], each: int) -> int:
+    """The sequences of one call, or of several that follow each other in time."""
     sizes = [run.result.output.shape[0] for run in runs[::each]]
     if min(sizes) < max(sizes):
         raise ValueError(
             f"The net was run on batches of {', '.join(map(str, sizes))} rows in turn, which are no steps of the same"
-            " sequences. Inspect it alone, with what it reads."
+            " sequences. Inspect it alone, with its own input."
         )
     return sizes[0]
 
 
 @final
 class GateValues(Mapping[str, Labelled]):
-    """What a net told, by word: an array where it is one already, put together from its pieces when asked for."""
+    """The recorded values by gate, put together from the batches at the first access."""
 
     def __init__(
-        self, cell: Cell, pieces: list[list[Run]], layers: tuple[int, int], labels: dict[str, Sequence[Any]]
+        self,
+        cell: Cell,
+        batches_of_runs: list[list[Run]],
+        layers: tuple[int, int],
+        labels: dict[str, Sequence[Any]],
     ) -> None:
         words = WORDS.get(type(cell).__name__, {})
-        letters = dict.fromkeys([*pieces[0][0].result.gates, "state"])
+        letters = dict.fromkeys([*batches_of_runs[0][0].result.gates, "state"])
         self._letters = {words.get(letter, letter): letter for letter in letters}
-        self._pieces, self._layers, self._labels = pieces, layers, labels
+        self._pieces, self._layers, self._labels = batches_of_runs, layers, labels
         self._known: dict[str, Labelled] = {}
 
     def __getitem__(self, word: str) -> Labelled:
@@ -247,10 +329,10 @@ class GateValues(Mapping[str, Labelled]):
         return len(self._letters)
 
 
-def _gathered(pieces: list[list[Run]], each: int, letter: str) -> NDArray[np.float32]:
-    """(L*D, n, S, size) one gate of all pieces: calls of a net follow each other in time, pieces are rows."""
+def _gathered(batches_of_runs: list[list[Run]], each: int, letter: str) -> NDArray[np.float32]:
+    """(L*D, n, S, size) one gate: calls of a net follow each other in time, batches are rows."""
     rows = []
-    for runs in pieces:
+    for runs in batches_of_runs:
         calls = [[_ended(run, letter) for run in runs[k : k + each]] for k in range(0, len(runs), each)]
         layers = [torch.cat(steps, 1) if len(steps) > 1 else steps[0] for steps in zip(*calls, strict=True)]
         rows.append(torch.stack(layers) if each > 1 else layers[0][None])
@@ -270,7 +352,7 @@ def _ended(run: Run, letter: str) -> Tensor:
 
 
 def _sequences(probe: Probe, n: int) -> Sequence[Any]:
-    """Names of the n sequences that a net read; channels that are read one by one are sequences of their own."""
+    """Names of the n sequences of a net; independent channels are sequences of their own."""
     named = probe.rows
     if len(named) and n == len(named) * len(probe.features) and n > len(named):
         return [f"{feature} until {name}" for name in named for feature in probe.features]
@@ -278,7 +360,7 @@ def _sequences(probe: Probe, n: int) -> Sequence[Any]:
 
 
 def _inputs(probe: Probe, sequences: Sequence[Any], S: int) -> Labelled | None:
-    """(n, S, F) mean of what each recurrent step reads anew, in units of the data."""
+    """(n, S, F) mean of the new input of each recurrent step, in units of the data."""
     raw, s = probe.values, probe.segment
     if raw is None or -(-raw.shape[1] // s) != S:
         return None

@@ -1,4 +1,4 @@
-"""How gradients flow back through time, and how far memory reaches.
+"""Gradients back through time, and the reach of the memory.
 
 Letters: `L` layers, `D` directions, `S` recurrent steps, `n` sequences.
 """
@@ -26,29 +26,42 @@ from regen.inspection.recurrent.unfolded import Trace, spectral_radius, tracing
 __all__ = ["GradientFlow", "gradient_flow"]
 
 ROWS = 64
-"""Sequences whose gradients are followed: their mean is steady, and a graph of every copy is kept for each."""
+"""Sequences of the mean of the gradients; a graph of every copy is kept for each."""
 LEAST = 1e-36
-"""Smaller norms are noise of the rounding in float32, or nothing at all."""
+"""Smaller norms are rounding errors of float32, or 0."""
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GradientFlow(Finding):
-    """How the gradient of the loss L changes on its way back, and how far back inputs count.
+    """Gradients of the loss L at every step, and the reach of the memory.
 
     Attributes
     ----------
-    part : which net of the model. segment : steps of the data that a recurrent step reads.
-    norms : mean over sequences of the norm of dL/dh_t ("state"), dL/dc_t ("context", of an LSTM; also by way of
-        h_t, which is made of it) and dL/dx_t ("input": of what each layer reads), by layer, direction and step.
-    radius : by layer, direction and step, the size of the largest eigenvalue of the recurrent Jacobian
-        ds_t / ds_{t-1} along the data, mean over sequences; NaN at steps that were not asked.
-    rate : by layer and direction, the factor by which the norm of the gradient to the whole state changes with every
-        recurrent step that it goes back: below 1 it vanishes, above 1 it explodes.
-    lags : (k,) steps of the data. change : (k,) how much the answer changes when inputs of that age and older come
-        from another sequence, as a share of the change when all of them do.
-    reach : the smallest lag from which on the change is under `share`; None when the oldest input counts more.
-    share : 0.01 unless asked otherwise. output : "forecast" or "answer".
+    part : str
+        Name of the net inside the model.
+    segment : int
+        Steps of the data in each recurrent step.
+    norms : dict of str to Labelled
+        Mean over sequences of the norm of dL/dh_t ("state"), dL/dc_t ("context", of an LSTM; including the path
+        through h_t) and dL/dx_t ("input" of each layer), by layer, direction and step.
+    radius : Labelled
+        Spectral radius of the recurrent Jacobian ds_t / ds_{t-1} along the data, by layer, direction and step:
+        mean over sequences; NaN at steps where it was not computed.
+    rate : Labelled
+        By layer and direction, the factor by which the norm of the gradient with respect to the whole state
+        changes with each recurrent step back in time: below 1 it vanishes, above 1 it explodes.
+    lags : ndarray of shape (k,)
+        Steps of the data.
+    change : ndarray of shape (k,)
+        Change of the output when inputs of that age and older are taken from another sequence, as a share of
+        the change when all inputs are.
+    reach : int or None
+        The smallest lag from which on the change is below `share`; None when the oldest input changes it more.
+    share : float
+        The threshold for `reach`.
+    output : str
+        "forecast" or "output".
     """
 
     part: str
@@ -63,37 +76,43 @@ class GradientFlow(Finding):
     output: str
 
     def sentences(self) -> list[str]:
-        """How far memory reaches, whether gradients vanish or explode, and how the Jacobian stretches the state."""
-        told = [self._reach()]
+        """Summarise the finding in sentences, the most important first.
+
+        Returns
+        -------
+        sentences : list of str
+            The reach, whether gradients vanish or explode, and the spectral radius.
+        """
+        text = [self._reach_sentence()]
         for layer, d in np.ndindex(self.rate.shape):
-            told.append(self._fading(layer, d))
+            text.append(self._rate_sentence(layer, d))
             radius = self.radius.values[layer, d]
             if not np.isnan(radius).all():
-                told.append(
+                text.append(
                     f"The spectral radius of its recurrent Jacobian is {np.nanmean(radius):.2f} on average along the"
                     f" data and {np.nanmax(radius):.2f} at most."
                 )
-        return told
+        return text
 
-    def _reach(self) -> str:
+    def _reach_sentence(self) -> str:
         if self.reach is None:
             last = steps_text(float(self.lags[-1]))
-            told = f"the oldest changes it by {self.share:.0%} or more"
-            return f"The {self.output} depends on all {last} that are read: {told}."
+            oldest = f"the oldest changes it by {self.share:.0%} or more"
+            return f"The {self.output} depends on all {last} of the input: {oldest}."
         if self.reach == 0:
             return f"No input changes the {self.output}."
         older = f"Inputs older than {steps_text(self.reach)}"
         return f"{older} change the {self.output} by under {self.share:.0%}."
 
-    def _fading(self, layer: int, d: int) -> str:
+    def _rate_sentence(self, layer: int, d: int) -> str:
         rate = float(self.rate.values[layer, d])
         where = f" of layer {layer}" if self.rate.shape[0] > 1 else ""
-        where += f" reading {DIRECTIONS[d]}" if self.rate.shape[1] > 1 else ""
-        start = f"Going back, the gradient to the state{where}"
+        where += f" in direction {DIRECTIONS[d]}" if self.rate.shape[1] > 1 else ""
+        start = f"Back in time, the gradient with respect to the state{where}"
         if np.isnan(rate):
-            return f"{start} is nothing: it does not reach that far."
+            return f"{start} is 0."
         if abs(rate - 1) < 0.001:
-            return f"{start} is carried unchanged from step to step."
+            return f"{start} is constant from step to step."
         half, share = abs(float(np.log(2) / np.log(rate))), f"{abs(1 - rate):.1%}"
         if rate < 1:
             return (
@@ -112,26 +131,55 @@ def gradient_flow(
     rows: int = ROWS,
     share: float = 0.01,
 ) -> GradientFlow:
-    """The gradient to every copy of the unfolded network, and how far back inputs count.
+    """Measure how gradients propagate back through time, and how far back inputs matter.
 
-    Gradients are those of the equations themselves, by the reference loop, in evaluation, one sequence at a time in
-    the sense that each has the loss of its own answer; no parameter's ``grad`` is touched.
+    The gradients are those of the equations, computed by the reference loop in evaluation mode, for the loss of each
+    sequence separately; the ``grad`` of the parameters is not changed.
 
     Parameters
     ----------
-    model : a fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that holds
-        some.
-    X : what the model reads, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), a module's input.
-    y : (n,) or (n, K) what should be answered, as in `ablate`. Without it the gradients are those of the sum of each
-        answer, not of a loss: they fade alike.
-    part : which recurrent net, of several; see `parts`. None is the first.
-    loss : for a torch module, as in `ablate`.
-    rows : windows of a series (evenly spread) or sequences (the first) that are used, at most. Not for torch modules.
-    share : what still counts as a change of the answer, for the reach.
+    model : Estimator or torch.nn.Module
+        A fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that
+        contains one.
+    X : array-like, tensor, dataframe or list of arrays
+        The input, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), or the input of a module.
+    y : array-like of shape (n,) or (n, K), default=None
+        Classes or targets. The targets of a Forecaster are the next steps of its series and those of an
+        autoencoder are X: they take none. Without targets, gradients are those of the sum of the outputs of
+        each row, which vanish or explode alike.
+    part : str, default=None
+        Name of the recurrent net, see `parts`; None is the first.
+    loss : callable, default=None
+        For a torch module: ``loss(outputs, y)`` returns the loss (n,) of each row. None is the cross-entropy
+        for whole numbers y and the squared error for others.
+    rows : int, default=64
+        Windows of a series (evenly spaced) or sequences (the first) that are used, at most: the mean is stable,
+        and the graph of every copy is kept in memory. A torch module uses all.
+    share : float, default=0.01
+        Relative change of the output below which inputs no longer matter, for the reach.
+
+    Returns
+    -------
+    found : GradientFlow
+        Norms of the gradients, spectral radius of the Jacobians, and the reach of the memory.
 
     Raises
     ------
-    ValueError : nothing in the model is recurrent, there is no such part, or it was not run.
+    ValueError
+        When the model has no recurrent net or no such part, or did not run it.
+
+    See Also
+    --------
+    saliency : Contributions of single inputs.
+    loss_per_copy : The losses that the gradients come from.
+
+    Examples
+    --------
+    >>> import torch, regen
+    >>> net, x = torch.nn.LSTM(3, 8, batch_first=True), torch.randn(4, 5, 3)
+    >>> flow = regen.inspect.gradient_flow(net, x)
+    >>> flow.norms["state"]
+    Labelled(layer: 1, direction: 1, step: 5)
     """
     table = {"rows": Int(1), "share": Number(0, 1, low_open=True)}
     check_parameters("gradient_flow", table, {"rows": rows, "share": share})
@@ -151,14 +199,14 @@ Grads = list[tuple[Trace, list[Tensor]]]
 
 
 def _traced(probe: Probe, part: Part) -> Grads:
-    """Every run of the part with the gradients to its nodes: x (n, S, V), then (S, n, s) for each of its states."""
+    """Every run of the part with the gradients of its nodes: x (n, S, V), then (S, n, s) for each of its states."""
     traces: list[Trace] = []
     with torch.enable_grad(), part.intercept(layer=tracing(traces)):
-        pulled = probe.objective(probe.x).sum()
+        objective = probe.objective(probe.x).sum()
     if not traces:
         raise not_run(part)
     nodes = [node for trace in traces for node in (trace.x, *(s for state in trace.after for s in state))]
-    grads = iter(torch.autograd.grad(pulled, nodes, allow_unused=True))
+    grads = iter(torch.autograd.grad(objective, nodes, allow_unused=True))
     found: Grads = []
     for trace in traces:
 
@@ -192,9 +240,9 @@ def _measured(part: Part, calls: Grads) -> tuple[dict[str, Labelled], Labelled, 
     S = len(norms["state"][0])
     labels: dict[str, Any] = {"layer": range(L), "direction": DIRECTIONS[:D], "step": range(S)}
     axes = ("layer", "direction", "step")
-    told = {word: Labelled(np.reshape(each, (L, D, S)), axes, labels) for word, each in norms.items()}
+    text = {word: Labelled(np.reshape(each, (L, D, S)), axes, labels) for word, each in norms.items()}
     rate = Labelled(np.reshape(rates, (L, D)), axes[:2], {axis: labels[axis] for axis in axes[:2]})
-    return told, told.pop("radius"), rate
+    return text, text.pop("radius"), rate
 
 
 def _mean(size: Tensor, alive: Tensor) -> NDArray[np.float64]:
@@ -203,7 +251,7 @@ def _mean(size: Tensor, alive: Tensor) -> NDArray[np.float64]:
 
 
 def _rate(norms: NDArray[np.float64], backward: bool) -> float:
-    """The factor by which norms (S,) change with every step against the reading: a line through their logarithms."""
+    """The factor by which norms (S,) change per step against the direction: a line fitted to their logarithms."""
     steps = np.flatnonzero(norms > LEAST)
     if len(steps) < 2:
         return float("nan")

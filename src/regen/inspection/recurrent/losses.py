@@ -1,4 +1,4 @@
-"""The cost of every copy of the unfolded network. Letters: `B` batch, `S` recurrent steps, `K` answers of a step."""
+"""The loss of every copy of the unfolded network. Letters: `B` batch, `T` steps, `K` outputs of a step."""
 
 from dataclasses import dataclass
 from typing import Any, final
@@ -17,19 +17,25 @@ from regen.inspection.recurrent.sentences import steps_text
 __all__ = ["LossPerCopy", "loss_per_copy"]
 
 NEAR = 0.1
-"""Share of the fall of the cost that may be missing where reading on is said not to help much."""
+"""Share of the decrease of the loss that is left where more steps help little."""
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LossPerCopy(Finding):
-    """What every unfolded copy costs.
+    """The loss of every copy of the unfolded network.
 
     Attributes
     ----------
-    losses : (copies,). steps : (copies,) steps of the data that are read by then.
-    segment : steps that each copy reads.
-    of : what a copy is held to: "answer", as if what it has read were all; "step", what belongs to its own step.
+    losses : ndarray of shape (copies,)
+        Mean over rows.
+    steps : ndarray of shape (copies,)
+        Steps of the data up to each copy.
+    segment : int
+        Steps of the data of each copy.
+    of : str
+        What a loss is that of: "output" for the whole sequence, computed from the steps up to the copy; or the output
+        of each "step".
     """
 
     losses: NDArray[np.float64]
@@ -38,57 +44,91 @@ class LossPerCopy(Finding):
     of: str
 
     def frame(self) -> Any:
-        """A dataframe of one row for each copy: steps (read by then) and loss."""
+        """Tabulate the losses.
+
+        Returns
+        -------
+        table : DataFrame
+            One row for each copy: steps and loss.
+        """
         return frame({"steps": self.steps, "loss": self.losses})
 
     def sentences(self) -> list[str]:
-        """How the cost changes with what was read, and where reading on helps no more."""
+        """Summarise the finding in sentences, the most important first.
+
+        Returns
+        -------
+        sentences : list of str
+            How the loss changes with the number of steps.
+        """
         known = np.flatnonzero(~np.isnan(self.losses))
         if not len(known):
-            return ["Nothing was observed that a copy could be held against."]
-        cost, steps = self.losses[known], self.steps[known]
-        best, worst = int(cost.argmin()), int(cost.argmax())
+            return ["No target was observed."]
+        losses, steps = self.losses[known], self.steps[known]
+        best, worst = int(losses.argmin()), int(losses.argmax())
         if self.of == "step":
             return [
-                f"The cost of a copy is {cost.mean():.3g} on average, lowest at step {steps[best]}"
-                f" ({cost[best]:.3g}) and highest at step {steps[worst]} ({cost[worst]:.3g})."
+                f"The loss of a copy is {losses.mean():.3g} on average, lowest at step {steps[best]}"
+                f" ({losses[best]:.3g}) and highest at step {steps[worst]} ({losses[worst]:.3g})."
             ]
-        told = [
-            f"The cost is {cost[0]:.3g} when {steps_text(steps[0])} {_verb(steps[0])} read and {cost[-1]:.3g}"
-            f" when {steps_text(steps[-1])} are; it is lowest, {cost[best]:.3g}, at"
+        text = [
+            f"The loss is {losses[0]:.3g} when {steps_text(steps[0])} {_verb(steps[0])} used and {losses[-1]:.3g}"
+            f" when {steps_text(steps[-1])} are; it is lowest, {losses[best]:.3g}, at"
             f" {steps_text(steps[best])}."
         ]
-        if cost[0] > cost[best]:
-            near = int(np.argmax(cost <= cost[best] + NEAR * (cost[0] - cost[best])))
-            told.append(f"{1 - NEAR:.0%} of its fall is reached with {steps_text(steps[near])}.")
-        return told
+        if losses[0] > losses[best]:
+            near = int(np.argmax(losses <= losses[best] + NEAR * (losses[0] - losses[best])))
+            text.append(f"{1 - NEAR:.0%} of the decrease is reached with {steps_text(steps[near])}.")
+        return text
 
 
 def loss_per_copy(
     model: Any, X: Any, y: Any = None, *, loss: Loss | None = None, rows: int = PROBE_ROWS
 ) -> LossPerCopy:
-    """The cost of every copy of the unfolded network.
+    """Measure the loss of every copy of the unfolded network.
 
-    A Forecaster: of the same horizon when only the last 1, 2, ... segments before it are read; one that carries its
-    state: at each place of a window along the series. A sequence estimator: had the sequence ended there. An
-    autoencoder: of restoring each step. A torch module: of what it says at each step.
+    A Forecaster: the loss of the same horizon, computed from only the last 1, 2, ... segments before it; with
+    ``bptt=k`` that at each place of a window along the series. A sequence estimator: the loss if the sequence
+    ended there. An autoencoder: the loss of reconstructing each step. A torch module: the loss of its output at
+    each step.
 
     Parameters
     ----------
-    model : a fitted estimator with a recurrent net, or a torch module that answers at every step, (B, T, K), or as
-        its recurrent net lays it out.
-    X : what the model reads, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), a module's input.
-    y : what should be answered: (n,) or (n, K) classes or targets of whole sequences; for a torch module also
-        (B, T, K) targets or (B, T) classes at every step, laid out as its answers. A Forecaster and an autoencoder
-        take none.
-    loss : for a torch module: ``loss(answers, y)`` gives the cost (B, T) or (B, T, K) of each answer. None is the
-        cross-entropy for whole numbers y and the squared error for others.
-    rows : sequences (the first) that are used, at most. Not for torch modules; of long windows of a series fewer are
-        read than of short ones.
+    model : Estimator or torch.nn.Module
+        A fitted estimator with a recurrent net, or a torch module with outputs (B, T, K) at every step, or in
+        the layout of its recurrent net.
+    X : array-like, tensor, dataframe or list of arrays
+        The input, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), or the input of a module.
+    y : array-like, default=None
+        Classes or targets (n,) or (n, K) of whole sequences; for a torch module also targets (B, T, K) or
+        classes (B, T) at every step, in the layout of its outputs. A Forecaster and an autoencoder take none.
+    loss : callable, default=None
+        For a torch module: ``loss(outputs, y)`` returns the loss (B, T) or (B, T, K). None is the cross-entropy for
+        whole numbers y and the squared error for others.
+    rows : int, default=256
+        Sequences (the first) that are used, at most; a torch module uses all. Of a series with long windows, fewer
+        windows are used than of short ones, as every copy needs a run of its own.
+
+    Returns
+    -------
+    found : LossPerCopy
+        The losses, with the steps of the data up to each copy.
 
     Raises
     ------
-    ValueError : there is no y where one is needed, or the module does not answer at every step.
+    ValueError
+        When targets are needed and y is missing, or the module has no output at every step.
+
+    See Also
+    --------
+    gradient_flow : The gradients of the loss at every copy.
+
+    Examples
+    --------
+    >>> import torch, regen
+    >>> net, x = torch.nn.LSTM(3, 8, batch_first=True), torch.randn(4, 5, 3)
+    >>> regen.inspect.loss_per_copy(net, x, torch.zeros(4, 5, 8)).losses.shape
+    (5,)
     """
     check_parameters("loss_per_copy", {"rows": Int(1)}, {"rows": rows})
     net_of(model)

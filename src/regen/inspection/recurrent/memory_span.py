@@ -1,6 +1,6 @@
-"""How far back what was read still counts: the answers when all that is older comes from another sequence.
+"""The reach of the memory: how much the outputs change when all older inputs come from another sequence.
 
-Letters: `n` rows, `S` recurrent steps, `K` answers.
+Letters: `n` rows, `S` recurrent steps, `K` outputs.
 """
 
 from collections.abc import Callable
@@ -18,31 +18,33 @@ from regen.nets import LayerHook
 __all__ = ["changes"]
 
 MOST_LAGS = 48
-"""Lags that are asked first; between two of them the exact one is searched for."""
+"""Lags that are measured first; the exact one is searched for between two of them."""
 
 
 def changes(
     probe: Probe, part: Part, share: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], int | None]:
-    """How much the answers change when all inputs at least so many recurrent steps old are swapped.
+    """The change of the outputs when all inputs of some age and older are swapped, by age in recurrent steps.
 
     Returns
     -------
-    lags : (k,) in recurrent steps: inputs of that age and older were swapped.
-    change : (k,) of the answers, root mean square, as a share of what swapping everything changes.
-    reach : the smallest lag from which on all changes are under `share`; None when the oldest input still counts.
+    lags : (k,) in recurrent steps: inputs of that age and older were swapped. change : (k,) of the outputs,
+    root mean square, as a share of the change when everything is swapped. reach : the smallest lag from which
+    on all changes are under `share`; None when the oldest input changes them more.
     """
     found: dict[int, float] = {}
     with torch.no_grad():
         seen: list[int] = []
-        plain = _answers(probe, part, None, seen)
+        plain = _outputs(probe, part, None, seen)
         S = seen[0]
-        whole = _distance(_answers(probe, part, 0, seen), plain)
+        whole = _distance(_outputs(probe, part, 0, seen), plain)
 
         def change(lag: int) -> float:
             if lag not in found:
-                apart = _distance(_answers(probe, part, lag, seen), plain) if 0 < lag < S else float(lag == 0)
-                found[lag] = apart / whole if 0 < lag < S and whole else apart
+                distance = (
+                    _distance(_outputs(probe, part, lag, seen), plain) if 0 < lag < S else float(lag == 0)
+                )
+                found[lag] = distance / whole if 0 < lag < S and whole else distance
             return found[lag]
 
         for lag in np.unique(np.linspace(0, S, min(S + 1, MOST_LAGS)).round().astype(int)).tolist():
@@ -56,15 +58,15 @@ def changes(
     return lags, np.array([found[lag] for lag in lags.tolist()]), None if high == S else high
 
 
-def _answers(probe: Probe, part: Part, older: int | None, seen: list[int]) -> Tensor:
-    """(n, K) answers with the inputs swapped that are at least that old; None swaps nothing."""
-    answers = []
+def _outputs(probe: Probe, part: Part, older: int | None, seen: list[int]) -> Tensor:
+    """(n, K) outputs with inputs of age `older` and above swapped; None swaps nothing."""
+    outputs = []
     for batch in probe.batches():
         with part.intercept(layer=_swapping(part, older, seen)):
-            answers.append(batch.outputs(batch.x))
+            outputs.append(batch.outputs(batch.x))
     if not seen:
         raise not_run(part)
-    return torch.cat(answers).double()
+    return torch.cat(outputs).double()
 
 
 def _swapping(part: Part, older: int | None, seen: list[int]) -> LayerHook:

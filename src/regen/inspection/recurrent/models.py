@@ -54,7 +54,7 @@ def inspected_part(probe: Probe, name: str | None) -> Part:
 
 
 def check_label_input(model: Any, y: Any) -> None:
-    """Refuse labels for a model without an input for them."""
+    """Refuse labels y (n,) for a model without an input for them."""
     if y is not None and not (isinstance(model, Estimator) and model.y_is_input):
         raise ValueError(f"{type(model).__name__} has no input for labels. Leave out y.")
 
@@ -62,8 +62,8 @@ def check_label_input(model: Any, y: Any) -> None:
 def probe_to_observe(
     model: Any, X: Any, y: Any = None, part: str | None = None, windows: ProbeWindows = "tiled"
 ) -> Probe:
-    """The network of a model with all of X, without targets; `y` are labels that are an input of the network."""
-    part_named(net_of(model), part)  # refuses a model without recurrent nets before it reads X
+    """The network of a model with all of X (n, ...), without targets; y (n,) are labels that are an input of it."""
+    part_named(net_of(model), part)  # refuses a model without recurrent nets before X is checked
     check_label_input(model, y)
     if not isinstance(model, Estimator):
         return _module_probe(model, X, None, None)
@@ -78,7 +78,7 @@ def probe_to_evaluate(
     loss: Loss | None = None,
     rows: int = PROBE_ROWS,
 ) -> Probe:
-    """The network of a model with X and its targets; at most `rows` rows of an estimator."""
+    """The network of a model with X (n, ...) and its targets y (n, ...); at most `rows` rows of an estimator."""
     part_named(net_of(model), part)
     if not isinstance(model, Estimator):
         return _module_probe(model, X, y, loss)
@@ -140,15 +140,15 @@ def _module_probe(net: nn.Module, X: Any, y: Any, loss: Loss | None) -> Probe:
     )
 
 
-def _as_tensors(given: Any, like: Tensor) -> Any:
+def _as_tensors(value: Any, like: Tensor) -> Any:
     """An array or a list as a tensor with the dtype and device of `like`; tensors and others as they are."""
-    if isinstance(given, Tensor | PackedSequence | bool | int | float) or given is None:
-        return given
-    if isinstance(given, tuple):
-        return tuple(_as_tensors(each, like) for each in given)
-    array = np.asarray(given)
+    if isinstance(value, Tensor | PackedSequence | bool | int | float) or value is None:
+        return value
+    if isinstance(value, tuple):
+        return tuple(_as_tensors(each, like) for each in value)
+    array = np.asarray(value)
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"X must hold numbers. Got {type(given).__name__} of {array.dtype} instead.")
+        raise ValueError(f"X must hold numbers. Got {type(value).__name__} of {array.dtype} instead.")
     return torch.as_tensor(array, dtype=like.dtype, device=like.device)
 
 

@@ -1,4 +1,4 @@
-"""When a network was in a state like the one at a given moment. Letters: `n` sequences, `S` recurrent steps."""
+"""Moments at which the state of a network was similar. Letters: `n` sequences, `S` recurrent steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,16 +24,22 @@ __all__ = ["Moments", "similar_moments"]
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Moments(Finding):
-    """The moments whose state was closest to that of one moment, the closest first.
+    """The moments with the states closest to that of one moment, the closest first.
 
     Attributes
     ----------
-    at : the moment asked, as (sequence, step), or for a series as its date or number.
-    sequences, steps : (k,) where the moments are; of a series, sequence 0 and the step of the series.
-    times : (k,) their dates or numbers; None where a step is known by its place alone.
-    distances : (k,) Euclidean distance of the states. typical : median distance of all moments.
+    at : tuple (sequence, step), or str
+        The requested moment; of a series its date or number.
+    sequences, steps : ndarray of shape (k,)
+        Places of the moments; of a series, sequence 0 and the step of the series.
+    times : ndarray of shape (k,) or None
+        Their dates or numbers; None where a step has only its place.
+    distances : ndarray of shape (k,)
+        Euclidean distance of the states.
+    typical : float
+        Median distance over all moments.
     """
 
     at: Any
@@ -44,21 +50,38 @@ class Moments(Finding):
     typical: float
 
     def frame(self) -> Any:
-        """A dataframe of one row for each moment: rank, sequence, step, time where known, distance."""
+        """Tabulate the moments.
+
+        Returns
+        -------
+        table : DataFrame
+            One row for each moment: rank, sequence, step, time where known, distance.
+        """
         columns: dict[str, Any] = {"rank": np.arange(1, len(self.steps) + 1)}
         columns |= {"sequence": self.sequences, "step": self.steps}
         columns |= {} if self.times is None else {"time": self.times}
         return frame(columns | {"distance": self.distances})
 
     def sentences(self, n: int = 5) -> list[str]:
-        """The `n` closest moments, and how close they are."""
+        """Summarise the finding in sentences, the most important first.
+
+        Parameters
+        ----------
+        n : int, default=5
+            Moments that are listed.
+
+        Returns
+        -------
+        sentences : list of str
+            The closest moments, and how close they are.
+        """
         if not len(self.steps):
-            return [f"No moment but {self._name(self.at)} itself stands out as like it."]
+            return [f"No other moment is similar to {self._name(self.at)}."]
         named = [self._moment(k) for k in range(min(n, len(self.steps)))]
         near = self.distances[0] / self.typical if self.typical else 0.0
         return [
-            f"The state at {self._name(self.at)} was most like that at {', '.join(named)}.",
-            f"The closest is {near:.0%} as far away as moments usually are from it.",
+            f"The state at {self._name(self.at)} was most similar to that at {', '.join(named)}.",
+            f"The closest is {near:.0%} of the median distance of all moments.",
         ]
 
     def _moment(self, k: int) -> str:
@@ -81,27 +104,50 @@ def similar_moments(
     of: str = "state",
     part: str | None = None,
 ) -> Moments:
-    """The steps at which the state of a model was closest to its state at step t (as LSTMVis matches states).
+    """Find the steps at which the state of a model was closest to its state at step t (as LSTMVis matches states).
 
-    Only moments that are closer than the step before and the step after count, so that each is one of its own and
-    not the neighbour of a closer one.
+    Only local minima of the distance count, so that every moment is distinct and not the neighbour of a closer one.
 
     Parameters
     ----------
-    model : a fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that holds
-        some.
-    X : what the model reads, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), a module's input.
-        The state of a Forecaster at a step is that after the window which ends there.
-    t : the moment. Of a series: the number of a step (negative: from the end) or its date; else (sequence, step) in
+    model : Estimator or torch.nn.Module
+        A fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that
+        contains one.
+    X : array-like, tensor, dataframe or list of arrays
+        The input, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), or the input of a module.
+        The state of a Forecaster at a step is that after the window that ends there.
+    t : int, date or tuple (sequence, step)
+        The moment. Of a series: the number of a step (negative: from the end) or its date; else (sequence, step) in
         recurrent steps, or the step alone of a single sequence.
-    y : (n,) labels, which a GAN that was fitted with some reads; others take none.
-    n : how many moments, at most.
-    of : "state" (what the cell says) or "context" (c_t of an LSTM), of all layers and directions side by side.
-    part : which recurrent net, of several; see `parts`. None is the first.
+    y : array-like of shape (n,), default=None
+        Labels for a GAN that was fitted with some; other models have no input for labels.
+    n : int, default=10
+        Moments, at most.
+    of : {"state", "context"}, default="state"
+        h_t, or c_t of an LSTM, of all layers and directions concatenated.
+    part : str, default=None
+        Name of the recurrent net, see `parts`; None is the first.
+
+    Returns
+    -------
+    found : Moments
+        The moments, the closest first.
 
     Raises
     ------
-    ValueError : there is no such moment, nothing in the model is recurrent, or its cell has no context.
+    ValueError
+        When there is no such moment, the model has no recurrent net, or its cell has no context.
+
+    See Also
+    --------
+    gates : The states themselves.
+
+    Examples
+    --------
+    >>> import torch, regen
+    >>> net, x = torch.nn.LSTM(3, 8, batch_first=True), torch.randn(4, 5, 3)
+    >>> regen.inspect.similar_moments(net, x, (0, 2), n=3).at
+    (0, 2)
     """
     table = {"n": Int(1), "of": Choice(("state", "context"))}
     check_parameters("similar_moments", table, {"n": n, "of": of})
@@ -182,14 +228,14 @@ def _place(
         step = found[0] if found else -1
     if not 0 <= step < S:
         ends = f"{date_text(times[0, 0])} to {date_text(times[0, -1])}"
-        raise ValueError(f"There is no state at {t!r}: the model has read a whole window from {ends}.")
+        raise ValueError(f"There is no state at {t!r}: a whole window ends at {ends}.")
     return 0, step
 
 
 def _closest(
     away: NDArray[Any], place: tuple[int, int], n: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sequence and step of the n smallest distances (n, S) that are smaller than those beside them, but `place`."""
+    """Sequence and step of the n smallest distances (n, S) that are local minima, without `place`."""
     open_ended = np.pad(np.where(np.isnan(away), np.inf, away), ((0, 0), (1, 1)), constant_values=np.inf)
     here = open_ended[:, 1:-1]
     lowest = (here < open_ended[:, :-2]) & (here <= open_ended[:, 2:]) & np.isfinite(here)

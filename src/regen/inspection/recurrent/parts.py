@@ -81,8 +81,8 @@ def _twin(module: nn.RNNBase) -> TorchTwin:
 class Part:
     """A recurrent net inside a model.
 
-    name : by which the model knows it, such as "reader"; "net" for a model that is one itself.
-    module : what the model calls.
+    name : of the submodule, such as "reader"; "net" for a model that is a recurrent net itself.
+    module : the submodule.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Part:
 
     @property
     def weight(self) -> Tensor:
-        """One of its weights, to tell its type and device."""
+        """One of its weights, for its dtype and device."""
         weight: Tensor = self.module.weight_ih_l0  # type: ignore[assignment]
         return weight
 
@@ -154,5 +154,5 @@ def part_named(model: nn.Module, name: str | None) -> Part:
 
 
 def not_run(part: Part) -> ValueError:
-    """The refusal to tell of a net that the model does not run."""
-    return ValueError(f"{part.name!r} was not run by the model. Inspect that net itself, with what it reads.")
+    """The error for a net that the model does not run."""
+    return ValueError(f"{part.name!r} was not run by the model. Inspect that net itself, with its own input.")

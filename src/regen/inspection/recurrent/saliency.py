@@ -1,4 +1,4 @@
-"""What an answer rests on: how much each feature at each lag adds to it.
+"""Attribution of an output to the features at each lag.
 
 Letters: `n` rows, `T` steps, `F` features.
 """
@@ -29,26 +29,31 @@ from regen.inspection.recurrent.sentences import steps_text
 __all__ = ["Saliency", "saliency"]
 
 ROWS = 64
-"""Sequences whose answers are explained: each costs many passes."""
+"""Sequences of an attribution; each takes many passes."""
 FIRST_POINTS, MOST_POINTS = 16, 512
 COMPLETE = 0.004
-"""Share of the usual difference between two answers that may be missing before more points of the path are asked."""
+"""Share of the mean difference of outputs that may be missing before more points of the path are used."""
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Saliency(Finding):
-    """How much every feature at every lag adds to an answer.
+    """Contributions of every feature at every lag to an output.
 
     Attributes
     ----------
-    values : by sequence, lag and feature, in units of the answer (standardised, as the network says it); lag is the
-        number of steps before the last one read, 0 for that itself; NaN before a sequence's start.
-    method : "integrated" or "gradient".
-    outputs, baseline : (n,) the output for each sequence, and for the baseline.
-    gap : (n,) how far the values of a sequence are from adding up to the difference of the two, as a share of what
-        such differences are on average.
-    output : "forecast" or "answer".
+    values : Labelled
+        By sequence, lag and feature, in units of the output of the network (standardised); the lag is the number of
+        steps before the last one; NaN before the start of a sequence.
+    method : str
+        "integrated" or "gradient".
+    outputs, baseline : ndarray of shape (n,)
+        The output for each sequence, and for the baseline.
+    gap : ndarray of shape (n,)
+        Difference between the sum of the values of a sequence and the difference of the two outputs, as a share
+        of the mean of such differences.
+    output : str
+        "forecast" or "output".
     """
 
     values: Labelled
@@ -59,7 +64,13 @@ class Saliency(Finding):
     output: str
 
     def frame(self) -> Any:
-        """A dataframe of one row for each lag and feature: mean over sequences of the value, and of its size."""
+        """Tabulate the contributions, averaged over sequences.
+
+        Returns
+        -------
+        table : DataFrame
+            One row for each lag and feature: mean of the value, and of its absolute value (size).
+        """
         lags, features = self.values.labels["lag"], self.values.labels["feature"]
         grid = np.indices((len(lags), len(features))).reshape(2, -1)
         mean, size = np.nanmean(self.values.values, 0), np.nanmean(np.abs(self.values.values), 0)
@@ -67,29 +78,35 @@ class Saliency(Finding):
         return frame(columns | {"value": mean.ravel(), "size": size.ravel()})
 
     def sentences(self) -> list[str]:
-        """Which features and lags move the answer, and whether the values add up to it."""
+        """Summarise the finding in sentences, the most important first.
+
+        Returns
+        -------
+        sentences : list of str
+            The features and lags of the largest contributions, and whether the values add up to the output.
+        """
         size = np.nanmean(np.abs(self.values.values), 0)
         total = size.sum()
         if not total:
-            return [f"Nothing that was read moves the {self.output}."]
+            return [f"No input changes the {self.output}."]
         features = self.values.labels["feature"]
         lag, k = (int(at) for at in np.unravel_index(size.argmax(), size.shape))
-        share = f"{size[lag, k] / total:.0%} of all that does"
-        told = [f"{features[k]} at lag {lag} moves the {self.output} most: {share}."]
+        share = f"{size[lag, k] / total:.0%} of the total"
+        text = [f"{features[k]} at lag {lag} contributes most to the {self.output}: {share}."]
         half = int(np.argmax(size.sum(1).cumsum() >= total / 2)) + 1
-        told.append(f"Half of what moves it lies within the last {steps_text(half)} of {len(size)}.")
+        text.append(f"Half of the contributions lie within the last {steps_text(half)} of {len(size)}.")
         if len(features) > 1:
             shares = size.sum(0) / total
             order = np.argsort(-shares, kind="stable")[:5]
-            told.append(
+            text.append(
                 f"Of the features, {', '.join(f'{features[at]} has {shares[at]:.0%}' for at in order)}."
             )
         if self.method == "integrated":
-            told.append(
-                f"The values of a sequence add up to its {self.output}, less that to the baseline, within"
+            text.append(
+                f"The values of a sequence add up to its {self.output}, minus that for the baseline, within"
                 f" {self.gap.max():.1%}."
             )
-        return told
+        return text
 
 
 def saliency(
@@ -102,31 +119,56 @@ def saliency(
     baseline: ArrayLike = 0.0,
     rows: int = ROWS,
 ) -> Saliency:
-    """How much every feature at every lag adds to the answer of a model.
+    """Attribute the output of a model to every feature at every lag.
 
     "integrated": integrated gradients (Sundararajan, Taly & Yan 2017), ``(x - b) * mean over the path from b to x of
-    dA/dx``, by Gauss-Legendre points that are doubled until the values add up to the answer A(x) less A(b).
-    "gradient": gradient times input, ``(x - b) * dA/dx`` at x alone, which is cheap and adds up only where the
-    model is linear.
+    dA/dx`` for the output A, by Gauss-Legendre points that are doubled until the values add up to A(x) - A(b).
+    "gradient": gradient times input, ``(x - b) * dA/dx`` at x alone: fast, and adds up for linear models only.
 
     Parameters
     ----------
-    model : a fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that holds
-        some and reads one tensor.
-    X : what the model reads, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), a module's input.
-    y : (n,) labels, which a GAN that was fitted with some reads; others take none.
-    of : which answer. A Forecaster: the step of the horizon from 0, None is the mean of all; over the columns it is
-        the mean. A SequenceClassifier: the logit of this class, None is that of the class it says. A GAN answers
-        with one number, the logit that a sequence is real. Others: the number of the output from 0, None is the mean
-        of all.
-    method : "integrated" or "gradient".
-    baseline : b, what stands for nothing, as a number or (T, F), as the network reads it: standardised, so that 0 is
-        the mean of the data of fit.
-    rows : windows of a series (evenly spread) or sequences (the first) that are used, at most. Not for torch modules.
+    model : Estimator or torch.nn.Module
+        A fitted estimator with a recurrent net, a net of `regen.nn` or ``torch.nn``, or a torch module that
+        contains one and has one tensor as input.
+    X : array-like, tensor, dataframe or list of arrays
+        The input, as in `gates`: a series (N,) or (N, C), sequences such as (n, T, F), or the input of a module.
+    y : array-like of shape (n,), default=None
+        Labels for a GAN that was fitted with some; other models have no input for labels.
+    of : int or label, default=None
+        The output. A Forecaster: the step of the horizon from 0, None is the mean of all; the mean over
+        columns. A SequenceClassifier: the logit of this class, None is that of the predicted class. A GAN has
+        one output, the logit of a sequence being real. Others: the number of the output from 0, None is the
+        mean of all.
+    method : {"integrated", "gradient"}, default="integrated"
+        Integrated gradients are complete: they add up to the difference of two outputs.
+    baseline : float or array-like of shape (T, F), default=0.0
+        b, the input without information, as the network receives it: standardised, so that 0 is the mean of the
+        training data.
+    rows : int, default=64
+        Windows of a series (evenly spaced) or sequences (the first) that are used, at most: each takes many passes. A
+        torch module uses all.
+
+    Returns
+    -------
+    found : Saliency
+        A value for each sequence, lag and feature.
 
     Raises
     ------
-    ValueError : nothing in the model is recurrent, there is no such answer, or it does not read one tensor.
+    ValueError
+        When the model has no recurrent net or no such output, or its input is not one tensor.
+
+    See Also
+    --------
+    ablate : Units and gates in place of inputs.
+    gradient_flow : How far back inputs matter.
+
+    Examples
+    --------
+    >>> import torch, regen
+    >>> net, x = torch.nn.LSTM(3, 8, batch_first=True), torch.randn(4, 5, 3)
+    >>> regen.inspect.saliency(net, x).values
+    Labelled(sequence: 4, lag: 5, feature: 3)
     """
     table = {"method": Choice(("integrated", "gradient")), "rows": Int(1)}
     check_parameters("saliency", table, {"method": method, "rows": rows})
@@ -141,32 +183,32 @@ def saliency(
             else f"{type(x).__name__} of other axes or numbers"
         )
         raise ValueError(
-            f"saliency needs one tensor (B, T, F) of numbers that the model reads. Got {kind} instead."
+            f"saliency needs one tensor (B, T, F) of numbers as the input of the model. Got {kind} instead."
         )
     start = torch.as_tensor(np.asarray(baseline), dtype=x.dtype, device=x.device).expand_as(x)
     with gradients_in_evaluation(probe.net):
         columns = _columns(probe, of)
         with torch.no_grad():
-            answers, nothing = (_said(probe, columns, at).double() for at in (x, start))
-        difference = answers - nothing
+            outputs, baseline_outputs = (_selected(probe, columns, at).double() for at in (x, start))
+        difference = outputs - baseline_outputs
         if method == "gradient":
-            values = (x - start).double() * _slope(probe, columns, x)
+            values = (x - start).double() * _gradient(probe, columns, x)
         else:
             values = _integrated(probe, columns, start, difference)
-    values = _by_rows(probe, values, len(answers))
+    values = _by_rows(probe, values, len(outputs))
     missing = (values.sum((1, 2)) - difference).abs() / difference.abs().mean().clamp(min=1e-12)
     return Saliency(
         _by_lag(probe, values),
         method,
-        answers.cpu().numpy(),
-        nothing.cpu().numpy(),
+        outputs.cpu().numpy(),
+        baseline_outputs.cpu().numpy(),
         missing.cpu().numpy(),
         probe.output,
     )
 
 
 def _columns(probe: Probe, of: Any) -> Tensor:
-    """(n, k) which numbers of each answer were asked for; what is explained is their mean."""
+    """(n, k) places of the selected outputs of each row; their mean is explained."""
     with torch.no_grad():
         plain = probe.outputs(probe.x)
     n, K = plain.shape
@@ -185,26 +227,26 @@ def _columns(probe: Probe, of: Any) -> Tensor:
     return every.view(groups, -1)[int(of)].expand(n, -1)
 
 
-def _said(probe: Probe, columns: Tensor, x: Tensor) -> Tensor:
-    """(n,) what is explained, when the network reads x."""
+def _selected(probe: Probe, columns: Tensor, x: Tensor) -> Tensor:
+    """(n,) the explained output for the input x."""
     return probe.outputs(x).gather(1, columns).mean(1)
 
 
-def _slope(probe: Probe, columns: Tensor, at: Tensor) -> Tensor:
+def _gradient(probe: Probe, columns: Tensor, at: Tensor) -> Tensor:
     """dA/dx, of the shape of x, in float64."""
     with torch.enable_grad():
         x = at.detach().requires_grad_()
-        (grad,) = torch.autograd.grad(_said(probe, columns, x).sum(), x, allow_unused=True)
+        (grad,) = torch.autograd.grad(_selected(probe, columns, x).sum(), x, allow_unused=True)
     return torch.zeros_like(at, dtype=torch.float64) if grad is None else grad.double()
 
 
 def _integrated(probe: Probe, columns: Tensor, start: Tensor, difference: Tensor) -> Tensor:
-    """(x - b) times the mean slope on the straight path from b to x, by points that are doubled where they miss."""
+    """(x - b) times the mean gradient on the path from b to x; points are doubled where the sum is inexact."""
     values = _along_path(probe, columns, start, FIRST_POINTS)
-    usual, points = float(difference.abs().mean()), FIRST_POINTS
+    typical, points = float(difference.abs().mean()), FIRST_POINTS
     while points < MOST_POINTS:
         missing = (_by_rows(probe, values, len(difference)).sum((1, 2)) - difference).abs()
-        left = (missing > COMPLETE * usual).nonzero()[:, 0]
+        left = (missing > COMPLETE * typical).nonzero()[:, 0]
         if not len(left):
             break
         points *= 2
@@ -217,21 +259,21 @@ def _integrated(probe: Probe, columns: Tensor, start: Tensor, difference: Tensor
 
 
 def _along_path(probe: Probe, columns: Tensor, start: Tensor, points: int) -> Tensor:
-    """(x - b) times the mean slope at Gauss-Legendre points of the path.
+    """(x - b) times the mean gradient at Gauss-Legendre points of the path.
 
-    They lie close together near b, by a substitution: a net that divides what it reads by its own spread turns there.
+    They lie close together near b, by a substitution: a net that standardises its input by itself bends there.
     """
     x = probe.x
     places, weights = np.polynomial.legendre.leggauss(points)
     mean = torch.zeros_like(x, dtype=torch.float64)
     for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
-        mean += 2 * place * weight * _slope(probe, columns, torch.lerp(start, x, float(place**2)))
+        mean += 2 * place * weight * _gradient(probe, columns, torch.lerp(start, x, float(place**2)))
     values: Tensor = (x - start).double() * mean
     return values
 
 
 def _by_rows(probe: Probe, values: Tensor, n: int) -> Tensor:
-    """(n, T, F) of what is laid out as the input: a module's may have time first, be one sequence, or one feature."""
+    """(n, T, F) from the layout of the input: a module may have time first, one sequence, or one feature."""
     if probe.divisible:
         return values
     if values.ndim == 2:

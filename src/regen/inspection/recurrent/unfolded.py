@@ -1,6 +1,6 @@
-"""The unfolded network with a handle on every copy: its states and inputs as nodes of the graph.
+"""The unfolded network with the states and inputs of every copy as nodes of the graph.
 
-The reference loop runs it, for any cell; nothing of an equation is said again here. Letters: `n` rows, `S` recurrent
+The reference loop runs any cell. Letters: `n` rows, `S` recurrent
 steps, `s` numbers of a state (h and c side by side).
 """
 
@@ -20,15 +20,15 @@ from regen.nets import LayerHook
 __all__ = ["Trace", "spectral_radius", "tracing"]
 
 JACOBIANS = 1.5e8
-"""Cubed size of a state times Jacobians whose eigenvalues are found; about a second."""
+"""Cubed size of a state times the number of Jacobians with eigenvalues; about a second."""
 MOST_JACOBIANS, MOST_ROWS = 1024, 4
 
 
 class Trace(NamedTuple):
     """One layer in one direction, run over time once, with its nodes in the graph.
 
-    x : (n, S, V) what the layer reads. before, after : S states, as each copy found and left them, in the order of
-    the steps. alive : (n, S) which steps are valid.
+    x : (n, S, V) input of the layer. before, after : S states before and after each copy, in the order of the
+    steps. alive : (n, S) which steps are valid.
     """
 
     cell: Cell
@@ -43,11 +43,11 @@ class Trace(NamedTuple):
 @final
 @dataclass(frozen=True)
 class RecordingCell(Cell):
-    """A cell that notes which states it is handed, and which it makes of them."""
+    """A cell that records the states before and after each step."""
 
     cell: Cell
-    heard: list[State] = field(default_factory=list)
-    said: list[State] = field(default_factory=list)
+    before: list[State] = field(default_factory=list)
+    after: list[State] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         vars(self).update(gates=self.cell.gates, states=self.cell.states)
@@ -60,8 +60,8 @@ class RecordingCell(Cell):
 
     def step(self, params: Parameters, wx_t: Tensor, state: State, keep: Tensor | None = None) -> Step:
         output, new, gates = self.cell.step(params, wx_t, state, keep)
-        self.heard.append(state)
-        self.said.append(new)
+        self.before.append(state)
+        self.after.append(new)
         return output, new, gates
 
 
@@ -70,11 +70,11 @@ def tracing(traces: list[Trace]) -> LayerHook:
 
     def trace(call: LayerCall, run: Callable[[LayerCall], Result]) -> Result:
         x = (call.x if call.x.requires_grad else call.x.detach().requires_grad_()).view_as(call.x)
-        overheard = RecordingCell(call.cell)
-        result = run(call._replace(cell=overheard, x=x, backend="reference"))
+        recording = RecordingCell(call.cell)
+        result = run(call._replace(cell=recording, x=x, backend="reference"))
         zones = tuple(float(z) for z in call.zoneout or (0.0,) * len(call.cell.states))
-        before = overheard.heard  # with zoneout what is carried on is not what the cell said
-        after = [*before[1:], result.state] if any(zones) else overheard.said
+        before = recording.before  # with zoneout, the next state is not that of the cell
+        after = [*before[1:], result.state] if any(zones) else recording.after
         if call.reverse:
             before, after = before[::-1], after[::-1]
         lengths = torch.full(x.shape[:1], x.shape[1]) if call.lengths is None else call.lengths
@@ -86,9 +86,9 @@ def tracing(traces: list[Trace]) -> LayerHook:
 
 
 def spectral_radius(trace: Trace) -> Tensor:
-    """(S,) size of the largest eigenvalue of ds_t / ds_{t-1} along the data; NaN at steps that were not asked.
+    """(S,) size of the largest eigenvalue of ds_t / ds_{t-1} along the data; NaN at steps where it was not computed.
 
-    The mean over rows. Up to 4 rows are asked, and as many steps as take about a second, evenly spread.
+    The mean over at most 4 rows, at as many evenly spaced steps as take about a second.
     """
     n, S = trace.alive.shape
     size = sum(part.shape[1] for part in trace.before[0])
@@ -116,5 +116,5 @@ def spectral_radius(trace: Trace) -> Tensor:
 
 
 def _spread(n: int, most: int) -> Tensor:
-    """At most `most` of the numbers from 0 to n - 1, evenly spread."""
+    """At most `most` of the numbers from 0 to n - 1, evenly spaced."""
     return torch.linspace(0, n - 1, min(n, most)).round().long()
