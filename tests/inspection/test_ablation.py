@@ -15,8 +15,8 @@ from regen.inspection import Ablation, clamp
 from regen.nets import recurrent
 
 
-class Said(nn.Module):
-    """A recurrent net whose unit 1 alone is heard by a readout, and whose units do not hear each other."""
+class ReadoutOfUnit1(nn.Module):
+    """A recurrent net with a readout of unit 1 alone, and units without connections to each other."""
 
     def __init__(self, cell: Cell) -> None:
         super().__init__()
@@ -37,21 +37,21 @@ class Said(nn.Module):
 @pytest.mark.parametrize(
     "cell", [LSTM("full"), GRU(), GRU("before"), Elman(), Elman("relu"), Diagonal(), Jordan()], ids=str
 )
-def test_a_unit_that_nobody_hears(cell: Cell) -> None:
-    """Only unit 1 is missed, and without it the answer is 0 exactly, whatever the cell."""
-    model, x = Said(cell), torch.randn(40, 5, 2)
+def test_a_unit_without_influence(cell: Cell) -> None:
+    """Only unit 1 is needed, and without it the output is exactly 0, for every cell."""
+    model, x = ReadoutOfUnit1(cell), torch.randn(40, 5, 2)
     y = model(x).detach() + 0.1
     found = ablate(model, x, y)
     assert found.loss == pytest.approx(0.01, rel=1e-4)
-    wanted = [0.01, float(y.square().mean()), 0.01]
+    expected = [0.01, float(y.square().mean()), 0.01]
     if isinstance(cell, Jordan):  # its readout has a bias: what is silent is the hidden unit
-        wanted[1] = float((y - model.net.bias_hy_l0[1].detach()).square().mean())
-    np.testing.assert_allclose(found.losses, wanted, rtol=1e-4)
-    assert found.names.tolist() == [0, 1, 2] and wanted[1] > 0.011
+        expected[1] = float((y - model.net.bias_hy_l0[1].detach()).square().mean())
+    np.testing.assert_allclose(found.losses, expected, rtol=1e-4)
+    assert found.names.tolist() == [0, 1, 2] and expected[1] > 0.011
     assert [f"{each:.3f}" for each in found.lost[[0, 2]]] == ["0.000", "0.000"]
     table = found.frame()
     assert np.asarray(table["unit"])[0] == 1 and np.asarray(table["rank"]).tolist() == [1, 2, 3]
-    np.testing.assert_allclose(np.asarray(table["share"])[0], (wanted[1] - 0.01) / 0.01, rtol=1e-3)
+    np.testing.assert_allclose(np.asarray(table["share"])[0], (expected[1] - 0.01) / 0.01, rtol=1e-3)
 
 
 def test_gates_are_held_at_their_mean() -> None:
@@ -65,8 +65,8 @@ def test_gates_are_held_at_their_mean() -> None:
     assert found.layers.tolist() == [0, 1] * 3
     mean = regen.inspect.gates(net, x)["forget"].values[1, 0].mean((0, 1))
     with clamp(net, forget=mean, layers=1):
-        wanted = float((net(x)[1][0][-1] - y).square().mean().detach())
-    assert found.losses[3] == pytest.approx(wanted, rel=1e-5)
+        expected = float((net(x)[1][0][-1] - y).square().mean().detach())
+    assert found.losses[3] == pytest.approx(expected, rel=1e-5)
     for twin in (
         {"forget": mean, "layers": 0},
         {"input": mean, "layers": 1},
@@ -82,12 +82,12 @@ def test_losses_of_modules() -> None:
     """Squared errors for numbers, cross-entropy for whole ones, or any other."""
     torch.manual_seed(0)
     net, x = nn.GRU(2, 3, batch_first=True), torch.randn(8, 5, 2)
-    said, classes, targets = net(x)[1][-1].detach(), torch.randint(3, (8,)), torch.randn(8, 3)
-    assert ablate(net, x, targets).loss == pytest.approx(float((said - targets).square().mean()), rel=1e-5)
-    wanted = float(nn.functional.cross_entropy(said, classes))
-    assert ablate(net, x, classes).loss == pytest.approx(wanted, rel=1e-5)
+    outputs, classes, targets = net(x)[1][-1].detach(), torch.randint(3, (8,)), torch.randn(8, 3)
+    assert ablate(net, x, targets).loss == pytest.approx(float((outputs - targets).square().mean()), rel=1e-5)
+    expected = float(nn.functional.cross_entropy(outputs, classes))
+    assert ablate(net, x, classes).loss == pytest.approx(expected, rel=1e-5)
     mae = ablate(net, x, targets.numpy(), loss=lambda outputs, y: (outputs - y).abs().mean(1))
-    assert mae.loss == pytest.approx(float((said - targets).abs().mean()), rel=1e-5)
+    assert mae.loss == pytest.approx(float((outputs - targets).abs().mean()), rel=1e-5)
 
 
 def test_losses_of_estimators() -> None:
@@ -96,9 +96,9 @@ def test_losses_of_estimators() -> None:
     X = rng.normal(size=(30, 9, 2))
     model = regen.SequenceClassifier(hidden=4, max_epochs=2, random_state=0).fit(X, np.array(["a", "b"] * 15))
     y = np.array(["b", "a", "a"] * 10)
-    chance = model.predict_proba(X)[np.arange(30), (y == "b").astype(int)]
-    assert ablate(model, X, y).loss == pytest.approx(-np.log(chance).mean(), rel=1e-5)
-    assert ablate(model, X, y, rows=7).loss == pytest.approx(-np.log(chance[:7]).mean(), rel=1e-5)
+    probability = model.predict_proba(X)[np.arange(30), (y == "b").astype(int)]
+    assert ablate(model, X, y).loss == pytest.approx(-np.log(probability).mean(), rel=1e-5)
+    assert ablate(model, X, y, rows=7).loss == pytest.approx(-np.log(probability[:7]).mean(), rel=1e-5)
     number = regen.SequenceRegressor(hidden=4, max_epochs=2, random_state=0).fit(X, X[:, 0, 0])
     error = (number.predict(X) - X[:, 1, 1]) / number.target_scale_
     assert ablate(number, X, X[:, 1, 1]).loss == pytest.approx(float(np.square(error).mean()), rel=1e-4)
@@ -108,19 +108,19 @@ def test_losses_of_estimators() -> None:
     series = np.sin(np.arange(120) / 3)
     forecaster = regen.Forecaster(window=12, horizon=3, hidden=4, max_epochs=2, random_state=0).fit(series)
     back = forecaster.backtest(series, start=12, stride=1)
-    wanted = back.scores["mae"] / forecaster.scale_[0]
-    assert ablate(forecaster, series).loss == pytest.approx(wanted, rel=1e-4)
+    expected = back.scores["mae"] / forecaster.scale_[0]
+    assert ablate(forecaster, series).loss == pytest.approx(expected, rel=1e-4)
 
 
 def test_sentences() -> None:
-    """What is missed most, how much, and what is not missed."""
+    """The largest increases, and the units that are not needed."""
     names, losses = np.array([0, 1, 2, 3]), np.array([0.5, 0.6, 0.502, 5.0])
     found = Ablation("units", "net", 0.5, np.array([0, 0, 1, 1]), np.array(["forward"] * 4), names, losses)
     assert found.sentences(3) == [
         "Without unit 3 of layer 1 the loss is 10 times as large, from 0.5 to 5.",
         "Without unit 1 of layer 0 the loss grows by 20%, from 0.5 to 0.6.",
         "Without unit 2 of layer 1 the loss hardly changes, from 0.5 to 0.502.",
-        "2 of the 4 units are not missed: less than 1 % is lost without.",
+        "2 of the 4 units are not needed: without, the loss grows by less than 1 %.",
     ]
     gates = Ablation(
         "gates",
@@ -161,7 +161,7 @@ def test_refusals(model: Any, options: dict[str, Any], words: str) -> None:
 
 
 def test_refusals_of_estimators() -> None:
-    """What an estimator is held against is its own affair, or must be told."""
+    """The targets of an estimator are its own data, or must be given."""
     X = np.random.default_rng(0).normal(size=(12, 5, 2))
     coder = regen.Autoencoder(code=2, backbone="gru", hidden=4, max_epochs=1, random_state=0).fit(X)
     dense = regen.Autoencoder(code=1, max_epochs=1, random_state=0).fit(X[:, 0])
@@ -190,10 +190,10 @@ def test_refusals_of_estimators() -> None:
             forecaster,
             np.arange(30.0),
             {"y": [1]},
-            "A Forecaster is held against what followed in the series itself.",
+            "The targets of a Forecaster are the next steps of its series.",
         ),
         (forecaster, np.arange(3.0), {}, "y has 3 steps; window=4 and horizon=1 need at least 5."),
     ]
-    for owner, given, options, words in cases:
+    for owner, X_case, options, words in cases:
         with pytest.raises(ValueError, match=re.escape(words)):
-            ablate(owner, given, **options)
+            ablate(owner, X_case, **options)

@@ -41,7 +41,7 @@ def replaced(
     U, b = w.get("weight_hh", w.get("weight_yh")), w.get("bias_hh", 0.0)
     H = 5
     h, c = torch.zeros(len(x), H).double(), torch.zeros(len(x), H).double()
-    said = []
+    outputs = []
 
     def put(name: str, gate: Tensor) -> Tensor:
         return gate.index_fill(1, torch.tensor(units), value) if name == word else gate
@@ -60,20 +60,20 @@ def replaced(
             wr, wz, wn = wx.chunk(3, -1)
             ur, uz, _ = (h @ U.T + b).chunk(3, -1)
             r, z = put("reset", torch.sigmoid(wr + ur)), put("update", torch.sigmoid(wz + uz))
-            heard = (
+            recurrent_input = (
                 r * (h @ U[2 * H :].T + b[2 * H :])
                 if cell.reset == "after"
                 else (r * h) @ U[2 * H :].T + b[2 * H :]
             )
-            n = put("candidate", torch.tanh(wn + heard))
+            n = put("candidate", torch.tanh(wn + recurrent_input))
             h = (1 - z) * n + z * h
         else:
             f = torch.relu if cell.nonlinearity == "relu" else torch.tanh  # type: ignore[attr-defined]
-            heard = U * h if isinstance(cell, Diagonal) else h @ U.T + b
-            h = put("hidden" if isinstance(cell, Jordan) else "state", f(wx + heard))
+            recurrent_input = U * h if isinstance(cell, Diagonal) else h @ U.T + b
+            h = put("hidden" if isinstance(cell, Jordan) else "state", f(wx + recurrent_input))
             h = h @ w["weight_hy"].T + w["bias_hy"] if isinstance(cell, Jordan) else h
-        said.append(h)
-    return torch.stack(said, 1)
+        outputs.append(h)
+    return torch.stack(outputs, 1)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.3])
@@ -82,24 +82,24 @@ def test_a_held_gate_is_a_replaced_gate(cell: Cell, word: str, value: float) -> 
     """All later steps are those of the equations with the gate replaced; 0 and 1 are held exactly."""
     net, x, units = drawn(cell), torch.randn(4, 12, 3) * 2, [1, 3]
     params = {name.removesuffix("_l0"): w for name, w in net.named_parameters()}
-    wanted = replaced(cell, params, x, word, units, value)
+    expected = replaced(cell, params, x, word, units, value)
     with clamp(net, units=units, **{word: value}):
-        said, told = net(x)[0].detach().double(), gates(net, x)[word].values[0, 0][..., units]
-    assert np.abs(told - value).max() < 2e-7
+        outputs, recorded = net(x)[0].detach().double(), gates(net, x)[word].values[0, 0][..., units]
+    assert np.abs(recorded - value).max() < 2e-7
     if value != 0.3:
-        assert (told == value).all()
-    scale = max(1.0, float(wanted.abs().max()))
-    assert float((said - wanted).abs().max()) < ALLOWED * scale
-    twins = {
+        assert (recorded == value).all()
+    scale = max(1.0, float(expected.abs().max()))
+    assert float((outputs - expected).abs().max()) < ALLOWED * scale
+    wrong = {
         "another unit": replaced(cell, params, x, word, [0, 3], value),
         "not held": net(x)[0].detach().double(),
         "another value": replaced(cell, params, x, word, units, 0.5),
     }
-    for name, twin in twins.items():
-        assert float((said - twin).abs().max()) > 100 * ALLOWED * scale, name
+    for name, twin in wrong.items():
+        assert float((outputs - twin).abs().max()) > 100 * ALLOWED * scale, name
 
 
-def test_what_a_gate_hears_by_is_all_taken_away() -> None:
+def test_all_inputs_of_a_gate_are_removed() -> None:
     """Twins that leave the peephole, the second bias or the recurrent row, or take another gate's, do not hold it."""
     cell, units = LSTM("full"), torch.tensor([1, 3])
     net, x = drawn(cell), torch.randn(4, 12, 3) * 2
@@ -121,11 +121,11 @@ def test_every_backend_runs_held_cells(backend: str) -> None:
     for bias in (True, False):
         net, x = drawn(LSTM(), num_layers=2, bidirectional=True, bias=bias), torch.randn(4, 12, 3)
         with clamp(net, forget=0.9, input=[0.2, 0.8], units=[0, 4], layers=1, direction="backward"):
-            wanted = net(x)[0].detach()
+            expected = net(x)[0].detach()
             net.backend = backend
-            assert float((net(x)[0].detach() - wanted).abs().max()) < ALLOWED, backend
+            assert float((net(x)[0].detach() - expected).abs().max()) < ALLOWED, backend
         held = drawn(LSTM(), num_layers=2, bidirectional=True, bias=bias)
-        assert float((held(x)[0].detach() - wanted).abs().max()) > 0.01
+        assert float((held(x)[0].detach() - expected).abs().max()) > 0.01
 
 
 def test_layers_and_directions() -> None:
@@ -186,7 +186,7 @@ def test_estimators_and_streams() -> None:
 
 RANGE = "or one for each of the 5 units. Got"
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({}, "clamp() was given no gate to hold. Name one with its value, such as forget=1.0."),
+    ({}, "clamp() needs a gate to hold. Name one with its value, such as forget=1.0."),
     (
         {"forgt": 1},
         "The cell LSTM has no gate 'forgt'. It has 'input', 'forget', 'candidate', 'output'. Did you mean",
@@ -208,10 +208,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "words"), REFUSED)
-def test_refusals(asked: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("options", "words"), REFUSED)
+def test_refusals(options: dict[str, Any], words: str) -> None:
     """What was given, what was expected, what to do; and no gate is held meanwhile."""
     net = nn.LSTM(3, 5)
-    with pytest.raises(ValueError, match=re.escape(words)), clamp(net, **asked):
+    with pytest.raises(ValueError, match=re.escape(words)), clamp(net, **options):
         pass
     assert "forward" not in vars(net)

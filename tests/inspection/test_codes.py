@@ -63,7 +63,7 @@ def test_losses_are_those_of_the_model() -> None:
         held[:, unit] = Z[:, unit].mean()
         losses.append(error(held))
     np.testing.assert_allclose(found.losses, losses, rtol=1e-4)
-    assert not np.allclose(found.losses, np.roll(losses, 1), rtol=1e-2), "the wrong unit is told"
+    assert not np.allclose(found.losses, np.roll(losses, 1), rtol=1e-2), "the wrong unit is reported"
     np.testing.assert_array_less(found.loss + 1e-3, losses)
     assert found.order.tolist() == np.argsort(-found.losses).tolist()
 
@@ -90,7 +90,7 @@ def test_divergences_are_those_of_fit() -> None:
     assert "kl" in pd.DataFrame(found.units())
 
 
-def test_a_unit_that_says_nothing_is_not_in_use() -> None:
+def test_a_constant_unit_is_not_in_use() -> None:
     """A unit whose weights in the decoder are zero loses nothing, and one that never changes varies by nothing."""
     model = regen.Autoencoder(3, hidden=(), **OPTIONS).fit(table())
     with torch.no_grad():
@@ -102,17 +102,17 @@ def test_a_unit_that_says_nothing_is_not_in_use() -> None:
     assert "2 of the 3 units of the code are in use." in found.sentences()
 
 
-def test_a_walk_moves_one_unit() -> None:
+def test_a_traversal_varies_one_unit() -> None:
     """From the 1st to the 99th percentile, the others at their mean or at a row's; each place is decoded."""
     model = fitted("plain")
     found, Z = codes(model, table()), model.transform(table())
-    walk = found.traversal(1, n=5)
-    np.testing.assert_allclose(walk.codes[[0, -1], 1], np.percentile(Z[:, 1], (1, 99)), rtol=1e-5)
+    traversal = found.traversal(1, n=5)
+    np.testing.assert_allclose(traversal.codes[[0, -1], 1], np.percentile(Z[:, 1], (1, 99)), rtol=1e-5)
     np.testing.assert_allclose(
-        walk.codes[:, [0, 2]], np.repeat(Z.mean(axis=0)[None, [0, 2]], 5, axis=0), rtol=1e-5
+        traversal.codes[:, [0, 2]], np.repeat(Z.mean(axis=0)[None, [0, 2]], 5, axis=0), rtol=1e-5
     )
-    np.testing.assert_array_equal(walk.restored, model.inverse_transform(walk.codes))
-    np.testing.assert_allclose(walk.decoded.values, standard(walk.restored), atol=1e-4)
+    np.testing.assert_array_equal(traversal.restored, model.inverse_transform(traversal.codes))
+    np.testing.assert_allclose(traversal.decoded.values, standard(traversal.restored), atol=1e-4)
     np.testing.assert_array_equal(found.traversal(1, row=7).codes[:, 2], np.repeat(Z[7, 2], 9))
     assert found.traversal().unit == found.order[0]
 
@@ -121,8 +121,8 @@ def test_between_two_rows() -> None:
     """An interpolation begins at the code of one row and ends at that of the other, evenly."""
     model = fitted("plain")
     found, Z = codes(model, table()), model.transform(table())
-    walk = found.interpolation(3, -1, n=3)
-    np.testing.assert_allclose(walk.codes, [Z[3], (Z[3] + Z[-1]) / 2, Z[-1]], rtol=1e-5)
+    traversal = found.interpolation(3, -1, n=3)
+    np.testing.assert_allclose(traversal.codes, [Z[3], (Z[3] + Z[-1]) / 2, Z[-1]], rtol=1e-5)
 
 
 def test_a_map_by_components() -> None:
@@ -230,7 +230,7 @@ def test_images_sequences_and_gaps() -> None:
 
 
 def test_nothing_is_left_behind() -> None:
-    """The same answer again, torch's own chance untouched, and the network in the mode that it was in."""
+    """The same result again; torch's random state and the mode of the network are unchanged."""
     model = fitted("denoiser")
     before, modes = torch.random.get_rng_state(), [m.training for m in model.net_.modules()]
     first, second = codes(model, table()), codes(model, table())
@@ -241,32 +241,31 @@ def test_nothing_is_left_behind() -> None:
 
 
 def test_words() -> None:
-    """The sentences say the numbers."""
+    """The sentences state the numbers."""
     model = fitted("vae")
     found = codes(model, table())
     words = str(found)
     assert found.kl is not None
     assert f"{int(found.active.sum())} of the 3 units of the code" in words
-    assert (
-        f"costs {found.kl.sum():.3g} nats, {found.kl.max():.3g} of them for unit {found.kl.argmax()}."
-        in words
-    )
+    assert f"is {found.kl.sum():.3g} nats, {found.kl.max():.3g} of them of unit {found.kl.argmax()}." in words
     assert f"Unit {found.order[0]} matters most" in words
     repaired = codes(fitted("denoiser"), table())
     assert repaired.repair is not None and repaired.sentences()[-1] == repaired.repair.sentences()[-1]
-    assert re.search(r"off by 0\.\d+ standard deviations; restored by 0\.\d+, \d+ % less\.", str(repaired))
+    assert re.search(
+        r"an error of 0\.\d+ standard deviations; restored, of 0\.\d+, \d+ % less\.", str(repaired)
+    )
 
 
 @pytest.mark.parametrize(
-    ("ask", "sentence"),
+    ("call", "sentence"),
     [
         (
             lambda: codes(regen.Forecaster(), table()),
-            "codes looks at an Autoencoder, DenoisingAutoencoder or VariationalAutoencoder. Got Forecaster instead.",
+            "codes inspects an Autoencoder, DenoisingAutoencoder or VariationalAutoencoder. Got Forecaster instead.",
         ),
         (
             lambda: codes(fitted("plain"), table()[:1]),
-            "X has 1 row. Give at least two, for units are told by how they vary.",
+            "X has 1 row. Give at least two: units are measured by their variance.",
         ),
         (
             lambda: codes(fitted("plain"), table()).traversal(3),
@@ -286,15 +285,15 @@ def test_words() -> None:
         ),
     ],
 )
-def test_refusals(ask: Any, sentence: str) -> None:
-    """What cannot be looked at is told in one sentence."""
+def test_refusals(call: Any, sentence: str) -> None:
+    """What cannot be inspected is refused in one sentence."""
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        ask()
+        call()
 
 
 @pytest.mark.skipif(find_spec("umap") is not None, reason="umap-learn is installed")
 def test_umap_is_named_when_missing() -> None:
-    """A map by UMAP says what it needs."""
+    """A map by UMAP names the package that it needs."""
     with pytest.raises(
         ImportError,
         match=r"^A map by UMAP needs umap, which is not installed\. Run: pip install 'regen\[umap\]'$",

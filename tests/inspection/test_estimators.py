@@ -65,7 +65,7 @@ def test_the_forecast_is_the_same() -> None:
 
 
 def test_channels_that_are_read_one_by_one() -> None:
-    """Every column is a sequence of its own, named so, beside its own inputs; joint columns are features."""
+    """Every column is a sequence of its own, with its name and its own inputs; joint columns are features."""
     y = dated(40, columns=3)
     alone = regen.Forecaster(window=9, horizon=2, segment=3, channels="independent", **FEW).fit(y)
     found = gates(alone, y)
@@ -76,12 +76,15 @@ def test_channels_that_are_read_one_by_one() -> None:
     assert [str(t)[:7] for t in found.times[-1]] == ["2002-10", "2003-01", "2003-04"]
     joint = gates(regen.Forecaster(window=9, horizon=2, **FEW).fit(y), y)
     assert joint.inputs is not None and joint.inputs.labels["feature"] == ["shop 0", "shop 1", "shop 2"]
-    told = saliency(alone, y, method="gradient")
-    assert told.values.labels["feature"] == ("shop 0", "shop 1", "shop 2") and told.values.shape[1:] == (9, 3)
+    result = saliency(alone, y, method="gradient")
+    assert result.values.labels["feature"] == ("shop 0", "shop 1", "shop 2") and result.values.shape[1:] == (
+        9,
+        3,
+    )
 
 
 def test_gaps_and_recursive_forecasts() -> None:
-    """What was missing is told to the net; a net that reads its forecasts back is seen while it reads the data."""
+    """The mask of missing values reaches the net; a recursive decoder is inspected on the data only."""
     y = dated(60)
     y.iloc[20:23] = np.nan
     model = regen.Forecaster(window=12, horizon=6, segment=3, decoding="recursive", **FEW).fit(y)
@@ -106,7 +109,7 @@ def test_a_stream_is_read_as_a_whole() -> None:
 
 
 def test_sequences() -> None:
-    """Each is named by its number; ragged ones are NaN past their end; the net is the one that answers."""
+    """Each is named by its number; ragged ones are NaN past their end; the net is that of the estimator."""
     X = [np.random.default_rng(k).normal(size=(6 + k, 2)) for k in range(4)]
     model = regen.SequenceClassifier(segment=2, **FEW).fit(X, ["a", "b"] * 2)
     found = gates(model, X)
@@ -127,7 +130,7 @@ def test_sequences() -> None:
     "kind", [regen.Autoencoder, regen.DenoisingAutoencoder, regen.VariationalAutoencoder]
 )
 def test_autoencoders(kind: Any) -> None:
-    """The encoder is seen unless the decoder is asked for; every look works at both, also with missing values."""
+    """The encoder is inspected unless the decoder is requested; both work, also with missing values."""
     X = np.random.default_rng(0).normal(size=(14, 7, 2)).cumsum(1)
     X[0, 2] = np.nan
     model = kind(code=2, backbone="lstm", **FEW).fit(X)
@@ -145,7 +148,7 @@ def test_autoencoders(kind: Any) -> None:
 @pytest.mark.filterwarnings("ignore")  # of players that have not learned anything
 @pytest.mark.parametrize("pack", [1, 2])
 def test_both_players_of_a_gan(pack: int) -> None:
-    """The discriminator reads X, with what stands beside it; the generator is inspected alone, with what it reads."""
+    """The discriminator is inspected with X and its companions, the generator alone, with its own input."""
     X = np.random.default_rng(0).normal(size=(24, 6, 2)).cumsum(1)
     y = np.array([0, 1] * 12)
     model = GAN(code=3, backbone="gru", game={"pack": pack}, training={"batch_size": 8}, **FEW).fit(X, y)
@@ -156,9 +159,9 @@ def test_both_players_of_a_gan(pack: int) -> None:
     assert (flow.norms["state"].values > 0).all() and lost.loss > 0
     chances = 1 / (1 + np.exp(-logits(model, X, y)))
     assert lost.loss == pytest.approx(-np.log(chances).mean(), rel=1e-4)
-    told = saliency(model, X, y)
-    np.testing.assert_allclose(told.outputs, logits(model, X, y), rtol=1e-4, atol=1e-6)
-    assert told.gap.max() < 0.01 and np.abs(saliency(model, X, 1 - y).outputs - told.outputs).max() > 1e-3
+    result = saliency(model, X, y)
+    np.testing.assert_allclose(result.outputs, logits(model, X, y), rtol=1e-4, atol=1e-6)
+    assert result.gap.max() < 0.01 and np.abs(saliency(model, X, 1 - y).outputs - result.outputs).max() > 1e-3
     near, state = similar_moments(model, X, (1, 3), y=y, n=3), found["state"].values[0, 0]
     away = np.linalg.norm(state[near.sequences, near.steps] - state[1, 3], axis=-1)
     np.testing.assert_allclose(near.distances, away, rtol=1e-5)
@@ -174,8 +177,8 @@ def test_both_players_of_a_gan(pack: int) -> None:
     with pytest.raises(ValueError, match=re.escape("'generator.net.writer' was not run by the model.")):
         gates(model, X, y, part="generator.net.writer")
     codes, labels = np.zeros((2, 3)), torch.tensor([0, 1])
-    told = gates(model.generator_, (codes, labels, 9))
-    assert told["update"].shape == (1, 1, 2, 9, 5)
+    result = gates(model.generator_, (codes, labels, 9))
+    assert result["update"].shape == (1, 1, 2, 9, 5)
     with pytest.raises(
         ValueError, match="GAN has one output for a whole sequence: its unfolded copies have no loss"
     ):
@@ -183,25 +186,25 @@ def test_both_players_of_a_gan(pack: int) -> None:
 
 
 def logits(model: Any, X: Any, y: Any) -> Any:
-    """What the discriminator says of rows and labels, as its own estimator asks it."""
+    """Logits of the discriminator for rows and labels, as its estimator computes them."""
     return model.model_.logits(model.encode_rows(X, y)).double().numpy()
 
 
 @pytest.mark.parametrize("look", [gates, saliency, ablate, gradient_flow])
 @pytest.mark.filterwarnings("ignore")
-def test_labels_that_nobody_reads(look: Any) -> None:
-    """They are refused in the words of who looks; the answers of classifiers are read from elsewhere."""
+def test_labels_without_an_input(look: Any) -> None:
+    """They are refused by every inspection of a model without an input for labels."""
     X, y = np.zeros((8, 5, 1)), np.array([0, 1] * 4)
     X += np.arange(5)[:, None] * (1 + y[:, None, None])
     model = GAN(code=3, backbone="gru", training={"batch_size": 8}, **FEW).fit(X)
     with pytest.raises(ValueError, match=re.escape("This GAN was fitted without labels. Leave out y.")):
         look(model, X, y)
-    told = regen.SequenceClassifier("gru", **FEW).fit(X, y)
-    for reads_none in (gates, saliency):
+    result = regen.SequenceClassifier("gru", **FEW).fit(X, y)
+    for inspection_without_labels in (gates, saliency):
         with pytest.raises(
             ValueError, match=re.escape("SequenceClassifier has no input for labels. Leave out y.")
         ):
-            reads_none(told, X, y)
+            inspection_without_labels(result, X, y)
 
 
 def test_the_door() -> None:

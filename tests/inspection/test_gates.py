@@ -15,7 +15,7 @@ from regen.inspect import clamp, gates, parts
 from regen.kernels import reference
 from regen.nets import recurrent
 
-# Largest error allowed and, beside it, the largest that was measured over all cases of this file.
+# Largest error allowed, and the largest that was measured over all cases of this file.
 TOLERANCE = 4e-6  # 6e-7
 CELLS = [
     LSTM(),
@@ -37,27 +37,27 @@ LETTERS = {
 
 def oracle(net: Any, x: Tensor, lengths: Tensor | None = None) -> dict[str, np.ndarray]:
     """The gates of every layer and direction, (L, D, B, T, size), by the reference loop in float64."""
-    D, told = 1 + net.bidirectional, []
+    D, recorded = 1 + net.bidirectional, []
     weights = {name: w.detach().double() for name, w in net.named_parameters()}
-    heard = x.double()
+    layer_input = x.double()
     for layer in range(net.num_layers):
         outputs = []
         for suffix in (f"_l{layer}", f"_l{layer}_reverse")[:D]:
             params = {name.removesuffix(suffix): w for name, w in weights.items() if name.endswith(suffix)}
             options = {"lengths": lengths, "reverse": suffix.endswith("reverse"), "gates": True}
-            result = reference.run(net.cell, params, heard, **options)
+            result = reference.run(net.cell, params, layer_input, **options)
             words = LETTERS.get(type(net.cell), {})
-            told.append({words[k]: gate for k, gate in result.gates.items()} | {"state": result.output})
+            recorded.append({words[k]: gate for k, gate in result.gates.items()} | {"state": result.output})
             outputs.append(result.output)
-        heard = torch.cat(outputs, -1)
-    piled = {word: torch.stack([each[word] for each in told]) for word in told[0]}
-    return {word: v.unflatten(0, (-1, D)).numpy() for word, v in piled.items()}
+        layer_input = torch.cat(outputs, -1)
+    stacked = {word: torch.stack([each[word] for each in recorded]) for word in recorded[0]}
+    return {word: v.unflatten(0, (-1, D)).numpy() for word, v in stacked.items()}
 
 
-def worst(found: Any, wanted: dict[str, np.ndarray]) -> float:
+def worst(found: Any, expected: dict[str, np.ndarray]) -> float:
     """Largest difference of any gate."""
-    assert set(found.values) == set(wanted)
-    return max(float(np.nanmax(np.abs(found[word].values - wanted[word]))) for word in wanted)
+    assert set(found.values) == set(expected)
+    return max(float(np.nanmax(np.abs(found[word].values - expected[word]))) for word in expected)
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
@@ -67,22 +67,22 @@ def test_equal_to_the_equations(cell: Cell, layers: int, both: bool) -> None:
     torch.manual_seed(0)
     net = recurrent(cell, 3, 5, num_layers=layers, bidirectional=both)
     x = torch.randn(4, 9, 3)
-    found, wanted = gates(net, x), oracle(net, x)
-    assert worst(found, wanted) < TOLERANCE
+    found, expected = gates(net, x), oracle(net, x)
+    assert worst(found, expected) < TOLERANCE
     state = found["state"]
     assert state.axes == ("layer", "direction", "sequence", "step", "unit")
     assert state.shape == (layers, 1 + both, 4, 9, cell.state_sizes(5)[0])
-    twins = {
-        "a step late": {word: np.roll(v, 1, axis=3) for word, v in wanted.items()},
-        "units turned": {word: v[..., ::-1] for word, v in wanted.items()},
-        "sequences turned": {word: v[:, :, ::-1] for word, v in wanted.items()},
+    wrong = {
+        "a step late": {word: np.roll(v, 1, axis=3) for word, v in expected.items()},
+        "units turned": {word: v[..., ::-1] for word, v in expected.items()},
+        "sequences turned": {word: v[:, :, ::-1] for word, v in expected.items()},
     }
     if both:
-        twins["directions swapped"] = {word: v[:, ::-1] for word, v in wanted.items()}
-        twins["layers swapped"] = {word: v[::-1] for word, v in wanted.items()}
+        wrong["directions swapped"] = {word: v[:, ::-1] for word, v in expected.items()}
+        wrong["layers swapped"] = {word: v[::-1] for word, v in expected.items()}
     if isinstance(cell, LSTM):
-        twins["i for f"] = wanted | {"input": wanted["forget"], "forget": wanted["input"]}
-    for name, twin in twins.items():
+        wrong["i for f"] = expected | {"input": expected["forget"], "forget": expected["input"]}
+    for name, twin in wrong.items():
         assert worst(found, twin) > 100 * TOLERANCE, name
 
 
@@ -99,7 +99,7 @@ def test_equal_to_the_equations(cell: Cell, layers: int, both: bool) -> None:
 )
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
 def test_modules_of_torch(module: Any) -> None:
-    """Nets of torch.nn: gates as of the net of ours with the same weights, states as torch says them."""
+    """Nets of torch.nn: gates as of the net of ours with the same weights, states as torch returns them."""
     x = torch.randn(4, 4, 3, dtype=module.weight_ih_l0.dtype)
     rows = x if module.batch_first else x.transpose(0, 1)
     found = gates(module, x.numpy())
@@ -110,9 +110,9 @@ def test_modules_of_torch(module: Any) -> None:
     net = recurrent(kind, 3, module.hidden_size, **options)
     net.load_state_dict(module.state_dict())
     assert worst(found, oracle(net, rows)) < TOLERANCE
-    said = module(x)[0].detach().numpy()
+    outputs = module(x)[0].detach().numpy()
     state = np.concatenate(list(found["state"].values[-1]), -1)
-    assert np.abs((said if module.batch_first else said.swapaxes(0, 1)) - state).max() < TOLERANCE
+    assert np.abs((outputs if module.batch_first else outputs.swapaxes(0, 1)) - state).max() < TOLERANCE
 
 
 def test_ends_of_sequences_are_not_numbers() -> None:
@@ -154,7 +154,7 @@ def test_a_model_is_left_as_it_was() -> None:
     net, x = Net(), torch.randn(3, 4, 2)
     modes = {name: module.training for name, module in net.named_modules()}
     methods = {name: set(vars(module)) for name, module in net.named_modules()}
-    chance = torch.random.get_rng_state()
+    random_state = torch.random.get_rng_state()
     assert parts(net) == ("first", "second")
     before = gates(net, x, part="second")["update"].values
     with clamp(net, output=0.0):
@@ -165,13 +165,13 @@ def test_a_model_is_left_as_it_was() -> None:
     net.fails = False
     assert {name: module.training for name, module in net.named_modules()} == modes
     assert {name: set(vars(module)) for name, module in net.named_modules()} == methods
-    assert torch.equal(torch.random.get_rng_state(), chance)
+    assert torch.equal(torch.random.get_rng_state(), random_state)
     assert all(parameter.grad is None for parameter in net.parameters())
     assert np.array_equal(gates(net, x, part="second")["update"].values, before)
 
 
 @pytest.mark.parametrize("cell", ["diagonal", "lstm"])
-def test_what_was_told_stays(cell: str) -> None:
+def test_recorded_values_stay(cell: str) -> None:
     """What is put together late is what went on when the model read: neither weights nor lengths of later."""
     net, x, lengths = recurrent(cell, 2, 3, num_layers=2), torch.randn(2, 5, 2), torch.tensor([5, 3])
 
@@ -181,8 +181,10 @@ def test_what_was_told_stays(cell: str) -> None:
             self.net = net
 
         def forward(self, x: Tensor) -> Tensor:
-            output, _, told = self.net(x, lengths=lengths, return_gates=True)  # it goes on getting its own
-            assert bool(told) == (cell == "lstm")
+            output, _, recorded = self.net(
+                x, lengths=lengths, return_gates=True
+            )  # it goes on getting its own
+            assert bool(recorded) == (cell == "lstm")
             return output[:, -1]
 
     early, late = gates(Reader(), x), gates(Reader(), x)
@@ -205,11 +207,11 @@ def test_a_net_that_is_called_step_by_step() -> None:
             self.cell = nn.GRU(2, 3, batch_first=True)
 
         def forward(self, x: Tensor) -> Tensor:
-            said, state = [], None
+            outputs, state = [], None
             for t in range(x.shape[1]):
                 out, state = self.cell(x[:, t : t + 1], state)
-                said.append(out)
-            return torch.cat(said, 1)
+                outputs.append(out)
+            return torch.cat(outputs, 1)
 
     torch.manual_seed(0)
     net, x = Stepwise(), torch.randn(3, 6, 2)
@@ -272,7 +274,7 @@ def test_a_part_that_does_not_run_and_a_word_that_is_not_there() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.used(x)[0]
 
-    words = "'idle' was not run by the model. Inspect that net itself, with what it reads."
+    words = "'idle' was not run by the model. Inspect that net itself, with its own input."
     with pytest.raises(ValueError, match=re.escape(words)):
         gates(Idle(), torch.zeros(1, 1, 2), part="idle")
     found = gates(Idle(), torch.zeros(1, 1, 2))
@@ -289,8 +291,8 @@ def test_an_unfitted_estimator() -> None:
 
 
 def test_half_precision() -> None:
-    """Gates of nets in bfloat16 are told in float32, as numpy has no such numbers."""
+    """Gates of nets in bfloat16 are returned in float32, as numpy has no such numbers."""
     net, x = nn.GRU(3, 5, batch_first=True), torch.randn(2, 4, 3)
-    wanted, found = gates(net, x)["reset"], gates(net.bfloat16(), x.bfloat16())["reset"]
+    expected, found = gates(net, x)["reset"], gates(net.bfloat16(), x.bfloat16())["reset"]
     assert found.values.dtype == np.float32
-    assert 0 < np.abs(found.values - wanted.values).max() < 0.02
+    assert 0 < np.abs(found.values - expected.values).max() < 0.02

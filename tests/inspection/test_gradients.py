@@ -17,7 +17,7 @@ from regen.nets import recurrent
 U = [0.95, 0.8, 0.5]
 
 
-class Said(nn.Module):
+class Readout(nn.Module):
     """A recurrent net with a linear readout of its last output, or of the state after a row's last step."""
 
     def __init__(self, net: Any, outputs: int = 1) -> None:
@@ -30,14 +30,14 @@ class Said(nn.Module):
         return self.readout(last[-1])
 
 
-def linear(u: list[float], steps: int) -> tuple[Said, Tensor]:
+def linear(u: list[float], steps: int) -> tuple[Readout, Tensor]:
     """A diagonal cell that is linear, for relu never rests: positive weights and inputs."""
     net = recurrent(Diagonal("relu"), 1, len(u))
     with torch.no_grad():
         net.weight_ih_l0.fill_(0.5)
         net.weight_hh_l0.copy_(torch.tensor(u))
         net.bias_ih_l0.zero_()
-    return Said(net), torch.rand(3, steps, 1) + 0.1
+    return Readout(net), torch.rand(3, steps, 1) + 0.1
 
 
 def test_the_diagonal_cell_where_it_is_linear() -> None:
@@ -59,18 +59,18 @@ def test_the_diagonal_cell_where_it_is_linear() -> None:
 
 @pytest.mark.parametrize("u", [0.5, 0.9, 1.0, 1.1])
 def test_the_rate_of_a_diagonal_cell(u: float) -> None:
-    """|u| at every step, told in words."""
+    """|u| at every step, and its sentences."""
     model, x = linear([u], 30)
     found = gradient_flow(model, x)
     assert found.rate.values[0, 0] == pytest.approx(u, rel=1e-5)
-    start = "Going back, the gradient to the state"
-    told = {
+    start = "Back in time, the gradient with respect to the state"
+    sentences = {
         0.5: "shrinks by 50.0% at every recurrent step: half is left after 1 step.",
         0.9: "shrinks by 10.0% at every recurrent step: half is left after 6.6 steps.",
-        1.0: "is carried unchanged from step to step.",
+        1.0: "is constant from step to step.",
         1.1: "grows by 10.0% at every recurrent step: it doubles in 7.3 steps.",
     }
-    assert found.sentences()[1] == f"{start} {told[u]}"
+    assert found.sentences()[1] == f"{start} {sentences[u]}"
     assert found.sentences()[2] == (
         f"The spectral radius of its recurrent Jacobian is {u:.2f} on average along the data and {u:.2f} at most."
     )
@@ -84,7 +84,7 @@ def test_gradients_are_differences(cell: Any) -> None:
     """
     torch.manual_seed(0)
     model, x, y = (
-        Said(recurrent(cell, 2, 3, dtype=torch.float64)).double(),
+        Readout(recurrent(cell, 2, 3, dtype=torch.float64)).double(),
         torch.randn(1, 7, 2).double(),
         torch.randn(1),
     )
@@ -98,11 +98,11 @@ def test_gradients_are_differences(cell: Any) -> None:
 
     def loss(parts: list[Tensor]) -> float:
         after = model.net(x[:, t + 1 :], tuple(parts) if len(parts) > 1 else parts[0])[1]
-        said = model.readout((after[0] if isinstance(after, tuple) else after)[-1])
-        return float((said[0, 0] - y.double()).square().detach())
+        output = model.readout((after[0] if isinstance(after, tuple) else after)[-1])
+        return float((output[0, 0] - y.double()).square().detach())
 
     for at, word in enumerate(("state", "context")[: len(state)]):
-        slopes = []
+        gradients = []
         for unit in range(3):
             ends = []
             for sign in (1, -1):
@@ -111,8 +111,8 @@ def test_gradients_are_differences(cell: Any) -> None:
                 if at == 1:
                     parts[0] = opened * torch.tanh(parts[1])
                 ends.append(loss(parts))
-            slopes.append((ends[0] - ends[1]) / (2 * eps))
-        norm = float(np.linalg.norm(slopes))
+            gradients.append((ends[0] - ends[1]) / (2 * eps))
+        norm = float(np.linalg.norm(gradients))
         assert found.norms[word].at(layer=0, direction="forward", step=t).values == pytest.approx(
             norm, rel=1e-6
         )
@@ -147,7 +147,7 @@ def test_zoneout_is_in_the_jacobian() -> None:
 
 
 def test_lengths_and_directions() -> None:
-    """A shorter sequence beside a longer one has the gradients that it has alone; none past its end."""
+    """A shorter sequence in a batch with a longer one has the gradients that it has alone; none past its end."""
     torch.manual_seed(0)
     net, x = nn.LSTM(2, 3, bidirectional=True, batch_first=True), torch.randn(2, 6, 2)
     packed = pack_padded_sequence(x, torch.tensor([6, 4]), batch_first=True)
@@ -181,7 +181,7 @@ def test_lstm_and_elman_over_200_steps() -> None:
 
 
 def by_inputs(module: Any, x: Tensor) -> float:
-    """The factor per step by which the gradient to the inputs fades, by torch's own backward pass in float64."""
+    """The factor per step of the gradient of the inputs, by the backward pass of torch in float64."""
     module, x = module.double(), x.double().requires_grad_()
     module(x)[0][:, -1].sum().backward()
     assert x.grad is not None
@@ -190,10 +190,10 @@ def by_inputs(module: Any, x: Tensor) -> float:
     return float(np.exp(-np.polyfit(np.flatnonzero(there), np.log(sizes[there]), 1)[0]))
 
 
-def register(length: int) -> Said:
+def register(length: int) -> Readout:
     """A network that remembers exactly its last `length` inputs: passed on from unit to unit, and dropped."""
     net = recurrent(Elman("relu"), 1, length)
-    model = Said(net)
+    model = Readout(net)
     with torch.no_grad():
         for weight in net.parameters():
             weight.zero_()
@@ -207,7 +207,7 @@ def register(length: int) -> Said:
 @pytest.mark.parametrize("length", [1, 7, 43])
 @pytest.mark.parametrize("rows", [1, 5])
 def test_the_reach_of_a_known_memory(length: int, rows: int) -> None:
-    """Exactly so many steps; with steps between the lags that are asked first, too."""
+    """Exactly that many steps; also between the lags that are measured first."""
     torch.manual_seed(0)
     found = gradient_flow(register(length), torch.rand(rows, 120, 1))
     assert found.reach == length
@@ -223,13 +223,13 @@ def test_a_memory_without_end_and_one_without_anything() -> None:
     found = gradient_flow(model, x)
     assert found.reach is None
     assert found.sentences()[0] == (
-        "The output depends on all 30 steps that are read: the oldest changes it by 1% or more."
+        "The output depends on all 30 steps of the input: the oldest changes it by 1% or more."
     )
     with torch.no_grad():
         model.readout.weight.zero_()
-    deaf = gradient_flow(model, x)
-    assert deaf.reach == 0 and deaf.sentences()[0] == "No input changes the output."
-    assert np.isnan(deaf.rate.values).all()
+    constant = gradient_flow(model, x)
+    assert constant.reach == 0 and constant.sentences()[0] == "No input changes the output."
+    assert np.isnan(constant.rate.values).all()
 
 
 def test_old_inputs_are_swapped_and_no_others() -> None:
@@ -246,8 +246,8 @@ def test_old_inputs_are_swapped_and_no_others() -> None:
 
 
 def test_nothing_is_left_behind() -> None:
-    """No gradient on a parameter, no method replaced, the same answers to the bit; also where gradients are off."""
-    model, x = Said(nn.LSTM(2, 3, batch_first=True)), torch.randn(3, 5, 2)
+    """No gradient on a parameter, no method replaced, the same outputs to the bit; also where gradients are off."""
+    model, x = Readout(nn.LSTM(2, 3, batch_first=True)), torch.randn(3, 5, 2)
     before = model(x).detach()
     with torch.no_grad():
         gradient_flow(model, x)
@@ -256,7 +256,7 @@ def test_nothing_is_left_behind() -> None:
 
 
 def test_the_reference_loop_is_run_with_the_cell_as_it_is() -> None:
-    """What notes the states of a cell passes all else on, and says the same."""
+    """A recording cell passes everything on and returns the same."""
     cell = LSTM("full")
     noted = unfolded.RecordingCell(cell)
     assert (noted.gates, noted.states) == (cell.gates, cell.states)

@@ -1,6 +1,6 @@
 """Networks that have learned what is known to need memory: the inspection finds it where it is.
 
-A claim about a mean over 256 sequences holds by at least 8 standard errors: by chance it would not once in 10^15.
+A claim about a mean over 256 sequences holds by at least 8 standard errors: a random result would not once in 10^15.
 """
 
 import sys
@@ -127,11 +127,11 @@ def test_adding_is_seen_in_the_gates(adding: Any) -> None:
     """The marked numbers are written, and held till the end."""
     model, x, y = adding
     check_gates(model, x, y, x[..., 1].numpy() > 0)
-    told = gates(model, x).sentences(16)
-    assert any("is written" in each and "x1 is high" in each for each in told), told
+    sentences = gates(model, x).sentences(16)
+    assert any("is written" in each and "x1 is high" in each for each in sentences), sentences
 
 
-def test_adding_needs_what_the_inspection_says(adding: Any) -> None:
+def test_adding_needs_the_units_found(adding: Any) -> None:
     """Shutting the forget gates of the memories destroys the skill, shutting those of the least missed does not."""
     model, x, y = adding
 
@@ -162,7 +162,7 @@ def test_temporal_order_is_seen_in_the_gates(order: Any) -> None:
     check_gates(model, X, y, marked.numpy())
 
 
-def test_temporal_order_needs_what_the_inspection_says(order: Any) -> None:
+def test_temporal_order_needs_the_units_found(order: Any) -> None:
     """Shutting the forget gate destroys the skill; and memory reaches as far back as the first symbol may stand."""
     model, X, y, _ = order
 

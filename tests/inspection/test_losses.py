@@ -1,4 +1,4 @@
-"""The cost of every copy: what the same network costs on what that copy has read, or has to say."""
+"""The loss of every copy: of the output from the steps up to it, or of the output of its step."""
 
 import re
 from typing import Any
@@ -24,12 +24,12 @@ def test_a_forecaster() -> None:
     assert found.steps.tolist() == [3, 6, 9, 12] and found.segment == 3 and found.of == "output"
     z = torch.from_numpy(((y - model.center_) / model.scale_).astype(np.float32))[:, None]
     windows = z.unfold(0, 15, 1).transpose(1, 2)
-    wanted = []
+    expected = []
     with torch.no_grad():
         for read in (3, 6, 9, 12):
-            wanted.append(float((model.net_(windows[:, 12 - read : 12]) - windows[:, 12:]).abs().mean()))
-    np.testing.assert_allclose(found.losses, wanted, rtol=1e-4)
-    assert abs(found.losses[:-1] - np.array(wanted)[1:]).max() > 1e-3  # the twin: a segment more
+            expected.append(float((model.net_(windows[:, 12 - read : 12]) - windows[:, 12:]).abs().mean()))
+    np.testing.assert_allclose(found.losses, expected, rtol=1e-4)
+    assert abs(found.losses[:-1] - np.array(expected)[1:]).max() > 1e-3  # the twin: a segment more
     assert np.asarray(found.frame()["steps"]).tolist() == [3, 6, 9, 12]
 
 
@@ -41,14 +41,14 @@ def test_a_stream() -> None:
     assert found.of == "step" and found.steps.tolist() == list(range(1, 11))
     z = torch.from_numpy(((y - model.center_) / model.scale_).astype(np.float32))[None, :, None]
     with torch.no_grad():
-        said, _ = model.net_.stream(z, z[:, :1])
-    error = (said[0, :98, :, 0] - z[0, 1:, 0].unfold(0, 2, 1)).abs().mean(1).numpy()
+        outputs, _ = model.net_.stream(z, z[:, :1])
+    error = (outputs[0, :98, :, 0] - z[0, 1:, 0].unfold(0, 2, 1)).abs().mean(1).numpy()
     np.testing.assert_allclose(found.losses, [error[k::10].mean() for k in range(10)], rtol=1e-4)
-    assert found.sentences()[0].startswith("The cost of a copy is ")
+    assert found.sentences()[0].startswith("The loss of a copy is ")
 
 
 def test_a_classifier() -> None:
-    """Had each sequence ended there: the cost of what is said of its beginnings, also where lengths differ."""
+    """If each sequence ended there: the loss of the outputs for its beginnings, also for different lengths."""
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(length, 2)) for length in (8, 5, 8, 6, 7, 8)]
     y = np.array(["a", "b"] * 3)
@@ -58,16 +58,16 @@ def test_a_classifier() -> None:
         ).fit(X, y)
         found = loss_per_copy(model, X, y)
         assert found.steps.tolist() == [2, 4, 6, 8]
-        wanted = []
+        expected = []
         for end in (2, 4, 6, 8):
-            chance = model.predict_proba([x[:end] for x in X])
-            wanted.append(-np.log(chance[np.arange(6), (y == "b").astype(int)]).mean())
-        np.testing.assert_allclose(found.losses, wanted, rtol=1e-4)
-        assert np.abs(np.diff(wanted)).max() > 1e-3
+            probabilities = model.predict_proba([x[:end] for x in X])
+            expected.append(-np.log(probabilities[np.arange(6), (y == "b").astype(int)]).mean())
+        np.testing.assert_allclose(found.losses, expected, rtol=1e-4)
+        assert np.abs(np.diff(expected)).max() > 1e-3
 
 
 def test_an_autoencoder() -> None:
-    """What restoring each step costs; steps past a sequence's end count nowhere."""
+    """The loss of restoring each step; steps past the end of a sequence are left out."""
     X = np.random.default_rng(0).normal(size=(10, 6, 2)).cumsum(1)
     model = regen.Autoencoder(code=2, backbone="gru", hidden=6, max_epochs=3, random_state=0).fit(X)
     assert loss_per_copy(model, X).losses.mean() == pytest.approx(-model.score(X), rel=1e-5)
@@ -82,7 +82,7 @@ def test_an_autoencoder() -> None:
 
 
 class Everywhere(nn.Module):
-    """A net that answers at every step."""
+    """A net with an output at every step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,51 +96,51 @@ class Everywhere(nn.Module):
 def test_modules() -> None:
     """Targets at every step, or of the whole sequence; classes; layouts of torch; packed sequences; any loss."""
     model, x = Everywhere(), torch.randn(5, 6, 2)
-    said = model(x).detach()
+    outputs = model(x).detach()
     each, whole = torch.randn(5, 6, 4), torch.randn(5, 4)
     found = loss_per_copy(model, x, each)
-    np.testing.assert_allclose(found.losses, (said - each).square().mean((0, 2)), rtol=1e-5)
+    np.testing.assert_allclose(found.losses, (outputs - each).square().mean((0, 2)), rtol=1e-5)
     assert found.of == "step"
     found = loss_per_copy(model, x.numpy(), whole.numpy())
-    np.testing.assert_allclose(found.losses, (said - whole[:, None]).square().mean((0, 2)), rtol=1e-5)
+    np.testing.assert_allclose(found.losses, (outputs - whole[:, None]).square().mean((0, 2)), rtol=1e-5)
     assert found.of == "output"
     classes = torch.randint(4, (5, 6))
-    entropy = F.cross_entropy(said.transpose(1, 2), classes, reduction="none")
+    entropy = F.cross_entropy(outputs.transpose(1, 2), classes, reduction="none")
     np.testing.assert_allclose(loss_per_copy(model, x, classes).losses, entropy.mean(0), rtol=1e-5)
-    once = F.cross_entropy(said.transpose(1, 2), classes[:, :1].expand(5, 6), reduction="none")
+    once = F.cross_entropy(outputs.transpose(1, 2), classes[:, :1].expand(5, 6), reduction="none")
     np.testing.assert_allclose(loss_per_copy(model, x, classes[:, 0]).losses, once.mean(0), rtol=1e-5)
     found = loss_per_copy(model, x, each, loss=lambda outputs, y: (outputs - y).abs())
-    np.testing.assert_allclose(found.losses, (said - each).abs().mean((0, 2)), rtol=1e-5)
+    np.testing.assert_allclose(found.losses, (outputs - each).abs().mean((0, 2)), rtol=1e-5)
     first = nn.GRU(2, 3)
     first.load_state_dict(model.net.state_dict())
-    heard, y = model.net(x)[0].detach(), torch.randn(5, 6, 3)
+    states, y = model.net(x)[0].detach(), torch.randn(5, 6, 3)
     found = loss_per_copy(first, x.transpose(0, 1), y.transpose(0, 1))
-    np.testing.assert_allclose(found.losses, (heard - y).square().mean((0, 2)), rtol=1e-5)
+    np.testing.assert_allclose(found.losses, (states - y).square().mean((0, 2)), rtol=1e-5)
     packed = pack_padded_sequence(x, torch.tensor([6, 4, 4, 2, 1]), batch_first=True)
     found, there = (
         loss_per_copy(model.net, packed, y),
         torch.arange(6) < torch.tensor([6, 4, 4, 2, 1])[:, None],
     )
-    error = (heard - y).square().mean(2)
+    error = (states - y).square().mean(2)
     np.testing.assert_allclose(found.losses, (error * there).sum(0) / there.sum(0), rtol=1e-5)
 
 
 def test_sentences() -> None:
-    """Where the cost ends, where it is lowest, and where reading on helps no more."""
+    """The last loss, the lowest, and the steps that reach most of the decrease."""
     found = LossPerCopy(np.array([1.0, 0.5, 0.2, 0.12, 0.1, 0.11]), np.arange(1, 7) * 2, 2, "output")
     assert found.sentences() == [
-        "The cost is 1 when 2 steps are read and 0.11 when 12 steps are; it is lowest, 0.1, at 10 steps.",
-        "90% of its fall is reached with 8 steps.",
+        "The loss is 1 when 2 steps are used and 0.11 when 12 steps are; it is lowest, 0.1, at 10 steps.",
+        "90% of the decrease is reached with 8 steps.",
     ]
     assert LossPerCopy(found.losses, found.steps, 2, "step").sentences() == [
-        "The cost of a copy is 0.338 on average, lowest at step 10 (0.1) and highest at step 2 (1).",
+        "The loss of a copy is 0.338 on average, lowest at step 10 (0.1) and highest at step 2 (1).",
     ]
     nothing = LossPerCopy(np.full(2, np.nan), np.arange(2), 1, "step")
-    assert nothing.sentences() == ["Nothing was observed that a copy could be held against."]
+    assert nothing.sentences() == ["No target was observed."]
 
 
 def test_refusals() -> None:
-    """Nothing to hold the answers against, one answer for all steps, or what a Forecaster does not take."""
+    """No targets, one output for all steps, or an argument that a Forecaster does not take."""
     series = np.sin(np.arange(40.0))
     forecaster = regen.Forecaster(window=4, horizon=1, hidden=4, max_epochs=1, random_state=0).fit(series)
     net, x = nn.GRU(2, 3, batch_first=True), torch.zeros(2, 3, 2)
@@ -171,13 +171,13 @@ def test_refusals() -> None:
             "The 'rows' parameter of loss_per_copy must be an int in [1, inf). Got 0 instead.",
         ),
     ]
-    for model, given, options, words in cases:
+    for model, x_case, options, words in cases:
         with pytest.raises(ValueError, match=re.escape(words)):
-            loss_per_copy(model, given, **options)
+            loss_per_copy(model, x_case, **options)
 
 
 class Last(nn.Module):
     """The last output of a recurrent net."""
 
-    def forward(self, said: Any) -> Tensor:
-        return said[0][:, -1]
+    def forward(self, outputs: Any) -> Tensor:
+        return outputs[0][:, -1]

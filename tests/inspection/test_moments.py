@@ -49,7 +49,7 @@ def test_against_all_states() -> None:
     for of, k in (("state", "state"), ("context", "context")):
         states = gates(net, x)[k].values[0, 0]
         away = np.linalg.norm(states - states[1, 7], axis=-1)
-        wanted = sorted(
+        expected = sorted(
             (away[row, step], row, step)
             for row in range(3)
             for step in range(20)
@@ -57,13 +57,15 @@ def test_against_all_states() -> None:
             and all(away[row, step] < away[row, near] for near in (step - 1, step + 1) if 0 <= near < 20)
         )
         found = similar_moments(net, x, (1, 7), n=100, of=of)
-        told = list(
+        result = list(
             zip(found.distances.tolist(), found.sequences.tolist(), found.steps.tolist(), strict=True)
         )
-        assert [each[1:] for each in told] == [each[1:] for each in wanted]
-        np.testing.assert_allclose(found.distances, [each[0] for each in wanted], rtol=1e-5)
+        assert [each[1:] for each in result] == [each[1:] for each in expected]
+        np.testing.assert_allclose(found.distances, [each[0] for each in expected], rtol=1e-5)
         assert found.typical == pytest.approx(float(np.median(away)))
-    assert found.sentences()[0].startswith("The state at step 7 of sequence 1 was most like that at step ")
+    assert found.sentences()[0].startswith(
+        "The state at step 7 of sequence 1 was most similar to that at step "
+    )
     assert similar_moments(net, x[:1], 7).at == (0, 7)
 
 
@@ -80,7 +82,7 @@ def test_a_window_is_read_before_the_first_moment(model: Any) -> None:
     forecaster, y = model
     first = similar_moments(forecaster, y, 23, n=1)
     assert first.at == "2001-12-01"
-    words = "There is no state at 22: the model has read a whole window from 2001-12-01 to 2010-12-01."
+    words = "There is no state at 22: a whole window ends at from 2001-12-01 to 2010-12-01."
     with pytest.raises(ValueError, match=re.escape(words)):
         similar_moments(forecaster, y, 22)
 
@@ -111,6 +113,6 @@ def test_refusals_of_a_series(model: Any) -> None:
     forecaster, y = model
     for t in ("1990-01-01", "yesterday", 4.5):
         with pytest.raises(
-            ValueError, match=re.escape(f"There is no state at {t!r}: the model has read a whole window")
+            ValueError, match=re.escape(f"There is no state at {t!r}: a whole window ends at")
         ):
             similar_moments(forecaster, y, t)

@@ -89,8 +89,8 @@ def made(i: np.ndarray, f: np.ndarray, inputs: np.ndarray | None = None) -> Gate
     if inputs is not None:
         axes = {"sequence": range(n), "step": range(S), "feature": ["mark", "noise"]}
         read = Labelled(inputs, tuple(axes), axes)
-    told = {word: Labelled(v, AXES, labels | {"unit": range(H)}) for word, v in values.items()}
-    return Gates("net", LSTM(), "by hand", told, None, read, None, 1)
+    labelled = {word: Labelled(v, AXES, labels | {"unit": range(H)}) for word, v in values.items()}
+    return Gates("net", LSTM(), "by hand", labelled, None, read, None, 1)
 
 
 def test_events_and_shares() -> None:
@@ -101,10 +101,10 @@ def test_events_and_shares() -> None:
     f[0, :, 0, :, 0] = [0.8, 0.8, 0.05, 0.05, 0.8, 0.05]
     found = made(i, f)
     events = found.events()
-    told = sorted(
+    labelled = sorted(
         zip(column(events, "event"), column(events, "direction"), column(events, "step"), strict=True)
     )
-    assert [(a, b, int(c)) for a, b, c in told] == [
+    assert [(a, b, int(c)) for a, b, c in labelled] == [
         ("reset", "backward", 3),
         ("reset", "forward", 2),
         ("reset", "forward", 5),
@@ -121,7 +121,7 @@ def test_events_and_shares() -> None:
 
 
 def test_sentences() -> None:
-    """What a unit does, in words: how long it holds, how often and at which inputs it is written and emptied."""
+    """Sentences about a unit: its half-life, how often and at which inputs it is written and reset."""
     n, S = 4, 60
     mark = np.zeros((n, S))
     mark[:, 9::10] = 1
@@ -131,22 +131,22 @@ def test_sentences() -> None:
     f[0, 0, :, :, 0] = 0.999 - 0.95 * np.roll(mark, 1, axis=1)
     found = made(i, f, np.stack([mark, noise], 2))
     assert found.sentences(1) == [
-        "Half of the 2 units lose half of what they hold in 37 steps; unit 1 keeps half of it longest, for 69 steps.",
-        "Unit 0 holds half of its content for 5.2 steps, is written about every 10 steps when mark is high and is"
-        " emptied about every 10 steps when mark falls.",
+        "Half of the 2 units forget half of their content in 37 steps; unit 1 has the longest half-life, 69 steps.",
+        "Unit 0 keeps half of its content for 5.2 steps, is written about every 10 steps when mark is high and is"
+        " reset about every 10 steps when mark falls.",
     ]
     assert str(found) == "\n".join(found.sentences())
     swapped = made(f, i, np.stack([noise, mark], 2))  # the twin: gates and features in each other's place
     assert "mark" not in swapped.sentences(1)[1]
 
 
-def test_cells_that_keep_by_a_matrix() -> None:
-    """Elman's units have no half-life; the sentence says where to look."""
+def test_cells_with_a_recurrent_matrix() -> None:
+    """Elman's units have no half-life; the sentence names gradient_flow."""
     found = gates(recurrent("elman", 2, 3), torch.randn(2, 5, 2))
     assert np.isnan(column(found.units(), "half_life")).all()
     assert len(column(found.events(), "event")) == 0
     assert found.sentences()[0] == (
-        "The Elman cell keeps by its recurrent matrix, not unit by unit: gradient_flow tells its reach."
+        "The Elman cell has a recurrent matrix and no half-life of single units: see its gradient_flow."
     )
 
 

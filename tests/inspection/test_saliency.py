@@ -1,4 +1,4 @@
-"""What an answer rests on: exact where the model is linear, complete where it is not."""
+"""Attribution: exact where the model is linear, complete where it is not."""
 
 import re
 import sys
@@ -44,30 +44,30 @@ def test_a_linear_model(method: str, batch_first: bool) -> None:
     found = saliency(model, x if batch_first else x.transpose(0, 1), of=1, method=method)
     v = model.readout.weight[1].detach().double().numpy()
     u, w = np.array([0.9, 0.5]), model.net.weight_ih_l0.detach().double().numpy()
-    wanted = np.stack([x[:, 5 - k].double().numpy() * ((v * u**k) @ w) for k in range(6)], 1)
+    expected = np.stack([x[:, 5 - k].double().numpy() * ((v * u**k) @ w) for k in range(6)], 1)
     assert found.values.axes == ("sequence", "lag", "feature") and found.values.labels["feature"] == (
         "x0",
         "x1",
     )
-    np.testing.assert_allclose(found.values.values, wanted, rtol=2e-5)
-    twins = (wanted[:, ::-1], wanted[..., ::-1], wanted[::-1], np.roll(wanted, 1, axis=1))
-    assert all(np.abs(found.values.values - twin).max() > 0.01 for twin in twins)
+    np.testing.assert_allclose(found.values.values, expected, rtol=2e-5)
+    wrong = (expected[:, ::-1], expected[..., ::-1], expected[::-1], np.roll(expected, 1, axis=1))
+    assert all(np.abs(found.values.values - twin).max() > 0.01 for twin in wrong)
     assert found.gap.max() < 1e-5
     table = found.frame()
     assert np.asarray(table["lag"]).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
-    np.testing.assert_allclose(np.asarray(table["value"]), wanted.mean(0).ravel(), rtol=2e-5)
-    np.testing.assert_allclose(np.asarray(table["size"]), np.abs(wanted).mean(0).ravel(), rtol=2e-5)
+    np.testing.assert_allclose(np.asarray(table["value"]), expected.mean(0).ravel(), rtol=2e-5)
+    np.testing.assert_allclose(np.asarray(table["size"]), np.abs(expected).mean(0).ravel(), rtol=2e-5)
 
 
 def test_a_baseline() -> None:
-    """Values are differences to the baseline, and add up to the difference of the answers."""
+    """Values are differences to the baseline, and add up to the difference of the outputs."""
     model, x = Linear(), torch.rand(3, 5, 2) + 0.2
     base = np.full((5, 2), 0.1)
     found, plain = saliency(model, x, baseline=base), saliency(model, x)
     scale = (x.numpy() - 0.1)[:, ::-1] / x.numpy()[:, ::-1]
     np.testing.assert_allclose(found.values.values, plain.values.values * scale, rtol=1e-4)
-    said = model(torch.full((3, 5, 2), 0.1)).mean(1).detach().numpy()
-    np.testing.assert_allclose(found.baseline, said, rtol=1e-5)
+    outputs = model(torch.full((3, 5, 2), 0.1)).mean(1).detach().numpy()
+    np.testing.assert_allclose(found.baseline, outputs, rtol=1e-5)
     np.testing.assert_allclose(found.values.values.sum((1, 2)), found.outputs - found.baseline, rtol=1e-4)
 
 
@@ -123,8 +123,8 @@ def test_more_points_are_taken_where_they_are_needed(
     assert saliency(model, X).gap.max() > COMPLETE
 
 
-def test_answers_of_estimators(forecaster: Any, classifier: Any) -> None:
-    """What is explained is what the model says: a step of the horizon, standardised, or the logit of a class."""
+def test_outputs_of_estimators(forecaster: Any, classifier: Any) -> None:
+    """The explained output: a step of the horizon, standardised, or the logit of a class."""
     model, y = forecaster
     steps = [saliency(model, y, of=k, method="gradient").outputs[-1] for k in range(4)]
     mean = saliency(model, y, method="gradient").outputs[-1]
@@ -132,8 +132,10 @@ def test_answers_of_estimators(forecaster: Any, classifier: Any) -> None:
     assert len({round(each, 6) for each in steps}) == 4
     model, X = classifier
     odds = [saliency(model, X, of=label, method="gradient").outputs for label in ("a", "b")]
-    chance = model.predict_proba(X)
-    np.testing.assert_allclose(odds[1] - odds[0], np.log(chance[:, 1] / chance[:, 0]), rtol=1e-4)
+    probabilities = model.predict_proba(X)
+    np.testing.assert_allclose(
+        odds[1] - odds[0], np.log(probabilities[:, 1] / probabilities[:, 0]), rtol=1e-4
+    )
     top = saliency(model, X, method="gradient")
     np.testing.assert_allclose(top.outputs, np.max(odds, 0), rtol=1e-6)
     assert np.isnan(top.values.values[0, 20:]).all() and not np.isnan(top.values.values[0, :20]).any()
@@ -149,14 +151,14 @@ def test_sentences() -> None:
         model.net.weight_hh_l0.copy_(torch.tensor([0.5, 0.5]))
     found = saliency(model, torch.ones(2, 3, 2), of=0)
     assert found.sentences() == [
-        "x0 at lag 0 moves the output most: 57% of all that does.",
-        "Half of what moves it lies within the last 1 step of 3.",
+        "x0 at lag 0 contributes most to the output: 57% of the total.",
+        "Half of the contributions lie within the last 1 step of 3.",
         "Of the features, x0 has 100%, x1 has 0%.",
-        "The values of a sequence add up to its output, less that to the baseline, within 0.0%.",
+        "The values of a sequence add up to its output, minus that for the baseline, within 0.0%.",
     ]
     with torch.no_grad():
         model.readout.weight.zero_()
-    assert saliency(model, torch.ones(2, 3, 2)).sentences() == ["Nothing that was read moves the output."]
+    assert saliency(model, torch.ones(2, 3, 2)).sentences() == ["No input changes the output."]
 
 
 def test_refusals(forecaster: Any, classifier: Any) -> None:
@@ -194,7 +196,7 @@ def test_refusals(forecaster: Any, classifier: Any) -> None:
 
 
 def test_lags_end_with_the_longest_sequence() -> None:
-    """Of sequences that are shorter than others of X only the lags are told that one of them has."""
+    """Of sequences that are shorter than others of X only the lags that one of them has are returned."""
     X = [np.random.default_rng(k).normal(size=(length, 2)) for k, length in enumerate((4, 5, 9, 3, 6, 4))]
     model = regen.SequenceRegressor("gru", hidden=3, max_epochs=1, random_state=0).fit(X, np.arange(6.0))
     found = saliency(model, X, rows=2)

@@ -22,8 +22,8 @@ GAME = {"turns": "scores", "quality_every": 50}
 
 def table(n: int = 200) -> np.ndarray:
     """Rows of two clouds."""
-    chance = np.random.default_rng(0)
-    return chance.normal(size=(n, 2)) + 6.0 * chance.integers(0, 2, n)[:, None]
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, 2)) + 6.0 * rng.integers(0, 2, n)[:, None]
 
 
 @cache
@@ -107,18 +107,18 @@ def made_up(distances: Any, apart: float = 1.0) -> NearestTraining:
     return NearestTraining(nearest, np.asarray(distances, dtype=float), 1.0, apart, some, some)
 
 
-def test_copies_and_collapse_are_told() -> None:
+def test_copies_and_collapse_are_reported() -> None:
     """Rows that sit on real ones are copies, rows that are all alike a collapse; as far as real ones are neither."""
     assert made_up([0.0, 0.1, 2.0, 2.0]).copied == 0.5
     assert made_up([1.0, 1.1]).copied == 0
-    assert "50% sit on one" in str(made_up([0.0, 0.1, 2.0, 2.0]))
+    assert "50% are nearer than half of that" in str(made_up([0.0, 0.1, 2.0, 2.0]))
     assert "alike" not in str(made_up([1.0], apart=0.9))
     assert "Generated rows are alike: the nearest other one is 0.2 times as far" in str(
         made_up([1.0], apart=0.2)
     )
 
 
-def told(**final: float) -> str:
+def sentences(**final: float) -> str:
     """The sentences of a training game with such measures at its end."""
     measures = {
         "precision": 0.9,
@@ -142,20 +142,20 @@ def told(**final: float) -> str:
 
 def test_who_is_ahead() -> None:
     """Scores about 50 are a draw; far apart, the discriminator is ahead; at the ends, it has won."""
-    assert "neither is ahead" in told()
-    assert "the discriminator is ahead" in told(score_real=80.0, score=20.0)
-    assert "has won" in told(score_real=98.0, score=2.0)
+    assert "neither is ahead" in sentences()
+    assert "the discriminator is ahead" in sentences(score_real=80.0, score=20.0)
+    assert "has won" in sentences(score_real=98.0, score=2.0)
     assert (
         "In 3 turns the discriminator moved on 25%, the generator moved on 75% of the batches; 1 turns"
-        in told()
+        in sentences()
     )
-    assert "collapsed" in told(coverage=0.1, precision=0.9)
-    assert "collapsed" not in told(coverage=0.1, precision=0.1) and "collapsed" not in told()
-    assert "With a chance of 90%" in told(memorisation_closer=0.9)
+    assert "collapsed" in sentences(coverage=0.1, precision=0.9)
+    assert "collapsed" not in sentences(coverage=0.1, precision=0.1) and "collapsed" not in sentences()
+    assert "than a new real one is 90%" in sentences(memorisation_closer=0.9)
 
 
 def test_figures_of_a_training_game() -> None:
-    """Both players, both scores, a bar for each turn, the measures; scores as shares; rows beside their nearest."""
+    """Both players, both scores, a bar for each turn, the measures; scores as shares; rows with their nearest."""
     drawn = {mark.name: mark for panel in found().plot().panels for mark in panel.marks}
     assert list(drawn) == [
         *("discriminator loss", "generator loss", "score of real rows", "score of generated rows", "turns"),
@@ -192,7 +192,7 @@ def test_images_and_sequences() -> None:
 
 
 def test_the_same_again() -> None:
-    """The same seed generates the same rows, another seed others, and torch's own chance is untouched."""
+    """The same seed generates the same rows, another seed others, and torch's random state is unchanged."""
     before = torch.random.get_rng_state()
     again = training_game(fitted(), table(), n=60)
     assert torch.equal(before, torch.random.get_rng_state())
@@ -203,7 +203,7 @@ def test_the_same_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ask", "sentence"),
+    ("call", "sentence"),
     [
         (
             lambda: training_game(regen.Autoencoder()),
@@ -215,7 +215,7 @@ def test_the_same_again() -> None:
         ),
         (
             lambda: training_game(fitted(), table()[:1]),
-            "X has 1 row. Give at least two, for rows are compared with each other.",
+            "X has 1 row. Give at least two: rows are compared with each other.",
         ),
         (
             lambda: training_game(fitted(), n=4).plot(of="nearest"),
@@ -223,7 +223,7 @@ def test_the_same_again() -> None:
         ),
     ],
 )
-def test_refusals(ask: Any, sentence: str) -> None:
-    """What cannot be looked at is told in one sentence."""
+def test_refusals(call: Any, sentence: str) -> None:
+    """What cannot be inspected is refused in one sentence."""
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        ask()
+        call()

@@ -1,4 +1,4 @@
-"""The report of a run has the sections that fit its kind, and says what is so; the same on a page and as text."""
+"""The report of a run has the sections that fit its kind, with true numbers; the same on a page and as text."""
 
 import re
 import warnings
@@ -11,11 +11,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from regen.report.table_data import last, select_rows
 
 import regen
 from regen.report import InspectionData, Picture, Section, Table, sections_of, text_report, write
 from regen.report.card import card
-from regen.report.data import last, select_rows
 from regen.report.text import aligned
 
 ALWAYS = ["How it trained", "What it was trained on", "How to load it"]
@@ -36,8 +36,8 @@ def sequences() -> tuple[np.ndarray, np.ndarray]:
 
 def table() -> pd.DataFrame:
     """A table with a gap, a text and a number that is no measure."""
-    chance = np.random.default_rng(0)
-    frame = pd.DataFrame(chance.normal(size=(60, 3)), columns=["a", "b", "c"])
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
     frame.loc[3, "a"] = np.nan
     return frame.assign(kind=["x", "y"] * 30)
 
@@ -74,15 +74,15 @@ def fitted(kind: str) -> Any:
         return regen.VariationalAutoencoder(2, hidden=(8,), **QUICK).fit(table()), InspectionData(table())
     rows = np.random.default_rng(0).normal(size=(200, 3))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one epoch is too few, which it says
+        warnings.simplefilter("ignore")  # it warns that one epoch is too few
         return regen.GAN(3, hidden=(8,), **QUICK).fit(rows), InspectionData(rows)
 
 
 @cache
 def sections(kind: str) -> tuple[Section, ...]:
     """What is found in a model of each kind."""
-    model, given = fitted(kind)
-    return tuple(sections_of(model, given, facts={"seconds": 300.0}, run="runs/a b"))
+    model, data = fitted(kind)
+    return tuple(sections_of(model, data, facts={"seconds": 300.0}, run="runs/a b"))
 
 
 def part(kind: str, heading: str) -> Section:
@@ -137,25 +137,25 @@ def test_how_it_trained() -> None:
 
 
 def test_the_curves_of_two_players() -> None:
-    """Of a GAN no best loss is told, for there is none; of one network there is."""
+    """A GAN has no best loss; one network has."""
     assert "The losses of both players" in words(part("gan", "How it trained"))
     assert "At the best epoch" in words(part("forecaster", "How it trained"))
 
 
 def test_what_it_predicts() -> None:
-    """Errors are those of the model, beside a plain guess; what was trained on is said to be."""
-    model, given = fitted("classifier")
-    right = np.mean(model.predict(given.X) == given.y)
+    """Errors are those of the model, with a baseline; training data are named as such."""
+    model, data = fitted("classifier")
+    right = np.mean(model.predict(data.X) == data.y)
     section = part("classifier", "What it predicts")
     assert f"{100 * right:.0f} % of 40 sequences are classified correctly" in words(section)
     assert "expect larger errors on new ones" in words(section)
-    model, given = fitted("regressor")
-    error = np.abs(model.predict(given.X) - given.y).mean()
+    model, data = fitted("regressor")
+    error = np.abs(model.predict(data.X) - data.y).mean()
     assert f"mean absolute error is {error:.4g}; that of always predicting the median" in words(
         part("regressor", "What it predicts")
     )
-    model, given = fitted("forecaster")
-    scores = model.backtest(given.X, start=0.8, level=[80, 95]).scores
+    model, data = fitted("forecaster")
+    scores = model.backtest(data.X, start=0.8, level=[80, 95]).scores
     section = part("forecaster", "What it predicts")
     assert f"mean absolute error of its forecasts is {scores['mae']:.4g}" in words(section)
     assert ["coverage of the 80 % interval (%)", f"{scores['coverage_80']:.4g}"] in section.content[1].rows  # type: ignore[union-attr]
@@ -163,9 +163,9 @@ def test_what_it_predicts() -> None:
 
 
 def test_other_data_than_those_of_fit() -> None:
-    """Of other data it is said that they are others, and nothing is said of what follows those of fit."""
-    model, given = fitted("forecaster")
-    others = sections_of(model, InspectionData(given.X, source="`b.csv`", own=False))
+    """Other data are named as such, and there is no forecast after their end."""
+    model, data = fitted("forecaster")
+    others = sections_of(model, InspectionData(data.X, source="`b.csv`", own=False))
     assert "it was not trained on these data, as far as is known" in words(others[1])
     assert sum(isinstance(each, Picture) for each in others[1].content) == 1
     assert others[-2].text[0] == "These are not the training data: `b.csv`."
@@ -173,7 +173,7 @@ def test_other_data_than_those_of_fit() -> None:
 
 
 def test_without_data_there_is_what_the_model_knows() -> None:
-    """Without data the forecasts are a table, and the card says why there are none."""
+    """Without data the forecasts are a table, and the data section states why there are none."""
     model, _ = fitted("forecaster")
     alone = sections_of(model, absent="They are gone.")
     assert [each.heading for each in alone] == [ALWAYS[0], "What it predicts", *ALWAYS[1:]]
@@ -202,10 +202,10 @@ def test_the_unit_that_moves_most_is_drawn_in_its_direction() -> None:
 
 
 def test_labels_are_not_invented() -> None:
-    """A classifier without labels counts what it says."""
-    model, given = fitted("classifier")
-    section = sections_of(model, InspectionData(given.X))[1]
-    names, counts = np.unique(model.predict(given.X), return_counts=True)
+    """Without labels, the predicted classes are counted."""
+    model, data = fitted("classifier")
+    section = sections_of(model, InspectionData(data.X))[1]
+    names, counts = np.unique(model.predict(data.X), return_counts=True)
     assert section.content[0].rows == [[n, c] for n, c in zip(names.tolist(), counts.tolist(), strict=True)]  # type: ignore[union-attr]
     assert "no labels" in words(section)
 
@@ -218,10 +218,10 @@ def test_how_to_load_it() -> None:
 
 
 def test_nothing_is_changed(tmp_path: Path) -> None:
-    """Looking at a model leaves what it says as it was; the same page twice."""
-    model, given = fitted("forecaster")
+    """An inspection leaves the predictions as they were; the same page twice."""
+    model, data = fitted("forecaster")
     before = model.predict()
-    pages = [write(model, sections_of(model, given), tmp_path / f"{k}.html").read_bytes() for k in range(2)]
+    pages = [write(model, sections_of(model, data), tmp_path / f"{k}.html").read_bytes() for k in range(2)]
     pd.testing.assert_series_equal(model.predict(), before)
     assert pages[0] == pages[1]
 
@@ -262,15 +262,15 @@ def test_parts_of_data(kind: str) -> None:
         "polars": pl.from_pandas(frame),
         "pyarrow": pa.Table.from_pandas(frame),
     }
-    data = kinds[kind]
+    table_data = kinds[kind]
     values = np.asarray(
-        last(data, 3) if kind in ("list", "numpy") else pd.DataFrame(_plain(last(data, 3)))["a"]
+        last(table_data, 3) if kind in ("list", "numpy") else pd.DataFrame(_plain(last(table_data, 3)))["a"]
     )
-    assert values.tolist() == [7, 8, 9] and len(last(data, 20)) == 10
-    some = select_rows(data, np.array([0, 9]))
+    assert values.tolist() == [7, 8, 9] and len(last(table_data, 20)) == 10
+    some = select_rows(table_data, np.array([0, 9]))
     values = np.asarray(some if kind in ("list", "numpy") else pd.DataFrame(_plain(some))["a"])
     assert values.tolist() == [0, 9]
-    few = InspectionData(data, np.arange(10)).subset(4)
+    few = InspectionData(table_data, np.arange(10)).subset(4)
     assert len(few.X) == len(few.y) == 4 and few.y.tolist() == [0, 3, 6, 9]
 
 

@@ -248,7 +248,7 @@ def training_game(
         data_scores = model.score_samples(X, y)
         if len(data_scores) < 2:
             raise ValueError(
-                f"X has {len(data_scores)} row. Give at least two, rows are compared with each other."
+                f"X has {len(data_scores)} row. Give at least two: rows are compared with each other."
             )
         nearest = _nearest_training(model, X, made)
     prefix = "validation."

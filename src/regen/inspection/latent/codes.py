@@ -506,9 +506,7 @@ def codes(model: Any, X: Any, *, random_state: int | None = 0) -> Codes:
         )
     objective, _, rows = model.prepare(X)
     if len(rows) < 2:
-        raise ValueError(
-            f"X has {len(rows)} row. Give at least two, for units are measured by their variance."
-        )
+        raise ValueError(f"X has {len(rows)} row. Give at least two: units are measured by their variance.")
     row_model = objective.model
     encoder_outputs = row_model.map(rows, row_model.encoder_outputs).double()
     values, kl = encoder_outputs[:, : model.code], None
