@@ -132,9 +132,9 @@ def test_sentences() -> None:
         losses[1:3],
     )
     assert gates.sentences() == [
-        "Without what the input gate has to tell reading forward the loss grows by 20%, from 0.5 to 0.6.",
-        "Without what the input gate has to tell reading backward the loss hardly changes, from 0.5 to 0.502.",
-        "1 of the 2 gates is not missed: less than 1 % is lost without.",
+        "Without the variation of the input gate (forward) the loss grows by 20%, from 0.5 to 0.6.",
+        "Without the variation of the input gate (backward) the loss hardly changes, from 0.5 to 0.502.",
+        "1 of the 2 gates is not needed: without, the loss grows by less than 1 %.",
     ]
 
 

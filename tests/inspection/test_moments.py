@@ -82,7 +82,7 @@ def test_a_window_is_read_before_the_first_moment(model: Any) -> None:
     forecaster, y = model
     first = similar_moments(forecaster, y, 23, n=1)
     assert first.at == "2001-12-01"
-    words = "There is no state at 22: a whole window ends at from 2001-12-01 to 2010-12-01."
+    words = "There is no state at 22: whole windows end from 2001-12-01 to 2010-12-01."
     with pytest.raises(ValueError, match=re.escape(words)):
         similar_moments(forecaster, y, 22)
 
@@ -112,7 +112,5 @@ def test_refusals_of_a_series(model: Any) -> None:
     """A date that is not there, and one that is no date."""
     forecaster, y = model
     for t in ("1990-01-01", "yesterday", 4.5):
-        with pytest.raises(
-            ValueError, match=re.escape(f"There is no state at {t!r}: a whole window ends at")
-        ):
+        with pytest.raises(ValueError, match=re.escape(f"There is no state at {t!r}: whole windows end")):
             similar_moments(forecaster, y, t)

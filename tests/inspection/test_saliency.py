@@ -186,7 +186,7 @@ def test_refusals(forecaster: Any, classifier: Any) -> None:
             nn.LSTM(2, 3),
             pack_padded_sequence(torch.zeros(3, 1, 2), [3]),  # type: ignore[arg-type]
             {},
-            "saliency needs one tensor (B, T, F) of numbers that the model reads. Got a PackedSequence instead.",
+            "saliency needs one tensor (B, T, F) of numbers as the input of the model. Got a PackedSequence instead.",
         ),
         (nn.Linear(2, 2), torch.zeros(1, 2), {}, "There is no recurrent net in this Linear."),
     ]

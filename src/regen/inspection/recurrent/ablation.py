@@ -130,7 +130,7 @@ class Ablation(Finding):
     def _name(self, k: int) -> str:
         what = f"unit {self.names[k]}" if self.of == "units" else f"the variation of the {self.names[k]} gate"
         layer = f" of layer {self.layers[k]}" if len(np.unique(self.layers)) > 1 else ""
-        way = f", {self.directions[k]}" if len(np.unique(self.directions)) > 1 else ""
+        way = f" ({self.directions[k]})" if len(np.unique(self.directions)) > 1 else ""
         return f"{what}{layer}{way}"
 
 

@@ -228,7 +228,7 @@ def _place(
         step = found[0] if found else -1
     if not 0 <= step < S:
         ends = f"{date_text(times[0, 0])} to {date_text(times[0, -1])}"
-        raise ValueError(f"There is no state at {t!r}: a whole window ends at {ends}.")
+        raise ValueError(f"There is no state at {t!r}: whole windows end from {ends}.")
     return 0, step
 
 
