@@ -98,16 +98,16 @@ def test_each_copy_answers_as_if_the_sequence_ended_there(
 ) -> None:
     """Answer s is that of the first s segments; the last is that of the whole."""
     net, x = made(pool, bidirectional, segment), batch()
-    answers = net.answers(x, LENGTHS)
+    answers = net.copy_outputs(x, LENGTHS)
     assert answers.shape == (4, -(-11 // segment), 3)
     for s in range(answers.shape[1]):
         end = (s + 1) * segment
         beginnings = alone(net, x, LENGTHS.clamp(max=end))
         torch.testing.assert_close(answers[:, s], beginnings, rtol=0, atol=TOLERANCE)
     torch.testing.assert_close(answers[:, -1], net(x, LENGTHS), rtol=0, atol=TOLERANCE)
-    torch.testing.assert_close(net.answers(x)[:, -1], net(x), rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(net.copy_outputs(x)[:, -1], net(x), rtol=0, atol=TOLERANCE)
     some = [0, 2, answers.shape[1] - 1]
-    torch.testing.assert_close(net.answers(x, LENGTHS, some), answers[:, some], rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(net.copy_outputs(x, LENGTHS, some), answers[:, some], rtol=0, atol=TOLERANCE)
 
 
 def test_a_recurrent_step_reads_its_segment_and_three_before() -> None:

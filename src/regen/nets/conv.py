@@ -1,4 +1,4 @@
-"""Encoder and decoder of images: convolutions that halve height and width, and their mirror image.
+"""Encoder and decoder of images: convolutions that halve height and width, and their transpose.
 
 Letters: `B` batch, `C Y X` channels, height and width of an image, `E` = C Y X cells, `Z` code, `K` outputs,
 `c y x` what is left of C Y X in between. Images are flat at both ends: (B, E), in the order of (B, C, Y, X).
@@ -21,21 +21,21 @@ KERNEL = 3
 
 @final
 class ConvEncoder(nn.Module):
-    """Image in, code out: convolutions of 3 x 3 that go 2 steps at a time, and a linear layer.
+    """Encoder of images: 3 x 3 convolutions of stride 2, and a linear layer.
 
-    A side of n becomes ceil(n / 2), so that any size passes any number of them; down to 1, which stays 1.
+    A side of n becomes ceil(n / 2), so that images of any size can pass any number of them; 1 stays 1.
 
     Parameters
     ----------
     shape : (C, Y, X).
-    outputs : K, how many numbers it says.
-    channels : of each convolution, in the order in which they are passed.
-    activation : name of what follows each convolution; see `regen.nets.mlp.ACTIVATIONS`.
-    mask_input : also read which cells are missing, as C more channels of zeros and ones; see `MLPEncoder`.
+    outputs : K, number of outputs.
+    channels : of each convolution, in order.
+    activation : after each convolution; a name of `regen.nets.mlp.ACTIVATIONS`.
+    mask_input : append C channels of indicators of missing cells; see `MLPEncoder`.
 
     Raises
     ------
-    ValueError : no channels, or an unknown activation (the closest one is offered).
+    ValueError : no channels, or an unknown activation (the message names the closest one).
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class ConvEncoder(nn.Module):
         Parameters
         ----------
         x : (B, C*Y*X) without NaN.
-        observed : (B, C*Y*X), False where a cell was missing; None: nowhere. Read if `mask_input`.
-        lengths : not read; images have no steps.
+        observed : (B, C*Y*X), False where a cell is missing; None: nowhere. Ignored without `mask_input`.
+        lengths : ignored; images have no steps.
         """
         _, Y, X = self.shape
         h = (append_missing_mask(x, observed) if self.mask_input else x).view(len(x), -1, Y, X)
@@ -84,22 +84,22 @@ class ConvEncoder(nn.Module):
 
 @final
 class ConvDecoder(nn.Module):
-    """Code in, image out: a linear layer, and transposed convolutions that undo each halving of `ConvEncoder`.
+    """Decoder of images: a linear layer, and transposed convolutions that undo each halving of `ConvEncoder`.
 
-    Each cell has its own bias, as in a dense decoder: what all images have in common, such as a dark border, has not
-    to be made of the code, for which the codes of all would move far from 0.
+    Each cell has its own bias, as in a dense decoder: what all images have in common, such as a dark border, need not
+    be decoded from the code, which would move all codes far from 0.
 
     Parameters
     ----------
-    code : Z, how many numbers it reads.
+    code : Z, number of inputs.
     shape : (C, Y, X).
-    width : numbers per cell; it says ``width * C * Y * X``, the first of all cells before the second of any.
-    channels : those of the *encoder*; the decoder passes them backwards.
-    activation : name of what stands between two layers.
+    width : outputs per cell; it has ``width * C * Y * X`` outputs, the first of all cells before the second of any.
+    channels : those of the *encoder*; the decoder has them in reverse order.
+    activation : between two layers.
 
     Raises
     ------
-    ValueError : no channels, or an unknown activation (the closest one is offered).
+    ValueError : no channels, or an unknown activation (the message names the closest one).
     """
 
     def __init__(
@@ -128,15 +128,15 @@ class ConvDecoder(nn.Module):
             )  # m cells become 2 m - 1, and one more for an even size
             inner = k + 1 < len(channels)
             layer = nn.ConvTranspose2d(before, after, KERNEL, 2, padding=1, output_padding=odd, bias=inner)
-            # Each output sums a quarter of the kernel, for the input is spread over every second cell.
-            heard = before * KERNEL**2 // 4
-            _start(layer, activation if inner else None, heard, after * KERNEL**2, 1.0 if inner else SMALL)
+            # Each output sums a quarter of the kernel, because the stride is 2 in both directions.
+            fan_in = before * KERNEL**2 // 4
+            _start(layer, activation if inner else None, fan_in, after * KERNEL**2, 1.0 if inner else SMALL)
             self.layers.append(layer)
         self.bias = nn.Parameter(torch.zeros(self.outputs))
 
     @torch.no_grad()
     def set_bias(self, values: Float[Tensor, " K"]) -> None:
-        """Make the decoder say `values` (width * C * Y * X,) at the code 0."""
+        """Set the bias so that the output at the code 0 is `values` (width * C * Y * X,)."""
         self.bias.copy_(values)
         self.bias.add_(values - self(self.bias.new_zeros((1, self.code)))[0])
 
@@ -146,12 +146,12 @@ class ConvDecoder(nn.Module):
         steps: int | None = None,
         lengths: Int64[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B K"]:
-        """The image that each code stands for.
+        """Decode each code.
 
         Parameters
         ----------
         z : (B, Z).
-        steps, lengths : not read; images have no steps.
+        steps, lengths : ignored; images have no steps.
         """
         h = self.spread(z).view(-1, *self._first)
         for layer in self.layers:
@@ -167,8 +167,8 @@ def sizes(side: int, times: int) -> list[int]:
     return found
 
 
-def _start(layer: nn.Module, activation: str | None, heard: int, reached: int, size: float = 1.0) -> None:
-    init_weight(layer.weight, activation, heard, reached, size)  # type: ignore[arg-type]
+def _start(layer: nn.Module, activation: str | None, fan_in: int, fan_out: int, size: float = 1.0) -> None:
+    init_weight(layer.weight, activation, fan_in, fan_out, size)  # type: ignore[arg-type]
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 

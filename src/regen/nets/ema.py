@@ -1,4 +1,4 @@
-"""The moving average of a net."""
+"""Exponential moving average of a network."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -16,27 +16,27 @@ Homes = Sequence[Mapping[str, Tensor | None]]
 
 @final
 class EMA(nn.Module):
-    """A copy of a net that follows it slowly: the exponential moving average of its parameters and its buffers.
+    """The exponential moving average of the parameters and buffers of a net, as a net.
 
     ``a_t = d_t a_{t-1} + (1 - d_t) w_t`` with ``d_t = 0.5 ** (1 / half_life_t)``, for every parameter and every
-    buffer of real numbers, such as the statistics of a batch norm, which belong to the weights; buffers of whole
-    numbers are copied. What a generator says wanders while it competes; its average says it better (Yazici et al.
-    2019).
+    buffer of real numbers, such as the statistics of a batch norm, which belong to the weights; integer buffers
+    are copied. The weights of a generator oscillate during training; their average generates better samples (Yazici
+    et al. 2019).
 
-    The copy is frozen and always in evaluation mode; it has a state of its own, saved with what the average is a
-    part of. Where a run is short, a long half-life would remember the weights that the net started with:
-    ``half_life_t = min(half_life, ramp * t)`` forgets them (Karras et al. 2020).
+    The copy is frozen and always in evaluation mode; its state is saved with the module that contains it. In a short
+    run, an average with a long half-life would still contain the initial weights:
+    ``half_life_t = min(half_life, ramp * t)`` removes them (Karras et al. 2020).
 
     Parameters
     ----------
-    net : what is followed; only its values now are kept.
-    half_life : updates after which what a net was counts half. 0 is no average, a copy.
-    ramp : how much of all updates so far the half-life may be; None: the half-life holds from the first.
+    net : the net to average; its present values are copied.
+    half_life : updates after which the weight of a value has halved. 0 makes a plain copy.
+    ramp : largest half-life as a share of the updates so far; None: no limit.
 
     Attributes
     ----------
     net : the copy.
-    updates : how many there have been, an integer tensor.
+    updates : number of updates, an integer tensor.
     """
 
     updates: Tensor
@@ -51,11 +51,11 @@ class EMA(nn.Module):
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
-        """Take in what `net` is now: after each of its moves.
+        """Update the average with the present values of `net`, after each of its steps.
 
         Raises
         ------
-        ValueError : another net than that which was copied, by its shapes.
+        ValueError : a net with other shapes than the copied one.
         """
         if not self._followed or net is not self._followed[0]:
             self._follow(net)
@@ -67,17 +67,17 @@ class EMA(nn.Module):
             a.copy_(w)
 
     def forward(self, *inputs: object, **options: object) -> object:
-        """What the average of the net says: any inputs (B, ...) of the net, its outputs (B, ...)."""
+        """The outputs (B, ...) of the averaged net for any inputs (B, ...)."""
         return self.net(*inputs, **options)
 
     def train(self, mode: bool = True) -> "EMA":
-        """The copy stays as it is, in evaluation mode."""
+        """The copy always stays in evaluation mode."""
         super().train(mode)
         self.net.eval()
         return self
 
     def _follow(self, net: nn.Module) -> None:
-        """Look where the tensors of `net` live."""
+        """Look up the tensors of `net`."""
         ours, theirs = _values(_homes(self.net)), _values(_homes(net))
         if [[a.shape for a in some] for some in ours] != [[w.shape for w in some] for some in theirs]:
             raise ValueError(
@@ -92,12 +92,12 @@ class EMA(nn.Module):
 
 
 def _homes(net: nn.Module) -> Homes:
-    """Where the tensors of a net live: to look them up there anew at every step costs little."""
+    """The dicts that hold the tensors of a net: looking them up at every step is cheap."""
     return [home for module in net.modules() for home in (module._parameters, module._buffers)]
 
 
 def _values(homes: Homes) -> tuple[list[Tensor], list[Tensor]]:
-    """All tensors, each once: those of real numbers, and the others."""
+    """All tensors, each once: floating-point ones, and the others."""
     every = {id(value): value for home in homes for value in home.values() if value is not None}.values()
     real = [value for value in every if value.is_floating_point()]
     return real, [] if len(real) == len(every) else [each for each in every if not each.is_floating_point()]

@@ -1,4 +1,4 @@
-"""The network behind a forecaster: it reads a window of a series and tells the horizon that follows.
+"""The network of a forecaster: from a window of a series to the horizon that follows.
 
 Letters: `B` batch, `T` steps of the window, `C` channels (columns of the series), `H` steps of the horizon,
 `s` values per recurrent step (the segment), `N` hidden units.
@@ -21,7 +21,7 @@ Decoding = Literal["direct", "recursive"]
 
 @final
 class WindowNet(nn.Module):
-    """Window in, horizon out: normalise, cut into segments, read with a recurrent net, write the forecast.
+    """Forecast a horizon from a window: normalise, cut into segments, run a recurrent net, decode the forecast.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class WindowNet(nn.Module):
     ) -> Float[Tensor, "B H C"]:
         """Forecast the `horizon` steps after the window (the trained horizon when None).
 
-        Missing values of `x` must have been filled; `observed` says where, and is read when `gaps` is on. Beyond the
+        Missing values of `x` must have been filled; `observed` is their mask, an input when `gaps` is on. Beyond the
         trained horizon a direct net slides its window over what it has just forecast; a recursive one goes on.
         """
         batch, steps, channels = x.shape

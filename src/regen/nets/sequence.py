@@ -1,7 +1,7 @@
-"""The network behind the sequence estimators: it reads a whole sequence and answers once.
+"""The network of the sequence estimators: one output for a whole sequence.
 
 Letters: `B` batch, `T` steps, `S` recurrent steps (segments), `F` features, `K` outputs (classes or targets),
-`W` width of what all directions of the recurrent net say at a step.
+`W` outputs of all directions of the recurrent net at a step.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ BEFORE = 3
 
 @final
 class SequenceNet(nn.Module):
-    """Sequence in, K numbers out: cut into segments, read, pool over time, write the answer.
+    """K outputs for a sequence: cut into segments, run a recurrent net, pool over time, linear readout.
 
     Parameters
     ----------
@@ -78,30 +78,30 @@ class SequenceNet(nn.Module):
     def forward(
         self, x: Float[Tensor, "B T F"], lengths: Int64[Tensor, " B"] | None = None
     ) -> Float[Tensor, "B K"]:
-        """Answer for each sequence; `lengths` are the valid steps of each row (all of them when None)."""
+        """The outputs for each sequence; `lengths` are the valid steps of each row (all of them when None)."""
         output, valid = self._read(x, lengths)
         kinds = ("last", "mean", "max") if self.pool == "all" else (self.pool,)
         pooled = {"last": self._last, "mean": _mean, "max": _max}
         return self.readout(self.drop(torch.cat([pooled[kind](output, valid) for kind in kinds], 1)))  # type: ignore[no-any-return]
 
-    def answers(
+    def copy_outputs(
         self,
         x: Float[Tensor, "B T F"],
         lengths: Int64[Tensor, " B"] | None = None,
         copies: Sequence[int] | None = None,
     ) -> Float[Tensor, "B copies K"]:
-        """The answers of unfolded copies: what the net would say had the sequence ended at their segments.
+        """The outputs of unfolded copies: those of the net if the sequence ended at their segments.
 
-        A sequence that is over keeps its answer, so the last answers are those of `forward`. One reading gives
-        all of them, except that a bidirectional net must read every beginning anew.
+        The outputs no longer change after the end of a sequence, so the last ones are those of `forward`. One pass
+        gives all of them, except that a bidirectional net needs one pass for each copy.
 
-        copies : numbers of the copies asked, from 0 to S - 1; None for all S.
+        copies : numbers of the requested copies, from 0 to S - 1; None for all S.
         """
         copies = range(-(-x.shape[1] // self.segment)) if copies is None else copies
         if self.bidirectional:
-            ends = [(copy + 1) * self.segment for copy in copies]
+            stops = [(copy + 1) * self.segment for copy in copies]
             read = torch.full_like(x[:, 0, 0], x.shape[1], dtype=torch.int64) if lengths is None else lengths
-            return torch.stack([self(x[:, :end], read.clamp(max=end)) for end in ends], 1)
+            return torch.stack([self(x[:, :end], read.clamp(max=end)) for end in stops], 1)
         output, valid = self._read(x, lengths)
         steps = torch.arange(1, output.shape[1] + 1, device=x.device)
         past = {
@@ -110,17 +110,17 @@ class SequenceNet(nn.Module):
             "max": output.cummax(1).values,
         }
         kinds = ("last", "mean", "max") if self.pool == "all" else (self.pool,)
-        answers = self.readout(self.drop(torch.cat([past[kind] for kind in kinds], 2)))
-        asked = steps[list(copies)]
+        outputs = self.readout(self.drop(torch.cat([past[kind] for kind in kinds], 2)))
+        ends = steps[list(copies)]
         if valid is None:
-            return answers[:, asked - 1]  # type: ignore[no-any-return]
-        reached = torch.minimum(asked, valid.sum(1, keepdim=True)) - 1
-        return answers.gather(1, reached[..., None].expand(-1, -1, answers.shape[2]))  # type: ignore[no-any-return]
+            return outputs[:, ends - 1]  # type: ignore[no-any-return]
+        last = torch.minimum(ends, valid.sum(1, keepdim=True)) - 1
+        return outputs.gather(1, last[..., None].expand(-1, -1, outputs.shape[2]))  # type: ignore[no-any-return]
 
     def _read(
         self, x: Float[Tensor, "B T F"], lengths: Int64[Tensor, " B"] | None
     ) -> tuple[Float[Tensor, "B S W"], Bool[Tensor, "B S"] | None]:
-        """What the recurrent net says at every segment, and which segments hold a valid step (None: all do)."""
+        """Output of the recurrent net at every segment, and which segments hold a valid step (None: all do)."""
         if lengths is not None:
             x = x * length_mask(lengths, x.shape[1])[..., None]
         read = None if lengths is None else -(-lengths // self.segment)
@@ -128,7 +128,7 @@ class SequenceNet(nn.Module):
         return output, None if read is None else length_mask(read, output.shape[1])
 
     def _segments(self, x: Float[Tensor, "B T F"]) -> Float[Tensor, "B S values"]:
-        """What each recurrent step reads: its own segment and those before it, each as long as a segment."""
+        """The input of each recurrent step: its own segment and those before it."""
         if self.segment == 1:
             return x
         x = F.pad(x, (0, 0, BEFORE * self.segment, -x.shape[1] % self.segment))
@@ -137,7 +137,7 @@ class SequenceNet(nn.Module):
     def _last(
         self, output: Float[Tensor, "B S W"], valid: Bool[Tensor, "B S"] | None
     ) -> Float[Tensor, "B W"]:
-        """The output of each direction after it has read everything: the end forward, the start backward."""
+        """The last output of each direction: at the end forward, at the start backward."""
         if valid is None:
             end = output[:, -1]
         else:

@@ -102,7 +102,7 @@ class SequenceBPTT:
             every = -(-len(batch.x) // BIDIRECTIONAL_SEQUENCES)
             batch = RowBatch(*(None if part is None else part[::every] for part in batch))  # type: ignore[arg-type]
         with evaluating(self.net):
-            outputs = self.net.answers(batch.x, batch.lengths, copies.tolist())
+            outputs = self.net.copy_outputs(batch.x, batch.lengths, copies.tolist())
             assert batch.y is not None
             targets = batch.y.unsqueeze(1).expand(-1, outputs.shape[1], *batch.y.shape[1:])
             losses = mean_per_step(self.loss_function(outputs, targets))
