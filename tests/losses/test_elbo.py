@@ -1,4 +1,4 @@
-"""The evidence lower bound against closed forms and a model whose evidence is known, beside wrong twins."""
+"""The evidence lower bound against closed forms and a model whose evidence is known, and wrong twins."""
 
 import math
 from itertools import pairwise
@@ -132,8 +132,10 @@ EVIDENCE = dist.MultivariateNormal(B, W @ W.T + S2 * torch.eye(3)).log_prob(X)
 def log_weights(mean: Tensor, log_var: Tensor, draws: int, seed: int, x: Tensor = X) -> Tensor:
     """Log p(x, z) - log q(z | x) of draws from q."""
     z = draw_normal(mean, log_var, draws, torch.Generator().manual_seed(seed))
-    told = dist.Normal(z @ W.T + B, math.sqrt(S2)).log_prob(x).sum(-1)
-    return told + normal_log_density(z, torch.zeros(2), torch.zeros(2)) - normal_log_density(z, mean, log_var)
+    log_px = dist.Normal(z @ W.T + B, math.sqrt(S2)).log_prob(x).sum(-1)
+    return (
+        log_px + normal_log_density(z, torch.zeros(2), torch.zeros(2)) - normal_log_density(z, mean, log_var)
+    )
 
 
 @pytest.fixture
@@ -177,16 +179,18 @@ def test_exact_posterior_needs_one_draw() -> None:
     precision = 1 + (one**2).sum() / S2
     mean, log_var = (X - B) @ one / S2 / precision, -precision.log().expand(2, 1)
     z = draw_normal(mean, log_var, 7, torch.Generator().manual_seed(0))
-    told = dist.Normal(z @ one.T + B, math.sqrt(S2)).log_prob(X).sum(-1)
+    log_likelihood = dist.Normal(z @ one.T + B, math.sqrt(S2)).log_prob(X).sum(-1)
     weights = (
-        told + normal_log_density(z, torch.zeros(1), torch.zeros(1)) - normal_log_density(z, mean, log_var)
+        log_likelihood
+        + normal_log_density(z, torch.zeros(1), torch.zeros(1))
+        - normal_log_density(z, mean, log_var)
     )
     evidence = dist.MultivariateNormal(B, one @ one.T + S2 * torch.eye(3)).log_prob(X)
     torch.testing.assert_close(weights, evidence.expand(7, 2))
 
 
 def test_bound_is_safe_where_exponentials_are_not() -> None:
-    """Log-weights in the thousands, of both signs and beside minus infinity."""
+    """Log-weights in the thousands, of both signs and with minus infinity."""
     weights = torch.tensor([[-9000.0, 5000.0], [-9001.0, -torch.inf]])
     expected = torch.tensor([-9000 + math.log1p(math.exp(-1)) - math.log(2), 5000 - math.log(2)])
     torch.testing.assert_close(importance_bound(weights), expected)

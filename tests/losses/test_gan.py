@@ -1,4 +1,4 @@
-"""GANLoss losses by hand, penalties against finite differences, calibrated scores; beside wrong twins."""
+"""GAN losses by hand, penalties against finite differences, calibrated scores; and wrong twins."""
 
 import math
 from collections.abc import Callable
@@ -233,12 +233,12 @@ def test_scores_are_50_where_real_is_as_generated(
 
 @pytest.mark.parametrize("kept", [1.0, 0.25])
 def test_calibration_of_a_known_pair(kept: float) -> None:
-    """Logits N(1, 1) and N(-1/2, 1): the chance is sigmoid(1.5 x - 0.375), whatever the numbers of each.
+    """Logits N(1, 1) and N(-1/2, 1): the probability is sigmoid(1.5 x - 0.375), whatever the numbers of each.
 
     Not counting both as half of the data is off by the logarithm of their ratio.
     """
     count = 200_000
-    normal = torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)  # no chance in it
+    normal = torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)  # deterministic
     real = normal[:: round(1 / kept)] + 1.0
     real = real - real.mean() + 1.0
     slope, offset = calibrate(real, normal - 0.5)
@@ -268,7 +268,7 @@ def test_calibration_is_that_of_logistic_regression() -> None:
 
 
 def test_calibration_stays_finite() -> None:
-    """Kinds that do not overlap score 1 and near 100; a critic that says one number scores 50; one logit each."""
+    """Kinds that do not overlap score 1 and near 100; a constant critic scores 50; one logit each."""
     real, fake = torch.linspace(5.0, 5.001, 300), torch.linspace(4.9, 4.901, 300)
     slope, offset = calibrate(real, fake)
     assert math.isfinite(slope) and math.isfinite(offset)

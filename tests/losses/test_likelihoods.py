@@ -1,4 +1,4 @@
-"""Likelihoods against torch.distributions and their own draws, on unequal values, beside wrong twins."""
+"""Likelihoods against torch.distributions and their own draws, on unequal values, and wrong twins."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from regen.losses.likelihoods import LIKELIHOODS
 
 E = 3
 FALSE_ALARM = 1e-5
-"""Chance that a correct sampler fails one of its tests, were the seed not fixed."""
+"""Probability that a correct sampler fails one of its tests, were the seed not fixed."""
 
 
 def held(value: Tensor, bound: float) -> Tensor:
@@ -202,8 +202,8 @@ def edges_of(name: str, outputs: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return grid.numpy()[last[:-1]] + step, share / share.sum()
 
 
-def chance(name: str, outputs: Tensor, drawn: np.ndarray) -> float:
-    """Chance of draws at least so far from the density, by the chi-squared test."""
+def p_value(name: str, outputs: Tensor, drawn: np.ndarray) -> float:
+    """Probability of draws at least so far from the density, by the chi-squared test."""
     edges, share = edges_of(name, outputs)
     seen = np.bincount(np.searchsorted(edges, drawn), minlength=len(share))
     return float(stats.chisquare(seen, share * len(drawn)).pvalue)
@@ -226,11 +226,11 @@ ONE_CELL = {
 @pytest.mark.parametrize("name", ONE_CELL)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_draws_follow_the_density(name: str, sign: int) -> None:
-    """20,000 draws fall into bins as often as the density says; a correct sampler fails once in 100,000 seeds."""
+    """20,000 draws fall into bins as often as under the density; a correct sampler fails once in 100,000 seeds."""
     outputs = sign * torch.tensor(ONE_CELL[name], dtype=torch.float64)
     generator = torch.Generator().manual_seed(3)
     drawn = LIKELIHOODS[name].sample(outputs.expand(20_000, -1), generator)[:, 0].numpy()
-    assert chance(name, outputs, drawn) > FALSE_ALARM
+    assert p_value(name, outputs, drawn) > FALSE_ALARM
 
 
 @pytest.mark.parametrize(
@@ -247,11 +247,11 @@ def test_draws_follow_the_density(name: str, sign: int) -> None:
     ],
 )
 def test_draws_of_a_wrong_twin_are_noticed(name: str, wrong: list[float]) -> None:
-    """The same test tells apart draws of slightly other parameters."""
+    """The same test detects draws of slightly other parameters."""
     outputs = torch.tensor(ONE_CELL[name], dtype=torch.float64)
     twin = torch.tensor(wrong, dtype=torch.float64).expand(20_000, -1)
     drawn = LIKELIHOODS[name].sample(twin, torch.Generator().manual_seed(3))[:, 0].numpy()
-    assert chance(name, outputs, drawn) < FALSE_ALARM
+    assert p_value(name, outputs, drawn) < FALSE_ALARM
 
 
 def test_draws_of_classes_follow_their_probabilities() -> None:
@@ -360,7 +360,7 @@ def test_negative_binomial_becomes_a_poisson() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_bias_says_the_mean_of_each_column(name: str) -> None:
+def test_bias_gives_the_mean_of_each_column(name: str) -> None:
     """An untrained decoder with this bias restores column means despite gaps; no other constant fits better."""
     member = LIKELIHOODS[name]
     outputs = outputs_of(name, 1, seed=4).expand(400, -1)

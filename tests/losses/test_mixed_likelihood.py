@@ -12,77 +12,77 @@ BLOCKS = [("gaussian", 0, 2), ("categorical", 2, 5), ("bernoulli", 5, 6), ("pois
 WIDTHS = [4, 3, 1, 2]
 
 
-def example(heads: MixedLikelihood, rows: int = 6) -> tuple[Tensor, Tensor, Tensor]:
+def example(mixed: MixedLikelihood, rows: int = 6) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs, a target with NaN, and where it is known (a categorical column is known as a whole)."""
     generator = torch.Generator().manual_seed(0)
-    outputs = torch.randn(rows, heads.outputs, dtype=torch.float64, generator=generator)
-    target = heads.sample(outputs, generator)
-    mask = torch.rand(rows, heads.cells, generator=generator) > 0.4
+    outputs = torch.randn(rows, mixed.outputs, dtype=torch.float64, generator=generator)
+    target = mixed.sample(outputs, generator)
+    mask = torch.rand(rows, mixed.cells, generator=generator) > 0.4
     mask[:, 2:5] = mask[:, 2:3]
     return outputs.requires_grad_(), torch.where(mask, target, torch.nan), mask
 
 
 def test_each_block_has_its_own_likelihood() -> None:
-    """Densities, costs, means and biases are those of the blocks alone, in their order."""
-    heads = MixedLikelihood(BLOCKS)
-    outputs, target, mask = example(heads)
-    assert (heads.cells, heads.outputs) == (8, sum(WIDTHS))
-    assert heads.names == ("gaussian", "categorical", "bernoulli", "poisson")
+    """Densities, losses, means and biases are those of the blocks alone, in their order."""
+    mixed = MixedLikelihood(BLOCKS)
+    outputs, target, mask = example(mixed)
+    assert (mixed.cells, mixed.outputs) == (8, sum(WIDTHS))
+    assert mixed.names == ("gaussian", "categorical", "bernoulli", "poisson")
     full = torch.where(mask, target, 0.0)
-    found, start = heads.log_density(outputs, full), 0
+    found, start = mixed.log_density(outputs, full), 0
     for (name, low, high), width in zip(BLOCKS, WIDTHS, strict=True):
         part = outputs[:, start : start + width]
         start += width
         alone = LIKELIHOODS[name]
         assert torch.equal(found[:, low:high], alone.log_density(part, full[:, low:high]))
-        assert torch.equal(heads.loss(outputs, full)[:, low:high], alone.loss(part, full[:, low:high]))
-        assert torch.equal(heads.mean(outputs)[:, low:high], alone.mean(part))
+        assert torch.equal(mixed.loss(outputs, full)[:, low:high], alone.loss(part, full[:, low:high]))
+        assert torch.equal(mixed.mean(outputs)[:, low:high], alone.mean(part))
     biases = [LIKELIHOODS[name].initial_bias(full[:, low:high]) for name, low, high in BLOCKS]
-    assert torch.equal(heads.initial_bias(full), torch.cat(biases))
+    assert torch.equal(mixed.initial_bias(full), torch.cat(biases))
     swapped = MixedLikelihood([("poisson", 0, 2), *BLOCKS[1:3], ("gaussian", 6, 8)])
     assert not torch.allclose(swapped.log_density(outputs, full), found)
 
 
-COSTS: dict[str, Callable[[MixedLikelihood, Tensor, Tensor, Tensor], Tensor]] = {
+KINDS: dict[str, Callable[[MixedLikelihood, Tensor, Tensor, Tensor], Tensor]] = {
     "log_density": lambda h, o, x, m: h.log_density(o, x, m),
     **{loss: lambda h, o, x, m, loss=loss: h.loss(o, x, m, loss) for loss in ("auto", "mse", "mae", "huber")},
 }
 
 
-@pytest.mark.parametrize("cost", COSTS)
+@pytest.mark.parametrize("loss", KINDS)
 @pytest.mark.parametrize("blocks", [BLOCKS, [("gaussian", 0, 8)], [("squared", 0, 8)]])
-def test_what_is_not_observed_costs_nothing(cost: str, blocks: list[tuple[str, int, int]]) -> None:
-    """Hidden cells cost 0 and send back no gradient, and no NaN; observed ones are as if nothing were hidden."""
-    heads = MixedLikelihood(blocks)
-    outputs, target, mask = example(heads)
-    found = COSTS[cost](heads, outputs, target, mask)
+def test_missing_cells_have_no_loss(loss: str, blocks: list[tuple[str, int, int]]) -> None:
+    """Hidden cells have a loss of 0 and no gradient, and no NaN; observed ones are as if nothing were hidden."""
+    mixed = MixedLikelihood(blocks)
+    outputs, target, mask = example(mixed)
+    found = KINDS[loss](mixed, outputs, target, mask)
     (slope,) = torch.autograd.grad(found.sum(), outputs)
     assert (
         slope.isfinite().all() and torch.equal(found == 0, ~mask | (found == 0)) and (found[mask] != 0).any()
     )
     full = torch.where(mask, target, 1.0)
-    everything = COSTS[cost](heads, outputs, full, torch.ones_like(mask))
+    everything = KINDS[loss](mixed, outputs, full, torch.ones_like(mask))
     assert torch.equal(found, torch.where(mask, everything, 0.0))
     # Wrong twins: the mask inverted, and none at all.
-    assert not torch.allclose(COSTS[cost](heads, outputs, full, ~mask), found)
-    assert COSTS[cost](heads, outputs, target, None).isnan().any()
+    assert not torch.allclose(KINDS[loss](mixed, outputs, full, ~mask), found)
+    assert KINDS[loss](mixed, outputs, target, None).isnan().any()
 
 
-def test_costs_of_the_mean() -> None:
+def test_losses_of_the_mean() -> None:
     """mse, mae and huber compare the reconstruction with the target, whatever the likelihood."""
-    heads = MixedLikelihood(BLOCKS)
-    outputs, target, mask = example(heads)
+    mixed = MixedLikelihood(BLOCKS)
+    outputs, target, mask = example(mixed)
     full = torch.where(mask, target, 0.0)
     for loss in ("mse", "mae", "huber"):
-        assert torch.equal(heads.loss(outputs, full, kind=loss), LOSSES[loss](heads.mean(outputs), full))
+        assert torch.equal(mixed.loss(outputs, full, kind=loss), LOSSES[loss](mixed.mean(outputs), full))
 
 
 def test_cross_entropy_is_for_probabilities() -> None:
-    """It is the own cost of binary and categorical cells, and refused for all others."""
-    heads = MixedLikelihood([("bernoulli", 0, 2), ("categorical", 2, 5)])
-    outputs, target, mask = example(heads)
-    found = heads.loss(outputs, target, mask, "cross_entropy")
-    assert torch.equal(found, heads.loss(outputs, target, mask))
+    """It is the own loss of binary and categorical cells, and refused for all others."""
+    mixed = MixedLikelihood([("bernoulli", 0, 2), ("categorical", 2, 5)])
+    outputs, target, mask = example(mixed)
+    found = mixed.loss(outputs, target, mask, "cross_entropy")
+    assert torch.equal(found, mixed.loss(outputs, target, mask))
     with pytest.raises(ValueError) as refusal:
         MixedLikelihood(BLOCKS).loss(*example(MixedLikelihood(BLOCKS)), "cross_entropy")
     assert str(refusal.value) == (
@@ -104,7 +104,7 @@ def test_cross_entropy_is_for_probabilities() -> None:
     ],
 )
 def test_blocks_that_make_no_row_are_refused(blocks: list[tuple[str, int, int]], words: str) -> None:
-    """Unknown names, gaps and empty blocks are said in one sentence."""
+    """Unknown names, gaps and empty blocks are refused in one sentence."""
     with pytest.raises(ValueError) as refusal:
         MixedLikelihood(blocks)
     assert str(refusal.value).startswith(words)
@@ -121,11 +121,11 @@ def test_an_unknown_loss_is_refused() -> None:
 
 def test_sequences_and_draws_have_more_axes() -> None:
     """Leading axes are free: (S, B, T, W) outputs against (B, T, E) targets."""
-    heads = MixedLikelihood(BLOCKS)
+    mixed = MixedLikelihood(BLOCKS)
     generator = torch.Generator().manual_seed(0)
-    outputs = torch.randn(3, 2, 4, heads.outputs, generator=generator)
-    target = heads.sample(outputs[0], generator)
-    mask = torch.rand(2, 4, heads.cells, generator=generator) > 0.3
-    found = heads.log_density(outputs, target, mask)
-    expected = torch.stack([heads.log_density(each, target, mask) for each in outputs])
+    outputs = torch.randn(3, 2, 4, mixed.outputs, generator=generator)
+    target = mixed.sample(outputs[0], generator)
+    mask = torch.rand(2, 4, mixed.cells, generator=generator) > 0.3
+    found = mixed.log_density(outputs, target, mask)
+    expected = torch.stack([mixed.log_density(each, target, mask) for each in outputs])
     torch.testing.assert_close(found, expected)

@@ -1,4 +1,4 @@
-"""Penalties on a critic's slope against finite differences, through recurrent nets too; beside wrong twins."""
+"""Penalties on a critic's slope against finite differences, through recurrent nets too; and wrong twins."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Supervised costs against their formulas in numpy, on unequal values, beside wrong twins."""
+"""Supervised losses against their formulas in numpy, on unequal values, and wrong twins."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ CLASSES = np.array([2, 1, 0, 1])
 
 
 def numpy_huber(difference: np.ndarray, delta: float) -> np.ndarray:
-    """Huber's cost, case by case."""
+    """Huber's loss, case by case."""
     return np.where(
         np.abs(difference) <= delta, 0.5 * difference**2, delta * (np.abs(difference) - 0.5 * delta)
     )
@@ -48,24 +48,24 @@ FORMULAS = {
 @pytest.mark.parametrize("holes", [False, True])
 @pytest.mark.parametrize("name", FORMULAS)
 def test_cost_is_the_formula_element_by_element(name: str, holes: bool) -> None:
-    """Every element has its cost, and a missing target costs nothing; a cost that ignores holes is not it."""
+    """Every element has its loss, and a missing target has no loss; a loss that ignores holes is not it."""
     prediction, target, mask = tensors(holes)
-    cost = LOSSES[name](prediction, target, mask).detach().numpy()
+    loss = LOSSES[name](prediction, target, mask).detach().numpy()
     expected = np.where(HOLES, FORMULAS[name], 0) if holes else FORMULAS[name]
-    np.testing.assert_allclose(cost, expected, rtol=1e-15)
+    np.testing.assert_allclose(loss, expected, rtol=1e-15)
     for other in FORMULAS:
-        assert other == name or not np.allclose(cost, FORMULAS[other])
+        assert other == name or not np.allclose(loss, FORMULAS[other])
     if holes:
-        assert not np.allclose(cost, FORMULAS[name])
+        assert not np.allclose(loss, FORMULAS[name])
         assert np.isnan(LOSSES[name](prediction, target).detach().numpy()).any()
 
 
 def test_huber_turns_into_a_line_at_delta() -> None:
-    """`delta` moves the turn, and leaves cost and slope continuous."""
+    """`delta` moves the turn, and leaves loss and slope continuous."""
     prediction, target, _ = tensors(False)
-    cost = huber(prediction, target, delta=2.0).detach().numpy()
-    np.testing.assert_allclose(cost, numpy_huber(PREDICTION - TARGET, 2.0), rtol=1e-15)
-    assert not np.allclose(cost, numpy_huber(PREDICTION - TARGET, 1.0))
+    loss = huber(prediction, target, delta=2.0).detach().numpy()
+    np.testing.assert_allclose(loss, numpy_huber(PREDICTION - TARGET, 2.0), rtol=1e-15)
+    assert not np.allclose(loss, numpy_huber(PREDICTION - TARGET, 1.0))
     edge = torch.tensor([1.0 - 1e-12, 1.0 + 1e-12], dtype=torch.float64, requires_grad=True)
     values = huber(edge, torch.zeros_like(edge))
     (slopes,) = torch.autograd.grad(values.sum(), edge)
@@ -75,7 +75,7 @@ def test_huber_turns_into_a_line_at_delta() -> None:
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_a_hole_sends_back_no_gradient(name: str) -> None:
-    """Gradients are finite, 0 at the holes, and elsewhere those of the cost without holes."""
+    """Gradients are finite, 0 at the holes, and elsewhere those of the loss without holes."""
     prediction, target, mask = tensors(True)
     (gradient,) = torch.autograd.grad(LOSSES[name](prediction, target, mask).sum(), prediction)
     whole, known, _ = tensors(False)
@@ -92,53 +92,53 @@ def test_cross_entropy_is_minus_the_log_probability(shape: tuple[int, ...]) -> N
     probabilities = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
     expected = -np.log(probabilities[np.arange(4), CLASSES]).reshape(shape)
     logits, classes = torch.tensor(LOGITS).reshape(*shape, 3), torch.tensor(CLASSES).reshape(shape)
-    cost = cross_entropy(logits, classes).numpy()
-    np.testing.assert_allclose(cost, expected, rtol=1e-12)
-    assert not np.allclose(cost, expected.mean())
+    loss = cross_entropy(logits, classes).numpy()
+    np.testing.assert_allclose(loss, expected, rtol=1e-12)
+    assert not np.allclose(loss, expected.mean())
     assert not np.allclose(cross_entropy(logits, (classes + 1) % 3).numpy(), expected)
 
 
 def test_cross_entropy_of_an_unknown_class_is_zero() -> None:
-    """A masked sample costs nothing and sends nothing back, even when its class number is out of range."""
+    """A masked sample has no loss and sends nothing back, even when its class number is out of range."""
     mask = torch.tensor([True, False, True, False])
     logits = torch.tensor(LOGITS, requires_grad=True)
     classes = torch.where(mask, torch.tensor(CLASSES), -100)
-    cost = cross_entropy(logits, classes, mask)
-    (gradient,) = torch.autograd.grad(cost.sum(), logits)
-    assert cost[~mask].eq(0).all() and gradient[~mask].eq(0).all()
-    assert cost[mask].gt(0).all() and gradient[mask].ne(0).all()
+    loss = cross_entropy(logits, classes, mask)
+    (gradient,) = torch.autograd.grad(loss.sum(), logits)
+    assert loss[~mask].eq(0).all() and gradient[~mask].eq(0).all()
+    assert loss[mask].gt(0).all() and gradient[mask].ne(0).all()
 
 
 def test_means_count_only_what_is_known() -> None:
     """The mean divides by the known elements, per step or over all; neither the sum nor the naive mean does."""
     prediction, target, mask = tensors(True)
-    cost = squared_error(prediction, target, mask)
+    loss = squared_error(prediction, target, mask)
     known = FORMULAS["mse"][HOLES]
-    np.testing.assert_allclose(mean(cost, mask).item(), known.mean(), rtol=1e-12)
-    assert not np.isclose(cost.mean().item(), known.mean())
-    assert not np.isclose(cost.sum().item(), known.mean())
+    np.testing.assert_allclose(mean(loss, mask).item(), known.mean(), rtol=1e-12)
+    assert not np.isclose(loss.mean().item(), known.mean())
+    assert not np.isclose(loss.sum().item(), known.mean())
     steps = [FORMULAS["mse"][:, t][HOLES[:, t]].mean() for t in range(2)]
-    np.testing.assert_allclose(mean_per_step(cost, mask).detach().numpy(), steps, rtol=1e-12)
-    assert not np.allclose(cost.mean((0, 2)).detach().numpy(), steps)
+    np.testing.assert_allclose(mean_per_step(loss, mask).detach().numpy(), steps, rtol=1e-12)
+    assert not np.allclose(loss.mean((0, 2)).detach().numpy(), steps)
 
 
 def test_means_without_holes() -> None:
     """Without a mask the mean is that of all elements, and the steps' mean is their mean."""
     prediction, target, _ = tensors(False)
-    cost = absolute_error(prediction, target)
-    np.testing.assert_allclose(mean(cost).item(), FORMULAS["mae"].mean(), rtol=1e-12)
-    np.testing.assert_allclose(mean_per_step(cost).detach().numpy(), FORMULAS["mae"].mean((0, 2)), rtol=1e-12)
-    assert not np.allclose(mean_per_step(cost).detach().numpy(), FORMULAS["mae"].mean((1, 2))[:2])
+    loss = absolute_error(prediction, target)
+    np.testing.assert_allclose(mean(loss).item(), FORMULAS["mae"].mean(), rtol=1e-12)
+    np.testing.assert_allclose(mean_per_step(loss).detach().numpy(), FORMULAS["mae"].mean((0, 2)), rtol=1e-12)
+    assert not np.allclose(mean_per_step(loss).detach().numpy(), FORMULAS["mae"].mean((1, 2))[:2])
 
 
 def test_nothing_known() -> None:
-    """The mean of nothing is 0, so that such a batch moves nothing; the cost of a step unseen is NaN."""
+    """The mean of nothing is 0, so that such a batch moves nothing; the loss of a step unseen is NaN."""
     prediction = torch.ones(2, 3, 1, requires_grad=True)
     target = torch.full((2, 3, 1), torch.nan)
     target[:, 0] = 3.0
-    cost = squared_error(prediction, target, observed(target))
+    loss = squared_error(prediction, target, observed(target))
     torch.testing.assert_close(
-        mean_per_step(cost, observed(target)), torch.tensor([4.0, torch.nan, torch.nan]), equal_nan=True
+        mean_per_step(loss, observed(target)), torch.tensor([4.0, torch.nan, torch.nan]), equal_nan=True
     )
     nothing = torch.zeros(2, 3, 1, dtype=torch.bool)
     total = mean(squared_error(prediction, target, nothing), nothing)
@@ -146,20 +146,20 @@ def test_nothing_known() -> None:
     assert total == 0 and gradient.eq(0).all()
 
 
-@pytest.mark.parametrize("cost", [squared_error, absolute_error, huber])
-def test_shapes_are_never_broadcast(cost: Callable[..., torch.Tensor]) -> None:
+@pytest.mark.parametrize("loss", [squared_error, absolute_error, huber])
+def test_shapes_are_never_broadcast(loss: Callable[..., torch.Tensor]) -> None:
     """The classic slip, (B,) against (B, 1), is refused in words."""
     with pytest.raises(ValueError) as refusal:
-        cost(torch.zeros(3, 1), torch.zeros(3))
+        loss(torch.zeros(3, 1), torch.zeros(3))
     assert str(refusal.value) == (
         "prediction has shape (3, 1) and target has shape (3,). They must be equal: nothing is broadcast."
     )
     with pytest.raises(ValueError, match=r"^mask has shape \(3, 1\) and target has shape \(3,\)\. "):
-        cost(torch.zeros(3), torch.zeros(3), torch.ones(3, 1, dtype=torch.bool))
+        loss(torch.zeros(3), torch.zeros(3), torch.ones(3, 1, dtype=torch.bool))
 
 
 def test_cross_entropy_and_means_refuse_other_shapes() -> None:
-    """Class numbers must fit the logits, and a mask its cost."""
+    """Class numbers must fit the logits, and a mask its loss."""
     words = r"^logits without its last axis has shape \(4,\) and target has shape \(3,\)\. "
     with pytest.raises(ValueError, match=words):
         cross_entropy(torch.zeros(4, 3), torch.zeros(3, dtype=torch.int64))
@@ -170,7 +170,7 @@ def test_cross_entropy_and_means_refuse_other_shapes() -> None:
 
 
 def test_mean_leaves_out_what_the_mask_hides() -> None:
-    """Also a cost that was computed without the mask counts only where the mask is True."""
-    cost, mask = torch.tensor([[1.0, 10.0], [3.0, 100.0]]), torch.tensor([[True, False], [True, False]])
-    assert float(mean(cost, mask)) == 2.0
-    torch.testing.assert_close(mean_per_step(cost, mask), torch.tensor([2.0, torch.nan]), equal_nan=True)
+    """Also a loss that was computed without the mask counts only where the mask is True."""
+    loss, mask = torch.tensor([[1.0, 10.0], [3.0, 100.0]]), torch.tensor([[True, False], [True, False]])
+    assert float(mean(loss, mask)) == 2.0
+    torch.testing.assert_close(mean_per_step(loss, mask), torch.tensor([2.0, torch.nan]), equal_nan=True)

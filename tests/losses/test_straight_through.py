@@ -46,27 +46,27 @@ def test_values_by_hand() -> None:
     a = torch.tensor(
         [[0.3, -0.5, 0.4, 0.1, 0.6, 1.0, 0.0, -1.0], [-2.0, -1.5, -3.0, 0.1, -4.0, 0.0, 0.0, 0.0]]
     )
-    said = mixed().sample(a, seeded())
-    torch.testing.assert_close(said[:, 0], a[:, 0])
-    torch.testing.assert_close(said[:, 1], torch.tensor([0.3, 0.0]))
+    cells = mixed().sample(a, seeded())
+    torch.testing.assert_close(cells[:, 0], a[:, 0])
+    torch.testing.assert_close(cells[:, 1], torch.tensor([0.3, 0.0]))
     grey = [1 / (1 + math.exp(-(logit(0.25) + x))) for x in (0.4, -3.0)]
-    torch.testing.assert_close(said[:, 2], torch.tensor(grey))
-    assert set(said[:, 3].tolist()) <= {0.0, 1.0}
-    assert said[:, 4].tolist() == [float(round(math.expm1(1.2 + 0.5 * 0.6))), 0.0]
-    assert (said[:, 5:].sort().values == torch.tensor([0.0, 0.0, 1.0])).all()
+    torch.testing.assert_close(cells[:, 2], torch.tensor(grey))
+    assert set(cells[:, 3].tolist()) <= {0.0, 1.0}
+    assert cells[:, 4].tolist() == [float(round(math.expm1(1.2 + 0.5 * 0.6))), 0.0]
+    assert (cells[:, 5:].sort().values == torch.tensor([0.0, 0.0, 1.0])).all()
     mean = mixed().mean(a)
     torch.testing.assert_close(mean[:, 5:], a[:, 5:].softmax(-1))
     torch.testing.assert_close(mean[0, 3], torch.tensor(1 / (1 + math.exp(-(logit(0.7) + 0.1)))))
     torch.testing.assert_close(mean[0, 4], torch.tensor(math.expm1(1.5)))
 
 
-def shares(relaxed: StraightThrough, a: Tensor) -> Tensor:
+def shares(estimator: StraightThrough, a: Tensor) -> Tensor:
     """(E,) mean of many draws."""
-    return relaxed.sample(a.expand(DRAWS, -1), seeded(3)).mean(0)
+    return estimator.sample(a.expand(DRAWS, -1), seeded(3)).mean(0)
 
 
 def far(found: Tensor, wanted: Tensor) -> bool:
-    """Whether shares are off by more than chance allows."""
+    """Whether shares are off by more than rng allows."""
     return bool(((found - wanted).abs() > ALARM * (wanted * (1 - wanted) / DRAWS).sqrt()).any())
 
 
@@ -89,17 +89,17 @@ def test_draws_have_the_chances_that_are_said() -> None:
 def test_real_and_generated_rows_are_of_one_form() -> None:
     """No critic can tell by form: a one-hot is exact; the smooth stand-in is not, and is told at once."""
     a = torch.randn(500, 3, generator=seeded())
-    relaxed = StraightThrough([("categorical", 0, 3)], torch.zeros(3), torch.ones(3))
-    hard, soft = relaxed.sample(a, seeded(1)), relaxed.mean(a)
+    estimator = StraightThrough([("categorical", 0, 3)], torch.zeros(3), torch.ones(3))
+    hard, soft = estimator.sample(a, seeded(1)), estimator.mean(a)
     assert ((hard == 0) | (hard == 1)).all() and (hard.sum(1) == 1).all()
     assert not ((soft == 0) | (soft == 1)).any()
 
 
 def test_every_number_gets_a_gradient() -> None:
-    """Also where the cell is 0 or drawn: a step along it moves the chance; a plain threshold has none."""
+    """Also where the cell is 0 or drawn: a step along it moves the rng; a plain threshold has none."""
     a = torch.full((400, 8), -0.4).requires_grad_()
-    said = mixed().sample(a, seeded())
-    (slope,) = torch.autograd.grad((said * torch.arange(1.0, 9.0)).sum(), a)
+    cells = mixed().sample(a, seeded())
+    (slope,) = torch.autograd.grad((cells * torch.arange(1.0, 9.0)).sum(), a)
     assert (slope[:, :5] > 0).all()
     assert (slope[:, 5:].abs() > 0).all()
     torch.testing.assert_close(slope[:, 5:].sum(1), torch.zeros(400), rtol=0, atol=1e-5)
@@ -111,14 +111,14 @@ def test_the_gradient_points_to_likelier_draws() -> None:
     """Descending it makes a generator say the wanted category, truth value and count."""
     a = torch.zeros(64, 8).requires_grad_()
     wanted = torch.tensor([1.0, 2.0, 0.9, 1.0, 6.0, 0.0, 0.0, 1.0])
-    relaxed, chance = mixed(), seeded(5)
+    estimator, rng = mixed(), seeded(5)
     optimizer = torch.optim.Adam([a], 0.1)
     for _ in range(200):
-        loss = (relaxed.sample(a, chance) - wanted).square().sum()
+        loss = (estimator.sample(a, rng) - wanted).square().sum()
         (a.grad,) = torch.autograd.grad(loss, a)
         optimizer.step()
-    said = relaxed.sample(a.detach(), chance).mean(0)
-    assert (said - wanted).abs().max() < 0.25, said
+    cells = estimator.sample(a.detach(), rng).mean(0)
+    assert (cells - wanted).abs().max() < 0.25, cells
 
 
 @given(
@@ -137,21 +137,19 @@ def test_cells_are_of_their_kind(kinds: list[str], seed: int) -> None:
         width = 3 if kind == "categorical" else 2
         blocks.append((kind, end, end + width))
         end += width
-    chance = seeded(seed)
-    relaxed = StraightThrough(
-        blocks, torch.rand(end, generator=chance), torch.rand(end, generator=chance) + 0.1
-    )
-    a = 30 * torch.randn(4, 3, end, generator=chance)
+    rng = seeded(seed)
+    estimator = StraightThrough(blocks, torch.rand(end, generator=rng), torch.rand(end, generator=rng) + 0.1)
+    a = 30 * torch.randn(4, 3, end, generator=rng)
     a[0, 0] = 1e4
-    for said in (relaxed.sample(a, chance), relaxed.mean(a)):
-        assert said.shape == a.shape and said.isfinite().all()
+    for cells in (estimator.sample(a, rng), estimator.mean(a)):
+        assert cells.shape == a.shape and cells.isfinite().all()
         for kind, start, stop in blocks:
-            part = said[..., start:stop]
+            part = cells[..., start:stop]
             if kind != "real":
                 assert (part >= 0).all()
             if kind in ("unit", "binary", "categorical"):
                 assert (part <= 1).all()
-    drawn = relaxed.sample(a, chance)
+    drawn = estimator.sample(a, rng)
     whole = [
         drawn[..., start:stop] for kind, start, stop in blocks if kind in ("binary", "counts", "categorical")
     ]
@@ -168,6 +166,6 @@ def test_what_was_given_is_left_as_it_was() -> None:
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_column_that_never_varies_can_still_be_said(share: float) -> None:
     """A usual share of 0 or 1 has a logit all the same."""
-    relaxed = StraightThrough([("unit", 0, 1)], torch.tensor([share]), torch.ones(1))
-    said = relaxed.sample(torch.zeros(1, 1))
-    assert abs(float(said) - share) == pytest.approx(NEAR_CERTAIN, rel=1e-3)
+    estimator = StraightThrough([("unit", 0, 1)], torch.tensor([share]), torch.ones(1))
+    cells = estimator.sample(torch.zeros(1, 1))
+    assert abs(float(cells) - share) == pytest.approx(NEAR_CERTAIN, rel=1e-3)

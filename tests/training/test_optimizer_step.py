@@ -43,22 +43,22 @@ def gradients(step: int, size: float = 1.0) -> list[Tensor]:
 
 
 def by_torch(
-    moved: list[nn.Parameter], optimizer: Optimizer, clip: float | None, given: list[Tensor | None]
+    moved: list[nn.Parameter], optimizer: Optimizer, clip: float | None, grads: list[Tensor | None]
 ) -> None:
     """A step as everyone writes it."""
-    for weight, gradient in zip(moved, given, strict=True):
+    for weight, gradient in zip(moved, grads, strict=True):
         weight.grad = None if gradient is None else gradient.clone()
     if clip is not None:
         clip_grad_norm_(moved, clip)
     optimizer.step()
 
 
-def by_us(moved: list[nn.Parameter], descent: OptimizerStep, given: list[Tensor | None]) -> None:
-    """The same by a OptimizerStep."""
-    descent.zero_grad()
-    for weight, gradient in zip(moved, given, strict=True):
+def by_ours(moved: list[nn.Parameter], ours_step: OptimizerStep, grads: list[Tensor | None]) -> None:
+    """The same by an OptimizerStep."""
+    ours_step.zero_grad()
+    for weight, gradient in zip(moved, grads, strict=True):
         weight.grad = None if gradient is None else gradient.clone()
-    descent.step()
+    ours_step.step()
 
 
 def same(left: Any, right: Any) -> bool:
@@ -78,11 +78,11 @@ def test_steps_are_those_of_torch(name: str, clip: float | None) -> None:
     """Weights and the whole state of the optimiser, while norms wander around the limit and the rate changes."""
     ours, plain = weights(), weights()
     our_rule, rule = OPTIMIZERS[name](ours), OPTIMIZERS[name](plain)
-    descent = OptimizerStep(our_rule, ours, clip)
+    ours_step = OptimizerStep(our_rule, ours, clip)
     for step in range(8):
-        given = gradients(step, size=0.5 + 0.5 * step)
-        by_us(ours, descent, given)
-        by_torch(plain, rule, clip, given)
+        grads = gradients(step, size=0.5 + 0.5 * step)
+        by_ours(ours, ours_step, grads)
+        by_torch(plain, rule, clip, grads)
         for each in (our_rule, rule):
             each.param_groups[0]["lr"] *= 0.9
     assert same(ours, plain)
@@ -95,10 +95,10 @@ def test_steps_are_those_of_torch(name: str, clip: float | None) -> None:
 @pytest.mark.parametrize("limit", [1e-6, 1.0, 1e6])
 def test_clipping_at_the_limit(size: float, limit: float) -> None:
     """Gradients just below, at and above the limit, and such that are not finite, are clipped as torch does."""
-    given = gradients(0, size * limit)
+    grads = gradients(0, size * limit)
     ours, plain = weights(), weights()
-    by_us(ours, OptimizerStep(SGD(ours, 0.0), ours, limit), given)
-    by_torch(plain, SGD(plain, 0.0), limit, given)
+    by_ours(ours, OptimizerStep(SGD(ours, 0.0), ours, limit), grads)
+    by_torch(plain, SGD(plain, 0.0), limit, grads)
     assert same([weight.grad for weight in ours], [weight.grad for weight in plain])
 
 
@@ -107,48 +107,48 @@ def test_a_weight_without_a_gradient_is_left_alone(missing: list[int]) -> None:
     """One that has no gradient on some steps keeps its value and its count of steps."""
     ours, plain = weights(), weights()
     our_rule, rule = OPTIMIZERS["adam"](ours), OPTIMIZERS["adam"](plain)
-    descent = OptimizerStep(our_rule, ours, 1.0)
+    ours_step = OptimizerStep(our_rule, ours, 1.0)
     for step in range(7):
-        given = [
+        grads = [
             None if step in (0, 3, 4) and place in missing else gradient
             for place, gradient in enumerate(gradients(step))
         ]
-        by_us(ours, descent, given)
-        by_torch(plain, rule, 1.0, given)
+        by_ours(ours, ours_step, grads)
+        by_torch(plain, rule, 1.0, grads)
     assert same(ours, plain)
     assert same(our_rule.state_dict(), rule.state_dict())
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_state_that_was_replaced_is_looked_up_again(told: bool) -> None:
-    """After `forget` the loaded moments are used; the twin that is not told goes on with the old ones."""
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_state_that_was_replaced_is_looked_up_again(reset: bool) -> None:
+    """After `reset` the loaded moments are used; the twin without it goes on with the old ones."""
     ours, plain = weights(), weights()
     our_rule, rule = OPTIMIZERS["adam"](ours), OPTIMIZERS["adam"](plain)
-    descent = OptimizerStep(our_rule, ours, 1.0)
+    ours_step = OptimizerStep(our_rule, ours, 1.0)
     for step in range(3):
-        by_us(ours, descent, gradients(step))
+        by_ours(ours, ours_step, gradients(step))
         by_torch(plain, rule, 1.0, gradients(step))
     other = weights()
     loaded = OPTIMIZERS["adam"](other)
     by_torch(other, loaded, None, gradients(9))
     for each in (our_rule, rule):
         each.load_state_dict(deepcopy(loaded.state_dict()))
-    if told:
-        descent.reset()
+    if reset:
+        ours_step.reset()
     for step in range(3, 6):
-        by_us(ours, descent, gradients(step))
+        by_ours(ours, ours_step, gradients(step))
         by_torch(plain, rule, 1.0, gradients(step))
-    assert same(ours, plain) == told
+    assert same(ours, plain) == reset
 
 
 def test_hooks_of_an_optimizer_are_called() -> None:
-    """Who asked to be told of every step is told of every step."""
+    """Hooks run at every step."""
     moved, seen = weights(), []
     optimizer = OPTIMIZERS["adam"](moved)
     optimizer.register_step_post_hook(lambda *_: seen.append(1))
-    descent = OptimizerStep(optimizer, moved, None)
+    ours_step = OptimizerStep(optimizer, moved, None)
     for step in range(4):
-        by_us(moved, descent, gradients(step))
+        by_ours(moved, ours_step, gradients(step))
     assert len(seen) == 4
 
 
@@ -157,9 +157,9 @@ def test_float64_and_mixed_weights() -> None:
     ours, plain = weights(), weights()
     for moved in (ours, plain):
         moved[1] = nn.Parameter(moved[1].detach().double())
-    descent, rule = OptimizerStep(Adam(ours, 0.03, fused=True), ours, 1.0), Adam(plain, 0.03, fused=True)
+    ours_step, rule = OptimizerStep(Adam(ours, 0.03, fused=True), ours, 1.0), Adam(plain, 0.03, fused=True)
     for step in range(3):
-        given = [gradient.to(weight) for gradient, weight in zip(gradients(step), plain, strict=True)]
-        by_us(ours, descent, given)
-        by_torch(plain, rule, 1.0, given)
+        grads = [gradient.to(weight) for gradient, weight in zip(gradients(step), plain, strict=True)]
+        by_ours(ours, ours_step, grads)
+        by_torch(plain, rule, 1.0, grads)
     assert same(ours, plain)

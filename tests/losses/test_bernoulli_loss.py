@@ -8,8 +8,8 @@ from regen.losses.likelihoods import LIKELIHOODS
 BERNOULLI = LIKELIHOODS["bernoulli"]
 
 
-def test_what_is_restored_perfectly_costs_nothing():
-    """Grey or not: the cost is a divergence. Cross-entropy, a wrong twin, charges for grey itself."""
+def test_a_perfect_reconstruction_has_no_loss():
+    """Grey or not: the loss is a divergence. Cross-entropy, a wrong twin, charges for grey itself."""
     target = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0], dtype=torch.float64)
     logits = target.logit(1e-12)
     assert torch.allclose(BERNOULLI.loss(logits, target), torch.zeros(5, dtype=torch.float64), atol=1e-9)
@@ -28,7 +28,7 @@ def test_the_gradient_is_that_of_cross_entropy():
     assert (BERNOULLI.loss(logits, target) >= 0).all()
 
 
-def test_beyond_the_ends_it_costs_more():
+def test_beyond_the_ends_the_loss_is_larger():
     """A value outside [0, 1] never looks better than the end it is beyond, as cross-entropy, a wrong twin, has it."""
     logits = torch.linspace(-6, 6, 25)
     for end, beyond in ((1.0, 1.5), (1.0, 9.0), (0.0, -0.5), (0.0, -9.0)):
