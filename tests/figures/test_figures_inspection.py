@@ -79,13 +79,14 @@ def test_one_gate_and_one_unit() -> None:
 
 
 def test_half_lives_are_ranked() -> None:
-    """A bar for each unit, the longest on top; a cell that keeps by a matrix has none."""
+    """A bar for each unit, the longest on top; a cell that multiplies its state by a matrix has none."""
     found = regen.inspect.gates(forecaster(), series())
     bars = only(found.plot(of="half_life"))
     lives = columns_of(found.units())["half_life"]
     np.testing.assert_allclose(bars.size, np.sort(lives)[::-1])
     with pytest.raises(
-        ValueError, match=r"^No unit of Elman has a half-life: it keeps by a matrix, or forgets nothing"
+        ValueError,
+        match=r"^No unit of Elman has a half-life: the cell multiplies its state by a matrix, or forgets",
     ):
         regen.inspect.gates(forecaster("elman"), series()).plot(of="half_life")
 

@@ -143,7 +143,8 @@ def half_lives(finding: Gates, *, layer: int = 0, direction: str = "forward") ->
     lives = np.asarray(table["half_life"], dtype=np.float64)
     if not np.isfinite(lives).any():
         raise ValueError(
-            f"No unit of {type(finding.cell).__name__} has a half-life: it keeps by a matrix, or forgets nothing."
+            f"No unit of {type(finding.cell).__name__} has a half-life: the cell multiplies its state by a matrix,"
+            " or forgets nothing."
             " See regen.inspect.gradient_flow."
         )
     order = [k for k in np.argsort(-lives, kind="stable") if np.isfinite(lives[k])][:BARS]

@@ -63,9 +63,11 @@ def forecast(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from regen import figures
-    >>> figures.forecast([1.0, 2.0, 1.0, 2.0], [1.1, 1.9]).panels[0].marks[1].x
-    array([4., 5.])
+    >>> y = np.array([1.0, 2.0, 1.0, 2.0])
+    >>> figures.forecast(y, np.array([1.1, 1.9]), unit="kg").panels[0].marks[1].x
+    array([4, 5])
     """
     series = read_series(y, time=time)
     name = series.names[0] if column is None else column

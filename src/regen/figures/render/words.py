@@ -155,7 +155,7 @@ def table_of_cells(cells: Cells, panel: Placed) -> tuple[list[str], list[list[st
 
 
 def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else "" if not np.isfinite(value) else f"{value:.3g}"
+    return str(value) if isinstance(value, str) else "" if not np.isfinite(value) else f"{value:.3g}"
 
 
 def _some(rows: Sequence[Any], most: int) -> list[Any]:
