@@ -96,7 +96,8 @@ def test_tables_that_cannot_be_fitted(table, output, rows, refusal):
     ("change", "refusal"),
     [
         ({"town": ["Rome", "Wien", "Oslo"]},
-         "Column 'town' of X has 'Wien' in row 1, a category that fit has not seen. It knows: 'Oslo', 'Rome'."),
+         "Column 'town' of X has 'Wien' in row 1, a category that was not in the data of fit. Known categories:"
+         " 'Oslo', 'Rome'."),
         ({"town": [1.0, 2.0, 3.0]}, "Column 'town' of X holds numbers; at fit it held text."),
         ({"a": ["x", "y", "z"]}, "Column 'a' of X holds text; at fit it held numbers."),
         ({"n": [1, 2, -3]},
@@ -128,7 +129,7 @@ def test_numbers_unseen_as_categories():
     """A number that was no category at fit is refused as a text would be."""
     columns = Columns.fit(read_cells([[1.0], [2.0]]), "categorical")
     assert words(lambda: columns.encode(read_cells([[1.0], [3.0]]))) == (
-        "Column 0 of X has 3.0 in row 1, a category that fit has not seen. It knows: 1.0, 2.0."
+        "Column 0 of X has 3.0 in row 1, a category that was not in the data of fit. Known categories: 1.0, 2.0."
     )
 
 

@@ -1,4 +1,4 @@
-"""Unfolding: what each copy of an unfolded network reads, and what it should say.
+"""Batches of windows, streams and rows: the inputs and targets of each copy of an unfolded network.
 
 A window is a *view* of the series, never a copy; a batch is gathered from that view by one ``index_select``.
 Memory stays that of the raw series plus one batch. Letters: N steps, C columns, B batch, T time, F features.
@@ -69,7 +69,7 @@ class RowBatch(NamedTuple):
 class Windows:
     """Every window of a series with the horizon after it, as one view.
 
-    Window k reads steps ``k ... k + window - 1``; its target is the next `horizon` steps. So there are
+    Window k holds steps ``k ... k + window - 1``; its target is the next `horizon` steps. There are
     ``N - window - horizon + 1`` of them. A mask of what was observed is another `Windows`, over a bool tensor
     of the same shape.
 
@@ -153,9 +153,9 @@ class StreamBatches:
     Parameters
     ----------
     series : (N, C) contiguous tensor.
-    n_streams : B, pieces read side by side.
+    n_streams : B, pieces in one batch.
     window : steps between two detachments, the k of ``bptt=k``.
-    horizon : steps ahead that every copy should say.
+    horizon : steps ahead that every copy predicts.
     observed : (N, C) bool mask of the same series; then batches carry `observed` and `target_mask`.
 
     Raises
@@ -204,11 +204,11 @@ class RowBatches:
 
     Parameters
     ----------
-    rows : the sequences; an (n, ...) tensor is taken as `Ragged` of one length.
+    rows : the sequences; an (n, ...) tensor becomes a `Ragged` of one length.
     y : (n, ...) tensor, or None when only x is wanted.
     index : which rows, an int64 tensor such as the training part of a split; None for all.
     batch_size, shuffle : as in `WindowBatches`.
-    whole : leave out what is left of an epoch when it fills no batch; other rows are, in every epoch.
+    whole : leave out the rows of an epoch that fill no batch; they differ from epoch to epoch.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Noise for denoising: tables, images and sequences made worse, so that a network learns to make them good.
+"""Noise for denoising autoencoders: corrupted tables, images and sequences.
 
 Letters: `E` encoded numbers of a row.
 """
@@ -13,7 +13,7 @@ __all__ = ["CORRUPTIONS", "Corruption", "corrupt"]
 Corruption: TypeAlias = Literal["gaussian", "mask", "salt_pepper"]
 
 CORRUPTIONS: tuple[Corruption, ...] = ("gaussian", "mask", "salt_pepper")
-"""The kinds of noise that `corrupt` knows."""
+"""The kinds of noise of `corrupt`."""
 
 
 def corrupt(

@@ -32,7 +32,7 @@ def from_layout(
     Parameters
     ----------
     layout : what `Series.layout()` returned, now or before a model was saved.
-    columns : name to array (n,). Names of the series get their own labels back, other names are taken as
+    columns : name to array (n,). Names of the series get their own labels back, other names stay as
         they are.
     start : step of the first row, counted from the last one of the series: 1 is the next, 0 the last itself.
     dates : (n,) dates of the rows in place of those counted from `start`.

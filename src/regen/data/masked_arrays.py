@@ -1,4 +1,4 @@
-"""NumPy's masked arrays: what a mask hides is missing, whatever number lies under it."""
+"""NumPy's masked arrays: masked values are missing, whatever number lies under the mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many steps a season has, and the forecast that merely repeats it."""
+"""The length of a season, and the seasonal naive forecast."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,11 @@ _DAY_PARTS = {"h": 24, "m": 1440, "s": 86400}
 def season_length(values: NDArray[np.float64], step: Step | None = None) -> int:
     """Steps in a season of `values` (N, C): the calendar's, else the dominant period found; 1 when there is none.
 
-    The calendar knows months (12), quarters (4), weeks (52), days (7), business days (5), hours (24) and parts of
-    an hour (those in a day). It is believed only when the series holds at least two such seasons. Otherwise the
+    The calendar has months (12), quarters (4), weeks (52), days (7), business days (5), hours (24) and parts of
+    an hour (those in a day). It is used only when the series holds at least two such seasons. Otherwise the
     period is the highest peak of the autocorrelation of each column, without its linear trend or in first
     differences, whichever peaks higher. A peak counts past the first fall below zero and when it stands out of
-    noise: above ``2.6 / sqrt(N)`` and above 0.3; of several as high within a tenth, the first is meant, since
+    noise: above ``2.6 / sqrt(N)`` and above 0.3; of several as high within a tenth, the first is taken, since
     whole multiples of a season peak too. The median over columns that have one is taken.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Any kind of series in: lists, numpy, pandas, polars, pyarrow; dated or not, of one column or many.
+"""Series from lists, numpy, pandas, polars and pyarrow; dated or not, of one column or many.
 
 `regen.data.layout.from_layout` writes the same kind again.
 """
@@ -22,7 +22,7 @@ __all__ = ["Series", "read_series"]
 @final
 @dataclass(frozen=True, eq=False)
 class Series:
-    """A regular series, read.
+    """A regular series, from any kind of table.
 
     values : (N, C) float64, NaN where nothing was observed.
     names : C names of columns.
@@ -30,7 +30,7 @@ class Series:
         than
         a day, else local.
     step : from one date to the next; None for a single date and for no dates.
-    kind : what it came in.
+    kind : the kind of table.
     """
 
     values: NDArray[np.float64]

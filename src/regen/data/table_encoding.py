@@ -323,8 +323,8 @@ def _recoded_column(cells: Cells, k: int, known: tuple[Any, ...] | None, kind: s
         if value not in place:
             row = int((codes == found.index(value)).argmax())
             raise ValueError(
-                f"{cells.column(k)} has {value!r} in row {row}, a category that fit has not seen."
-                f" It knows: {_shown([repr(each) for each in known])}."
+                f"{cells.column(k)} has {value!r} in row {row}, a category that was not in the data of fit."
+                f" Known categories: {_shown([repr(each) for each in known])}."
             )
     lookup = np.array([place[value] for value in found], dtype=np.float64)
     recoded = np.full(len(column), np.nan)

@@ -1,4 +1,4 @@
-"""Tables of cells in: arrays and dataframes with numbers, truth values and text, some of them missing.
+"""Tables of cells from arrays and dataframes with numbers, truth values and text, some of them missing.
 
 Letters: `n` rows, `F` columns.
 """
@@ -22,7 +22,7 @@ __all__ = ["Cells", "read_cells"]
 @final
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """A table, read into one matrix.
+    """A table as one matrix of numbers.
 
     values : (n, F) float64, NaN where missing. A column of text holds the places of its texts in its `levels`.
     names : F names of columns; those of an array are "0", "1", ... `named` : whether they are its own.
@@ -70,7 +70,7 @@ def read_cells(X: Any) -> Cells:
     Parameters
     ----------
     X : array (n, F), masked or not, list of rows, or pandas, polars or pyarrow table. Missing are NaN, None,
-        pandas' NA, nulls, and what a mask hides. Text, categorical and enum columns are text; so is every column
+        pandas' NA, nulls, and masked values. Text, categorical and enum columns are text; so is every column
         of an array of objects that holds text.
 
     Raises

@@ -184,7 +184,7 @@ WHOLE = (
     "is not a whole PNG or JPEG picture: it is damaged, was cut short, or is something else. Write or fetch it again,"
     " or take it away."
 )
-MORE = "more than the 67108864 that regen reads. Make it smaller."
+MORE = "more than the 67108864 that regen accepts. Make it smaller."
 REFUSED: dict[str, tuple[bytes, str]] = {
     "empty": (b"", WHOLE),
     "text": (b"<svg></svg>", WHOLE),

@@ -229,7 +229,8 @@ NEW_DATA: dict[str, tuple[Any, Any, str]] = {
     "category": (
         table(),
         table(town=["Oslo", "Wien"] * (N // 2)),
-        "Column 'town' of X has 'Wien' in row 1, a category that fit has not seen. It knows: 'Oslo', 'Rome'.",
+        "Column 'town' of X has 'Wien' in row 1, a category that was not in the data of fit. Known categories:"
+        " 'Oslo', 'Rome'.",
     ),
     "shape": (
         images(1, 6, 5),

@@ -108,7 +108,7 @@ def refuse_zip_bomb(path: Path) -> None:
 
 
 def _read(path: Path, read: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """What `read` finds in the file, or a refusal in words."""
+    """The array that `read` returns, or an error that names the fault."""
     if not path.is_file():
         raise not_found_error(path)
     try:

@@ -226,7 +226,7 @@ def _read(path: Path) -> Bytes:
     turns = require("PIL.ImageOps", extra="images", purpose="Reading pictures")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow warns of is judged here
+            warnings.simplefilter("ignore")  # the sizes that Pillow warns of are checked here
             with pillow.open(path, formats=("PNG", "JPEG")) as image:
                 _refuse_huge(path, image.size)
                 image.load()
@@ -250,7 +250,7 @@ def _refuse_huge(path: Path, size: tuple[int, int]) -> None:
 
 
 def _huge(path: Path, found: str) -> str:
-    return f"{str(path)!r} has {found} than the {LARGEST} that regen reads. Make it smaller."
+    return f"{str(path)!r} has {found} than the {LARGEST} that regen accepts. Make it smaller."
 
 
 class _InvalidPictureError(ValueError):

@@ -1,4 +1,4 @@
-"""Tables in files: CSV and Parquet, read with refusals that say what is wrong where, written all or not at all."""
+"""Tables in files: CSV and Parquet, read with errors that name the place of a fault, and written atomically."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ def _without_nan(arrow: Any, values: Any) -> Any:
 
 
 def _short_dates(table: Any) -> Any:
-    """Timestamps as days where all are midnight, else as seconds where all are whole: what a CSV needs to say."""
+    """Timestamps as days where all are midnight, else as seconds where all are whole: as short as a CSV allows."""
     arrow = require("pyarrow", extra="sources", purpose="Writing CSV files")
     for k, field in enumerate(table.schema):
         if not arrow.types.is_timestamp(field.type):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from regen.data.calendar import Step
 from regen.data.layout import dates_after
-from regen.data.scaling import Standardizer
+from regen.data.scaling import Standardizer, moments
 from regen.data.seasonality import season_length
 from regen.data.series import Series, read_series
 from regen.data.series_input import Kind
@@ -61,8 +61,8 @@ def _moments(values: Values) -> tuple[Values, Values]:
     low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
     size = np.maximum(np.abs(low), np.abs(high))
     unit = np.where(size > 0, size, 1.0)  # so that squares neither overflow nor underflow
-    center = np.where(low == high, low, np.nanmean(values / unit, axis=0) * unit)
-    return center, np.where(low == high, 0.0, np.nanstd(values / unit, axis=0) * unit)
+    center, deviation = (each * unit for each in moments(values / unit))
+    return np.where(low == high, low, center), np.where(low == high, 0.0, deviation)
 
 
 def series_of(layout: Mapping[str, Any], values: Values) -> Series:
