@@ -148,7 +148,7 @@ def test_flow_through_layers() -> None:
     assert np.isnan(drawn["0"].y[0]) and drawn["0"].y[2] == 2
     np.testing.assert_array_equal(drawn["0"].x, [2, 4, 6])
     assert figure.panels[1].heading == "under 1 % from age 3 on"
-    assert "the oldest inputs change it by 1 % or more" in str(flowing(1, None).plot().panels[1].heading)
+    assert "oldest inputs: 1 % or more" in str(flowing(1, None).plot().panels[1].heading)
 
 
 def test_saliency_by_lag() -> None:

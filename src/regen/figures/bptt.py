@@ -108,7 +108,7 @@ def gradient_flow(finding: GradientFlow) -> Chart:
     ]
     named = color_key({name: color for name, color in colors.items() if color != GREY})
     norms = Panel(
-        Axis("step (the prediction is made at the right end)"),
+        Axis("step (prediction at the right end)"),
         log_axis("norm of the gradient", *_decades(np.concatenate([np.ones(0), *lines.values()]))),
         marks,
         heading=[Span(f"gradient to the{' state' * (not one)} "), *named],
@@ -229,7 +229,7 @@ def moments(finding: Moments) -> Chart:
 
 @chart_of.register
 def ablation(finding: Ablation) -> Chart:
-    """The increase of the loss without each unit or gate, the largest first.
+    """The loss increase without each unit or gate, the largest first.
 
     A long bar is a unit that the predictions depend on. Those near zero, or below it, could be removed.
 
@@ -255,7 +255,7 @@ def ablation(finding: Ablation) -> Chart:
     share = 100 * finding.lost[order] / finding.loss if finding.loss else finding.lost[order]
     names = [_named(finding, int(k)) for k in order]
     colors = [BLUE if each > 0 else GREY for each in share]
-    chart = horizontal_bars(names, share, colors, "increase of the loss without it (%)")
+    chart = horizontal_bars(names, share, colors, "loss increase without it (%)")
     if len(finding.losses) <= BARS:
         return chart
     title = f"the first {BARS} of {len(finding.losses)}"
@@ -294,5 +294,5 @@ def _decades(values: Values) -> tuple[float, float]:
 def _reached(finding: GradientFlow) -> str:
     share = f"{100 * finding.share:g} %"
     if finding.reach is None:
-        return f"the oldest inputs change it by {share} or more"
+        return f"oldest inputs: {share} or more"
     return f"under {share} from age {finding.reach} on"

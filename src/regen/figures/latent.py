@@ -59,7 +59,7 @@ def units(finding: Codes, *, of: str | None = None) -> Chart:
     >>> X = np.random.default_rng(0).normal(size=(40, 4))
     >>> model = regen.Autoencoder(2, hidden=(4,), max_epochs=1, random_state=0).fit(X)
     >>> regen.figures.units(regen.inspect.codes(model, X)).panels[0].x.title
-    'increase of the loss without the unit (%)'
+    'loss increase without the unit (%)'
     """
     check_parameters("Codes.plot", UNITS, {"of": of})
     of = of or ("lost" if finding.kl is None else "kl")
@@ -68,7 +68,7 @@ def units(finding: Codes, *, of: str | None = None) -> Chart:
     share = 100 * (finding.losses / finding.loss - 1) if finding.loss > 0 else finding.losses
     sizes = np.asarray({"lost": share, "kl": finding.kl, "variance": finding.variance}[of])
     titles = {
-        "lost": "increase of the loss without the unit (%)",
+        "lost": "loss increase without the unit (%)",
         "kl": "divergence from the prior (nats per row)",
         "variance": "variance over the rows",
     }
