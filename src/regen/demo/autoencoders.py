@@ -179,13 +179,8 @@ def demand_days(folder: Path, max_epochs: int) -> Outcome:
     options: dict[str, Any] = {"hidden": 32, "learning_rate": 5e-3, "training": {"patience": None}}
     model = Autoencoder(CODE, "lstm", max_epochs=min(max_epochs, 40), random_state=0, **options).fit(known)
     days_after = "`regen.datasets.demand()`, the four weeks for testing"
-    link = save_with_report(
-        model,
-        folder,
-        "demand-days",
-        "LSTM autoencoder",
-        InspectionData(new[::4], source=days_after, own=False),
-    )
+    data = InspectionData(new[::4], source=days_after, own=False)
+    link = save_with_report(model, folder, "demand-days", "LSTM autoencoder", data)
     restored, linear = model.reconstruct(new), _by_pca(known, new, CODE)
     rows = [Row("LSTM to 2", "demand", _error(restored, new), "PCA to 2", _error(linear, new), " GW")]
     some = [k * 7 * DAY // 4 + 5 * k for k in range(5)]

@@ -16,8 +16,9 @@ from regen.figures.marks import Axis, Bars, Cells, Line, Panel
 from regen.figures.restored import restored
 from regen.figures.style import BLUE, GREY, RULE, SHADED, VERMILLION, shortened
 from regen.inspection.display import DisplayRows
-from regen.inspection.latent.codes import CodeMap, Codes, LatentTraversal, Neighbours
+from regen.inspection.latent.codes import Codes
 from regen.inspection.latent.repair import Repair
+from regen.inspection.latent.views import CodeMap, LatentTraversal, Neighbours
 
 __all__ = ["latent_traversal", "neighbours", "places", "repaired", "units"]
 

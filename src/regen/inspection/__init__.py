@@ -7,8 +7,9 @@ from regen._deprecation import moved
 from regen.inspection.adversarial.training_game import NearestTraining, TrainingGame, training_game
 from regen.inspection.finding import Finding
 from regen.inspection.labelled import Labelled
-from regen.inspection.latent.codes import CodeMap, Codes, LatentTraversal, Neighbours, codes
+from regen.inspection.latent.codes import Codes, codes
 from regen.inspection.latent.repair import Repair
+from regen.inspection.latent.views import CodeMap, LatentTraversal, Neighbours
 from regen.inspection.recurrent.ablation import Ablation, ablate
 from regen.inspection.recurrent.clamping import clamp
 from regen.inspection.recurrent.gates import Gates, gates, parts

@@ -45,7 +45,7 @@ class DisplayRows:
 
 
 def shown(layout: Columns | Pixels, encoded: Tensor) -> DisplayRows:
-    """Encoded rows (n, E) or (n, T, E), NaN where a value is missing."""
+    """Encoded rows, encoded (n, E) or (n, T, E), NaN where a value is missing."""
     values = encoded.double().numpy()
     if isinstance(layout, Pixels):
         return DisplayRows("images", drawable_images(values, layout.shape), (), limits_of(layout, values))
@@ -62,7 +62,7 @@ def shown(layout: Columns | Pixels, encoded: Tensor) -> DisplayRows:
 
 
 def drawable_images(values: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArray[np.float64]:
-    """Pixels (n, ...) of images of that shape (C, Y, X), as they can be drawn.
+    """Pixels, values (n, ...), of images of that shape (C, Y, X), as they can be drawn.
 
     Three channels are colours, (n, 3, Y, X), and a fourth is left out, for it is opacity; of two the second is. Of
     others the brightness is drawn, (n, Y, X), their mean.

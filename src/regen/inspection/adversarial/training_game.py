@@ -238,7 +238,7 @@ def training_game(
     >>> regen.inspect.training_game(gan, X, n=16).generated_scores.shape
     (16,)
     """
-    if not isinstance(model, AdversarialEstimator):
+    if "interpolate" not in getattr(model, "capabilities", ()):
         raise ValueError(f"training_game inspects a GAN or DCGAN. Got {type(model).__name__} instead.")
     check_parameters("training_game", {"n": Int(2)}, {"n": n})
     columns = {name: np.asarray(each, dtype=np.float64) for name, each in model.epochs_.items()}
