@@ -22,6 +22,7 @@ __all__ = [
     "PROBE_ROWS",
     "CopyLosses",
     "Probe",
+    "ProbeTraits",
     "ProbeWindows",
     "column_names",
     "mean_per_row",
@@ -49,6 +50,32 @@ class CopyLosses(NamedTuple):
 
 
 @final
+@dataclass(frozen=True)
+class ProbeTraits:
+    """Properties of a network and its outputs.
+
+    Attributes
+    ----------
+    segment : steps of the data in each recurrent step.
+    stream : whether the state is carried along the whole series.
+    divisible : whether the first axis of every row-wise field is that of the rows, so that `take` is possible.
+    needs_targets : whether the loss needs targets.
+    default_part : name of the recurrent net that is inspected by default; None is the first.
+    output : "forecast" or "output". classes : labels of the K outputs of a classifier.
+    horizon : steps ahead into which the K outputs are divided; None where they are not forecasts.
+    """
+
+    segment: int = 1
+    stream: bool = False
+    divisible: bool = True
+    needs_targets: bool = True
+    default_part: str | None = None
+    output: Literal["forecast", "output"] = "output"
+    classes: Sequence[Any] | None = None
+    horizon: int | None = None
+
+
+@final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Probe:
     """A network with rows of data, ready to run.
@@ -67,13 +94,7 @@ class Probe:
     values : (n, T, F) the input in the units of the data, NaN past the end of a row; None where they are not known.
     times : (n, T) date or number of each step; None where a step has only its place in the row.
     features, rows : names of the features and of the n rows.
-    segment : steps of the data in each recurrent step.
-    stream : whether the state is carried along the whole series.
-    divisible : whether the first axis of every row-wise field is that of the rows, so that `take` is possible.
-    needs_targets : whether the loss needs targets.
-    default_part : name of the recurrent net that is inspected by default; None is the first.
-    output : "forecast" or "output". classes : labels of the K outputs of a classifier.
-    horizon : steps ahead into which the K outputs are divided; None where they are not forecasts.
+    traits : what else an inspection must respect; each is also an attribute of the probe.
     """
 
     net: nn.Module
@@ -90,14 +111,47 @@ class Probe:
     times: NDArray[Any] | None = None
     features: Sequence[str] = ()
     rows: Sequence[Any] = ()
-    segment: int = 1
-    stream: bool = False
-    divisible: bool = True
-    needs_targets: bool = True
-    default_part: str | None = None
-    output: Literal["forecast", "output"] = "output"
-    classes: Sequence[Any] | None = None
-    horizon: int | None = None
+    traits: ProbeTraits = ProbeTraits()
+
+    @property
+    def segment(self) -> int:
+        """See `ProbeTraits`."""
+        return self.traits.segment
+
+    @property
+    def stream(self) -> bool:
+        """See `ProbeTraits`."""
+        return self.traits.stream
+
+    @property
+    def divisible(self) -> bool:
+        """See `ProbeTraits`."""
+        return self.traits.divisible
+
+    @property
+    def needs_targets(self) -> bool:
+        """See `ProbeTraits`."""
+        return self.traits.needs_targets
+
+    @property
+    def default_part(self) -> str | None:
+        """See `ProbeTraits`."""
+        return self.traits.default_part
+
+    @property
+    def output(self) -> str:
+        """See `ProbeTraits`."""
+        return self.traits.output
+
+    @property
+    def classes(self) -> Sequence[Any] | None:
+        """See `ProbeTraits`."""
+        return self.traits.classes
+
+    @property
+    def horizon(self) -> int | None:
+        """See `ProbeTraits`."""
+        return self.traits.horizon
 
     def outputs(self, x: Any) -> Tensor:
         """(n, K) outputs of the network for the input x."""

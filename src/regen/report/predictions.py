@@ -35,7 +35,7 @@ def prediction_section(model: Any, data: InspectionData | None) -> Section | Non
         return _forecasts(model, data)
     if data is None or "predict" not in model.capabilities:
         return None
-    return _labels(model, data) if hasattr(model, "classes_") else _targets(model, data)
+    return _labels(model, data) if "classes_" in vars(model) else _targets(model, data)
 
 
 def _forecasts(model: Any, data: InspectionData | None) -> Section:

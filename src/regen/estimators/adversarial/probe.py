@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from regen.data.batching import RowBatch
-from regen.estimators._probe import Probe, column_names, padded_values
+from regen.estimators._probe import Probe, ProbeTraits, column_names, padded_values
 from regen.estimators._sequence_input import SequenceInput
 from regen.estimators.adversarial.gan_model import GANModel, append_companions
 
@@ -30,11 +30,10 @@ def discriminator_probe(model: GANModel, data: Any, batch: RowBatch) -> Probe:
         x=batch.x,
         run=run,
         loss=lambda probe, x: functional.softplus(-run(probe, x)[:, 0]),
-        needs_targets=False,
         lengths=batch.lengths,
         labels=batch.y,
         values=None if sequences is None else padded_values(sequences),
         features=() if sequences is None else column_names(sequences.values.shape[-1]),
         rows=range(len(batch.x)),
-        default_part="discriminator",
+        traits=ProbeTraits(needs_targets=False, default_part="discriminator"),
     )

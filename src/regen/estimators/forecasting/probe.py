@@ -17,7 +17,7 @@ from torch import Tensor
 from regen.data.batching import Windows
 from regen.data.calendar import date_text
 from regen.data.series import Series
-from regen.estimators._probe import CopyLosses, Probe, ProbeWindows, mean_per_row
+from regen.estimators._probe import CopyLosses, Probe, ProbeTraits, ProbeWindows, mean_per_row
 from regen.estimators.forecasting._preparation import Scaled, check_length
 from regen.estimators.forecasting.bptt import BPTT, evenly_spaced
 from regen.nets.forecast import WindowNet
@@ -93,10 +93,9 @@ class ForecastProbing:
             times=times[steps],
             features=series.names,
             rows=[date_text(time) if dated else int(time) for time in times[steps[:, -1]]],
-            segment=self.net.segment,
-            stream=self.stream,
-            output="forecast",
-            horizon=self.net.horizon,
+            traits=ProbeTraits(
+                segment=self.net.segment, stream=self.stream, output="forecast", horizon=self.net.horizon
+            ),
         )
 
     def _run(self, probe: Probe, x: Tensor, whole: bool) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from regen._masks import length_mask
 from regen.data.ragged import Ragged
-from regen.estimators._probe import CopyLosses, Probe, column_names, mean_per_row, padded_values
+from regen.estimators._probe import CopyLosses, Probe, ProbeTraits, column_names, mean_per_row, padded_values
 from regen.estimators.sequences.bptt import SequenceBPTT
 from regen.nets.sequence import SequenceNet
 
@@ -71,6 +71,5 @@ def sequence_probe(
         values=padded_values(sequences),
         features=(*names, *(f"{name} observed" for name in names)) if receives_mask else names,
         rows=range(len(rows)),
-        segment=net.segment,
-        classes=classes,
+        traits=ProbeTraits(segment=net.segment, classes=classes),
     )

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from regen._masks import length_mask
 from regen.estimators._base import Estimator
-from regen.estimators._probe import PROBE_ROWS, CopyLosses, Probe, ProbeWindows, column_names
+from regen.estimators._probe import PROBE_ROWS, CopyLosses, Probe, ProbeTraits, ProbeWindows, column_names
 from regen.inspection.recurrent.parts import Part, part_named, parts_of
 from regen.losses.regression import LOSSES, mean_per_step
 from regen.nets import Recurrent
@@ -136,7 +136,7 @@ def _module_probe(net: nn.Module, X: Any, y: Any, loss: Loss | None) -> Probe:
         targets=targets,
         values=values,
         features=() if values is None else column_names(values.shape[2]),
-        divisible=False,
+        traits=ProbeTraits(divisible=False),
     )
 
 
