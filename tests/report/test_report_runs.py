@@ -11,11 +11,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from regen.report.table_data import last, select_rows
 
 import regen
 from regen.report import InspectionData, Picture, Section, Table, sections_of, text_report, write
 from regen.report.card import card
+from regen.report.data import last, select_rows
 from regen.report.text import aligned
 
 ALWAYS = ["How it trained", "What it was trained on", "How to load it"]
