@@ -45,7 +45,7 @@ OBJECTIVES_BEFORE = [
 
 @pytest.mark.parametrize("name", OBJECTIVES_BEFORE)
 def test_names_of_objectives_resolve(name: str) -> None:
-    """`regen.objectives` keeps each name that it listed before, and says where it is now."""
+    """`regen.objectives` keeps each name that it listed before, and names where it is now."""
     with pytest.warns(
         DeprecationWarning, match=rf"^regen.objectives.{name} is deprecated and will be removed in"
     ):

@@ -61,15 +61,15 @@ def window_never_sees_its_future(make, window, horizon, extra, columns):
 def streams_cover_each_copy_once(make, n_streams, window, horizon, extra):
     """Joined again, the streams are the series' own steps, each once and in order, with what follows each."""
     n_steps = n_streams + horizon + extra
-    feed = make(torch.arange(n_steps)[:, None], n_streams, window, horizon)
-    batches = list(feed.epoch())
-    inputs = torch.cat([batch.inputs for batch in batches], 1)[..., 0]
-    targets = torch.cat([batch.targets for batch in batches], 1)[..., 0]
+    batches = make(torch.arange(n_steps)[:, None], n_streams, window, horizon)
+    epoch = list(batches.epoch())
+    inputs = torch.cat([batch.inputs for batch in epoch], 1)[..., 0]
+    targets = torch.cat([batch.targets for batch in epoch], 1)[..., 0]
     copies = n_steps - horizon
     kept = copies - copies % n_streams
     assert inputs.flatten().tolist() == list(range(copies - kept, copies))
     assert torch.equal(targets, inputs[..., None] + 1 + torch.arange(horizon))
-    assert [batch.first for batch in batches] == [True] + [False] * (len(feed) - 1)
+    assert [batch.first for batch in epoch] == [True] + [False] * (len(batches) - 1)
 
 
 @given(**sizes)
@@ -106,12 +106,12 @@ def test_wrong_streams_fail(twin):
 def test_a_shuffled_epoch_is_the_same_windows(window, horizon, extra, columns, seed, batch_size):
     """Shuffling and batching change the order only."""
     series = torch.arange((window + horizon + extra) * columns).reshape(-1, columns)
-    feed = WindowBatches(Windows(series, window, horizon), batch_size=batch_size)
-    batches = list(feed.epoch(torch.Generator().manual_seed(seed)))
-    together = torch.cat([torch.cat([batch.inputs, batch.targets], 1) for batch in batches])
+    batches = WindowBatches(Windows(series, window, horizon), batch_size=batch_size)
+    epoch = list(batches.epoch(torch.Generator().manual_seed(seed)))
+    together = torch.cat([torch.cat([batch.inputs, batch.targets], 1) for batch in epoch])
     order = together[:, 0, 0].argsort()
-    assert torch.equal(together[order], feed.windows.view)
-    assert len(batches) == len(feed)
+    assert torch.equal(together[order], batches.windows.view)
+    assert len(epoch) == len(batches)
 
 
 @settings(max_examples=50)

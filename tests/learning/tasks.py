@@ -17,9 +17,9 @@ REBER = {
 
 
 def adding(B: int, T: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Values in [0, 1] and two marks, one in each half; the answer is the sum of the marked values.
+    """Values in [0, 1] and two marks, one in each half; the target is the sum of the marked values.
 
-    x (B, T, 2), y (B, 1). Always answering 1 has a mean squared error of 1/6.
+    x (B, T, 2), y (B, 1). Always predicting 1 has a mean squared error of 1/6.
     """
     values = torch.rand(B, T, generator=generator)
     first = torch.randint(0, T // 2, (B,), generator=generator)

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 def ring(seed: int) -> np.ndarray:
     """(20000, 2) points of deviation 0.01 around 8 centres on a circle of radius 1."""
-    chance = np.random.default_rng(seed)
-    return centres()[chance.integers(8, size=20_000)] + 0.01 * chance.normal(size=(20_000, 2))
+    rng = np.random.default_rng(seed)
+    return centres()[rng.integers(8, size=20_000)] + 0.01 * rng.normal(size=(20_000, 2))
 
 
 def centres() -> np.ndarray:
@@ -22,7 +22,7 @@ def centres() -> np.ndarray:
     return np.stack([np.cos(angle), np.sin(angle)], 1)
 
 
-def judged(made: np.ndarray) -> tuple[int, float, float]:
+def quality(made: np.ndarray) -> tuple[int, float, float]:
     """Modes found, share of points within 3 deviations of one, KL of their shares of the modes against equal ones."""
     away = np.linalg.norm(made[:, None] - centres(), axis=2)
     good = away.min(1) < 0.03
@@ -34,7 +34,7 @@ def judged(made: np.ndarray) -> tuple[int, float, float]:
 def played(**options: Any) -> tuple[int, float, float]:
     """2,500 points after 5,000 steps."""
     model = regen.GAN(max_epochs=1000, random_state=0, training={"max_steps": 5_000}, **options)
-    return judged(model.fit(ring(0)).sample(2_500, random_state=0))
+    return quality(model.fit(ring(0)).sample(2_500, random_state=0))
 
 
 def test_all_modes_of_a_ring():
@@ -45,7 +45,7 @@ def test_all_modes_of_a_ring():
     assert kl < 0.05
 
 
-def test_the_game_of_2014_is_told_apart():
-    """Without penalties and average, by the loss that saturates not, the same nets are far from that."""
+def test_the_game_of_2014_is_worse():
+    """Without penalties and average, with the non-saturating loss, the same nets are far from that."""
     modes, good, kl = played(game={"objective": "nonsaturating", "penalty": "none", "ema_half_life": 0})
     assert modes < 8 or good < 0.7 or kl > 0.1

@@ -20,19 +20,19 @@ SHARE = 0.95
 
 def people(n: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
     """People (n) of an invented census, with columns of every kind, and whether they earn much."""
-    chance = np.random.default_rng(seed)
-    school = chance.choice(6, n, p=[0.1, 0.35, 0.2, 0.2, 0.1, 0.05])
+    rng = np.random.default_rng(seed)
+    school = rng.choice(6, n, p=[0.1, 0.35, 0.2, 0.2, 0.1, 0.05])
     leaning = np.array([0.0, -0.5, 0.1, -0.4, 0.6, -0.6, 0.5])
-    work = (chance.normal(size=(n, 7)) + np.outer(school - 2, leaning)).argmax(1)
-    woman = chance.random(n) < 0.5
-    age = np.clip(chance.gamma(6, 5.5, n) + 17, 17, 90).round().astype(int)
-    hours = np.clip(40 + 6 * chance.standard_t(4, n) + 3 * (work == 4) - 4 * woman, 1, 99).round().astype(int)
-    children = chance.poisson(np.clip((age - 20) / 20, 0, 2))
-    lucky = chance.random(n) < 0.1 + 0.04 * school
-    gain = np.where(lucky, np.exp(chance.normal(7 + 0.3 * school, 1, n)), 0).round(2)
+    work = (rng.normal(size=(n, 7)) + np.outer(school - 2, leaning)).argmax(1)
+    woman = rng.random(n) < 0.5
+    age = np.clip(rng.gamma(6, 5.5, n) + 17, 17, 90).round().astype(int)
+    hours = np.clip(40 + 6 * rng.standard_t(4, n) + 3 * (work == 4) - 4 * woman, 1, 99).round().astype(int)
+    children = rng.poisson(np.clip((age - 20) / 20, 0, 2))
+    lucky = rng.random(n) < 0.1 + 0.04 * school
+    gain = np.where(lucky, np.exp(rng.normal(7 + 0.3 * school, 1, n)), 0).round(2)
     place = 0.6 * school + 0.9 * (work == 4) + 0.6 * (work == 6) - 0.5 * (work == 3) - 0.4 * woman
     place = place + 0.05 * (age - 38) - 0.001 * (age - 38) ** 2 + 0.06 * (hours - 40) + 0.0002 * gain
-    rich = chance.random(n) < 1 / (1 + np.exp(-1.5 * (place + 0.1 * children - 2.0)))
+    rich = rng.random(n) < 1 / (1 + np.exp(-1.5 * (place + 0.1 * children - 2.0)))
     names = np.array(["clerk", "craft", "sales", "service", "manager", "farm", "tech"])
     grades = np.array(["none", "school", "college", "bachelor", "master", "doctor"])
     columns = {"age": age, "school": pd.Categorical(grades[school]), "work": names[work], "woman": woman}

@@ -23,7 +23,7 @@ def reader(cell, features, hidden, outputs, **options):
     return nn.ModuleDict({"net": net, "readout": nn.Linear(hidden, outputs)})
 
 
-def answer(model, x, lengths=None):
+def last_output(model, x, lengths=None):
     """The readout after the last valid step of each row."""
     output, _ = model["net"](x, lengths=lengths)
     last = output[:, -1] if lengths is None else output[torch.arange(len(x)), lengths - 1]
@@ -48,37 +48,37 @@ def descend(model, loss_of, steps, rate=None, enough=None, optimizer=None):
 
 @pytest.mark.parametrize(("cell", "learns"), [("lstm", True), ("elman", False)])
 def test_adding_problem_at_100_steps(cell, learns):
-    """The LSTM adds two numbers up to 100 steps apart (MSE < 0.01); the Elman net stays at chance (0.167)."""
+    """The LSTM adds two numbers up to 100 steps apart (MSE < 0.01); the Elman net stays near 0.167."""
     draw, T = torch.Generator().manual_seed(1), 100
     init = regen.cells.Init("chrono", max_lag=T) if cell == "lstm" else "torch"
     model = reader(cell, 2, 64, 1, init=init)
 
     def loss():
         x, y = tasks.adding(64, T, draw)
-        return F.mse_loss(answer(model, x), y)
+        return F.mse_loss(last_output(model, x), y)
 
     descend(model, loss, 4000 if learns else 1500, 5e-3 if learns else 1e-3, enough=0.004)
     x, y = tasks.adding(2000, T, torch.Generator().manual_seed(2))
     with torch.no_grad():
-        error = F.mse_loss(answer(model, x), y).item()
+        error = F.mse_loss(last_output(model, x), y).item()
     assert error < 0.01 if learns else error > 0.12, error
 
 
 @pytest.mark.parametrize(("cell", "learns"), [("lstm", True), ("elman", False)])
 def test_temporal_order(cell, learns):
-    """The LSTM tells in which order two symbols stood 50 and 100 steps ago; the Elman net does not."""
+    """The LSTM recognises in which order two symbols stood 50 and 100 steps ago; the Elman net does not."""
     draw = torch.Generator().manual_seed(1)
     init = regen.cells.Init("chrono", max_lag=100) if cell == "lstm" else "torch"
     model = reader(cell, 8, 32, 4, init=init)
 
     def loss():
         x, lengths, y = tasks.temporal_order(64, draw)
-        return F.cross_entropy(answer(model, x, lengths), y)
+        return F.cross_entropy(last_output(model, x, lengths), y)
 
     descend(model, loss, 2000 if learns else 800, 1e-2 if learns else 1e-3, enough=0.01)
     x, lengths, y = tasks.temporal_order(2000, torch.Generator().manual_seed(2))
     with torch.no_grad():
-        right = (answer(model, x, lengths).argmax(1) == y).float().mean().item()
+        right = (last_output(model, x, lengths).argmax(1) == y).float().mean().item()
     assert right > 0.99 if learns else right < 0.8, right
 
 
@@ -86,9 +86,9 @@ def solved(model, batch):
     """Whether at every step of every string the likeliest symbols are the legal ones."""
     x, lengths, _, legal = batch
     with torch.no_grad():
-        said = model["readout"](model["net"](x, lengths=lengths)[0])
-    least_legal = said.masked_fill(legal == 0, torch.inf).amin(-1)
-    most_illegal = said.masked_fill(legal == 1, -torch.inf).amax(-1)
+        output = model["readout"](model["net"](x, lengths=lengths)[0])
+    least_legal = output.masked_fill(legal == 0, torch.inf).amin(-1)
+    most_illegal = output.masked_fill(legal == 1, -torch.inf).amax(-1)
     padding = torch.arange(x.shape[1]) >= lengths[:, None]
     return bool(((least_legal > most_illegal) | padding).all())
 
@@ -111,8 +111,8 @@ def test_embedded_reber_grammar(cell, hidden, learns):
         rows = torch.randperm(256, generator=draw)[:32]
         x, lengths, following = (part[rows] for part in train[:3])
         valid = torch.arange(x.shape[1]) < lengths[:, None]
-        said = model["readout"](model["net"](x, lengths=lengths)[0])
-        return F.cross_entropy(said[valid], following[valid])
+        output = model["readout"](model["net"](x, lengths=lengths)[0])
+        return F.cross_entropy(output[valid], following[valid])
 
     success = False
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)

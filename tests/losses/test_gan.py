@@ -67,8 +67,8 @@ def test_losses_by_hand(name: str) -> None:
     """Both players' losses on three pairs; with the labels swapped neither is it."""
     real, fake = logits()
     loss = gan_loss(name)
-    given = float(loss.discriminator(real, fake)), float(loss.generator(real, fake))
-    assert given == pytest.approx(BY_HAND[name])
+    found = float(loss.discriminator(real, fake)), float(loss.generator(real, fake))
+    assert found == pytest.approx(BY_HAND[name])
     assert float(loss.discriminator(fake, real)) != pytest.approx(BY_HAND[name][0])
     assert float(loss.generator(fake, real)) != pytest.approx(BY_HAND[name][1])
     assert loss.discriminator(real, fake).shape == loss.generator(real, fake).shape == ()
@@ -114,12 +114,12 @@ def test_pairs_are_compared_one_by_one() -> None:
 
 @pytest.mark.parametrize("name", GAN_LOSSES)
 def test_losses_do_not_overflow(name: str) -> None:
-    """Logits of a thousand, either way, in float32: losses and their slopes stay finite."""
+    """Logits of a thousand, either way, in float32: losses and their gradients stay finite."""
     real = torch.tensor([1e3, -1e3, 1e3, -1e3], requires_grad=True)
     fake = torch.tensor([1e3, -1e3, -1e3, 1e3], requires_grad=True)
     total = GAN_LOSSES[name].discriminator(real, fake) + GAN_LOSSES[name].generator(real, fake)
-    slopes = torch.autograd.grad(total, (real, fake))
-    assert total.isfinite() and all(slope.isfinite().all() for slope in slopes)
+    gradients = torch.autograd.grad(total, (real, fake))
+    assert total.isfinite() and all(gradient.isfinite().all() for gradient in gradients)
 
 
 def test_label_smoothing_is_one_sided() -> None:
@@ -195,9 +195,9 @@ def test_penalties_on_both_sides_make_the_smallest_game_converge() -> None:
         place, slope = torch.tensor([1.0], requires_grad=True), torch.tensor([1.0], requires_grad=True)
         for _ in range(500):
             real, fake = torch.zeros(1, requires_grad=True), place.detach().requires_grad_()
-            cost = GAN_LOSSES[loss].discriminator(slope * real, slope * fake)
+            value = GAN_LOSSES[loss].discriminator(slope * real, slope * fake)
             square = zero_centred_penalty(slope * real, real) + zero_centred_penalty(slope * fake, fake)
-            (d,) = torch.autograd.grad(cost + gamma / 2 * square.mean(), slope)
+            (d,) = torch.autograd.grad(value + gamma / 2 * square.mean(), slope)
             (g,) = torch.autograd.grad(GAN_LOSSES[loss].generator(slope * real, slope * place), place)
             with torch.no_grad():
                 slope -= 0.1 * d
@@ -214,8 +214,8 @@ def test_penalties_on_both_sides_make_the_smallest_game_converge() -> None:
 
 def test_scores_by_hand() -> None:
     """100 * sigmoid, at least 1: 50 is a guess, the far ends are 1 and 100."""
-    given = score(torch.tensor([0.0, math.log(3), -math.log(3), -50.0, 50.0]))
-    torch.testing.assert_close(given, torch.tensor([50.0, 75.0, 25.0, 1.0, 100.0]))
+    found = score(torch.tensor([0.0, math.log(3), -math.log(3), -50.0, 50.0]))
+    torch.testing.assert_close(found, torch.tensor([50.0, 75.0, 25.0, 1.0, 100.0]))
     torch.testing.assert_close(score(torch.tensor([[2.0]]), 0.5, -1.0), torch.tensor([[50.0]]))
     assert score(torch.tensor(0.0), torch.tensor(2.0), torch.tensor(0.0)).shape == ()
 
@@ -261,8 +261,8 @@ def test_calibration_is_that_of_logistic_regression() -> None:
     loss = -torch.nn.functional.logsigmoid(at[0] * real + at[1]).mean() / 2
     loss = loss - torch.nn.functional.logsigmoid(-at[0] * fake - at[1]).mean() / 2
     loss = loss + (at[0] * spread).square() / (2 * 100 * 100)
-    (slopes_of_loss,) = torch.autograd.grad(loss, at)
-    assert slopes_of_loss.abs().max() < 1e-9
+    (gradient,) = torch.autograd.grad(loss, at)
+    assert gradient.abs().max() < 1e-9
     assert calibrate(4 * real + 7, 4 * fake + 7) == pytest.approx((slope / 4, offset - 7 * slope / 4))
     assert calibrate(fake, real) == (0.0, 0.0)
 

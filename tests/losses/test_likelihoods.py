@@ -123,7 +123,7 @@ def _chunks_interleaved(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda o, x: LIKELIHOODS[name].log_density(o.unflatten(-1, (E, width)).mT.flatten(-2), x)
 
 
-TWINS: dict[str, tuple[str, Callable[[Tensor, Tensor], Tensor]]] = {
+WRONG_DENSITIES: dict[str, tuple[str, Callable[[Tensor, Tensor], Tensor]]] = {
     "log-variance read as deviation": (
         "gaussian",
         lambda o, x: dist.Normal(halves(o, 10)[0], halves(o, 10)[1].exp()).log_prob(x),
@@ -154,10 +154,10 @@ TWINS: dict[str, tuple[str, Callable[[Tensor, Tensor], Tensor]]] = {
 }
 
 
-@pytest.mark.parametrize("wrong", TWINS)
+@pytest.mark.parametrize("wrong", WRONG_DENSITIES)
 def test_a_wrong_twin_is_noticed(wrong: str) -> None:
     """Densities that are nearly right differ from torch's by far more than the tolerance."""
-    name, twin = TWINS[wrong]
+    name, twin = WRONG_DENSITIES[wrong]
     outputs = outputs_of(name)
     target = PEERS[name](outputs).sample()
     assert (twin(outputs, target) - peer_density(name, outputs, target)).abs().max() > 1e-2
@@ -266,7 +266,7 @@ def test_draws_of_classes_follow_their_probabilities() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_draws_come_from_the_given_generator_only(name: str) -> None:
+def test_draws_come_from_their_generator_only(name: str) -> None:
     """Same generator, same draws, and torch's own random numbers are not touched; without one they are used."""
     outputs, member = outputs_of(name).float(), LIKELIHOODS[name]
     before = torch.get_rng_state()

@@ -42,7 +42,7 @@ def critic(kind: str) -> tuple[nn.Module, Tensor, Tensor]:
     return net.double(), real.double(), fake.double()
 
 
-def slopes(net: nn.Module, x: Tensor, step: float = 1e-5) -> Tensor:
+def input_gradients(net: nn.Module, x: Tensor, step: float = 1e-5) -> Tensor:
     """(B, numbers of a sample): d logit_i / d x_i by central differences, one number of one sample at a time."""
     found = torch.zeros(len(x), x[0].numel(), dtype=x.dtype)
     with torch.no_grad():
@@ -73,24 +73,24 @@ def test_zero_centred_penalty_is_that_of_finite_differences(kind: str) -> None:
     net, real, fake = critic(kind)
     for x in (real, fake):
         watched = x.clone().requires_grad_()
-        given = zero_centred_penalty(net(watched), watched)
-        expected = slopes(net, x).square().sum(1)
-        torch.testing.assert_close(given, expected, rtol=1e-6, atol=1e-9)
+        penalty = zero_centred_penalty(net(watched), watched)
+        expected = input_gradients(net, x).square().sum(1)
+        torch.testing.assert_close(penalty, expected, rtol=1e-6, atol=1e-9)
         whole = expected.sum()
-        assert not torch.allclose(given, whole.expand(3), rtol=1e-2)
-        assert not torch.allclose(given.mean(), whole, rtol=1e-2)
+        assert not torch.allclose(penalty, whole.expand(3), rtol=1e-2)
+        assert not torch.allclose(penalty.mean(), whole, rtol=1e-2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradient_penalty_is_that_of_finite_differences(kind: str) -> None:
     """Per sample, at the points drawn; the norm of the whole batch, or of a whole batch's mean, is not it."""
     net, real, fake = critic(kind)
-    given = gradient_penalty(net, real, fake, torch.Generator().manual_seed(1))
+    penalty = gradient_penalty(net, real, fake, torch.Generator().manual_seed(1))
     share = torch.empty(3, dtype=real.dtype).uniform_(generator=torch.Generator().manual_seed(1))
     share = share.reshape(-1, *[1] * (real.ndim - 1))
-    found = slopes(net, real + share * (fake - real))
-    torch.testing.assert_close(given, (found.norm(dim=1) - 1).square(), rtol=1e-6, atol=1e-9)
-    assert not torch.allclose(given.mean(), (found.norm() - 1).square(), rtol=1e-2)  # torchgan's
+    found = input_gradients(net, real + share * (fake - real))
+    torch.testing.assert_close(penalty, (found.norm(dim=1) - 1).square(), rtol=1e-6, atol=1e-9)
+    assert not torch.allclose(penalty.mean(), (found.norm() - 1).square(), rtol=1e-2)  # torchgan's
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,12 +133,12 @@ def test_no_gradient_goes_back_through_the_samples_between() -> None:
 
 
 def test_penalty_of_a_flat_critic() -> None:
-    """A slope of 0 costs 1, and its derivative is finite: the root of a sum of squares alone has none there."""
+    """A gradient of 0 has penalty 1 and a finite derivative: the root of a sum of squares alone has none there."""
     weight = torch.zeros(2, requires_grad=True)
     x = torch.ones(3, 2)
-    cost = gradient_penalty(lambda u: u @ weight, x, x)
-    assert torch.equal(cost, torch.ones(3))
-    (slope,) = torch.autograd.grad(cost.mean(), weight)
+    penalty = gradient_penalty(lambda u: u @ weight, x, x)
+    assert torch.equal(penalty, torch.ones(3))
+    (slope,) = torch.autograd.grad(penalty.mean(), weight)
     assert slope.isfinite().all()
     twin = ((weight.expand(3, 2).square().sum(1).sqrt() - 1).square()).mean()
     assert torch.autograd.grad(twin, weight)[0].isnan().all()

@@ -1,4 +1,4 @@
-"""Penalties on a code against closed forms and finite differences, beside wrong twins."""
+"""Penalties on a code against closed forms and finite differences; wrong variants differ."""
 
 import pytest
 import torch
@@ -70,8 +70,8 @@ def test_contraction_against_finite_differences(x: Tensor) -> None:
     found = contractive(net(x), x).detach()
     step = 1e-6
     with torch.no_grad():
-        slopes = [(net(x + step * e) - net(x - step * e)) / (2 * step) for e in torch.eye(5).double()]
-    torch.testing.assert_close(found, torch.stack(slopes).square().sum((0, 2)), rtol=1e-6, atol=1e-8)
+        differences = [(net(x + step * e) - net(x - step * e)) / (2 * step) for e in torch.eye(5).double()]
+    torch.testing.assert_close(found, torch.stack(differences).square().sum((0, 2)), rtol=1e-6, atol=1e-8)
 
 
 def test_contraction_can_be_minimised(x: Tensor) -> None:
@@ -80,7 +80,7 @@ def test_contraction_can_be_minimised(x: Tensor) -> None:
     assert torch.autograd.gradcheck(lambda w: contractive(torch.tanh(x @ w), x), (matrix,))
 
 
-def test_random_signs_come_from_the_given_generator(x: Tensor) -> None:
+def test_random_signs_come_from_their_generator(x: Tensor) -> None:
     """The same generator, the same estimate; torch's own numbers are left alone."""
     code, before = torch.tanh(x @ weights(3)), torch.get_rng_state()
     first = contractive(code, x, 2, torch.Generator().manual_seed(0))

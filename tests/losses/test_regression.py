@@ -47,7 +47,7 @@ FORMULAS = {
 
 @pytest.mark.parametrize("holes", [False, True])
 @pytest.mark.parametrize("name", FORMULAS)
-def test_cost_is_the_formula_element_by_element(name: str, holes: bool) -> None:
+def test_loss_is_the_formula_element_by_element(name: str, holes: bool) -> None:
     """Every element has its loss, and a missing target has no loss; a loss that ignores holes is not it."""
     prediction, target, mask = tensors(holes)
     loss = LOSSES[name](prediction, target, mask).detach().numpy()
@@ -61,16 +61,16 @@ def test_cost_is_the_formula_element_by_element(name: str, holes: bool) -> None:
 
 
 def test_huber_turns_into_a_line_at_delta() -> None:
-    """`delta` moves the turn, and leaves loss and slope continuous."""
+    """`delta` moves the turn, and leaves loss and gradient continuous."""
     prediction, target, _ = tensors(False)
     loss = huber(prediction, target, delta=2.0).detach().numpy()
     np.testing.assert_allclose(loss, numpy_huber(PREDICTION - TARGET, 2.0), rtol=1e-15)
     assert not np.allclose(loss, numpy_huber(PREDICTION - TARGET, 1.0))
     edge = torch.tensor([1.0 - 1e-12, 1.0 + 1e-12], dtype=torch.float64, requires_grad=True)
     values = huber(edge, torch.zeros_like(edge))
-    (slopes,) = torch.autograd.grad(values.sum(), edge)
+    (gradient,) = torch.autograd.grad(values.sum(), edge)
     torch.testing.assert_close(values[0], values[1], rtol=0, atol=1e-11)
-    torch.testing.assert_close(slopes[0], slopes[1], rtol=0, atol=1e-11)
+    torch.testing.assert_close(gradient[0], gradient[1], rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", FORMULAS)

@@ -1,4 +1,4 @@
-"""Cells that a generator says: right values, exact draws, and a gradient through all of them."""
+"""Cells of generated rows: right values, exact draws, and a gradient through all of them."""
 
 import math
 
@@ -65,17 +65,17 @@ def shares(estimator: StraightThrough, a: Tensor) -> Tensor:
     return estimator.sample(a.expand(DRAWS, -1), seeded(3)).mean(0)
 
 
-def far(found: Tensor, wanted: Tensor) -> bool:
-    """Whether shares are off by more than rng allows."""
-    return bool(((found - wanted).abs() > ALARM * (wanted * (1 - wanted) / DRAWS).sqrt()).any())
+def far(found: Tensor, expected: Tensor) -> bool:
+    """Whether shares are off by more than random variation."""
+    return bool(((found - expected).abs() > ALARM * (expected * (1 - expected) / DRAWS).sqrt()).any())
 
 
-def test_draws_have_the_chances_that_are_said() -> None:
+def test_draws_have_their_probabilities() -> None:
     """Truth values by the sigmoid, categories by the softmax; a sampler without its noise is caught."""
     binary = StraightThrough([("binary", 0, 2)], torch.tensor([0.7, 0.5]), torch.ones(2))
     a = torch.tensor([0.4, -1.0])
-    wanted = torch.tensor([1 / (1 + math.exp(-(logit(0.7) + 0.4))), 1 / (1 + math.exp(1.0))])
-    assert not far(shares(binary, a), wanted)
+    expected = torch.tensor([1 / (1 + math.exp(-(logit(0.7) + 0.4))), 1 / (1 + math.exp(1.0))])
+    assert not far(shares(binary, a), expected)
     one_of = StraightThrough([("categorical", 0, 4)], torch.zeros(4), torch.ones(4))
     a = torch.tensor([1.0, 0.0, -0.5, 0.2])
     assert not far(shares(one_of, a), a.softmax(-1))
@@ -87,7 +87,7 @@ def test_draws_have_the_chances_that_are_said() -> None:
 
 
 def test_real_and_generated_rows_are_of_one_form() -> None:
-    """No critic can tell by form: a one-hot is exact; the smooth stand-in is not, and is told at once."""
+    """No critic can distinguish them by format: a one-hot is exact, the smooth stand-in is not."""
     a = torch.randn(500, 3, generator=seeded())
     estimator = StraightThrough([("categorical", 0, 3)], torch.zeros(3), torch.ones(3))
     hard, soft = estimator.sample(a, seeded(1)), estimator.mean(a)
@@ -96,7 +96,7 @@ def test_real_and_generated_rows_are_of_one_form() -> None:
 
 
 def test_every_number_gets_a_gradient() -> None:
-    """Also where the cell is 0 or drawn: a step along it moves the rng; a plain threshold has none."""
+    """Also where the cell is 0 or drawn: a step along it moves the probability; a plain threshold has none."""
     a = torch.full((400, 8), -0.4).requires_grad_()
     cells = mixed().sample(a, seeded())
     (slope,) = torch.autograd.grad((cells * torch.arange(1.0, 9.0)).sum(), a)
@@ -108,17 +108,17 @@ def test_every_number_gets_a_gradient() -> None:
 
 
 def test_the_gradient_points_to_likelier_draws() -> None:
-    """Descending it makes a generator say the wanted category, truth value and count."""
+    """Descending it leads to the target category, truth value and count."""
     a = torch.zeros(64, 8).requires_grad_()
-    wanted = torch.tensor([1.0, 2.0, 0.9, 1.0, 6.0, 0.0, 0.0, 1.0])
+    expected = torch.tensor([1.0, 2.0, 0.9, 1.0, 6.0, 0.0, 0.0, 1.0])
     estimator, rng = mixed(), seeded(5)
     optimizer = torch.optim.Adam([a], 0.1)
     for _ in range(200):
-        loss = (estimator.sample(a, rng) - wanted).square().sum()
+        loss = (estimator.sample(a, rng) - expected).square().sum()
         (a.grad,) = torch.autograd.grad(loss, a)
         optimizer.step()
     cells = estimator.sample(a.detach(), rng).mean(0)
-    assert (cells - wanted).abs().max() < 0.25, cells
+    assert (cells - expected).abs().max() < 0.25, cells
 
 
 @given(
@@ -156,7 +156,7 @@ def test_cells_are_of_their_kind(kinds: list[str], seed: int) -> None:
     assert all((part == part.round()).all() for part in whole)
 
 
-def test_what_was_given_is_left_as_it_was() -> None:
+def test_arguments_are_not_modified() -> None:
     """The numbers of a layout are read, not changed: real rows are scaled by the same ones."""
     shift, spread = SHIFT.clone(), SPREAD.clone()
     StraightThrough(MIXED, shift, spread).sample(torch.randn(3, 8))
@@ -164,8 +164,8 @@ def test_what_was_given_is_left_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_a_column_that_never_varies_can_still_be_said(share: float) -> None:
-    """A usual share of 0 or 1 has a logit all the same."""
+def test_a_column_that_never_varies_can_be_generated(share: float) -> None:
+    """A typical share of 0 or 1 has a logit all the same."""
     estimator = StraightThrough([("unit", 0, 1)], torch.tensor([share]), torch.ones(1))
     cells = estimator.sample(torch.zeros(1, 1))
     assert abs(float(cells) - share) == pytest.approx(NEAR_CERTAIN, rel=1e-3)

@@ -90,7 +90,7 @@ def test_prdc_refuses_too_few() -> None:
         )
 
 
-def test_blocks_are_no_larger_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_are_no_larger_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """No matrix of distances beyond the limit, unless one row is."""
     monkeypatch.setattr(generative, "BLOCK", 250)
     a, b = draw(33, 2, 0), draw(100, 2, 1)
@@ -110,14 +110,14 @@ def test_prdc_of_the_published_case() -> None:
     published = Quality(0.4772, 0.4705, 1.0555, 0.9735)
     bounds = (0.025, 0.025, 0.15, 0.015)
     real, fake = draw(10_000, 1000, 0), draw(10_000, 1000, 1)
-    given = prdc(real, fake)
-    assert all(abs(a - b) < bound for a, b, bound in zip(given, published, bounds, strict=True))
+    found = prdc(real, fake)
+    assert all(abs(a - b) < bound for a, b, bound in zip(found, published, bounds, strict=True))
     for k in (4, 6):
         twin = prdc(real, fake, k)
         assert any(abs(a - b) > bound for a, b, bound in zip(twin, published, bounds, strict=True))
 
 
-def test_a_common_offset_costs_no_digits() -> None:
+def test_a_common_offset_loses_no_digits() -> None:
     """Clouds of width 0.01 a hundred thousand from 0 have the numbers that they have around 0."""
     real, fake = 0.01 * draw(80, 3, 0).double(), 0.01 * draw(61, 3, 1, 0.5).double()
     assert prdc(real + 1e5, fake + 1e5) == pytest.approx(prdc(real, fake))
@@ -201,8 +201,8 @@ def test_mmd_is_the_dense_one() -> None:
 def test_mmd_is_unbiased() -> None:
     """Of one distribution its mean over 200 draws is 0, to 4 standard errors; the biased one's is not."""
     pairs = [(draw(20, 2, 2 * n), draw(30, 2, 2 * n + 1)) for n in range(200)]
-    given = torch.tensor([mmd(real, fake, 1.0) for real, fake in pairs])
-    assert given.mean().abs() < 4 * given.std() / math.sqrt(200)
+    found = torch.tensor([mmd(real, fake, 1.0) for real, fake in pairs])
+    assert found.mean().abs() < 4 * found.std() / math.sqrt(200)
     twin = torch.tensor([dense_mmd(real, fake, 1.0, unbiased=False) for real, fake in pairs])
     assert twin.mean() > 4 * twin.std() / math.sqrt(200)
     assert mmd(draw(100, 2, 0), draw(100, 2, 1, 1.0)) > 0.1

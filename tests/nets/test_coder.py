@@ -63,10 +63,10 @@ def test_more_numbers_than_one(case: str) -> None:
     net, (x, observed) = made(case, outputs=60, code_outputs=8), batch(case)
     z = net.encoder(x, observed)
     assert z.shape == (4, 8)
-    said = net(x, observed)
-    assert said.shape == (*x.shape[:-1], 60)
-    assert torch.equal(said, net.decoder(z[:, :4], x.shape[1]))
-    assert not torch.equal(said, net.decoder(z[:, 4:], x.shape[1]))
+    output = net(x, observed)
+    assert output.shape == (*x.shape[:-1], 60)
+    assert torch.equal(output, net.decoder(z[:, :4], x.shape[1]))
+    assert not torch.equal(output, net.decoder(z[:, 4:], x.shape[1]))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -82,7 +82,7 @@ def test_gradients_reach_every_parameter(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_seed_decides_every_bit(case: str) -> None:
-    """The same seed gives the same weights and the same words, another one others."""
+    """The same seed gives the same weights and outputs, another seed gives others."""
     (x, observed), net = batch(case), made(case)
     again, other = made(case), made(case, seed=1)
     assert torch.equal(net(x, observed), again(x, observed))
@@ -97,13 +97,13 @@ def test_weights_go_and_come_back(case: str) -> None:
     state = net.state_dict()
     assert sum(weight.numel() for weight in state.values()) == sum(w.numel() for w in net.parameters())
     other.load_state_dict(state)
-    said = net(x, observed)
-    assert torch.equal(other(x, observed), said)
+    output = net(x, observed)
+    assert torch.equal(other(x, observed), output)
     twin = copy.deepcopy(net)
     with torch.no_grad():
         for weight in net.parameters():
             weight.zero_()
-    assert torch.equal(twin(x, observed), said), "the copy's tied weights are its own"
+    assert torch.equal(twin(x, observed), output), "the copy's tied weights are its own"
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -116,13 +116,13 @@ def test_it_is_made_without_memory(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_untrained_decoder_says_its_bias_at_code_zero(case: str) -> None:
+def test_an_untrained_decoder_outputs_its_bias_at_code_zero(case: str) -> None:
     """With set_bias."""
     net = made(case)
     values = torch.linspace(-2, 2, 30)
     net.decoder.set_bias(values)
-    said = net.decoder(torch.zeros(2, 4), 5)
-    torch.testing.assert_close(said, values.expand_as(said), rtol=0, atol=1e-6)
+    output = net.decoder(torch.zeros(2, 4), 5)
+    torch.testing.assert_close(output, values.expand_as(output), rtol=0, atol=1e-6)
     assert (net.decoder(torch.ones(2, 4), 5) - values).abs().max() > 1e-3
 
 
@@ -179,41 +179,45 @@ def test_padding_is_never_read(cell: Any, bidirectional: bool) -> None:
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_a_step_does_not_depend_on_how_many_follow(cell: Any) -> None:
-    """Any count of steps: the longer answer begins with the shorter; behind its length a row is 0."""
+    """Any count of steps: the longer output begins with the shorter one; after its length a row is 0."""
     _, writer = recurrent(cell)
     z = sequences(1).flatten(1)[:, [0, 1, 1]]
-    said = writer(z, 7)
-    torch.testing.assert_close(writer(z, 3), said[:, :3], rtol=0, atol=TOLERANCE)
+    output = writer(z, 7)
+    torch.testing.assert_close(writer(z, 3), output[:, :3], rtol=0, atol=TOLERANCE)
     ragged = writer(z, 7, LENGTHS)
     valid = torch.arange(7) < LENGTHS[:, None]
-    torch.testing.assert_close(ragged[valid], said[valid], rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(ragged[valid], output[valid], rtol=0, atol=TOLERANCE)
     assert (ragged[~valid] == 0).all()
     assert torch.equal(writer(z, None, LENGTHS), ragged)
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_the_code_is_the_first_state_and_every_input(cell: Any) -> None:
-    """The answer is that of the recurrent net from this state with the code at each step; either dropped differs."""
+    """The output is that of the recurrent net from this state with the code at each step; both matter."""
     _, writer = recurrent(cell)
     z = sequences(2).flatten(1)[:, :3]
     parts = writer.start(z).split([2 * size for size in writer.writer.cell.state_sizes(5)], 1)
     state = tuple(torch.stack(part.chunk(2, 1)) for part in parts)
     start: Any = state if len(state) > 1 else state[0]
-    heard = z[:, None].repeat(1, 6, 1)
+    repeated = z[:, None].repeat(1, 6, 1)
 
-    def said(given: Tensor, first: Any) -> Tensor:
-        return writer.readout(writer.writer(given, first)[0])
+    def decoded(inputs: Tensor, first: Any) -> Tensor:
+        return writer.readout(writer.writer(inputs, first)[0])
 
-    torch.testing.assert_close(writer(z, 6), said(heard, start), rtol=0, atol=TOLERANCE)
-    assert (writer(z, 6) - said(heard, None)).abs().max() > 1e-3, "the twin without first state must differ"
-    assert (writer(z, 6) - said(heard * 0, start)).abs().max() > 1e-3, "the twin without input must differ"
+    torch.testing.assert_close(writer(z, 6), decoded(repeated, start), rtol=0, atol=TOLERANCE)
+    assert (writer(z, 6) - decoded(repeated, None)).abs().max() > 1e-3, (
+        "the twin without first state must differ"
+    )
+    assert (writer(z, 6) - decoded(repeated * 0, start)).abs().max() > 1e-3, (
+        "the twin without input must differ"
+    )
     swapped = tuple(part.flip(0) for part in state)
-    wrong = said(heard, swapped if len(state) > 1 else swapped[0])
+    wrong = decoded(repeated, swapped if len(state) > 1 else swapped[0])
     assert (writer(z, 6) - wrong).abs().max() > 1e-3, "the twin with its layers swapped must differ"
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_the_code_hears_every_last_state(cell: Any) -> None:
+def test_the_code_uses_every_last_state(cell: Any) -> None:
     """The code is linear in the last states of all layers, the LSTM's context among them."""
     reader, _ = recurrent(cell)
     x = sequences()
@@ -270,7 +274,7 @@ def test_auto_units(F: int, Z: int, width: int) -> None:
     assert net.decoder.writer.hidden_size == width
 
 
-def test_it_says_who_runs() -> None:
+def test_the_backend_is_named() -> None:
     """A recurrent backbone by its kernel, the others by torch."""
     net = made("reference")
     net(batch("reference")[0])

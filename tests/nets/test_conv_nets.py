@@ -1,4 +1,4 @@
-"""Convolutional encoders and decoders: any size comes back, flat images keep their order, gaps are told."""
+"""Convolutional encoders and decoders: any size comes back, flat images keep their order, gaps are flagged."""
 
 import pytest
 import torch
@@ -46,18 +46,18 @@ def test_every_size_comes_back(Y: int, X: int, C: int, depth: int) -> None:
 
 @pytest.mark.parametrize("side", range(1, 81))
 def test_a_halving_is_undone(side: int) -> None:
-    """Each transposed convolution says the very size that its convolution read, for every side from 1 to 80."""
+    """Each transposed convolution restores the size of its convolution's input, for every side from 1 to 80."""
     reader, writer = ConvEncoder((1, side, 1), 1, (1,) * 5), ConvDecoder(1, (1, side, 1), 1, (1,) * 5)
     h, read = torch.zeros(1, 1, side, 1), [side]
     for layer in reader.layers:
         h = layer(h)
         read.append(h.shape[2])
     assert read == sizes(side, 5)
-    said = [h.shape[2]]
+    restored = [h.shape[2]]
     for layer in writer.layers:
         h = layer(h)
-        said.append(h.shape[2])
-    assert said == read[::-1]
+        restored.append(h.shape[2])
+    assert restored == read[::-1]
 
 
 def test_an_encoder_is_its_equation() -> None:
@@ -73,7 +73,7 @@ def test_an_encoder_is_its_equation() -> None:
     assert (reader(x) - reader.code(h.flatten(1))).abs().max() > 1e-3, "height and width swapped must differ"
 
 
-def test_a_decoder_says_all_of_one_parameter_first() -> None:
+def test_a_decoder_outputs_all_of_one_parameter_first() -> None:
     """The numbers of every cell are [first of all cells | second of all cells], each in the order of the image."""
     _, writer = pair((2, 5, 7), width=2)
     z = images((1, 1, 3))
@@ -81,15 +81,15 @@ def test_a_decoder_says_all_of_one_parameter_first() -> None:
     h = second(torch.tanh(first(torch.tanh(writer.spread(z).view(3, 5, 2, 2)))))
     assert h.shape == (3, 4, 5, 7)
     h = h + writer.bias.view(4, 5, 7)
-    said = writer(z)
-    torch.testing.assert_close(said[:, :70].view(3, 2, 5, 7), h[:, :2], rtol=0, atol=TOLERANCE)
-    torch.testing.assert_close(said[:, 70:].view(3, 2, 5, 7), h[:, 2:], rtol=0, atol=TOLERANCE)
+    output = writer(z)
+    torch.testing.assert_close(output[:, :70].view(3, 2, 5, 7), h[:, :2], rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(output[:, 70:].view(3, 2, 5, 7), h[:, 2:], rtol=0, atol=TOLERANCE)
     interleaved = h.view(3, 2, 2, 35).transpose(1, 2).reshape(3, -1)
-    assert (said - interleaved).abs().max() > 1e-3
+    assert (output - interleaved).abs().max() > 1e-3
 
 
-def test_what_is_missing_is_told_beside_its_channel() -> None:
-    """The flags are C channels more, 1 where a cell is missing, read at the place of that cell."""
+def test_missing_cells_are_channels_of_their_own() -> None:
+    """The flags are C more channels, 1 where a cell is missing, at the place of that cell."""
     shape = (2, 5, 7)
     reader, _ = pair(shape, mask_input=True)
     x = images(shape)
@@ -100,17 +100,17 @@ def test_what_is_missing_is_told_beside_its_channel() -> None:
     flags[:, 1, 3, 6] = 1
     first, second = reader.layers
     h = torch.tanh(second(torch.tanh(first(torch.cat([x.view(3, *shape), flags], 1)))))
-    said = reader(x, observed)
-    torch.testing.assert_close(said, reader.code(h.flatten(1)), rtol=0, atol=TOLERANCE)
-    assert (said - reader(x)).abs().max() > 1e-3, "the twin that ignores the mask must differ"
-    assert (said - reader(x, ~observed)).abs().max() > 1e-3, "the twin with the mask inverted must differ"
-    untold, _ = pair(shape)
-    assert torch.equal(untold(x, observed), untold(x))
+    output = reader(x, observed)
+    torch.testing.assert_close(output, reader.code(h.flatten(1)), rtol=0, atol=TOLERANCE)
+    assert (output - reader(x)).abs().max() > 1e-3, "the twin that ignores the mask must differ"
+    assert (output - reader(x, ~observed)).abs().max() > 1e-3, "the twin with the mask inverted must differ"
+    without_flags, _ = pair(shape)
+    assert torch.equal(without_flags(x, observed), without_flags(x))
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
-def test_a_bias_is_said_at_code_zero(activation: str) -> None:
-    """At code 0 an untrained decoder says the values set for it, cell by cell, not their mean over a channel."""
+def test_the_bias_is_the_output_at_code_zero(activation: str) -> None:
+    """At code 0 an untrained decoder outputs the values set for it, cell by cell, not their mean over a channel."""
     torch.manual_seed(0)
     writer = ConvDecoder(3, (2, 6, 6), 2, (4, 5), activation).double()
     values = torch.randn(2 * 2 * 36, dtype=torch.float64)
@@ -129,9 +129,9 @@ def test_a_signal_survives() -> None:
     x = torch.randn(16, 3 * 48 * 40)
     with torch.no_grad():
         code = ConvEncoder((3, 48, 40), 64, channels)(x)
-        said = ConvDecoder(64, (3, 48, 40), 1, channels)(torch.randn(16, 64))
+        output = ConvDecoder(64, (3, 48, 40), 1, channels)(torch.randn(16, 64))
     assert 1 / 30 < float((code - code.mean(0)).std()) < 30
-    assert 1 / 30 < float((said - said.mean(0)).std()) < 30
+    assert 1 / 30 < float((output - output.mean(0)).std()) < 30
 
 
 def test_at_least_one_convolution() -> None:

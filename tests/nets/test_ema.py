@@ -28,7 +28,7 @@ class Walker(nn.Module):
         return x * self.weight[0] * (1 + self.training)
 
 
-def walk(steps: int, average: EMA, walker: Walker) -> tuple[list[Tensor], list[Tensor]]:
+def move(steps: int, average: EMA, walker: Walker) -> tuple[list[Tensor], list[Tensor]]:
     """All values of weight and buffer, the first ones included; the average follows each step."""
     noise = torch.Generator().manual_seed(0)
     weights, means = [walker.weight.detach().clone()], [walker.mean.clone()]
@@ -46,7 +46,7 @@ def test_a_constant_half_life_in_closed_form() -> None:
     """d^n w_0 + (1 - d) sum_k d^(n-k) w_k with d = 0.5 ** (1 / half_life); off by one step is caught."""
     walker = Walker()
     average = EMA(walker, half_life=7, ramp=None)
-    weights, means = walk(20, average, walker)
+    weights, means = move(20, average, walker)
     d = 0.5 ** (1 / 7)
     for values, found in ((weights, average.net.weight), (means, average.net.mean)):
         expected = d**20 * values[0] + (1 - d) * sum(d ** (20 - k) * values[k] for k in range(1, 21))
@@ -71,13 +71,13 @@ def test_a_ramp_in_closed_form() -> None:
     """d_t = 0.5 ** (1 / min(half_life, ramp * t)): the start is forgotten, the twin without a ramp remembers it."""
     walker, ramped = Walker(), EMA(Walker(), half_life=5, ramp=0.4)
     constant = EMA(walker, half_life=5, ramp=None)
-    weights, _ = walk(20, ramped, walker)
+    weights, _ = move(20, ramped, walker)
     expected = weights[0]
     for t in range(1, 21):
         d = 0.5 ** (1 / min(5.0, 0.4 * t))
         expected = d * expected + (1 - d) * weights[t]
     torch.testing.assert_close(ramped.net.weight.detach(), expected, rtol=0, atol=TOLERANCE)
-    walk(20, constant, Walker())
+    move(20, constant, Walker())
     assert (ramped.net.weight - constant.net.weight).abs().max() > 1e-2
     start, ramp = EMA(Walker(), 1000), 0.5 ** (1 / 0.05)
     walker = Walker()
@@ -111,7 +111,7 @@ def test_no_average_is_a_copy() -> None:
     """half_life=0."""
     walker = Walker()
     average = EMA(walker, half_life=0)
-    weights, means = walk(5, average, walker)
+    weights, means = move(5, average, walker)
     assert torch.equal(average.net.weight, weights[-1])
     assert torch.equal(average.net.mean, means[-1])
     assert int(average.net.count) == 5
@@ -146,14 +146,14 @@ def test_saved_and_restored_it_goes_on_bit_for_bit() -> None:
     """Its state holds copy and count of updates; the twin that starts its ramp again is caught."""
     walker, again = Walker(), EMA(Walker(), half_life=50)
     average = EMA(walker, half_life=50)
-    walk(7, average, walker)
+    move(7, average, walker)
     state = copy.deepcopy(average.state_dict())
     assert sorted(state) == ["net.count", "net.mean", "net.weight", "updates"]
     again.load_state_dict(state)
     restarted = EMA(Walker(), half_life=50)
     restarted.net.load_state_dict(average.net.state_dict())
     for follower in (average, again, restarted):
-        walk(7, follower, copy.deepcopy(walker))
+        move(7, follower, copy.deepcopy(walker))
     assert torch.equal(again.net.weight, average.net.weight)
     assert torch.equal(again.net.mean, average.net.mean)
     assert int(again.updates) == 14

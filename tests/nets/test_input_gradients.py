@@ -14,7 +14,7 @@ from regen.nets.adversarial import MLPCritic
 TOLERANCE = 1e-12
 """Relative, in float64. Measured: 2e-15; the twins below differ by more than 1e-2."""
 LABEL = torch.tensor([0, 2, 1, 1, 2, 0])
-Told = tuple[Tensor, Tensor]
+LogitAndSquares = tuple[Tensor, Tensor]
 
 
 def critic(hidden: tuple[int, ...] = (9, 7, 5), **options: Any) -> MLPCritic:
@@ -32,20 +32,22 @@ def rows() -> Tensor:
     return torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
-def twice(net: MLPCritic, x: Tensor, label: Tensor | None) -> Told:
+def twice(net: MLPCritic, x: Tensor, label: Tensor | None) -> LogitAndSquares:
     """Logits and squared input gradients by autograd."""
     logit = net(x, label)
     return logit, zero_centred_penalty(logit, x)
 
 
-def once(net: MLPCritic, x: Tensor, label: Tensor | None) -> Told:
+def once(net: MLPCritic, x: Tensor, label: Tensor | None) -> LogitAndSquares:
     """Logits and squared input gradients by one pass each way."""
     found = net.squared_input_gradients(x, label)
     assert found is not None
     return found
 
 
-def derived(way: Callable[..., Told], net: MLPCritic, label: Tensor | None, x: Tensor) -> list[Tensor]:
+def derived(
+    way: Callable[..., LogitAndSquares], net: MLPCritic, label: Tensor | None, x: Tensor
+) -> list[Tensor]:
     """Both numbers of every row, and the gradient of an uneven sum of them by weights and rows."""
     x = x.clone().requires_grad_()
     logit, squares = way(net, x, label)
@@ -54,9 +56,9 @@ def derived(way: Callable[..., Told], net: MLPCritic, label: Tensor | None, x: T
     return [logit.detach(), squares.detach(), *torch.autograd.grad(loss, [*net.parameters(), x])]
 
 
-def distance(found: list[Tensor], wanted: list[Tensor]) -> float:
+def distance(found: list[Tensor], expected: list[Tensor]) -> float:
     """The largest difference, in largest numbers of the tensor."""
-    pairs = zip(found, wanted, strict=True)
+    pairs = zip(found, expected, strict=True)
     return max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-9)) for a, b in pairs)
 
 
@@ -74,17 +76,17 @@ def test_gradients_are_those_of_differences() -> None:
     net = critic()
     parameters = tuple(net.parameters())
 
-    def both(x: Tensor, *weights: Tensor) -> Told:
+    def both(x: Tensor, *weights: Tensor) -> LogitAndSquares:
         return input_gradients._SquaredInputGradients.apply(x, None, *weights)  # type: ignore[no-any-return, no-untyped-call]
 
     assert torch.autograd.gradcheck(both, (rows().requires_grad_(), *parameters), atol=1e-6)
 
 
 @pytest.mark.parametrize("twin", ["no kink", "labels count", "half"])
-def test_wrong_twins_are_detected(twin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_twin_is_detected(twin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kinks forgotten, gradients by labels counted in, the factor of the square left out."""
     net = critic(classes=3)
-    wanted = derived(twice, net, LABEL, rows())
+    expected = derived(twice, net, LABEL, rows())
     if twin == "no kink":
         monkeypatch.setattr(input_gradients, "_where", lambda passed, signal: signal)
     elif twin == "labels count":
@@ -93,7 +95,7 @@ def test_wrong_twins_are_detected(twin: str, monkeypatch: pytest.MonkeyPatch) ->
         function = input_gradients._SquaredInputGradients
         right = function.backward
         monkeypatch.setattr(function, "backward", staticmethod(lambda ctx, c, q: right(ctx, c, q / 2)))
-    assert distance(derived(once, net, LABEL, rows()), wanted) > 1e-2
+    assert distance(derived(once, net, LABEL, rows()), expected) > 1e-2
 
 
 @pytest.mark.parametrize("options", [{"activation": "silu"}, {"spectral_norm": True}], ids=str)

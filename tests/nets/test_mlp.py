@@ -125,30 +125,30 @@ def test_tied_weights_must_fit() -> None:
 
 
 def test_what_is_missing_is_an_input() -> None:
-    """A mask_input encoder reads 1 beside what is missing; complete rows read as if nothing had been said."""
+    """A mask_input encoder receives 1 for each missing value; complete rows encode as they do without a mask."""
     net, x = encoder(mask_input=True), rows()
     observed = rows().roll(1, 0) > 0
     every = torch.ones_like(observed)
     W = net.layers[0].weight
     expected = x @ W[:, :6].T + (~observed).double() @ W[:, 6:].T + net.layers[0].bias
-    said = net(x, observed)
+    output = net(x, observed)
     h = torch.tanh(net.layers[1](torch.tanh(expected)))
-    torch.testing.assert_close(said, net.layers[2](h), rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(output, net.layers[2](h), rtol=0, atol=TOLERANCE)
     assert torch.equal(net(x), net(x, every))
-    assert (net(x) - said).abs().max() > 1e-3, "the twin that ignores the mask must differ"
-    assert (net(x, ~observed) - said).abs().max() > 1e-3, "the twin with the mask inverted must differ"
+    assert (net(x) - output).abs().max() > 1e-3, "the twin that ignores the mask must differ"
+    assert (net(x, ~observed) - output).abs().max() > 1e-3, "the twin with the mask inverted must differ"
 
 
 def test_without_mask_input_the_mask_is_ignored() -> None:
-    """Without mask_input=True it says the same with and without `observed`."""
+    """Without mask_input=True the output is the same with and without `observed`."""
     net, x = encoder(), rows()
     assert torch.equal(net(x, x > 0), net(x))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("tied", [False, True])
-def test_a_bias_is_said_at_code_zero(activation: str, tied: bool) -> None:
-    """After set_bias the decoder says these numbers at code 0, untrained or not, and others elsewhere."""
+def test_the_bias_is_the_output_at_code_zero(activation: str, tied: bool) -> None:
+    """After set_bias the decoder outputs these numbers at code 0, untrained or not, and others elsewhere."""
     values = torch.linspace(-3, 3, 6, dtype=torch.float64)
     reader = encoder(activation)
     writer = MLPDecoder(3, 6, HIDDEN, activation, tied=reader if tied else None).double()
@@ -190,10 +190,10 @@ def test_a_signal_survives_eight_layers(activation: str) -> None:
     torch.manual_seed(0)
     net = MLPEncoder(256, 256, (256,) * 8, activation)
     x = torch.randn(64, 256, requires_grad=True)
-    said = net(x)
-    said.backward(torch.randn_like(said))
+    output = net(x)
+    output.backward(torch.randn_like(output))
     assert x.grad is not None
-    assert 0.003 < float((said - said.mean(0)).detach().std()) < 30
+    assert 0.003 < float((output - output.mean(0)).detach().std()) < 30
     assert 0.003 < float(x.grad.std()) < 30
     with torch.no_grad():
         for layer in net.layers:

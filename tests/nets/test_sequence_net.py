@@ -1,4 +1,4 @@
-"""The sequence network: what it pools, that it never reads padding, and the answers of its unfolded copies."""
+"""The sequence network: what it pools, that padding never matters, and the outputs of its unfolded copies."""
 
 import pytest
 import torch
@@ -63,8 +63,8 @@ class MaxOverPadding(MeanOverPadding):
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("segment", [1, 3])
-def test_padding_is_never_read(pool: Pool, bidirectional: bool, segment: int) -> None:
-    """A padded batch with lengths answers as each sequence alone."""
+def test_padding_does_not_matter(pool: Pool, bidirectional: bool, segment: int) -> None:
+    """A padded batch with lengths gives the outputs of each sequence alone."""
     net, x = made(pool, bidirectional, segment), batch()
     torch.testing.assert_close(net(x, LENGTHS), alone(net, x, LENGTHS), rtol=0, atol=TOLERANCE)
     assert (net(x) - alone(net, x, LENGTHS)).abs().max() > 1e-3, "the twin that ignores lengths must differ"
@@ -93,21 +93,21 @@ def test_last_is_the_end_of_each_direction() -> None:
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("segment", [1, 3])
-def test_each_copy_answers_as_if_the_sequence_ended_there(
+def test_the_output_of_each_copy_is_that_of_a_sequence_ending_there(
     pool: Pool, bidirectional: bool, segment: int
 ) -> None:
-    """Answer s is that of the first s segments; the last is that of the whole."""
+    """Output s is that of the first s segments; the last is that of the whole sequence."""
     net, x = made(pool, bidirectional, segment), batch()
-    answers = net.copy_outputs(x, LENGTHS)
-    assert answers.shape == (4, -(-11 // segment), 3)
-    for s in range(answers.shape[1]):
+    outputs = net.copy_outputs(x, LENGTHS)
+    assert outputs.shape == (4, -(-11 // segment), 3)
+    for s in range(outputs.shape[1]):
         end = (s + 1) * segment
         beginnings = alone(net, x, LENGTHS.clamp(max=end))
-        torch.testing.assert_close(answers[:, s], beginnings, rtol=0, atol=TOLERANCE)
-    torch.testing.assert_close(answers[:, -1], net(x, LENGTHS), rtol=0, atol=TOLERANCE)
+        torch.testing.assert_close(outputs[:, s], beginnings, rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(outputs[:, -1], net(x, LENGTHS), rtol=0, atol=TOLERANCE)
     torch.testing.assert_close(net.copy_outputs(x)[:, -1], net(x), rtol=0, atol=TOLERANCE)
-    some = [0, 2, answers.shape[1] - 1]
-    torch.testing.assert_close(net.copy_outputs(x, LENGTHS, some), answers[:, some], rtol=0, atol=TOLERANCE)
+    some = [0, 2, outputs.shape[1] - 1]
+    torch.testing.assert_close(net.copy_outputs(x, LENGTHS, some), outputs[:, some], rtol=0, atol=TOLERANCE)
 
 
 def test_a_recurrent_step_reads_its_segment_and_three_before() -> None:
@@ -127,7 +127,7 @@ def test_a_recurrent_step_reads_its_segment_and_three_before() -> None:
 
 
 def test_dropout_acts_in_training_only() -> None:
-    """Two answers differ in training mode and agree in eval mode."""
+    """Two outputs differ in training mode and agree in eval mode."""
     net, x = made(), batch()
     assert torch.equal(net(x), net(x))
     net.train()

@@ -1,4 +1,4 @@
-"""A small problem, the same in every training test: rows, a net with dropout, and a feed in shuffled order."""
+"""A small problem, the same in every training test: rows, a net with dropout, and batches in shuffled order."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from regen.training import History, Player, Training, alternate, solo, train
 
 
 @dataclass
-class Rows:
-    """A feed of shuffled rows."""
+class ShuffledRows:
+    """Batches of shuffled rows."""
 
     inputs: Tensor
     targets: Tensor
@@ -35,7 +35,7 @@ class Toy:
         draw = torch.Generator().manual_seed(seed + 100)
         self.inputs = torch.randn(rows, 3, generator=draw)
         self.targets = torch.stack([self.inputs.sum(1).sin(), self.inputs.prod(1)], 1)
-        self.feed = Rows(self.inputs, self.targets, 8)
+        self.batches = ShuffledRows(self.inputs, self.targets, 8)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.net = nn.Sequential(nn.Linear(3, 7), nn.Tanh(), nn.Dropout(dropout), nn.Linear(7, 2))
@@ -99,11 +99,11 @@ class Experiment:
             carried = self.carried[number]
             output = sum(toy.net(batch[0]) for toy in self.toys) + 0.5 * carried.state
             carried.state = output.detach().mean(0)
-            cost = (output - batch[1]).square().mean()
+            loss = (output - batch[1]).square().mean()
             return {
-                "loss": cost * torch.nan if self.moves in self.bad_moves else cost,
-                "half": cost / 2,
-                "same": cost,
+                "loss": loss * torch.nan if self.moves in self.bad_moves else loss,
+                "half": loss / 2,
+                "same": loss,
             }
 
         return compute
@@ -126,7 +126,7 @@ class Experiment:
         return train(
             players,
             schedule,
-            self.toys[0].feed,
+            self.toys[0].batches,
             Training(**fields),
             max_epochs=max_epochs,
             learning_rate=learning_rate,

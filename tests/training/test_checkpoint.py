@@ -98,7 +98,7 @@ def test_strikes_resume(experiment: Any, tmp_path: Path, at: int, crash: Any) ->
 def test_a_finished_run_can_be_extended(
     experiment: Any, tmp_path: Path, short: dict[str, Any], long: dict[str, Any]
 ) -> None:
-    """More epochs, steps, time or patience after the fact: as if asked for at once."""
+    """More epochs, steps, time or patience after the fact: as if requested at once."""
     whole = experiment()
     expected = whole.run(**long)
     path = tmp_path / "run.ckpt"

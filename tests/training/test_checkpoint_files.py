@@ -27,7 +27,7 @@ from regen.training.checkpoint import read_tree, write_tree
 def test_a_checkpoint_of_another_run_is_refused(
     experiment: Any, tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
-    """It says what differs and what to do."""
+    """The message names what differs and what to do."""
     path = tmp_path / "run.ckpt"
     experiment().run(max_epochs=1, checkpoint=path)
     other = experiment()
@@ -60,7 +60,7 @@ def test_a_checkpoint_of_another_network_is_refused(experiment: Any, tmp_path: P
 
 
 def test_a_schedule_laid_out_over_the_run_cannot_be_extended(experiment: Any, tmp_path: Path) -> None:
-    """A cosine that has come to its end does not go on; said in words."""
+    """A cosine that has reached its end cannot go on, and the message explains it."""
     path = tmp_path / "run.ckpt"
     experiment().run(max_epochs=1, checkpoint=path, schedule="cosine")
     with pytest.raises(ValueError) as refusal:
@@ -115,7 +115,7 @@ def damaged(path: Path, how: str) -> None:
     ],
 )
 def test_a_damaged_checkpoint_is_refused(experiment: Any, tmp_path: Path, how: str) -> None:
-    """Whatever is wrong with the file, one sentence says so."""
+    """Whatever is wrong with the file, the message is the same sentence."""
     path = tmp_path / "run.ckpt"
     experiment().run(max_epochs=1, checkpoint=path)
     damaged(path, how)
@@ -152,9 +152,9 @@ def test_a_full_disk_does_not_end_the_run(
 
     monkeypatch.setattr("regen.training.checkpoint.os.fsync", full)
     second = experiment()
-    with pytest.warns(RuntimeWarning) as told:
+    with pytest.warns(RuntimeWarning) as caught:
         history = second.run(checkpoint=path)
-    assert [str(warning.message) for warning in told] == [
+    assert [str(warning.message) for warning in caught] == [
         f"The checkpoint {str(path)!r} could not be written (No space left on device). "
         "Training goes on, but cannot be resumed from where it is now."
     ]
@@ -163,7 +163,7 @@ def test_a_full_disk_does_not_end_the_run(
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["run.ckpt"]
 
 
-def test_nothing_is_left_beside_it(experiment: Any, tmp_path: Path) -> None:
+def test_the_checkpoint_is_the_only_file(experiment: Any, tmp_path: Path) -> None:
     """The folder holds the checkpoint alone, also one with a space in its name."""
     path = tmp_path / "a b" / "run.ckpt"
     path.parent.mkdir()

@@ -34,7 +34,7 @@ def run(toy: Any, poison: Any, max_epochs: int = 4, validate: Any = None, **fiel
     return train(
         [Player("net", toy.net, poison)],
         solo("net"),
-        toy.feed,
+        toy.batches,
         Training(**fields),
         max_epochs=max_epochs,
         learning_rate=0.04,
@@ -46,12 +46,12 @@ def run(toy: Any, poison: Any, max_epochs: int = 4, validate: Any = None, **fiel
 @pytest.mark.parametrize("clip", [None, 1.0])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("kind", ["loss", "gradient", "infinity"])
-def test_one_bad_move_costs_half_the_rate(toy: Any, kind: str, optimizer: str, clip: float | None) -> None:
-    """NaN or infinite, in the value or only in the gradient: said once, and training goes on, finite."""
+def test_one_bad_move_halves_the_rate(toy: Any, kind: str, optimizer: str, clip: float | None) -> None:
+    """NaN or infinite, in the value or only in the gradient: one warning, and training goes on, finite."""
     one = toy()
-    with pytest.warns(RuntimeWarning) as told:
+    with pytest.warns(RuntimeWarning) as caught:
         history = run(one, Poison(one, kind, 17), optimizer=optimizer, clip=clip)
-    assert [str(warning.message) for warning in told] == [
+    assert [str(warning.message) for warning in caught] == [
         "The loss was not finite in epoch 3, at or before step 21: training goes on from the weights of step 14 "
         "with the learning rate halved to 0.02 (1 of 3 times; at the last it stops)."
     ]
@@ -70,7 +70,7 @@ def test_going_back_is_exact(toy: Any) -> None:
         for epoch in range(4):
             good = {name: value.clone() for name, value in two.net.state_dict().items()}
             moments = [{k: v.clone() for k, v in state.items()} for state in rule.state.values()]
-            for batch in two.feed.epoch(two.generator):
+            for batch in two.batches.epoch(two.generator):
                 rule.zero_grad()
                 two.loss(batch).backward()
                 torch.nn.utils.clip_grad_norm_(two.net.parameters(), 1.0)
@@ -114,9 +114,9 @@ def test_the_third_time_it_stops_with_the_best_weights(toy: Any) -> None:
         seen.append(one.weights())
         return {"loss": [3.0, 1.0][len(seen) - 1] if len(seen) < 3 else 2.0}
 
-    with pytest.warns(RuntimeWarning) as told:
+    with pytest.warns(RuntimeWarning) as caught:
         history = run(one, Poison(one, "loss", 17, 24, 30), max_epochs=9, validate=validate)
-    assert len(told) == 2 and "halved to 0.01 (2 of 3 times" in str(told[1].message)
+    assert len(caught) == 2 and "halved to 0.01 (2 of 3 times" in str(caught[1].message)
     assert history.stopped == (
         "Stopped: the loss was not finite three times; weights of epoch 2 are kept. "
         "Lower learning_rate (now 0.04) or scale the data."
@@ -186,15 +186,15 @@ def test_memory_goes_back_too(toy: Any) -> None:
     def loss(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         moves.append(1)
         output = one.net(batch[0])
-        cost = (output + carried.state - batch[1]).square().mean()
+        value = (output + carried.state - batch[1]).square().mean()
         carried.state = output.mean(0).detach() * (math.nan if len(moves) == 17 else 1.0)
-        return {"loss": cost}
+        return {"loss": value}
 
     with pytest.warns(RuntimeWarning, match="1 of 3"):
         history = train(
             [Player("net", one.net, loss, stateful=carried)],
             solo("net"),
-            one.feed,
+            one.batches,
             Training(),
             max_epochs=6,
             learning_rate=0.01,

@@ -21,7 +21,7 @@ def trained(toy: Any, hook: Any, clip: float | None, optimizer: str = "adam") ->
     train(
         [replace(toy.player(), gradient_hook=hook)],
         solo("net"),
-        toy.feed,
+        toy.batches,
         Training(clip=clip, optimizer=optimizer),
         max_epochs=EPOCHS,
         learning_rate=RATE,
@@ -37,7 +37,7 @@ def by_hand(toy: Any, clip: float | None, optimizer: str, twin: str = "") -> Ten
     toy.net.train()
     generator = torch.Generator().manual_seed(0)
     for _ in range(EPOCHS):
-        for batch in toy.feed.epoch(generator):
+        for batch in toy.batches.epoch(generator):
             rule.zero_grad()
             toy.loss(batch).backward()
             if clip and twin == "after clipping":
@@ -96,7 +96,7 @@ def test_it_is_called_once_per_step_of_its_player(toy: Any) -> None:
     train(
         players,
         alternate(a=3, b=1),
-        a.feed,
+        a.batches,
         Training(max_steps=9),
         max_epochs=100,
         learning_rate=0.01,

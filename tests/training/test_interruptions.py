@@ -30,7 +30,7 @@ net = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.3), nn.Tanh(), nn.Linear(8, 1)
 inputs = torch.randn(200, 3)
 targets = inputs.prod(1, keepdim=True)
 
-class Feed:
+class Batches:
     def __len__(self):
         return 20
     def epoch(self, generator):
@@ -47,12 +47,12 @@ def validate():
     print(value, flush=True)
     return {"loss": value}
 
-with warnings.catch_warnings(record=True) as told:
+with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    history = train([Player("net", net, loss)], solo("net"), Feed(), Training(checkpoint=path, patience=None),
+    history = train([Player("net", net, loss)], solo("net"), Batches(), Training(checkpoint=path, patience=None),
                     max_epochs=12, learning_rate=0.01, validate=validate, generator=torch.Generator().manual_seed(1))
 save_file(net.state_dict(), output)
-print(*[str(warning.message) for warning in told], history.stopped, history.resumed, sep="\\n", flush=True)
+print(*[str(warning.message) for warning in caught], history.stopped, history.resumed, sep="\\n", flush=True)
 """
 
 
@@ -106,7 +106,7 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path: Path) -> None:
     assert same(tmp_path, "whole", "resumed")
 
 
-def test_ctrl_c_keeps_the_best_weights_and_says_so(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_best_weights_and_warns(tmp_path: Path) -> None:
     """SIGINT ends training without a traceback; run again, it goes on from there to the same end."""
     ended(start(tmp_path, "whole", "whole.ckpt", 0.0))
     process = start(tmp_path, "interrupted", "run.ckpt", 0.01)
@@ -146,7 +146,7 @@ def test_ctrl_c_at_any_moment(toy: type, moment: str) -> None:
         history = train(
             [Player("net", one.net, loss)],
             solo("net"),
-            one.feed,
+            one.batches,
             Training(),
             max_epochs=9,
             learning_rate=0.1,
@@ -158,7 +158,7 @@ def test_ctrl_c_at_any_moment(toy: type, moment: str) -> None:
 
 
 def test_ctrl_c_without_validation(toy: type) -> None:
-    """Nothing was judged: the weights of the moment are kept."""
+    """Without a validation loss the current weights are kept."""
     one, before = toy(), []
 
     def loss(batch: object) -> dict[str, torch.Tensor]:
@@ -171,7 +171,7 @@ def test_ctrl_c_without_validation(toy: type) -> None:
         train(
             [Player("net", one.net, loss)],
             solo("net"),
-            one.feed,
+            one.batches,
             Training(),
             max_epochs=9,
             learning_rate=0.1,

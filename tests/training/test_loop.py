@@ -1,4 +1,4 @@
-"""The loop is a plain torch loop: equal weights, bit for bit; and wrong loops are told apart."""
+"""The loop is a plain torch loop: equal weights, bit for bit; and wrong loops give other weights."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ SCHEDULES: dict[str, Callable[[Optimizer, int], Any]] = {
 def plain(toy: Any, optimizer: str, schedule: str, clip: float | None, twin: str = "") -> Tensor:
     """The loop that anyone would write; `twin` names a mistake to make in it."""
     generator = torch.Generator().manual_seed(1 if twin == "order" else 0)
-    steps = EPOCHS * len(toy.feed)
+    steps = EPOCHS * len(toy.batches)
     rule = OPTIMIZERS[optimizer](toy.net.parameters())
     rates = SCHEDULES[schedule](rule, steps)
     if twin == "rate one step ahead":
@@ -42,7 +42,7 @@ def plain(toy: Any, optimizer: str, schedule: str, clip: float | None, twin: str
     toy.net.train()
     for _ in range(EPOCHS):
         losses = []
-        for batch in toy.feed.epoch(generator):
+        for batch in toy.batches.epoch(generator):
             if twin != "gradients pile up":
                 rule.zero_grad()
             loss = toy.loss(batch)
@@ -62,13 +62,13 @@ def plain(toy: Any, optimizer: str, schedule: str, clip: float | None, twin: str
 
 def ours(toy: Any, optimizer: str, schedule: str, clip: float | None) -> Tensor:
     """The same by the loop."""
-    plan = Training(optimizer=optimizer, schedule=schedule, clip=clip, weight_decay=0.01)
+    training = Training(optimizer=optimizer, schedule=schedule, clip=clip, weight_decay=0.01)
     generator = torch.Generator().manual_seed(0)
     train(
         [toy.player()],
         solo("net"),
-        toy.feed,
-        plan,
+        toy.batches,
+        training,
         max_epochs=EPOCHS,
         learning_rate=RATE,
         generator=generator,
@@ -108,7 +108,7 @@ def test_another_dropout_differs(toy: Any) -> None:
     assert not torch.equal(weights, plain(toy(), "adam", "constant", None))
 
 
-class Duel:
+class PointGAN:
     """A generator of points and a discriminator, small enough to write by hand."""
 
     def __init__(self) -> None:
@@ -122,12 +122,12 @@ class Duel:
         return self.g(torch.randn(len(batch[0]), 2))
 
     def d_loss(self, batch: tuple[Tensor, Tensor], detach: bool = True) -> Tensor:
-        """Tell the real ones from the made ones (Goodfellow et al. 2014)."""
+        """Distinguish the real points from the generated ones (Goodfellow et al. 2014)."""
         made = self.made(batch).detach() if detach else self.made(batch)
         return nn.functional.softplus(-self.d(batch[0])).mean() + nn.functional.softplus(self.d(made)).mean()
 
     def g_loss(self, batch: tuple[Tensor, Tensor], detach: bool = False) -> Tensor:
-        """Be taken for real, through the discriminator."""
+        """Let the discriminator take the generated points for real."""
         made = self.made(batch).detach() if detach else self.made(batch)
         return nn.functional.softplus(-self.d(made)).mean()
 
@@ -137,100 +137,100 @@ class Duel:
         return nn.utils.parameters_to_vector(both).detach().clone()
 
 
-def plain_duel(feed: Any, d_moves: int, twin: str = "") -> Tensor:
+def plain_gan(batches: Any, d_moves: int, twin: str = "") -> Tensor:
     """Two players by hand: the discriminator on every batch, the generator after every `d_moves` of them."""
-    duel, generator = Duel(), torch.Generator().manual_seed(0)
-    d_rule = Adam(duel.d.parameters(), lr=0.02, betas=(0.5, 0.999), fused=True)
-    g_rule = Adam(duel.g.parameters(), lr=RATE, fused=True)
+    pair, generator = PointGAN(), torch.Generator().manual_seed(0)
+    d_rule = Adam(pair.d.parameters(), lr=0.02, betas=(0.5, 0.999), fused=True)
+    g_rule = Adam(pair.g.parameters(), lr=RATE, fused=True)
     step = 0
     for _ in range(EPOCHS):
-        for batch in feed.epoch(generator):
-            duel.d_loss(batch, detach=twin != "generator not detached").backward()
-            clip_grad_norm_(duel.d.parameters(), 1.0)
+        for batch in batches.epoch(generator):
+            pair.d_loss(batch, detach=twin != "generator not detached").backward()
+            clip_grad_norm_(pair.d.parameters(), 1.0)
             d_rule.step()
             d_rule.zero_grad()
             step += 1
             if step % d_moves:
                 continue
-            loss = duel.g_loss(batch, detach=twin == "generator detached")
+            loss = pair.g_loss(batch, detach=twin == "generator detached")
             if twin != "generator detached":
                 loss.backward()
-            clip_grad_norm_(duel.g.parameters(), 1.0)
+            clip_grad_norm_(pair.g.parameters(), 1.0)
             g_rule.step()
             g_rule.zero_grad()
             if twin != "discriminator keeps gradients":
                 d_rule.zero_grad()
-    return duel.weights()
+    return pair.weights()
 
 
-def our_duel(feed: Any, d_moves: int) -> tuple[Duel, Any]:
+def our_gan(batches: Any, d_moves: int) -> tuple[PointGAN, Any]:
     """The same by the loop; the discriminator's loss is not even detached, and the players leak nothing."""
-    duel = Duel()
+    pair = PointGAN()
     players = [
         Player(
             "d",
-            duel.d,
-            lambda batch: {"loss": duel.d_loss(batch, detach=False)},
-            Adam(duel.d.parameters(), lr=0.02, betas=(0.5, 0.999), fused=True),
+            pair.d,
+            lambda batch: {"loss": pair.d_loss(batch, detach=False)},
+            Adam(pair.d.parameters(), lr=0.02, betas=(0.5, 0.999), fused=True),
         ),
-        Player("g", duel.g, lambda batch: {"loss": duel.g_loss(batch)}),
+        Player("g", pair.g, lambda batch: {"loss": pair.g_loss(batch)}),
     ]
     generator = torch.Generator().manual_seed(0)
     turns = alternate(d=d_moves, g=1)
     history = train(
-        players, turns, feed, Training(), max_epochs=EPOCHS, learning_rate=RATE, generator=generator
+        players, turns, batches, Training(), max_epochs=EPOCHS, learning_rate=RATE, generator=generator
     )
-    return duel, history
+    return pair, history
 
 
 @pytest.mark.parametrize("d_moves", [1, 2])
-def test_two_players_are_a_plain_duel(toy: Any, d_moves: int) -> None:
-    """The generator learns through the discriminator, which feels nothing of it: the same bits as by hand."""
-    feed, before = toy().feed, Duel().weights()
+def test_two_players_are_a_plain_gan_loop(toy: Any, d_moves: int) -> None:
+    """The generator learns through the discriminator, whose gradients are not affected: the same bits as by hand."""
+    batches, before = toy().batches, PointGAN().weights()
     torch.manual_seed(5)
-    duel, history = our_duel(feed, d_moves)
-    assert not torch.equal(duel.weights(), before)
-    assert (duel.weights() != before).all(), "both players must move, every weight"
+    pair, history = our_gan(batches, d_moves)
+    assert not torch.equal(pair.weights(), before)
+    assert (pair.weights() != before).all(), "both players must move, every weight"
     torch.manual_seed(5)
-    assert torch.equal(duel.weights(), plain_duel(feed, d_moves))
+    assert torch.equal(pair.weights(), plain_gan(batches, d_moves))
     assert set(history.rows[0]) == {"epoch", "step", "seconds", "learning_rate", "d.loss", "g.loss"}
 
 
 @pytest.mark.parametrize(
     "twin", ["generator not detached", "generator detached", "discriminator keeps gradients"]
 )
-def test_wrong_duels_differ(toy: Any, twin: str) -> None:
-    """Gradients that leak between players, or do not reach the generator, are told apart."""
+def test_wrong_gan_loops_differ(toy: Any, twin: str) -> None:
+    """Gradients that leak between players, or do not reach the generator, are noticed."""
     torch.manual_seed(5)
-    weights = our_duel(toy().feed, 1)[0].weights()
+    weights = our_gan(toy().batches, 1)[0].weights()
     torch.manual_seed(5)
-    assert not torch.equal(weights, plain_duel(toy().feed, 1, twin))
+    assert not torch.equal(weights, plain_gan(toy().batches, 1, twin))
 
 
 def test_nobody_elses_gradient_is_touched(toy: Any) -> None:
     """Moving the generator through the discriminator leaves the discriminator's gradients as they were."""
-    duel, seen = Duel(), []
-    marks = [torch.full_like(weight, 7.0) for weight in duel.d.parameters()]
-    for weight, mark in zip(duel.d.parameters(), marks, strict=True):
+    pair, seen = PointGAN(), []
+    marks = [torch.full_like(weight, 7.0) for weight in pair.d.parameters()]
+    for weight, mark in zip(pair.d.parameters(), marks, strict=True):
         weight.grad = mark.clone()
 
     def loss(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        seen.append(all(torch.equal(w.grad, m) for w, m in zip(duel.d.parameters(), marks, strict=True)))
-        return {"loss": duel.g_loss(batch)}
+        seen.append(all(torch.equal(w.grad, m) for w, m in zip(pair.d.parameters(), marks, strict=True)))
+        return {"loss": pair.g_loss(batch)}
 
-    player = Player("g", duel.g, loss)
+    player = Player("g", pair.g, loss)
     train(
         [player],
         solo("g"),
-        toy().feed,
+        toy().batches,
         Training(),
         max_epochs=2,
         learning_rate=RATE,
         generator=torch.Generator(),
     )
     assert seen == [True] * 14
-    assert all(torch.equal(w.grad, m) for w, m in zip(duel.d.parameters(), marks, strict=True))
-    assert all(weight.grad is None for weight in duel.g.parameters())
+    assert all(torch.equal(w.grad, m) for w, m in zip(pair.d.parameters(), marks, strict=True))
+    assert all(weight.grad is None for weight in pair.g.parameters())
 
 
 def test_frozen_weights_stay(toy: Any) -> None:
@@ -257,12 +257,12 @@ def test_global_state_of_torch_is_left_alone(toy: Any) -> None:
         )
 
     before, one = state(), toy()
-    plan = Training(precision="bfloat16")
+    training = Training(precision="bfloat16")
     train(
         [one.player()],
         solo("net"),
-        one.feed,
-        plan,
+        one.batches,
+        training,
         max_epochs=1,
         learning_rate=RATE,
         generator=one.generator,
@@ -279,16 +279,16 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32(toy: Any) -> None:
     options: dict[str, Any] = {"max_epochs": 1, "learning_rate": RATE}
     for each, precision in ((one, "bfloat16"), (two, "auto")):
         torch.manual_seed(5)
-        plan = Training(precision=precision)
+        training = Training(precision=precision)
         train(
             [each.player()],
             solo("net"),
-            each.feed,
-            plan,
+            each.batches,
+            training,
             generator=each.generator,
             validate=each.validate,
             **options,
         )
-    assert set(seen) == {torch.bfloat16} and len(seen) == len(one.feed) + 1
+    assert set(seen) == {torch.bfloat16} and len(seen) == len(one.batches) + 1
     assert one.net[0].weight.dtype == torch.float32
     assert not torch.equal(one.weights(), two.weights())

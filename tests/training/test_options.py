@@ -1,4 +1,4 @@
-"""The training plan: a plain value that refuses in words and that scikit-learn can copy and search."""
+"""The training options: a value with its own refusals that scikit-learn can copy and search."""
 
 import copy
 from pathlib import Path
@@ -11,7 +11,7 @@ from regen.training import Training
 
 
 class Holder(BaseEstimator):
-    """An estimator with a plan among its parameters."""
+    """An estimator with training options among its parameters."""
 
     def __init__(self, training: Training | None = None) -> None:
         self.training = training
@@ -24,10 +24,10 @@ def test_defaults_are_accepted() -> None:
     assert set(Training.constraints) == set(Training().get_params())
 
 
-def test_of_takes_a_plan_a_dict_or_none() -> None:
-    """A plan is itself; a dict gives some fields; anything else is refused."""
-    plan = Training(clip=None)
-    assert Training.of(plan) is plan
+def test_of_takes_options_a_dict_or_none() -> None:
+    """Options are returned as they are; a dict gives some fields; anything else is refused."""
+    options = Training(clip=None)
+    assert Training.of(options) is options
     assert Training.of({"max_time": "5m"}) == Training(max_time="5m")
     with pytest.raises(ValueError) as refusal:
         Training.of(3)  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ def test_unknown_fields_name_the_closest() -> None:
     ],
 )
 def test_refusals(field: str, value: Any, words: str) -> None:
-    """Each field says what it must be, what it got, and the closest word."""
+    """The message names the field, what it must be, what it got, and the closest choice."""
     with pytest.raises(ValueError) as refusal:
         Training(**{field: value}).check()
     text = str(refusal.value)
@@ -87,7 +87,7 @@ def test_accepted(fields: dict[str, Any]) -> None:
 
 
 def test_scikit_learn_copies_and_searches() -> None:
-    """`clone` makes an equal but separate plan; nested names reach its fields."""
+    """`clone` makes an equal but separate copy; nested names reach its fields."""
     model = Holder(Training(batch_size=8))
     twin = clone(model)
     assert twin.training == model.training and twin.training is not model.training

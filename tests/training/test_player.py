@@ -20,14 +20,16 @@ def test_what_follows_a_move_sees_the_new_weights(toy: Any) -> None:
 
     player = replace(one.player(), after_step=follow)
     generator = torch.Generator().manual_seed(0)
-    train([player], solo("net"), one.feed, Training(), max_epochs=2, learning_rate=0.01, generator=generator)
-    assert len(trace) == 2 * len(one.feed)
+    train(
+        [player], solo("net"), one.batches, Training(), max_epochs=2, learning_rate=0.01, generator=generator
+    )
+    assert len(trace) == 2 * len(one.batches)
     assert torch.equal(trace[-1], one.weights())
     assert not torch.equal(trace[-2], trace[-1]), "the twin that is called before the move sees the last one"
 
 
 def test_only_those_who_move_are_followed(toy: Any) -> None:
-    """A player that moves on every third batch is followed so often."""
+    """A player that moves on every third batch is followed that often."""
     one, other, counts = toy(), toy(seed=1), {"a": 0, "b": 0}
 
     def counted(name: str) -> Any:
@@ -44,7 +46,7 @@ def test_only_those_who_move_are_followed(toy: Any) -> None:
     train(
         players,
         alternate(a=3, b=1),
-        one.feed,
+        one.batches,
         Training(max_steps=9),
         max_epochs=100,
         learning_rate=0.01,

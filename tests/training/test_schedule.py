@@ -1,4 +1,4 @@
-"""Schedules of turns, feeds of batches and optimisers by name."""
+"""Schedules of turns, optimisers by name."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def test_alternate_refuses_a_player_that_never_moves() -> None:
         )
 
 
-def test_schedules_say_their_rule() -> None:
+def test_schedules_describe_their_rule() -> None:
     """What a checkpoint compares."""
     assert alternate(d=2, g=1).describe() == "alternate(d=2, g=1)"
     assert solo("net").describe() == "alternate(net=1)"

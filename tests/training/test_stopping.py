@@ -1,4 +1,4 @@
-"""When training ends, which weights it leaves, and what history says."""
+"""When training ends, which weights it leaves, and what the history holds."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ def run(
     return train(
         [player or toy.player()],
         solo("net"),
-        toy.feed,
+        toy.batches,
         Training(**fields),
         max_epochs=max_epochs,
         learning_rate=0.02,
@@ -27,7 +27,7 @@ def run(
 
 
 class Script:
-    """A validation that says what it was told to, and remembers the weights of every epoch."""
+    """A validation with the given losses that keeps the weights of every epoch."""
 
     def __init__(self, toy: Any, *losses: float) -> None:
         self.toy, self.losses, self.weights = toy, list(losses), []
@@ -59,7 +59,7 @@ def test_without_patience_every_epoch_is_run_and_the_best_kept(toy: Any) -> None
 
 
 def test_without_validation_the_last_weights_are_kept(toy: Any) -> None:
-    """Nothing is judged, so patience has no effect."""
+    """Nothing is compared, so patience has no effect."""
     one, two = toy(), toy()
     torch.manual_seed(5)
     history = run(one, patience=1)
@@ -69,7 +69,7 @@ def test_without_validation_the_last_weights_are_kept(toy: Any) -> None:
     assert torch.equal(one.weights(), two.weights())
 
 
-def test_an_epoch_without_a_validation_loss_is_not_judged(toy: Any) -> None:
+def test_an_epoch_without_a_validation_loss_is_not_compared(toy: Any) -> None:
     """A measure taken every other epoch does not use up patience in between."""
     one, calls = toy(), []
 
@@ -83,7 +83,7 @@ def test_an_epoch_without_a_validation_loss_is_not_judged(toy: Any) -> None:
 
 
 def test_validation_that_is_never_finite(toy: Any) -> None:
-    """NaN is never best; the last weights stay, and it is said."""
+    """NaN is never best; the last weights are kept, and `stopped` explains it."""
     one = toy()
     script = Script(one, *[math.nan] * 6)
     history = run(one, script, patience=4)
@@ -92,11 +92,11 @@ def test_validation_that_is_never_finite(toy: Any) -> None:
 
 
 def test_max_steps_ends_within_an_epoch(toy: Any) -> None:
-    """Ten batches are ten moves; the epoch that was cut has its row, and is judged."""
+    """Ten batches are ten moves; the epoch that was cut has its row, and is validated."""
     one, moves = toy(), []
     player = Player("net", one.net, lambda batch: (moves.append(1), {"loss": one.loss(batch)})[1])
     history = run(one, Script(one, 2.0, 1.0), player=player, max_steps=10)
-    assert len(moves) == 10 and len(one.feed) == 7
+    assert len(moves) == 10 and len(one.batches) == 7
     assert history.stopped == "Reached max_steps=10."
     assert [row["step"] for row in history.rows] == [7, 10]
     assert history.best_epoch == 2
@@ -109,7 +109,7 @@ def test_max_steps_at_the_end_of_an_epoch(toy: Any) -> None:
 
 
 def test_max_time_ends_within_an_epoch(toy: Any) -> None:
-    """A budget that is gone after the first batch leaves one move and says so."""
+    """A budget that is gone after the first batch ends training after one move."""
     history = run(toy(), max_time=1e-9)
     assert history.stopped == "Reached max_time=1e-09s in epoch 1."
     assert [row["step"] for row in history.rows] == [1]
@@ -131,7 +131,7 @@ def test_max_time_in_words(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rows_hold_means_over_the_epoch(toy: Any) -> None:
-    """Every term is the mean over its batches, beside the rate, the steps and what validation said."""
+    """Every term is the mean over its batches, next to the rate, the steps and the validation losses."""
     one, losses = toy(), []
 
     def loss(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
@@ -191,7 +191,7 @@ def test_a_schedule_reads_terms_and_reports(toy: Any) -> None:
     history = train(
         [one.player()],
         watch,
-        one.feed,
+        one.batches,
         Training(),
         max_epochs=1,
         learning_rate=0.1,
@@ -202,15 +202,15 @@ def test_a_schedule_reads_terms_and_reports(toy: Any) -> None:
 
 
 def test_no_batches(toy: Any) -> None:
-    """An empty feed is refused."""
+    """No batches are refused."""
     one = toy()
-    one.feed.inputs = one.feed.inputs[:0]
+    one.batches.inputs = one.batches.inputs[:0]
     with pytest.raises(ValueError) as refusal:
         run(one)
     assert str(refusal.value) == "There is no batch to train on. Give more data or a smaller batch_size."
 
 
-def test_the_bar_is_on_stderr_and_only_when_asked(toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bar_is_on_stderr_and_only_when_verbose(toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing ever goes to stdout."""
     run(toy())
     assert capsys.readouterr() == ("", "")

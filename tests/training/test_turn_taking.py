@@ -1,4 +1,4 @@
-"""Turns by scores: who moves, why it ends, and what is said; beside wrong twins."""
+"""Turns by scores: who moves, why a turn ends, and the warnings; wrong variants differ."""
 
 import copy
 import math
@@ -19,7 +19,7 @@ G, D = "generator", "discriminator"
 
 
 def follow(schedule: Schedule, scores: Iterable[float], first: int = 0) -> str:
-    """Who moves on every batch, b for both; `scores` are what the movers' losses then say."""
+    """Who moves on every batch, b for both; `scores` are the scores that the movers' losses then return."""
     moves, terms = "", {}
     for step, score in enumerate(scores, first):
         players = schedule.next_players(step, terms)
@@ -62,15 +62,15 @@ def test_the_score_is_smoothed() -> None:
     scores = [10, 100, 10, 10, 80, 80, 80, 80]
     assert follow(schedule, scores) == "bggggggd"
     smoothed = [10.0]
-    for score in scores[1:-1]:  # the last one is not heard yet
+    for score in scores[1:-1]:  # the last one is not used yet
         smoothed.append(0.8 * smoothed[-1] + 0.2 * score)
     assert schedule.report()["score"] == pytest.approx(smoothed[-1])
     assert smoothed[-2] < 45 < smoothed[-1]
     assert follow(quick(), scores) == "bgdggddd"  # not smoothed
 
 
-def test_both_players_scores_are_heard() -> None:
-    """In its turn the discriminator's own terms say the score: the generator's are old by then."""
+def test_both_players_scores_are_used() -> None:
+    """In its turn the discriminator's own terms hold the score: the generator's are out of date by then."""
     schedule = quick()
     terms = {G: {"score": torch.tensor(50.0)}, D: {"score": torch.tensor(20.0)}}
     assert [schedule.next_players(step, terms) for step in range(5)] == [(D, G), (G,), (D,), (G,), (D,)]
@@ -85,7 +85,7 @@ def test_warm_up() -> None:
 
 
 def test_a_turn_is_capped() -> None:
-    """At the cap the other moves, for one batch at least, and the log says why."""
+    """At the cap the other moves, for one batch at least, and the log names the reason."""
     schedule = quick(cap=3)
     assert follow(schedule, [10] * 8) == "bgggdggg"
     assert [turn.why for turn in schedule.log] == ["warm-up", "cap", "fell under 30", "now"]
@@ -113,20 +113,20 @@ def test_report() -> None:
     }
 
 
-def test_starving_is_said_once_in_words() -> None:
+def test_starving_warns_once() -> None:
     """Three capped turns of one player in a row; a turn that ends otherwise starts the count anew."""
     schedule = quick(cap=2)
     follow(schedule, [10] * 9)  # bggdggdgg: the third is not over
-    with pytest.warns(RuntimeWarning) as said:
+    with pytest.warns(RuntimeWarning) as caught:
         assert follow(schedule, [10] * 9, 9) == "dggdggdgg"
-    assert [str(warning.message) for warning in said] == [
+    assert [str(warning.message) for warning in caught] == [
         "The generator does not get ahead: 3 turns in a row ended at the cap of 2 batches before it could raise the "
         "score of its samples above 45. Lower the learning rate of the discriminator or its size, or lower high."
     ]
     other = quick(cap=2)
-    with pytest.warns(RuntimeWarning) as said:
+    with pytest.warns(RuntimeWarning) as caught:
         follow(other, [60] * 30)
-    assert [str(warning.message) for warning in said] == [
+    assert [str(warning.message) for warning in caught] == [
         "The discriminator does not get ahead: 3 turns in a row ended at the cap of 2 batches before it could bring "
         "the score of generated samples under 30. They may be good; else raise the learning rate of the "
         "discriminator or its size, or raise low."
@@ -179,7 +179,7 @@ def take(
 
 
 def test_the_warning_is_not_repeated_after_resuming() -> None:
-    """It was said."""
+    """One warning per run."""
     schedule = quick(cap=1)
     with pytest.warns(RuntimeWarning, match="does not get ahead"):
         follow(schedule, [10] * 20)
@@ -245,7 +245,7 @@ def test_describe_names_every_argument() -> None:
     assert len({each.describe() for each in [quick(), *others]}) == 5
 
 
-# In the loop: a point that learns to be where the data are, and a line that tells it from them.
+# In the loop: a point that learns to be where the data are, and a line that separates it from them.
 
 
 class Game:
@@ -272,13 +272,13 @@ class Game:
 
         return compute
 
-    def run(self, feed: Any) -> History:
+    def run(self, batches: Any) -> History:
         """Train."""
         players = [Player(D, self.critic, self.loss(1.0)), Player(G, self.made, self.loss(-1.0))]
         training = Training(checkpoint=self.path, clip=None, patience=None)
         generator = torch.Generator().manual_seed(1)
         return train(
-            players, self.schedule, feed, training, max_epochs=6, learning_rate=0.02, generator=generator
+            players, self.schedule, batches, training, max_epochs=6, learning_rate=0.02, generator=generator
         )
 
 
