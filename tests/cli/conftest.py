@@ -17,24 +17,55 @@ from regen.data.io.tables import read_table
 
 Command = Callable[..., Result]
 
+AUTOENCODERS: dict[str, Any] = {
+    "autoencoder": package.Autoencoder,
+    "denoiser": package.DenoisingAutoencoder,
+    "vae": package.VariationalAutoencoder,
+}
 Y = np.round(10 * np.sin(np.arange(48) / 2) + 20, 3)
 
 
 @pytest.fixture
 def regen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run `regen` with some words in a folder of its own, 80 columns wide."""
+    """Run `regen` with arguments in a folder of its own, 80 columns wide."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
 
-    def command(*words: object) -> Result:
-        return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    def command(*arguments: object) -> Result:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+    return command
+
+
+@pytest.fixture
+def output(regen: Command) -> Callable[..., list[str]]:
+    """Run `regen`, which must succeed, and return the lines of stdout."""
+
+    def command(*arguments: object) -> list[str]:
+        result = regen(*arguments)
+        assert result.exit_code == 0, result.output
+        return list(result.stdout.splitlines())
+
+    return command
+
+
+@pytest.fixture
+def refusal(regen: Command) -> Callable[..., str]:
+    """Run `regen`, which must exit with code 2, and return its one line on stderr."""
+
+    def command(*arguments: object) -> str:
+        result = regen(*arguments)
+        assert result.exit_code == 2, result.output
+        assert result.stdout == ""
+        assert result.stderr.count("\n") == 1, result.stderr
+        return str(result.stderr.rstrip("\n"))
 
     return command
 
 
 @pytest.fixture
 def sales(tmp_path: Path) -> str:
-    """A CSV file of a monthly series of two columns, beside a column of dates."""
+    """A CSV file of a monthly series: a column of dates and two of numbers."""
     dates = np.datetime64("2020-01") + np.arange(48)
     lines = [f"{date}-01,{y},{y + 1:.3f}" for date, y in zip(dates, Y, strict=True)]
     (tmp_path / "sales.csv").write_text("\n".join(["month,units,price", *lines]) + "\n")
@@ -53,9 +84,9 @@ def waves(tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of every estimator on pictures and on a table, and the data they were fitted on."""
-    folder = tmp_path_factory.mktemp("kept")
+def autoencoder_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of every autoencoder on pictures and on a table, and their data."""
+    folder = tmp_path_factory.mktemp("autoencoders")
     images = (package.datasets.digits()[0][:40] * 255).astype(np.uint8)
     write_images(folder / "pictures", images)
     x = np.random.default_rng(0).random((40, 3)).round(3)
@@ -63,21 +94,15 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines[3] = f",{lines[3].partition(',')[2]}"
     (folder / "table.csv").write_text("\n".join(["a,b,c,kind,number", *lines]) + "\n")
     cells = read_table(folder / "table.csv").drop_columns(["number"])
-    coders = {
-        "autoencoder": package.Autoencoder,
-        "denoiser": package.DenoisingAutoencoder,
-        "vae": package.VariationalAutoencoder,
-    }
-    for name, kind in coders.items():
+    for name, kind in AUTOENCODERS.items():
         options: dict[str, Any] = {"code": 2, "hidden": (4,), "max_epochs": 1, "random_state": 0}
-        for what, X in (("pictures", images[:, None]), ("table", cells)):
-            package.save(kind(**options).fit(X), f"{folder / f'{name}-{what}'}/")
-            (folder / f"{name}-{what}" / "run.json").write_text(json.dumps({"label": ["number"]}))
+        for data, X in (("pictures", images[:, None]), ("table", cells)):
+            package.save(kind(**options).fit(X), f"{folder / f'{name}-{data}'}/")
+            (folder / f"{name}-{data}" / "run.json").write_text(json.dumps({"label": ["number"]}))
     return folder
 
 
 @pytest.fixture
-def here(kept: Path, regen: Any, tmp_path: Path) -> Any:
-    """The command line, in a folder of its own with all of `kept` in it."""
-    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
-    return regen
+def autoencoder_files(autoencoder_runs: Path, regen: Command, tmp_path: Path) -> None:
+    """Copy `autoencoder_runs` to the folder in which `regen` runs."""
+    shutil.copytree(autoencoder_runs, tmp_path, dirs_exist_ok=True)

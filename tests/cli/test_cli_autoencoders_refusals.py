@@ -1,4 +1,4 @@
-"""What autoencoders refuse from the command line: other runs, other data, and places that cannot be written."""
+"""Refusals of autoencoders from the command line: other runs, other data, and paths that cannot be written."""
 
 import os
 from pathlib import Path
@@ -9,41 +9,7 @@ import pytest
 
 from regen.data.io.image_files import write_images
 
-
-def told(result: Any) -> str:
-    """What stderr says, once the command has been refused."""
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1, result.stderr
-    return str(result.stderr.rstrip("\n"))
-
-
-def said(result: Any) -> list[str]:
-    """What stdout says, once the command has succeeded."""
-    assert result.exit_code == 0, result.output
-    return list(result.stdout.splitlines())
-
-
-def test_other_runs_are_refused(here: Any, sales: str) -> None:
-    """Each command says what it is for, what the run holds and what that can do."""
-    series = ("--window", "6", "--horizon", "3", "--max-epochs", "1", "--hidden", "3")
-    said(here("fit", "forecaster", sales, *series, "-o", "runs/f"))
-    assert told(here("denoise", "runs/f", sales)) == (
-        "regen denoise is for a DenoisingAutoencoder. 'runs/f' holds a Forecaster, which is for regen predict and"
-        " backtest."
-    )
-    assert told(here("sample", "denoiser-table")) == (
-        "regen sample is for a VariationalAutoencoder, a GAN or a DCGAN. 'denoiser-table' holds a"
-        " DenoisingAutoencoder, which is for regen encode, decode, reconstruct, score, denoise and impute."
-    )
-    assert told(here("predict", "autoencoder-table", "table.csv")) == (
-        "regen predict is for a Forecaster, a SequenceClassifier or a SequenceRegressor. 'autoencoder-table' holds an"
-        " Autoencoder, which is for regen encode, decode, reconstruct and score."
-    )
-    assert told(here("backtest", "vae-table", "table.csv")) == (
-        "A backtest is for a Forecaster. 'vae-table' holds a VariationalAutoencoder."
-    )
-
+pytestmark = pytest.mark.usefixtures("autoencoder_files")
 
 REFUSED: list[tuple[tuple[str, ...], str]] = [
     (
@@ -97,11 +63,25 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
         " or fetch it again, or take it away.",
     ),
     (("decode", "vae-table", "wide.npy", "-o", "x.csv"), "Z has 3 columns; the code has 2 units."),
+    (
+        ("sample", "denoiser-table"),
+        "regen sample is for a VariationalAutoencoder, a GAN or a DCGAN. 'denoiser-table' holds a"
+        " DenoisingAutoencoder, which is for regen encode, decode, reconstruct, score, denoise and impute.",
+    ),
+    (
+        ("predict", "autoencoder-table", "table.csv"),
+        "regen predict is for a Forecaster, a SequenceClassifier or a SequenceRegressor. 'autoencoder-table' holds an"
+        " Autoencoder, which is for regen encode, decode, reconstruct and score.",
+    ),
+    (
+        ("backtest", "vae-table", "table.csv"),
+        "A backtest is for a Forecaster. 'vae-table' holds a VariationalAutoencoder.",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("words", "sentence"), REFUSED, ids=range(len(REFUSED)))
-def test_refusals(words: tuple[str, ...], sentence: str, here: Any) -> None:
+def test_refusals(words: tuple[str, ...], sentence: str, refusal: Any) -> None:
     """One sentence on stderr, exit code 2, and nothing is written."""
     Path("notes.txt").write_text("notes")
     np.save("objects.npy", np.array([None, "a"]))
@@ -110,5 +90,5 @@ def test_refusals(words: tuple[str, ...], sentence: str, here: Any) -> None:
     Path("broken").mkdir()
     Path("broken/a.png").write_bytes(Path("pictures/0001.png").read_bytes()[:60])
     before = sorted(os.listdir())
-    assert told(here(*words)) == sentence
+    assert refusal(*words) == sentence
     assert sorted(os.listdir()) == before

@@ -1,4 +1,4 @@
-"""What the commands do, say, write and refuse."""
+"""Commands of forecasters and sequence estimators: files, output and refusals."""
 
 import csv
 import errno
@@ -10,21 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
-from typer.testing import Result
 
 import regen as package
 from regen.training.loop import _Run
 
 QUICK = ("--max-epochs", "1", "--hidden", "3", "--random-state", "0")
 SERIES = ("--window", "6", "--horizon", "3", *QUICK)
-
-
-def told(result: Result) -> str:
-    """What stderr says, once the command has been refused."""
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1, result.stderr
-    return result.stderr.rstrip("\n")
 
 
 def table_of(path: Path) -> list[dict[str, str]]:
@@ -46,8 +37,8 @@ def test_fit_a_forecaster(regen: Any, sales: str) -> None:
     model = package.load(run)
     assert (model.window, model.hidden, model.random_state) == (6, 3, 0)
     assert (model.training["clip"], model.training["loss"]) == (None, "huber")
-    plan = {"clip": None, "loss": "huber"}
-    twin = package.Forecaster(window=6, horizon=3, hidden=3, max_epochs=1, random_state=0, training=plan)
+    options = {"clip": None, "loss": "huber"}
+    twin = package.Forecaster(window=6, horizon=3, hidden=3, max_epochs=1, random_state=0, training=options)
     series = twin.fit(package.data.io.tables.read_table(sales), time="month", target="units")
     assert model.predict().equals(series.predict())
     rows = table_of(run / "history.csv")
@@ -59,24 +50,23 @@ def test_fit_a_forecaster(regen: Any, sales: str) -> None:
     assert facts["versions"]["regen"] == package.__version__
 
 
-def test_what_fit_says(regen: Any, sales: str) -> None:
-    """How long it took, why it stopped, who ran it, where it is and what comes next."""
-    result = regen("fit", "forecaster", sales, *SERIES)
-    lines = result.stdout.splitlines()
+def test_output_of_fit(output: Any, sales: str) -> None:
+    """Duration, reason to stop, backend, folder of the run and next command."""
+    lines = output("fit", "forecaster", sales, *SERIES)
     assert lines[0].startswith("Forecaster: 1 epoch in ")
     assert lines[0].endswith("Reached max_epochs=1.")
     assert lines[1].startswith(("Backend native: ", "Backend torch: "))
     assert lines[2] == "Saved in runs/sales. Next: regen predict runs/sales"
-    result = regen("fit", "forecaster", sales, *SERIES, "-o", "runs/a b%")
-    assert result.stdout.splitlines()[2] == "Saved in runs/a b%. Next: regen predict 'runs/a b%'"
+    lines = output("fit", "forecaster", sales, *SERIES, "-o", "runs/a b%")
+    assert lines[2] == "Saved in runs/a b%. Next: regen predict 'runs/a b%'"
 
 
-def test_a_run_is_not_overwritten(regen: Any, sales: str) -> None:
-    """A second fit into the same folder is refused, unless it is meant."""
+def test_a_run_is_not_overwritten(regen: Any, refusal: Any, sales: str) -> None:
+    """A second fit into the same folder is refused without --force."""
     run = fitted(regen, sales)
     before = (run / "run.json").read_text()
     again = ("fit", "forecaster", sales, *SERIES, "-o", run)
-    assert told(regen(*again)) == (
+    assert refusal(*again) == (
         "There is a run in 'runs/a' already. Choose another folder with --output, or replace it with --force."
     )
     assert (run / "run.json").read_text() == before
@@ -85,28 +75,15 @@ def test_a_run_is_not_overwritten(regen: Any, sales: str) -> None:
     assert (run / "run.json").read_text() != "the run before"
 
 
-def test_a_failed_replacement_leaves_the_run(regen: Any, sales: str) -> None:
+def test_a_failed_replacement_leaves_the_run(regen: Any, refusal: Any, sales: str) -> None:
     """When the fit that should replace a run fails, the run is as it was."""
     run = fitted(regen, sales)
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-    assert "need at least" in told(regen("fit", "forecaster", sales, "--window", "99", "-o", run, "--force"))
+    assert "need at least" in refusal("fit", "forecaster", sales, "--window", "99", "-o", run, "--force")
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
-def test_folders_that_are_something_else(regen: Any, sales: str) -> None:
-    """A folder with other files in it, and a file, are left alone even with --force."""
-    Path("mine").mkdir()
-    Path("mine/thesis.txt").touch()
-    words = ("fit", "forecaster", sales, *SERIES, "--force", "-o")
-    assert told(regen(*words, "mine")) == (
-        "The output folder 'mine' is not empty and holds no run. Choose another with --output."
-    )
-    assert (
-        told(regen(*words, sales)) == "The output folder 'sales.csv' is a file. Choose another with --output."
-    )
-
-
-def test_a_read_only_folder(regen: Any, sales: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_folder(refusal: Any, sales: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that cannot be written in is refused before training begins, and is not left behind."""
 
     def denied(*_: Any, **__: Any) -> None:
@@ -117,28 +94,13 @@ def test_a_read_only_folder(regen: Any, sales: str, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("regen.data.io.paths.TemporaryFile", denied)
     monkeypatch.setattr(package.Forecaster, "fit", late)
-    assert told(regen("fit", "forecaster", sales, *SERIES, "-o", "runs/deep/a")) == (
+    assert refusal("fit", "forecaster", sales, *SERIES, "-o", "runs/deep/a") == (
         "The output folder 'runs/deep/a' cannot be written: Permission denied. Choose another with --output."
     )
     assert not Path("runs").exists()
 
 
-def test_a_folder_below_a_file(regen: Any, sales: str) -> None:
-    """A folder that cannot be made is refused in words."""
-    assert told(regen("fit", "forecaster", sales, *SERIES, "-o", "sales.csv/run")) == (
-        "The output folder 'sales.csv/run' cannot be written: Not a directory. Choose another with --output."
-    )
-
-
-def test_a_failed_fit_leaves_no_folder(regen: Any, sales: str) -> None:
-    """When the data are refused, nothing is left of the run."""
-    assert told(regen("fit", "forecaster", sales, *SERIES, "--target", "unit")) == (
-        "y has no column 'unit'. Did you mean 'units'? Its columns are: month, units, price."
-    )
-    assert not Path("runs").exists()
-
-
-BAD = [
+REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("fit", "forecaster"), "Missing argument 'DATA'. See: regen fit forecaster --help"),
     (("fit", "forecaster", "q.parquet"), "There is no file 'q.parquet'."),
     (("fit", "forecaster", "salse.csv"), "There is no file 'salse.csv'. Did you mean 'sales.csv'?"),
@@ -159,27 +121,96 @@ BAD = [
     (("predict", "nothing"), "There is no file or folder 'nothing'."),
     (("predict", "sales.csv"), "'sales.csv' is not a regen file. regen.load reads what regen.save wrote."),
     (("doctr",), "No such command 'doctr'. Did you mean 'doctor'? See: regen --help"),
+    (
+        ("fit", "forecaster", "sales.csv", "--force", "-o", "mine"),
+        "The output folder 'mine' is not empty and holds no run. Choose another with --output.",
+    ),
+    (
+        ("fit", "forecaster", "sales.csv", "--force", "-o", "sales.csv"),
+        "The output folder 'sales.csv' is a file. Choose another with --output.",
+    ),
+    (
+        ("fit", "forecaster", "sales.csv", *SERIES, "-o", "sales.csv/run"),
+        "The output folder 'sales.csv/run' cannot be written: Not a directory. Choose another with --output.",
+    ),
+    (
+        ("fit", "forecaster", "sales.csv", *SERIES, "--target", "unit"),
+        "y has no column 'unit'. Did you mean 'units'? Its columns are: month, units, price.",
+    ),
+    (
+        ("fit", "forecaster", "sales.csv", "--widnow", "3"),
+        "No such option: --widnow (Possible options: --hidden, --window). See: regen fit forecaster --help",
+    ),
+    (
+        ("fit", "classifier", "bare.csv", *QUICK),
+        "'bare.csv' holds no labels to learn. Name their column with --label.",
+    ),
+    (
+        ("fit", "classifier", "waves.csv", *QUICK),
+        "Column 'kind' of 'waves.csv' holds no numbers. If it is the label, say so with label.",
+    ),
+    (
+        ("predict", "runs/f", "--level", "80,x"),
+        "The '--level' parameter of Forecaster must be a number in (0, 100). Got 'x' instead.",
+    ),
+    (
+        ("predict", "runs/f", "--level", "80", "--level", "100"),
+        "The '--level' parameter of Forecaster must be a number in (0, 100). Got 100.0 instead.",
+    ),
+    (
+        ("predict", "runs/f", "--horizon", "0"),
+        "The '--horizon' parameter of Forecaster must be an int in [1, inf). Got 0 instead.",
+    ),
+    (("predict", "runs/f", "--label", "a"), "A Forecaster does not take --label. Leave it out."),
+    (
+        ("predict", "runs/f", "-o", "next.txt"),
+        "'next.txt' does not end in .csv, .csv.gz or .parquet, the tables that regen writes.",
+    ),
+    (
+        ("backtest", "runs/f", "sales.csv", "--start", "2.5"),
+        "The '--start' parameter of Forecaster must be an int in [1, inf) or a number in (0, 1). Got '2.5' instead.",
+    ),
+    (
+        ("denoise", "runs/f", "sales.csv"),
+        "regen denoise is for a DenoisingAutoencoder. 'runs/f' holds a Forecaster, which is for regen predict and"
+        " backtest.",
+    ),
+    (
+        ("predict", "runs/c", "--horizon", "3", "waves.csv"),
+        "A SequenceClassifier does not take --horizon. Leave it out.",
+    ),
+    (
+        ("predict", "runs/c"),
+        "The SequenceClassifier in 'runs/c' predicts sequences. Give a file of them.",
+    ),
+    (
+        ("backtest", "runs/c", "sales.csv"),
+        "A backtest is for a Forecaster. 'runs/c' holds a SequenceClassifier.",
+    ),
 ]
+RUNS = {
+    "runs/f": ("forecaster", "sales.csv", *SERIES),
+    "runs/c": ("classifier", "waves.csv", "--label", "kind", *QUICK),
+}
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"), BAD, ids=lambda value: " ".join(value) if value is tuple else None
-)
-def test_refusals(words: tuple[str, ...], sentence: str, regen: Any, sales: str) -> None:
-    """One sentence on stderr, exit code 2, and no folder left behind."""
-    assert told(regen(*words)) == sentence
-    assert os.listdir() == ["sales.csv"]
-
-
-def test_an_unknown_flag(regen: Any, sales: str) -> None:
-    """A misspelt flag is refused with the closest one."""
-    words = told(regen("fit", "forecaster", sales, "--widnow", "3"))
-    assert words.startswith("No such option: --widnow")
-    assert "--window" in words
+@pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=[" ".join(line[:4]) for line, _ in REFUSED])
+def test_refusals(
+    arguments: tuple[str, ...], message: str, output: Any, refusal: Any, sales: str, waves: str
+) -> None:
+    """One sentence on stderr, exit code 2, and nothing is written."""
+    Path("bare.csv").write_text("a,b\n1,2\n3,4\n")
+    Path("mine").mkdir()
+    Path("mine/thesis.txt").touch()
+    for run in RUNS.keys() & set(arguments):
+        output("fit", *RUNS[run], "-o", run)
+    before = sorted(Path().rglob("*"))
+    assert refusal(*arguments) == message
+    assert sorted(Path().rglob("*")) == before
 
 
 def test_predict(regen: Any, sales: str) -> None:
-    """The next steps, dated; more of them and intervals when asked; into a file of the asked kind."""
+    """The next steps, dated; more of them and intervals on request; into a file of the requested type."""
     run = fitted(regen, sales, "--target", "units")
     lines = regen("predict", run).stdout.splitlines()
     assert lines[0].split() == ["month", "units"]
@@ -197,47 +228,21 @@ def test_predict(regen: Any, sales: str) -> None:
     assert pyarrow.parquet.read_table("next.parquet").equals(model.predict())
 
 
-def test_predict_after_new_rows(regen: Any, sales: str) -> None:
+def test_predict_after_new_rows(regen: Any, refusal: Any, sales: str) -> None:
     """New rows continue the series; rows that do not follow are refused; the run stays as it was."""
     run = fitted(regen, sales)
     Path("new.csv").write_text("month,units,price\n2024-01-01,20,21\n2024-02-01,21,22\n")
     lines = regen("predict", run, "new.csv").stdout.splitlines()
     assert lines[1].split()[0] == "2024-03-01"
-    assert told(regen("predict", run, sales)) == (
+    assert refusal("predict", run, sales) == (
         "y must continue at 2024-01-01, the step after the last one known (2023-12-01). It starts at 2020-01-01"
         " instead."
     )
     assert regen("predict", run).stdout.splitlines()[1].split()[0] == "2024-01-01"
 
 
-def test_predict_refusals(regen: Any, sales: str, waves: str) -> None:
-    """Flags that a run has no use for, and values out of range."""
-    run = fitted(regen, sales)
-    assert told(regen("predict", run, "--level", "80,x")) == (
-        "The '--level' parameter of Forecaster must be a number in (0, 100). Got 'x' instead."
-    )
-    assert told(regen("predict", run, "--level", "80", "--level", "100")) == (
-        "The '--level' parameter of Forecaster must be a number in (0, 100). Got 100.0 instead."
-    )
-    assert told(regen("predict", run, "--horizon", "0")) == (
-        "The '--horizon' parameter of Forecaster must be an int in [1, inf). Got 0 instead."
-    )
-    assert told(regen("predict", run, "--label", "a")) == "A Forecaster does not take --label. Leave it out."
-    assert told(regen("predict", run, "-o", "next.txt")).startswith("'next.txt' does not end in .csv")
-    regen("fit", "classifier", waves, "--label", "kind", *QUICK, "-o", "runs/w")
-    assert told(regen("predict", "runs/w", "--horizon", "3", waves)) == (
-        "A SequenceClassifier does not take --horizon. Leave it out."
-    )
-    assert told(regen("predict", "runs/w")) == (
-        "The SequenceClassifier in 'runs/w' predicts sequences. Give a file of them."
-    )
-    assert told(regen("backtest", "runs/w", sales)) == (
-        "A backtest is for a Forecaster. 'runs/w' holds a SequenceClassifier."
-    )
-
-
 def test_backtest(regen: Any, sales: str) -> None:
-    """Scores beside those of the naive forecast, and every forecast in a file."""
+    """Scores with those of the naive forecast, and every forecast in a file."""
     run = fitted(regen, sales, "--target", "units")
     result = regen(
         "backtest", run, sales, "--start", "0.5", "--stride", "2", "--level", "80", "-o", "all.parquet"
@@ -252,9 +257,6 @@ def test_backtest(regen: Any, sales: str) -> None:
     table = pyarrow.parquet.read_table("all.parquet")
     assert table.num_rows == 3 * twin.n_origins
     assert table["forecast"].to_pylist() == list(twin.forecasts["forecast"])
-    assert told(regen("backtest", run, sales, "--start", "2.5")) == (
-        "The '--start' parameter of Forecaster must be an int in [1, inf) or a number in (0, 1). Got '2.5' instead."
-    )
 
 
 def test_classify_a_wide_table(regen: Any, waves: str) -> None:
@@ -271,38 +273,27 @@ def test_classify_a_wide_table(regen: Any, waves: str) -> None:
     assert regen("predict", "runs/w", "bare.csv").stdout.splitlines() == lines
 
 
-def test_labels_are_needed(regen: Any, waves: str) -> None:
-    """Without labels there is nothing to learn; a text column that is not named as the label is refused."""
-    Path("bare.csv").write_text("a,b\n1,2\n3,4\n")
-    assert told(regen("fit", "classifier", "bare.csv", *QUICK)) == (
-        "'bare.csv' holds no labels to learn. Name their column with --label."
-    )
-    assert told(regen("fit", "classifier", waves, *QUICK)) == (
-        "Column 'kind' of 'waves.csv' holds no numbers. If it is the label, say so with label."
-    )
-
-
 def test_regress_an_archive(regen: Any, tmp_path: Path) -> None:
     """Sequences of several features from a NumPy archive, a number each."""
     X = np.random.default_rng(0).normal(size=(10, 5, 2))
     np.savez(tmp_path / "x.npz", X=X, y=X.sum((1, 2)))
     assert regen("fit", "regressor", "x.npz", *QUICK).exit_code == 0
     assert regen("predict", "runs/x", "x.npz", "-o", "y.csv").exit_code == 0
-    said = [float(row["prediction"]) for row in table_of(Path("y.csv"))]
-    assert said == package.load("runs/x").predict(X).tolist()
+    predictions = [float(row["prediction"]) for row in table_of(Path("y.csv"))]
+    assert predictions == package.load("runs/x").predict(X).tolist()
 
 
 @pytest.mark.filterwarnings("default::UserWarning")  # shown by the command line, not raised
 def test_ctrl_c_keeps_the_best(regen: Any, sales: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C in the third epoch: the best weights are saved, said in words, exit code 130."""
-    close = _Run.close_epoch
+    """Ctrl-C in the third epoch: the best weights are saved, a note on stderr, exit code 130."""
+    close = _Run.end_epoch
 
     def interrupt(self: _Run) -> None:
         close(self)
         if self.epoch == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_Run, "close_epoch", interrupt)
+    monkeypatch.setattr(_Run, "end_epoch", interrupt)
     words = ("--window", "6", "--horizon", "3", "--hidden", "3", "--random-state", "0", "-o", "runs/a")
     result = regen("fit", "forecaster", sales, *words)
     assert result.exit_code == 130
@@ -325,7 +316,7 @@ def test_ctrl_c_elsewhere(regen: Any, sales: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_our_own_mistakes_are_not_hidden(regen: Any, sales: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the user cannot mend is no sentence: it keeps its traceback."""
+    """An error of the library, not of the user, keeps its traceback."""
 
     def mistake(*_: Any, **__: Any) -> None:
         raise AssertionError("ours")
@@ -346,7 +337,7 @@ def test_our_own_mistakes_are_not_hidden(regen: Any, sales: str, monkeypatch: py
     ids=lambda words: " ".join(words) or "nothing",
 )  # fmt: skip
 def test_help_fits_80_columns(words: tuple[str, ...], regen: Any) -> None:
-    """Every page of help fits, is plain text, and hides no line behind dots."""
+    """Every page of help fits, is plain text, and cuts no line short with dots."""
     result = regen(*words)
     assert result.exit_code == 0
     assert max(map(len, result.stdout.splitlines())) <= 80
@@ -355,7 +346,7 @@ def test_help_fits_80_columns(words: tuple[str, ...], regen: Any) -> None:
 
 
 def test_fit_alone_shows_its_help(regen: Any) -> None:
-    """`regen fit` without a word more tells what can be fitted, and that something was missing."""
+    """`regen fit` alone lists the estimators, with the exit code of a missing argument."""
     result = regen("fit")
     assert result.exit_code == 2
     assert "forecaster   Learn a series, to forecast its next steps." in result.stderr

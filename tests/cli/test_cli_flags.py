@@ -1,4 +1,4 @@
-"""Flags are what the estimators say of themselves: nothing is said twice."""
+"""Flags, their types, defaults and help come from the constructors and their docstrings."""
 
 import inspect
 from typing import Any
@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 
 import regen as package
-from regen._check import Bool, Choice, Duration, Either, Int, Nothing, Number, Seed, Text
+from regen._check import Choice, Duration, Either, Int, Nothing, Number, Seed, Text
 from regen.cli.flags import Flag, chosen, flags_of, metavar, parameter_help
 from regen.cli.tables import columns_of, text_table
 from regen.training.options import Training
 
-KINDS = [package.Forecaster, package.SequenceClassifier, package.SequenceRegressor]
+SEQUENCE_MODELS = [package.Forecaster, package.SequenceClassifier, package.SequenceRegressor]
+AUTOENCODERS = [package.Autoencoder, package.DenoisingAutoencoder, package.VariationalAutoencoder]
+GANS = [package.GAN, package.DCGAN]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", SEQUENCE_MODELS, ids=lambda kind: kind.__name__)
 def test_every_argument_is_a_flag(kind: type) -> None:
     """Each argument of the constructor and of Training, with its default, in that order, and no other."""
     arguments = dict(inspect.signature(kind).parameters)
@@ -29,14 +31,25 @@ def test_every_argument_is_a_flag(kind: type) -> None:
         assert flag.help.endswith(".") or ":" in flag.help, name
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_default_can_be_given(kind: type) -> None:
-    """What the help shows as default can be typed, and means the same."""
-    for flag in flags_of(kind):
-        if isinstance(flag.constraint, Bool) or flag.name == "random_state":
-            continue
-        shown = "none" if flag.default is None else str(flag.default)
-        assert flag.read(shown) == flag.default, flag.name
+@pytest.mark.parametrize("kind", GANS, ids=lambda kind: kind.__name__)
+def test_every_argument_of_a_gan_is_a_flag(kind: Any) -> None:
+    """Those of the estimator, of Game and of Training, without the loss, which is the objective of Game."""
+    flags = flags_of(kind)
+    assert {flag.owner for flag in flags} == {kind.__name__, "Game", "Training"}
+    fields = set(package.Game.constraints) | set(package.Training.constraints) - {"loss"}
+    assert {flag.name for flag in flags} == set(kind.constraints) - {"game", "training"} | fields
+    assert not any("{" in flag.help for flag in flags)
+
+
+@pytest.mark.parametrize("kind", [*SEQUENCE_MODELS, *AUTOENCODERS, *GANS], ids=lambda kind: kind.__name__)
+def test_every_default_can_be_typed(kind: type) -> None:
+    """Flags are unique and have help; the default in the help can be typed, with the same value."""
+    flags = flags_of(kind)
+    assert len({flag.flag for flag in flags} | {"--output", "--force", "--label"}) == len(flags) + 3
+    for flag in flags:
+        assert len(flag.help) > 10, flag.name
+        if not isinstance(flag.default, bool) and flag.name != "random_state":
+            assert flag.read("none" if flag.default is None else str(flag.default)) == flag.default, flag.name
 
 
 def flag(name: str, constraint: Any) -> Flag:
@@ -66,55 +79,35 @@ def test_values_are_read_by_their_constraint(constraint: Any, text: str, value: 
 
 
 @pytest.mark.parametrize(
-    ("name", "constraint", "text", "words"),
+    ("name", "constraint", "text", "message"),
     [
-        (
-            "horizon",
-            Int(1),
-            "0",
-            "The '--horizon' parameter of Forecaster must be an int in [1, inf). Got 0 instead.",
-        ),
-        (
-            "hidden",
-            Int(1),
-            "x",
-            "The '--hidden' parameter of Forecaster must be an int in [1, inf). Got 'x' instead.",
-        ),
-        (
-            "hidden",
-            Int(1),
-            "",
-            "The '--hidden' parameter of Forecaster must be an int in [1, inf). Got '' instead.",
-        ),
-        (
-            "learning_rate",
-            Number(0, low_open=True),
-            "nan",
-            "The '--learning-rate' parameter of Forecaster must be a number in (0, inf). Got nan instead.",
-        ),
+        ("horizon", Int(1), "0", "an int in [1, inf). Got 0 instead."),
+        ("hidden", Int(1), "x", "an int in [1, inf). Got 'x' instead."),
+        ("hidden", Int(1), "", "an int in [1, inf). Got '' instead."),
+        ("learning_rate", Number(0, low_open=True), "nan", "a number in (0, inf). Got nan instead."),
         (
             "bptt",
             Either((Choice(("full",)), Int(1))),
             "ful",
-            "The '--bptt' parameter of Forecaster must be one of 'full' or an int in [1, inf). Got 'ful' instead."
-            " Did you mean 'full'?",
+            "one of 'full' or an int in [1, inf). Got 'ful' instead. Did you mean 'full'?",
         ),
     ],
 )
-def test_refusals_name_the_flag(name: str, constraint: Any, text: str, words: str) -> None:
-    """The sentence of the Python interface, with the flag in place of the argument."""
+def test_refusals_name_the_flag(name: str, constraint: Any, text: str, message: str) -> None:
+    """The message of the Python interface, with the flag in place of the argument."""
     with pytest.raises(ValueError) as caught:
         flag(name, constraint).read(text)
-    assert str(caught.value) == words
+    shown = f"--{name.replace('_', '-')}"
+    assert str(caught.value) == f"The '{shown}' parameter of Forecaster must be {message}"
 
 
-def test_what_is_not_given_keeps_its_default() -> None:
-    """Only what was given reaches the constructor; fields of Training come in a dict of their own."""
+def test_omitted_flags_keep_their_default() -> None:
+    """Only flags with a value reach the constructor; fields of Training come in a dict of their own."""
     flags = flags_of(package.Forecaster)
-    given: dict[str, Any] = {flag.name: None for flag in flags}
-    assert chosen(flags, given) == {}
-    given |= {"window": "auto", "hidden": "4", "clip": "none", "verbose": False}
-    assert chosen(flags, given) == {
+    values: dict[str, Any] = {flag.name: None for flag in flags}
+    assert chosen(flags, values) == {}
+    values |= {"window": "auto", "hidden": "4", "clip": "none", "verbose": False}
+    assert chosen(flags, values) == {
         "window": "auto",
         "hidden": 4,
         "training": {"clip": None, "verbose": False},
@@ -122,7 +115,7 @@ def test_what_is_not_given_keeps_its_default() -> None:
 
 
 def test_metavars() -> None:
-    """What may follow a flag, in few words."""
+    """The type of value that a flag takes."""
     assert metavar(Int(1)) == "INT"
     assert metavar(package.Forecaster.constraints["cell"]) == "elman|diagonal|jordan|lstm|gru"
     assert metavar(package.Forecaster.constraints["window"]) == "auto|INT"
@@ -138,7 +131,7 @@ def test_help_from_docstrings() -> None:
         Parameters
         ----------
         window : steps that are
-            read. More is told here.
+            read. More follows.
         hidden, layers : size of ``net``, e.g. 3.5 (Lin et al. 2023), as in `regen.nn`. More.
         loss : {"mse", "mae"}, default="mse"
             The number to minimise. ``"mse"`` is usual.
@@ -177,7 +170,7 @@ class Second:
 
 
 def test_help_that_refers_to_another_class() -> None:
-    """``as in `First``` takes the words from there, also for names over two lines."""
+    """``as in `First``` copies the description from there, also for names over two lines."""
     assert parameter_help(Second) == {"a": "Of the first.", "b": "Of the first.", "c": "Its own."}
 
 

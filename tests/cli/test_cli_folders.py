@@ -10,62 +10,48 @@ import regen as package
 from regen.data.io.image_files import read_images, write_images
 from regen.data.io.tables import read_table, write_table
 
-# One epoch teaches nothing, which is said each time.
+# After one epoch every fit warns.
 pytestmark = pytest.mark.filterwarnings("ignore:The generated rows cover", "ignore:The discriminator has won")
 
 DIGITS = (package.datasets.digits()[0][:40] * 255).astype(np.uint8)
 LABELS = np.repeat(["one", "two"], [25, 15])
 QUICK = ("--max-epochs", "1", "--code", "2", "--channels", "4", "--random-state", "0")
-LOSS_IS_SAID = {"gan": "--objective", "dcgan": "--objective", "vae": "--likelihood"}
+FLAG_OF_LOSS = {"gan": "--objective", "dcgan": "--objective", "vae": "--likelihood"}
 
 
-@pytest.fixture
-def trees(regen: Any) -> Any:
-    """The command line, in a folder with folders of labels: whole, one alone, and with pictures beside them."""
+@pytest.fixture(autouse=True)
+def trees(regen: Any) -> None:
+    """Pictures in folders of labels: whole, one alone, and next to pictures."""
     for label in ("one", "two"):
         write_images(f"tree/{label}", DIGITS[label == LABELS])
     write_images("alone/one", DIGITS[:9])
     for folder in ("loose", "loose/one", "loose/two"):
         write_images(folder, DIGITS[:9])
 
-    return regen
 
-
-@pytest.fixture
-def lines(trees: Any) -> Any:
-    """What a command that succeeds says, a line each."""
-
-    def run(*words: object) -> list[str]:
-        result = trees(*words)
-        assert result.exit_code == 0, result.output
-        return list(result.stdout.splitlines())
-
-    return run
-
-
-def test_folders_are_labels(lines: Any) -> None:
+def test_folders_are_labels(output: Any) -> None:
     """The run is the model that Python fits with the folders' names as labels; it samples and scores by them."""
-    lines("fit", "dcgan", "tree", "--label", "folder", *QUICK, "-o", "run")
+    output("fit", "dcgan", "tree", "--label", "folder", *QUICK, "-o", "run")
     twin = package.DCGAN(channels=4, code=2, max_epochs=1, random_state=0).fit(DIGITS[:, None], LABELS)
     model = package.load("run")
     assert model.classes_.tolist() == ["one", "two"]
-    wanted = twin.sample(3, random_state=1, label="two")
-    lines("sample", "run", "--label", "two", "-n", "3", "--random-state", "1", "-o", "new")
+    expected = twin.sample(3, random_state=1, label="two")
+    output("sample", "run", "--label", "two", "-n", "3", "--random-state", "1", "-o", "new")
     images, names = read_images("new")
-    np.testing.assert_array_equal(images, wanted)
+    np.testing.assert_array_equal(images, expected)
     assert names == ["two-0001.png", "two-0002.png", "two-0003.png"]
-    lines("score", "run", "tree", "-o", "s.csv")
+    output("score", "run", "tree", "-o", "s.csv")
     scores = read_table("s.csv")
     np.testing.assert_allclose(
         scores["score"].to_numpy(), twin.score_samples(DIGITS[:, None], LABELS), rtol=1e-6
     )
     assert scores["file"].to_pylist()[25] == "two/0001.png"
-    lines("sample", "run", "-n", "9", "-o", "new.csv")
+    output("sample", "run", "-n", "9", "-o", "new.csv")
     assert set(read_table("new.csv")["folder"].to_pylist()) == {"one", "two"}
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "message"),
     [
         (
             ("dcgan", "tree"),
@@ -93,52 +79,51 @@ def test_folders_are_labels(lines: Any) -> None:
         ),
     ],
 )
-def test_what_is_no_label(words: tuple[str, ...], sentence: str, trees: Any) -> None:
+def test_refused_labels(arguments: tuple[str, ...], message: str, refusal: Any) -> None:
     """One sentence, and no run."""
     np.savez("waves.npz", X=np.ones((4, 3)), y=[0, 1, 0, 1])
-    result = trees("fit", *words)
-    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"{sentence}\n")
+    assert refusal("fit", *arguments) == message
     assert not Path("runs").exists()
 
 
-def test_codes_of_rows(trees: Any, lines: Any) -> None:
-    """Codes as Python finds them, shown or written, by the labels that the data have or by one that is said."""
+def test_codes_of_rows(output: Any, refusal: Any) -> None:
+    """Codes as Python finds them, shown or written, by the labels of the data or by that of --label."""
     table = {"a": np.linspace(0, 1, 30), "b": np.linspace(1, 0, 30) ** 2, "class": np.arange(30) % 2}
     write_table("t.csv", table)
     words = ("--max-epochs", "1", "--code", "3", "--hidden", "8", "--random-state", "0")
-    lines("fit", "gan", "t.csv", "--label", "class", *words, "-o", "run")
+    output("fit", "gan", "t.csv", "--label", "class", *words, "-o", "run")
     model, X = package.load("run"), read_table("t.csv").drop_columns(["class"])
     search = ("--steps", "5", "--random-state", "1")
     own = model.invert(X, table["class"], steps=5, random_state=1)
-    assert lines("invert", "run", "t.csv", *search, "-o", "z.npy") == ["Written to z.npy."]
+    assert output("invert", "run", "t.csv", *search, "-o", "z.npy") == ["Written to z.npy."]
     np.testing.assert_array_equal(np.load("z.npy"), own)
-    lines("invert", "run", "t.csv", *search, "--label", "1", "-o", "z.csv")
+    output("invert", "run", "t.csv", *search, "--label", "1", "-o", "z.csv")
     found = read_table("z.csv")
     assert found.column_names == ["code0", "code1", "code2"]
     codes = np.stack([column.to_numpy() for column in found.columns], axis=1)
     np.testing.assert_allclose(codes, model.invert(X, np.ones(30, int), steps=5, random_state=1), rtol=1e-6)
     assert np.abs(codes - own).max() > 0.01, "the label counts"
-    assert lines("invert", "run", "t.csv", *search)[0].split() == ["code0", "code1", "code2"]
+    assert output("invert", "run", "t.csv", *search)[0].split() == ["code0", "code1", "code2"]
     write_table("bare.csv", X)
-    assert trees("invert", "run", "bare.csv").stderr == (
-        "This GAN was fitted with labels. Give label, one of 0, 1, or one for each row.\n"
+    assert refusal("invert", "run", "bare.csv") == (
+        "This GAN was fitted with labels. Give label, one of 0, 1, or one for each row."
     )
-    assert trees("invert", "run", "t.csv", "--steps", "0").stderr == (
-        "The '--steps' parameter of GAN must be an int in [1, inf). Got 0 instead.\n"
+    assert refusal("invert", "run", "t.csv", "--steps", "0") == (
+        "The '--steps' parameter of GAN must be an int in [1, inf). Got 0 instead."
     )
 
 
 @pytest.mark.parametrize("kind", ["autoencoder", "denoiser", "vae", "gan", "dcgan"])
-def test_no_flag_is_there_to_be_refused(kind: str, lines: Any) -> None:
-    """--loss is a flag of those whose training it changes; the others say their loss by one of their own."""
-    help = "\n".join(lines("fit", kind, "--help"))
-    assert (f"{LOSS_IS_SAID[kind]} " in help) if kind in LOSS_IS_SAID else ("--loss " in help)
-    assert ("--loss " in help) == (kind not in LOSS_IS_SAID)
+def test_flag_of_the_loss(kind: str, output: Any) -> None:
+    """--loss is a flag of the estimators that use it; the others have their own flag for the loss."""
+    help = "\n".join(output("fit", kind, "--help"))
+    assert (f"{FLAG_OF_LOSS[kind]} " in help) if kind in FLAG_OF_LOSS else ("--loss " in help)
+    assert ("--loss " in help) == (kind not in FLAG_OF_LOSS)
 
 
-def test_turns_are_told(lines: Any) -> None:
-    """All that --turns takes stands in its help: both words and every name of a number."""
-    help = " ".join(" ".join(lines("fit", "gan", "--help")).split())
-    told = help.partition("--turns")[2].partition("[default:")[0]
+def test_help_of_turns(output: Any) -> None:
+    """The help of --turns lists every choice and every key."""
+    help = " ".join(" ".join(output("fit", "gan", "--help")).split())
+    description = help.partition("--turns")[2].partition("[default:")[0]
     names = ("alternate", "scores", "discriminator", "generator", "low", "high", "cap", "smoothing", "warmup")
-    assert [name for name in names if f'"{name}"' not in told] == []
+    assert [name for name in names if f'"{name}"' not in description] == []

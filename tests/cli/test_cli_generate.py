@@ -1,4 +1,4 @@
-"""What GAN and DCGAN do from the command line, on tables, archives, sequences and folders of pictures."""
+"""GAN and DCGAN from the command line, on tables, archives, sequences and folders of pictures."""
 
 import json
 import re
@@ -12,24 +12,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import regen as package
-from regen.cli.flags import flags_of
 from regen.data.io.image_files import read_images, write_images
 from regen.data.io.tables import read_table
 
-# One epoch teaches nothing, which is said each time.
+# After one epoch every fit warns.
 pytestmark = pytest.mark.filterwarnings("ignore:The generated rows cover", "ignore:The discriminator has won")
 
 QUICK = ("--max-epochs", "1", "--code", "2", "--random-state", "0")
 OPTIONS: dict[str, Any] = {"code": 2, "max_epochs": 1, "random_state": 0}
 DIGITS = (package.datasets.digits()[0][:40] * 255).astype(np.uint8)
 LABELS = np.array(["one", "two"] * 20)
-RIVALS = {"gan": package.GAN, "dcgan": package.DCGAN}
 
 
 @pytest.fixture(scope="session")
-def fought(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def gan_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of both on data with labels and without, and the data."""
-    folder = tmp_path_factory.mktemp("fought")
+    folder = tmp_path_factory.mktemp("gans")
     write_images(folder / "pictures", DIGITS)
     np.savez(folder / "digits.npz", X=DIGITS, y=LABELS)
     np.savez(folder / "steps.npz", X=np.random.default_rng(1).random((40, 5, 2)), y=np.arange(40) % 2)
@@ -52,26 +50,11 @@ def fought(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def here(fought: Path, regen: Any, tmp_path: Path) -> Any:
-    """The command line, in a folder of its own that sees all of `fought`."""
-    for each in fought.iterdir():
+@pytest.fixture(autouse=True)
+def gan_files(gan_runs: Path, regen: Any, tmp_path: Path) -> None:
+    """Link all of `gan_runs` into the folder in which `regen` runs."""
+    for each in gan_runs.iterdir():
         (tmp_path / each.name).symlink_to(each)
-    return regen
-
-
-def told(result: Any) -> str:
-    """What stderr says, once the command has been refused."""
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1, result.stderr
-    return str(result.stderr.rstrip("\n"))
-
-
-def said(result: Any) -> list[str]:
-    """What stdout says, once the command has succeeded."""
-    assert result.exit_code == 0, result.output
-    return list(result.stdout.splitlines())
 
 
 def column(path: str, name: str) -> NDArray[Any]:
@@ -80,45 +63,27 @@ def column(path: str, name: str) -> NDArray[Any]:
     return found
 
 
-@pytest.mark.parametrize("name", RIVALS)
-def test_every_argument_is_a_flag(name: str) -> None:
-    """Those of the estimator, of Game and of Training have a flag each; a default that is shown can be typed."""
-    flags = flags_of(RIVALS[name])
-    owners = {flag.owner for flag in flags}
-    assert owners == {RIVALS[name].__name__, "Game", "Training"}
-    fields = set(package.Game.constraints) | set(package.Training.constraints) - {
-        "loss"
-    }  # the objective says it
-    assert {flag.name for flag in flags} == set(RIVALS[name].constraints) - {"game", "training"} | fields
-    assert len({flag.flag for flag in flags} | {"--output", "--force", "--label"}) == len(flags) + 3
-    for flag in flags:
-        assert len(flag.help) > 10, flag.name
-        assert "{" not in flag.help, flag.name
-        if not isinstance(flag.default, bool) and flag.name != "random_state":
-            assert flag.read("none" if flag.default is None else str(flag.default)) == flag.default
-
-
-def test_the_game_is_made_of_flags(here: Any) -> None:
+def test_the_game_is_made_of_flags(output: Any, refusal: Any) -> None:
     """Fields of Game and of Training each reach their own; a dict is NAME=NUMBER with commas."""
     words = ("--objective", "hinge", "--pack", "4", "--turns", "low=20,high=40.5", "--batch-size", "8")
-    said(here("fit", "gan", "table.csv", *QUICK, "--hidden", "16,16", *words, "-o", "runs/a"))
+    output("fit", "gan", "table.csv", *QUICK, "--hidden", "16,16", *words, "-o", "runs/a")
     model = package.load("runs/a")
     assert model.game == {"objective": "hinge", "pack": 4, "turns": {"low": 20, "high": 40.5}}
     assert model.training == {"batch_size": 8}
-    assert told(here("fit", "gan", "table.csv", "--turns", "hihg=40")) == (
+    assert refusal("fit", "gan", "table.csv", "--turns", "hihg=40") == (
         "The '--turns' parameter of Game must be one of 'alternate', 'scores' or a dict of moves for some of"
         " 'discriminator', 'generator' or of numbers for some of 'low', 'high', 'cap', 'smoothing', 'warmup'. Got"
         " {'hihg': 40.0} instead."
     )
-    assert told(here("fit", "dcgan", "pictures", "--penalty", "r3")) == (
+    assert refusal("fit", "dcgan", "pictures", "--penalty", "r3") == (
         "The '--penalty' parameter of Game must be one of 'auto', 'r1+r2', 'r1', 'r2', 'gradient', 'none'. Got 'r3'"
         " instead."
     )
 
 
-def test_fit_is_what_python_does(here: Any) -> None:
+def test_fit_is_what_python_does(output: Any) -> None:
     """The run of a folder of pictures is the model that Python fits; how good it is stands in one line."""
-    lines = said(here("fit", "dcgan", "pictures", *QUICK, "--channels", "4", "-o", "runs/a b"))
+    lines = output("fit", "dcgan", "pictures", *QUICK, "--channels", "4", "-o", "runs/a b")
     assert re.fullmatch(r"DCGAN: 1 epoch in .* s\. Reached max_epochs=1\.", lines[0])
     assert re.fullmatch(
         r"Of generated rows \d+ % lie among real ones, of real rows \d+ % are covered\. Mean scores, 50 being a"
@@ -130,152 +95,143 @@ def test_fit_is_what_python_does(here: Any) -> None:
     np.testing.assert_array_equal(model.sample(4, random_state=1), twin.sample(4, random_state=1))
 
 
-def test_what_went_wrong_is_noted(here: Any) -> None:
-    """A warning of fit is a sentence on stderr."""
+def test_warnings_are_notes(regen: Any) -> None:
+    """A warning of fit is a note on stderr."""
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        result = here("fit", "dcgan", "pictures", *QUICK, "--channels", "4")
-    assert said(result)[-1] == "Saved in runs/pictures. Next: regen sample runs/pictures -o new.png"
+        result = regen("fit", "dcgan", "pictures", *QUICK, "--channels", "4")
+    assert result.exit_code == 0, result.output
+    assert (
+        result.stdout.splitlines()[-1]
+        == "Saved in runs/pictures. Next: regen sample runs/pictures -o new.png"
+    )
     assert result.stderr.startswith("Note: The ")
     assert (
         "Note: The discriminator has won: its mean score is 100 for training rows and 1 for" in result.stderr
     )
 
 
-def test_labels_of_a_table(here: Any) -> None:
-    """The column named by --label is no part of a row: it is what rows are drawn for, and comes back beside them."""
-    said(here("fit", "gan", "table.csv", *QUICK, "--hidden", "16,16", "--label", "class", "-o", "runs/a"))
+def test_labels_of_a_table(output: Any, refusal: Any) -> None:
+    """The column named by --label is the condition of the rows, not a part of them, and is written with them."""
+    output("fit", "gan", "table.csv", *QUICK, "--hidden", "16,16", "--label", "class", "-o", "runs/a")
     twin = package.load("gan-labelled")
     assert package.load("runs/a").classes_.tolist() == [0, 1, 2, 3]
-    said(
-        here(
-            "sample",
-            "runs/a",
-            "-n",
-            "3",
-            "--label",
-            "2",
-            "--label",
-            "0",
-            "--random-state",
-            "5",
-            "-o",
-            "a.csv",
-        )
+    output(
+        "sample", "runs/a", "-n", "3", "--label", "2", "--label", "0", "--random-state", "5", "-o", "a.csv"
     )
     assert read_table("a.csv").column_names == ["class", "a", "kind", "b"]
     assert column("a.csv", "class").tolist() == [2, 2, 2, 0, 0, 0]
     rows = twin.sample(6, random_state=5, label=[2, 2, 2, 0, 0, 0])
     np.testing.assert_allclose(column("a.csv", "a"), rows["a"].to_numpy())
     assert column("a.csv", "kind").tolist() == rows["kind"].to_pylist()
-    assert said(here("sample", "runs/a", "-n", "3", "--label", "2"))[0].split() == ["class", "a", "kind", "b"]
-    assert told(here("fit", "gan", "table.csv", "--label", "clas")) == (
+    assert output("sample", "runs/a", "-n", "3", "--label", "2")[0].split() == ["class", "a", "kind", "b"]
+    assert refusal("fit", "gan", "table.csv", "--label", "clas") == (
         "'table.csv' has no column 'clas'. Did you mean 'class'?"
     )
-    said(here("fit", "gan", "table.csv", *QUICK, "--hidden", "16,16", "--label", "none", "-o", "runs/b"))
+    output("fit", "gan", "table.csv", *QUICK, "--hidden", "16,16", "--label", "none", "-o", "runs/b")
     assert package.load("runs/b").n_labels_ == 0
 
 
-def test_labels_are_drawn_as_often_as_in_the_data(here: Any) -> None:
-    """Without --label each row has one of those of fit, told beside it; the same for the same seed."""
-    for output in ("a.csv", "b.csv"):
-        said(here("sample", "gan-labelled", "-n", "60", "--random-state", "3", "-o", output))
+def test_labels_are_drawn_as_often_as_in_the_data(output: Any) -> None:
+    """Without --label each row gets a label of fit, which is written with it; the same for the same seed."""
+    for path in ("a.csv", "b.csv"):
+        output("sample", "gan-labelled", "-n", "60", "--random-state", "3", "-o", path)
     assert Path("a.csv").read_text() == Path("b.csv").read_text()
     labels = column("a.csv", "class")
     assert set(labels) == {0, 1, 2, 3}
     rows = package.load("gan-labelled").sample(60, random_state=3, label=labels)
     np.testing.assert_allclose(column("a.csv", "a"), rows["a"].to_numpy())
-    lines = said(here("sample", "gan-plain", "-n", "5"))
+    lines = output("sample", "gan-plain", "-n", "5")
     assert (lines[0].split(), len(lines)) == (["a", "kind", "b"], 6)
 
 
-def test_labels_of_an_archive(here: Any) -> None:
-    """The y of a .npz file is read by itself, and written again; names of pictures tell it; none leaves it alone."""
-    said(here("fit", "dcgan", "digits.npz", *QUICK, "--channels", "4", "-o", "runs/a"))
+def test_labels_of_an_archive(output: Any) -> None:
+    """The y of a .npz file is read without --label and written again, also in names of pictures; none ignores it."""
+    output("fit", "dcgan", "digits.npz", *QUICK, "--channels", "4", "-o", "runs/a")
     model, twin = package.load("runs/a"), package.load("dcgan-labelled")
     assert model.classes_.tolist() == ["one", "two"]
     same = {"label": "two", "random_state": 3}
     np.testing.assert_array_equal(model.sample(4, **same), twin.sample(4, **same))
-    said(here("sample", "dcgan-labelled", "-n", "4", "--label", "two", "--random-state", "3", "-o", "new"))
+    output("sample", "dcgan-labelled", "-n", "4", "--label", "two", "--random-state", "3", "-o", "new")
     images, names = read_images("new")
     np.testing.assert_array_equal(images[:, 0], twin.sample(4, **same))
     assert names == [f"two-{k:04d}.png" for k in range(1, 5)]
-    assert said(here("sample", "dcgan-labelled", "-n", "9", "-o", "new.npz")) == ["Written to new.npz."]
+    assert output("sample", "dcgan-labelled", "-n", "9", "-o", "new.npz") == ["Written to new.npz."]
     archive = np.load("new.npz")
     assert (archive["X"].shape, set(archive["y"])) == ((9, 8, 8), {"one", "two"})
-    assert said(here("sample", "dcgan-labelled", "-n", "9", "-o", "new.npy")) == [
+    assert output("sample", "dcgan-labelled", "-n", "9", "-o", "new.npy") == [
         "Written to new.npy. Its labels are not: a .npz or .csv file has room for them."
     ]
-    said(here("fit", "dcgan", "digits.npz", *QUICK, "--channels", "4", "--label", "none", "-o", "runs/b"))
+    output("fit", "dcgan", "digits.npz", *QUICK, "--channels", "4", "--label", "none", "-o", "runs/b")
     assert package.load("runs/b").n_labels_ == 0
 
 
-def test_sequences(here: Any) -> None:
+def test_sequences(output: Any) -> None:
     """Sequences with labels in, and a row for every step of new ones out, each with its label."""
     words = ("--backbone", "recurrent", "--hidden", "16,16", *QUICK)
-    said(here("fit", "gan", "steps.npz", *words, "-o", "runs/a"))
-    said(here("sample", "runs/a", "-n", "2", "--label", "1", "--label", "0", "-o", "a.csv"))
+    output("fit", "gan", "steps.npz", *words, "-o", "runs/a")
+    output("sample", "runs/a", "-n", "2", "--label", "1", "--label", "0", "-o", "a.csv")
     assert read_table("a.csv").column_names == ["label", "sequence", "step", "x0", "x1"]
     assert column("a.csv", "label").tolist() == [1] * 10 + [0] * 10
-    said(here("sample", "runs/a", "-n", "3", "--random-state", "1", "--label", "1", "-o", "a.npy"))
+    output("sample", "runs/a", "-n", "3", "--random-state", "1", "--label", "1", "-o", "a.npy")
     expected = package.load("runs/a").sample(3, random_state=1, label=1)
     np.testing.assert_array_equal(np.load("a.npy"), expected)
-    lines = said(here("score", "runs/a", "steps.npz"))
+    lines = output("score", "runs/a", "steps.npz")
     assert len(lines) == 1 + 40 + 1
 
 
-def test_truncation(here: Any) -> None:
+def test_truncation(output: Any) -> None:
     """Codes within a bound, as in Python."""
     words = ("-n", "5", "--random-state", "2", "-o", "a.npy")
-    said(here("sample", "dcgan-plain", "--truncation", "0.1", *words))
+    output("sample", "dcgan-plain", "--truncation", "0.1", *words)
     expected = package.load("dcgan-plain").sample(5, random_state=2, truncation=0.1)
     np.testing.assert_array_equal(np.load("a.npy"), expected)
-    said(here("sample", "dcgan-plain", *words))
+    output("sample", "dcgan-plain", *words)
     assert (np.load("a.npy") != expected).any()
 
 
-def test_ways_between_codes(here: Any) -> None:
+def test_ways_between_codes(output: Any, refusal: Any) -> None:
     """A row of the grid for each way; the same seed, the same ways; a label for all, or one of each way's own."""
     words = ("-n", "5", "--ways", "3", "--random-state", "1")
-    said(here("interpolate", "dcgan-plain", *words, "-o", "ways.png"))
+    output("interpolate", "dcgan-plain", *words, "-o", "ways.png")
     with Image.open("ways.png") as image:
         assert image.size == (5 * 33 + 1, 3 * 33 + 1)
-    said(here("interpolate", "dcgan-plain", *words, "-o", "ways.npy"))
-    model, chance = package.load("dcgan-plain"), np.random.RandomState(1)
-    expected = [model.interpolate(steps=5, random_state=chance) for _ in range(3)]
+    output("interpolate", "dcgan-plain", *words, "-o", "ways.npy")
+    model, rng = package.load("dcgan-plain"), np.random.RandomState(1)
+    expected = [model.interpolate(steps=5, random_state=rng) for _ in range(3)]
     np.testing.assert_array_equal(np.load("ways.npy"), np.concatenate(expected))
-    said(here("interpolate", "gan-labelled", *words, "--label", "3", "-o", "ways.csv"))
+    output("interpolate", "gan-labelled", *words, "--label", "3", "-o", "ways.csv")
     assert read_table("ways.csv").column_names == ["class", "a", "kind", "b"]
     assert column("ways.csv", "class").tolist() == [3] * 15
-    said(here("interpolate", "gan-labelled", "--ways", "9", "--random-state", "1", "-o", "ways.csv"))
+    output("interpolate", "gan-labelled", "--ways", "9", "--random-state", "1", "-o", "ways.csv")
     drawn = column("ways.csv", "class").reshape(9, 8)
     assert (drawn == drawn[:, :1]).all()
     assert len(np.unique(drawn)) > 1
-    assert len(said(here("interpolate", "gan-plain"))) == 1 + 8
-    assert told(here("interpolate", "gan-plain", "-n", "1")) == (
+    assert len(output("interpolate", "gan-plain")) == 1 + 8
+    assert refusal("interpolate", "gan-plain", "-n", "1") == (
         "The '--number' parameter of GAN must be an int in [2, inf). Got 1 instead."
     )
 
 
-def test_pictures_out(here: Any) -> None:
+def test_pictures_out(output: Any) -> None:
     """A .png is a grid of all."""
-    said(here("sample", "dcgan-plain", "-n", "6", "-o", "new.png"))
+    output("sample", "dcgan-plain", "-n", "6", "-o", "new.png")
     with Image.open("new.png") as image:
         assert image.size == (3 * 33 + 1, 2 * 33 + 1)
 
 
-def test_scores(here: Any) -> None:
-    """From 1 to 100, for real rows and made ones, under the labels that the data have; and their mean in words."""
-    said(here("score", "gan-labelled", "table.csv", "-o", "s.csv"))
+def test_scores(output: Any) -> None:
+    """From 1 to 100, for real and generated rows, under the labels of the data; and a summary of the mean."""
+    output("score", "gan-labelled", "table.csv", "-o", "s.csv")
     model, table = package.load("gan-labelled"), read_table("table.csv")
     rows, labels = table.drop_columns(["class"]), table["class"].to_numpy()
     expected = model.score_samples(rows, labels)
     np.testing.assert_allclose(column("s.csv", "score"), expected, rtol=1e-6)
     assert (model.score_samples(rows, 3 - labels) != expected).any(), "the label counts"
     package.data.io.tables.write_table("bare.csv", rows)
-    said(here("score", "gan-labelled", "bare.csv", "-o", "s.csv"))
+    output("score", "gan-labelled", "bare.csv", "-o", "s.csv")
     np.testing.assert_allclose(column("s.csv", "score"), model.score_samples(rows), rtol=1e-6)
-    lines = said(here("score", "dcgan-plain", "pictures"))
+    lines = output("score", "dcgan-plain", "pictures")
     scores = package.load("dcgan-plain").score_samples(DIGITS[:, None])
     assert (lines[0].split(), lines[2].split()[:2]) == (["row", "file", "score"], ["1", "0002.png"])
     assert lines[-1] == (
@@ -284,11 +240,11 @@ def test_scores(here: Any) -> None:
     )
 
 
-def test_features(here: Any) -> None:
-    """What a dcgan's discriminator sees in pictures, a row each."""
-    said(here("encode", "dcgan-plain", "pictures", "-o", "f.npy"))
+def test_features(output: Any) -> None:
+    """Features of the discriminator of a DCGAN, a row for each picture."""
+    output("encode", "dcgan-plain", "pictures", "-o", "f.npy")
     np.testing.assert_array_equal(np.load("f.npy"), package.load("dcgan-plain").transform(DIGITS[:, None]))
-    assert said(here("encode", "dcgan-plain", "pictures"))[0].split()[:2] == ["file", "dcgan0"]
+    assert output("encode", "dcgan-plain", "pictures")[0].split()[:2] == ["file", "dcgan0"]
 
 
 REFUSED: list[tuple[tuple[str, ...], str]] = [
@@ -369,7 +325,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
 
 
 @pytest.mark.parametrize(("words", "sentence"), REFUSED, ids=range(len(REFUSED)))
-def test_refusals(words: tuple[str, ...], sentence: str, here: Any) -> None:
+def test_refusals(words: tuple[str, ...], sentence: str, refusal: Any) -> None:
     """One sentence on stderr, exit code 2, and nothing is written."""
     np.save("plain.npy", DIGITS)
     Path("other.csv").write_text("a,kind,class,b\n1,x,0,1\n1,x,9,1\n")
@@ -378,5 +334,5 @@ def test_refusals(words: tuple[str, ...], sentence: str, here: Any) -> None:
     Path("broken").mkdir()
     Path("broken/a.png").write_bytes(Path("pictures/0001.png").read_bytes()[:60])
     before = sorted(path.name for path in Path().iterdir())
-    assert told(here(*words)) == sentence
+    assert refusal(*words) == sentence
     assert sorted(path.name for path in Path().iterdir()) == before

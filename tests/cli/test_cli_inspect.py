@@ -1,28 +1,25 @@
-"""`regen inspect` writes a page, `regen explain` says the same; data are found where they were, or asked for."""
+"""`regen inspect` writes a page, `regen explain` prints the same; data are found where they were, or requested."""
 
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import Result
-
-Command = Callable[..., Result]
 
 
 @pytest.fixture
-def trained(regen: Command, sales: str) -> str:
-    """A run on the sales, with the data beside it."""
+def trained(regen: Any, sales: str) -> str:
+    """A run on the sales, in the folder of the data."""
     options = ["--time", "month", "--target", "units", "--window", 6, "--horizon", 2, "--hidden", 3]
     assert regen("fit", "forecaster", sales, *options, "--max-epochs", 1, "-o", "runs/s").exit_code == 0
     return "runs/s"
 
 
-def test_a_page_in_the_folder_of_the_run(regen: Command, trained: str) -> None:
-    """The page lies in the run, says its parts and where the data came from, and a new run takes it away."""
+def test_a_page_in_the_folder_of_the_run(regen: Any, trained: str) -> None:
+    """The page lies in the run, has its sections and the path of the data, and a new run deletes it."""
     result = regen("inspect", trained)
     assert (result.exit_code, result.stdout) == (0, "Written to runs/s/report.html.\n")
     html = Path("runs/s/report.html").read_text(encoding="utf-8")
@@ -37,10 +34,10 @@ def test_a_page_in_the_folder_of_the_run(regen: Command, trained: str) -> None:
         assert words in html
     options = ["--time", "month", "--window", 6, "--horizon", 2, "--hidden", 3, "--max-epochs", 1]
     assert regen("fit", "forecaster", "sales.csv", *options, "-o", "runs/s", "--force").exit_code == 0
-    assert not Path("runs/s/report.html").exists(), "it told of the run before"
+    assert not Path("runs/s/report.html").exists(), "it describes the run before"
 
 
-def test_the_same_in_the_terminal(regen: Command, trained: str) -> None:
+def test_the_same_in_the_terminal(regen: Any, trained: str) -> None:
     """Sentences and charts of letters, in 80 columns; nothing is written."""
     before = sorted(os.listdir(trained))
     result = regen("explain", trained)
@@ -52,8 +49,8 @@ def test_the_same_in_the_terminal(regen: Command, trained: str) -> None:
     assert "These are the training data: sales.csv." in lines
 
 
-def test_data_that_are_gone(regen: Command, trained: str) -> None:
-    """Data that are not there any more are told with what to say; given again, they are used and named."""
+def test_data_that_are_gone(regen: Any, trained: str) -> None:
+    """Missing data are reported with the command to type; a new path is used and named."""
     shutil.move("sales.csv", "moved.csv")
     result = regen("explain", trained)
     assert result.exit_code == 0
@@ -66,17 +63,15 @@ def test_data_that_are_gone(regen: Command, trained: str) -> None:
     assert "WHAT IT REMEMBERS" in result.stdout
 
 
-def test_data_are_looked_for_above_the_run(
-    regen: Command, trained: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From another folder the data are found beside the run, by their path as it was typed."""
+def test_data_are_looked_for_above_the_run(regen: Any, trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From another folder the data are found relative to the run, by their path as it was typed."""
     monkeypatch.chdir("runs")
     result = regen("explain", "s")
     assert result.exit_code == 0 and "WHAT IT REMEMBERS" in result.stdout
 
 
-def test_changed_data_are_told(regen: Command, trained: str) -> None:
-    """A file that is newer than the run is said to have changed."""
+def test_changed_data_are_reported(regen: Any, trained: str) -> None:
+    """A file that is newer than the run is reported as changed."""
     later = Path(trained, "run.json").stat().st_mtime + 10
     os.utime("sales.csv", (later, later))
     assert "sales.csv, which has changed since." in regen("explain", trained).stdout
@@ -91,7 +86,7 @@ def test_changed_data_are_told(regen: Command, trained: str) -> None:
     ],
 )
 def test_other_runs(
-    regen: Command, waves: str, kind: str, file: str, options: list[object], heading: str
+    regen: Any, waves: str, kind: str, file: str, options: list[object], heading: str
 ) -> None:
     """Sequences and tables are read as they were at fit, the column of labels left out."""
     X = np.random.default_rng(0).normal(size=(40, 3)).round(3)
@@ -105,8 +100,8 @@ def test_other_runs(
     assert heading in regen("explain", "run").stdout
 
 
-def test_a_saved_model_has_its_page_beside_it(regen: Command, trained: str) -> None:
-    """Of a file that is no run, the page has its name; without data it says that they are not known."""
+def test_a_saved_model_has_its_page_next_to_it(regen: Any, trained: str) -> None:
+    """The page of a model file has the name of the file; without data the page reports that they are unknown."""
     shutil.copy("runs/s/model.safetensors", "mine.safetensors")
     result = regen("inspect", "mine.safetensors")
     assert (result.exit_code, result.stdout) == (0, "Written to mine.html.\n")
@@ -122,16 +117,16 @@ def test_a_saved_model_has_its_page_beside_it(regen: Command, trained: str) -> N
         (["inspect", "runs/s", "-o", "not/a.html"], "there is no folder"),
     ],
 )
-def test_refusals(regen: Command, trained: str, words: list[str], sentence: str) -> None:
-    """What cannot be is told in a sentence, with exit code 2, and nothing is written."""
+def test_refusals(regen: Any, trained: str, words: list[str], sentence: str) -> None:
+    """A sentence on stderr, exit code 2, and nothing is written."""
     result = regen(*words)
     assert result.exit_code == 2
     assert sentence in result.stderr
     assert not list(Path().glob("**/*.html"))
 
 
-def test_a_description_that_was_altered_does_no_harm(regen: Command, trained: str) -> None:
-    """A run.json that names another file is only looked up, and what cannot be read as data is told."""
+def test_a_description_that_was_altered_does_no_harm(regen: Any, trained: str) -> None:
+    """A run.json that names another file is only looked up, and a file that is no data is refused."""
     path = Path(trained, "run.json")
     facts = json.loads(path.read_text())
     path.write_text(json.dumps(facts | {"data": "runs/s/model.safetensors"}))

@@ -33,8 +33,8 @@ def test_a_real_process(sales: str, tmp_path: Path) -> None:
 
 def test_ctrl_c_in_a_real_process(sales: str, tmp_path: Path) -> None:
     """The signal that a terminal sends: the run is saved, exit code 130."""
-    plan = ("--max-epochs", "1000000", "--patience", "none", "--checkpoint", "c")
-    running = process("fit", "forecaster", sales, "--window", "6", "--hidden", "3", *plan, cwd=tmp_path)
+    options = ("--max-epochs", "1000000", "--patience", "none", "--checkpoint", "c")
+    running = process("fit", "forecaster", sales, "--window", "6", "--hidden", "3", *options, cwd=tmp_path)
     deadline = time.monotonic() + 90
     while not (tmp_path / "c").exists() and time.monotonic() < deadline and running.poll() is None:
         time.sleep(0.1)
