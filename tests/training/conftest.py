@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regen.training import History, Player, Training, alternate, solo, train
+from regen.training import History, Player, Schedule, Training, alternate, solo, train
 
 
 @dataclass
@@ -46,9 +46,32 @@ class Toy:
         """Mean squared error."""
         return (self.net(batch[0]) - batch[1]).square().mean()
 
-    def player(self) -> Player:
-        """The net as the only player."""
-        return Player("net", self.net, lambda batch: {"loss": self.loss(batch)})
+    def player(self, loss: Callable[[Any], dict[str, Tensor]] | None = None, **fields: Any) -> Player:
+        """The net as the only player, with its own loss or another."""
+        return Player("net", self.net, loss or (lambda batch: {"loss": self.loss(batch)}), **fields)
+
+    def train(
+        self,
+        *players: Player,
+        turns: Schedule | None = None,
+        max_epochs: int = 6,
+        learning_rate: float = 0.02,
+        validate: Callable[[], dict[str, float]] | None = None,
+        generator: torch.Generator | None = None,
+        **fields: Any,
+    ) -> History:
+        """Train `players`, by default the net alone, in these turns and with the training options `fields`."""
+        players = players or (self.player(),)
+        return train(
+            list(players),
+            turns or solo(players[0].name),
+            self.batches,
+            Training(**fields),
+            max_epochs=max_epochs,
+            learning_rate=learning_rate,
+            validate=validate,
+            generator=generator or self.generator,
+        )
 
     def validate(self) -> dict[str, float]:
         """The loss over all rows."""

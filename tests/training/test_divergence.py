@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from regen.training import History, Player, Training, solo, train
+from regen.training import History
 
 
 class Poison:
@@ -31,15 +31,8 @@ class Poison:
 
 def run(toy: Any, poison: Any, max_epochs: int = 4, validate: Any = None, **fields: Any) -> History:
     """Train a toy on a poisoned loss."""
-    return train(
-        [Player("net", toy.net, poison)],
-        solo("net"),
-        toy.batches,
-        Training(**fields),
-        max_epochs=max_epochs,
-        learning_rate=0.04,
-        validate=validate,
-        generator=toy.generator,
+    return toy.train(
+        toy.player(poison), max_epochs=max_epochs, learning_rate=0.04, validate=validate, **fields
     )
 
 
@@ -168,20 +161,9 @@ def test_every_schedule_keeps_the_halved_rate(toy: Any) -> None:
         assert rates[1] == pytest.approx([rate / 2 for rate in rates[0]], rel=1e-9, abs=1e-12), schedule
 
 
-def test_memory_goes_back_too(toy: Any) -> None:
+def test_memory_goes_back_too(toy: Any, experiment: Any) -> None:
     """What the loss carries from batch to batch is as spoilt as the weights, and is restored with them."""
-    one = toy()
-
-    class Carried:
-        state = torch.zeros(2)
-
-        def state_dict(self) -> dict[str, Any]:
-            return {"state": self.state}
-
-        def load_state_dict(self, state: dict[str, Any]) -> None:
-            self.state = state["state"]
-
-    carried, moves = Carried(), []
+    one, carried, moves = toy(), experiment().carried[0], []
 
     def loss(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         moves.append(1)
@@ -191,13 +173,5 @@ def test_memory_goes_back_too(toy: Any) -> None:
         return {"loss": value}
 
     with pytest.warns(RuntimeWarning, match="1 of 3"):
-        history = train(
-            [Player("net", one.net, loss, stateful=carried)],
-            solo("net"),
-            one.batches,
-            Training(),
-            max_epochs=6,
-            learning_rate=0.01,
-            generator=one.generator,
-        )
+        history = one.train(one.player(loss, stateful=carried), learning_rate=0.01)
     assert history.stopped == "Reached max_epochs=6." and carried.state.isfinite().all()

@@ -1,7 +1,6 @@
 """The gradient hook runs once per step, between the backward pass and clipping, on the gradients of its player."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import SGD, Adam
 
-from regen.training import Player, Training, alternate, make_optimizer, solo, train
+from regen.training import Player, alternate, make_optimizer
 
 EPOCHS, RATE = 3, 0.05
 
@@ -18,15 +17,8 @@ EPOCHS, RATE = 3, 0.05
 def trained(toy: Any, hook: Any, clip: float | None, optimizer: str = "adam") -> Tensor:
     """The weights of a toy after training with `hook`."""
     torch.manual_seed(5)
-    train(
-        [replace(toy.player(), gradient_hook=hook)],
-        solo("net"),
-        toy.batches,
-        Training(clip=clip, optimizer=optimizer),
-        max_epochs=EPOCHS,
-        learning_rate=RATE,
-        generator=torch.Generator().manual_seed(0),
-    )
+    options = {"max_epochs": EPOCHS, "learning_rate": RATE, "generator": torch.Generator().manual_seed(0)}
+    toy.train(toy.player(gradient_hook=hook), clip=clip, optimizer=optimizer, **options)
     return toy.weights()
 
 
@@ -93,47 +85,24 @@ def test_it_is_called_once_per_step_of_its_player(toy: Any) -> None:
         Player(name, toy_.net, loss, gradient_hook=hook(name, toy_.net))
         for name, toy_ in (("a", a), ("b", b))
     ]
-    train(
-        players,
-        alternate(a=3, b=1),
-        a.batches,
-        Training(max_steps=9),
-        max_epochs=100,
-        learning_rate=0.01,
-        generator=torch.Generator().manual_seed(0),
-    )
+    a.train(*players, turns=alternate(a=3, b=1), max_steps=9, max_epochs=100, learning_rate=0.01)
     assert calls == {"a": [4] * 9, "b": [4] * 3}
 
 
 @pytest.mark.parametrize(
     "make", [lambda weights: Adam(weights, 0.1, fused=True), lambda weights: SGD(weights, 0.1)]
 )
-def test_parameters_without_a_gradient_are_left_out(make: Any) -> None:
+def test_parameters_without_a_gradient_are_left_out(toy: Any, make: Any) -> None:
     """A layer that the loss does not use has no gradient to change."""
-    net = nn.ModuleList([nn.Linear(2, 1), nn.Linear(2, 1)])
+    net, one = nn.ModuleList([nn.Linear(3, 1), nn.Linear(3, 1)]), toy(rows=8)
     counts: list[int] = []
     player = Player(
         "net",
         net,
-        lambda batch: {"loss": net[0](batch).square().mean()},
+        lambda batch: {"loss": net[0](batch[0]).square().mean()},
         make(net.parameters()),
         gradient_hook=lambda gradients: counts.append(len(gradients)),
     )
-
-    class OneBatch:
-        def __len__(self) -> int:
-            return 1
-
-        def epoch(self, generator: torch.Generator) -> Any:
-            yield torch.ones(3, 2)
-
-    train(
-        [player],
-        solo("net"),
-        OneBatch(),
-        Training(),
-        max_epochs=2,
-        learning_rate=0.1,
-        generator=torch.Generator(),
-    )
+    assert len(one.batches) == 1
+    one.train(player, max_epochs=2, learning_rate=0.1)
     assert counts == [2, 2]

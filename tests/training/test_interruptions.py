@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file
 
 import regen
-from regen.training import Player, Training, solo, train
 
 SCRIPT = """
 import sys, time, warnings
@@ -143,16 +142,7 @@ def test_ctrl_c_at_any_moment(toy: type, moment: str) -> None:
     with pytest.warns(
         UserWarning, match=r"^Interrupted by Ctrl-C in epoch 3; the best weights so far \(epoch 1\) are"
     ):
-        history = train(
-            [Player("net", one.net, loss)],
-            solo("net"),
-            one.batches,
-            Training(),
-            max_epochs=9,
-            learning_rate=0.1,
-            validate=validate,
-            generator=one.generator,
-        )
+        history = one.train(one.player(loss), max_epochs=9, learning_rate=0.1, validate=validate)
     assert torch.equal(one.weights(), seen[0]) and history.best_epoch == 1 and len(history.rows) == 2
     assert not one.net.training
 
@@ -168,13 +158,5 @@ def test_ctrl_c_without_validation(toy: type) -> None:
         return {"loss": one.loss(batch)}
 
     with pytest.warns(UserWarning, match=r"^Interrupted by Ctrl-C in epoch 3; the last weights are kept\.$"):
-        train(
-            [Player("net", one.net, loss)],
-            solo("net"),
-            one.batches,
-            Training(),
-            max_epochs=9,
-            learning_rate=0.1,
-            generator=one.generator,
-        )
+        one.train(one.player(loss), max_epochs=9, learning_rate=0.1)
     assert torch.equal(one.weights(), before[-1]) and not torch.equal(one.weights(), one.before)

@@ -11,7 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, MultiStepLR, OneCycleLR, ReduceLROnPlateau
 
-from regen.training import Player, Training, alternate, solo, train
+from regen.training import Player, alternate
 
 EPOCHS, RATE = 5, 0.05
 OPTIMIZERS: dict[str, Callable[[Iterator[nn.Parameter]], Optimizer]] = {
@@ -62,17 +62,8 @@ def plain(toy: Any, optimizer: str, schedule: str, clip: float | None, twin: str
 
 def ours(toy: Any, optimizer: str, schedule: str, clip: float | None) -> Tensor:
     """The same by the loop."""
-    training = Training(optimizer=optimizer, schedule=schedule, clip=clip, weight_decay=0.01)
-    generator = torch.Generator().manual_seed(0)
-    train(
-        [toy.player()],
-        solo("net"),
-        toy.batches,
-        training,
-        max_epochs=EPOCHS,
-        learning_rate=RATE,
-        generator=generator,
-    )
+    fields = {"optimizer": optimizer, "schedule": schedule, "clip": clip, "weight_decay": 0.01}
+    toy.train(max_epochs=EPOCHS, learning_rate=RATE, generator=torch.Generator().manual_seed(0), **fields)
     return toy.weights()
 
 
@@ -163,7 +154,7 @@ def plain_gan(batches: Any, d_moves: int, twin: str = "") -> Tensor:
     return pair.weights()
 
 
-def our_gan(batches: Any, d_moves: int) -> tuple[PointGAN, Any]:
+def our_gan(toy: Any, d_moves: int) -> tuple[PointGAN, Any]:
     """The same by the loop; the discriminator's loss is not even detached, and the players leak nothing."""
     pair = PointGAN()
     players = [
@@ -175,24 +166,21 @@ def our_gan(batches: Any, d_moves: int) -> tuple[PointGAN, Any]:
         ),
         Player("g", pair.g, lambda batch: {"loss": pair.g_loss(batch)}),
     ]
-    generator = torch.Generator().manual_seed(0)
-    turns = alternate(d=d_moves, g=1)
-    history = train(
-        players, turns, batches, Training(), max_epochs=EPOCHS, learning_rate=RATE, generator=generator
-    )
-    return pair, history
+    generator, turns = torch.Generator().manual_seed(0), alternate(d=d_moves, g=1)
+    options = {"max_epochs": EPOCHS, "learning_rate": RATE, "generator": generator}
+    return pair, toy.train(*players, turns=turns, **options)
 
 
 @pytest.mark.parametrize("d_moves", [1, 2])
 def test_two_players_are_a_plain_gan_loop(toy: Any, d_moves: int) -> None:
     """The generator learns through the discriminator, whose gradients are not affected: the same bits as by hand."""
-    batches, before = toy().batches, PointGAN().weights()
+    one, before = toy(), PointGAN().weights()
     torch.manual_seed(5)
-    pair, history = our_gan(batches, d_moves)
+    pair, history = our_gan(one, d_moves)
     assert not torch.equal(pair.weights(), before)
     assert (pair.weights() != before).all(), "both players must move, every weight"
     torch.manual_seed(5)
-    assert torch.equal(pair.weights(), plain_gan(batches, d_moves))
+    assert torch.equal(pair.weights(), plain_gan(one.batches, d_moves))
     assert set(history.rows[0]) == {"epoch", "step", "seconds", "learning_rate", "d.loss", "g.loss"}
 
 
@@ -202,7 +190,7 @@ def test_two_players_are_a_plain_gan_loop(toy: Any, d_moves: int) -> None:
 def test_wrong_gan_loops_differ(toy: Any, twin: str) -> None:
     """Gradients that leak between players, or do not reach the generator, are noticed."""
     torch.manual_seed(5)
-    weights = our_gan(toy().batches, 1)[0].weights()
+    weights = our_gan(toy(), 1)[0].weights()
     torch.manual_seed(5)
     assert not torch.equal(weights, plain_gan(toy().batches, 1, twin))
 
@@ -218,16 +206,7 @@ def test_nobody_elses_gradient_is_touched(toy: Any) -> None:
         seen.append(all(torch.equal(w.grad, m) for w, m in zip(pair.d.parameters(), marks, strict=True)))
         return {"loss": pair.g_loss(batch)}
 
-    player = Player("g", pair.g, loss)
-    train(
-        [player],
-        solo("g"),
-        toy().batches,
-        Training(),
-        max_epochs=2,
-        learning_rate=RATE,
-        generator=torch.Generator(),
-    )
+    toy().train(Player("g", pair.g, loss), max_epochs=2, learning_rate=RATE, generator=torch.Generator())
     assert seen == [True] * 14
     assert all(torch.equal(w.grad, m) for w, m in zip(pair.d.parameters(), marks, strict=True))
     assert all(weight.grad is None for weight in pair.g.parameters())
@@ -257,17 +236,7 @@ def test_global_state_of_torch_is_left_alone(toy: Any) -> None:
         )
 
     before, one = state(), toy()
-    training = Training(precision="bfloat16")
-    train(
-        [one.player()],
-        solo("net"),
-        one.batches,
-        training,
-        max_epochs=1,
-        learning_rate=RATE,
-        generator=one.generator,
-        validate=one.validate,
-    )
+    one.train(max_epochs=1, learning_rate=RATE, validate=one.validate, precision="bfloat16")
     assert state() == before
 
 
@@ -276,19 +245,9 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32(toy: Any) -> None:
     seen: list[torch.dtype] = []
     one, two = toy(), toy()
     one.net[3].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
-    options: dict[str, Any] = {"max_epochs": 1, "learning_rate": RATE}
     for each, precision in ((one, "bfloat16"), (two, "auto")):
         torch.manual_seed(5)
-        training = Training(precision=precision)
-        train(
-            [each.player()],
-            solo("net"),
-            each.batches,
-            training,
-            generator=each.generator,
-            validate=each.validate,
-            **options,
-        )
+        each.train(max_epochs=1, learning_rate=RATE, validate=each.validate, precision=precision)
     assert set(seen) == {torch.bfloat16} and len(seen) == len(one.batches) + 1
     assert one.net[0].weight.dtype == torch.float32
     assert not torch.equal(one.weights(), two.weights())

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Adam, AdamW
 
-from regen.training import Training, alternate, make_optimizer, solo, train
+from regen.training import alternate, make_optimizer
 
 
 def test_what_follows_a_move_sees_the_new_weights(toy: Any) -> None:
@@ -18,11 +18,7 @@ def test_what_follows_a_move_sees_the_new_weights(toy: Any) -> None:
     def follow() -> None:
         trace.append(one.weights().clone())
 
-    player = replace(one.player(), after_step=follow)
-    generator = torch.Generator().manual_seed(0)
-    train(
-        [player], solo("net"), one.batches, Training(), max_epochs=2, learning_rate=0.01, generator=generator
-    )
+    one.train(one.player(after_step=follow), max_epochs=2, learning_rate=0.01)
     assert len(trace) == 2 * len(one.batches)
     assert torch.equal(trace[-1], one.weights())
     assert not torch.equal(trace[-2], trace[-1]), "the twin that is called before the move sees the last one"
@@ -42,16 +38,7 @@ def test_only_those_who_move_are_followed(toy: Any) -> None:
         replace(one.player(), name="a", after_step=counted("a")),
         replace(other.player(), name="b", after_step=counted("b")),
     ]
-    generator = torch.Generator().manual_seed(0)
-    train(
-        players,
-        alternate(a=3, b=1),
-        one.batches,
-        Training(max_steps=9),
-        max_epochs=100,
-        learning_rate=0.01,
-        generator=generator,
-    )
+    one.train(*players, turns=alternate(a=3, b=1), max_steps=9, max_epochs=100, learning_rate=0.01)
     assert counts == {"a": 9, "b": 3}
 
 

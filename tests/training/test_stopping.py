@@ -7,23 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from regen.training import History, Player, Schedule, Training, solo, train
-
-
-def run(
-    toy: Any, validate: Any = None, max_epochs: int = 6, player: Player | None = None, **fields: Any
-) -> History:
-    """Train a toy."""
-    return train(
-        [player or toy.player()],
-        solo("net"),
-        toy.batches,
-        Training(**fields),
-        max_epochs=max_epochs,
-        learning_rate=0.02,
-        validate=validate,
-        generator=toy.generator,
-    )
+from regen.training import Schedule
 
 
 class Script:
@@ -41,7 +25,7 @@ def test_patience_ends_it_with_the_best_weights(toy: Any) -> None:
     """Three epochs without improvement after the second: its weights come back exactly, not the last ones."""
     one = toy()
     script = Script(one, 5.0, 2.0, 4.0, 2.0, 3.0, 0.0)
-    history = run(one, script, patience=3)
+    history = one.train(validate=script, patience=3)
     assert len(history.rows) == 5
     assert history.stopped == "No improvement for 3 epochs; best was epoch 2."
     assert history.best_epoch == 2
@@ -53,7 +37,7 @@ def test_without_patience_every_epoch_is_run_and_the_best_kept(toy: Any) -> None
     """None never stops early, but the best epoch is still chosen."""
     one = toy()
     script = Script(one, 5.0, 1.0, 4.0, 4.0, 4.0, 4.0)
-    history = run(one, script, patience=None)
+    history = one.train(validate=script, patience=None)
     assert history.stopped == "Reached max_epochs=6."
     assert history.best_epoch == 2 and torch.equal(one.weights(), script.weights[1])
 
@@ -62,9 +46,9 @@ def test_without_validation_the_last_weights_are_kept(toy: Any) -> None:
     """Nothing is compared, so patience has no effect."""
     one, two = toy(), toy()
     torch.manual_seed(5)
-    history = run(one, patience=1)
+    history = one.train(patience=1)
     torch.manual_seed(5)
-    run(two, Script(two, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0), patience=1)
+    two.train(validate=Script(two, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0), patience=1)
     assert history.stopped == "Reached max_epochs=6." and history.best_epoch == 6
     assert torch.equal(one.weights(), two.weights())
 
@@ -77,7 +61,7 @@ def test_an_epoch_without_a_validation_loss_is_not_compared(toy: Any) -> None:
         calls.append(one.weights())
         return {"loss": 1.0 / len(calls)} if len(calls) % 2 == 0 else {"other": 1.0}
 
-    history = run(one, validate, patience=1)
+    history = one.train(validate=validate, patience=1)
     assert history.stopped == "Reached max_epochs=6." and history.best_epoch == 6
     assert math.isnan(history.columns()["validation.loss"][0])
 
@@ -86,7 +70,7 @@ def test_validation_that_is_never_finite(toy: Any) -> None:
     """NaN is never best; the last weights are kept, and `stopped` explains it."""
     one = toy()
     script = Script(one, *[math.nan] * 6)
-    history = run(one, script, patience=4)
+    history = one.train(validate=script, patience=4)
     assert history.stopped == "No finite validation loss in 4 epochs; the last weights are kept."
     assert torch.equal(one.weights(), script.weights[3])
 
@@ -94,8 +78,8 @@ def test_validation_that_is_never_finite(toy: Any) -> None:
 def test_max_steps_ends_within_an_epoch(toy: Any) -> None:
     """Ten batches are ten moves; the epoch that was cut has its row, and is validated."""
     one, moves = toy(), []
-    player = Player("net", one.net, lambda batch: (moves.append(1), {"loss": one.loss(batch)})[1])
-    history = run(one, Script(one, 2.0, 1.0), player=player, max_steps=10)
+    player = one.player(lambda batch: (moves.append(1), {"loss": one.loss(batch)})[1])
+    history = one.train(player, validate=Script(one, 2.0, 1.0), max_steps=10)
     assert len(moves) == 10 and len(one.batches) == 7
     assert history.stopped == "Reached max_steps=10."
     assert [row["step"] for row in history.rows] == [7, 10]
@@ -104,16 +88,16 @@ def test_max_steps_ends_within_an_epoch(toy: Any) -> None:
 
 def test_max_steps_at_the_end_of_an_epoch(toy: Any) -> None:
     """A limit of exactly two epochs makes two rows."""
-    history = run(toy(), max_steps=14)
+    history = toy().train(max_steps=14)
     assert history.stopped == "Reached max_steps=14." and len(history.rows) == 2
 
 
 def test_max_time_ends_within_an_epoch(toy: Any) -> None:
     """A budget that is gone after the first batch ends training after one move."""
-    history = run(toy(), max_time=1e-9)
+    history = toy().train(max_time=1e-9)
     assert history.stopped == "Reached max_time=1e-09s in epoch 1."
     assert [row["step"] for row in history.rows] == [1]
-    assert run(toy(), max_time="2h").stopped == "Reached max_epochs=6."
+    assert toy().train(max_time="2h").stopped == "Reached max_epochs=6."
 
 
 def test_max_time_in_words(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +109,7 @@ def test_max_time_in_words(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         now[0] += 50
         return {"loss": -now[0]}
 
-    history = run(one, validate, max_time="90s")
+    history = one.train(validate=validate, max_time="90s")
     assert history.stopped == "Reached max_time=90s after 2 epochs."
     assert [row["seconds"] for row in history.rows] == [50, 100]
 
@@ -139,7 +123,7 @@ def test_rows_hold_means_over_the_epoch(toy: Any) -> None:
         losses.append(value.item())
         return {"loss": value, "twice": 2 * value}
 
-    history = run(one, Script(one, 3.0, 2.0), max_epochs=2, player=Player("net", one.net, loss))
+    history = one.train(one.player(loss), validate=Script(one, 3.0, 2.0), max_epochs=2)
     assert list(history.rows[0]) == [
         *("epoch", "step", "seconds", "learning_rate", "net.loss", "net.twice"),
         *("validation.loss", "validation.other"),
@@ -156,20 +140,18 @@ def test_rows_hold_means_over_the_epoch(toy: Any) -> None:
 def test_modes(toy: Any) -> None:
     """Train mode while moving, eval mode without gradients in validation, eval mode in the end."""
     one, seen = toy(), []
-    player = Player(
-        "net", one.net, lambda batch: (seen.append(one.net.training), {"loss": one.loss(batch)})[1]
-    )
+    player = one.player(lambda batch: (seen.append(one.net.training), {"loss": one.loss(batch)})[1])
 
     def validate() -> dict[str, float]:
         seen.append((one.net.training, torch.is_grad_enabled()))
         return {}
 
-    run(one, validate, max_epochs=2, player=player)
+    one.train(player, validate=validate, max_epochs=2)
     assert seen == ([True] * 7 + [(False, False)]) * 2
     assert not one.net.training
 
 
-def test_a_schedule_reads_terms_and_reports(toy: Any) -> None:
+def test_a_schedule_uses_terms_and_reports(toy: Any) -> None:
     """A rule may decide by the last terms of the players, and puts its own numbers into the row."""
 
     class Watch(Schedule):
@@ -188,15 +170,7 @@ def test_a_schedule_reads_terms_and_reports(toy: Any) -> None:
             return {"read": float(len(self.seen))}
 
     one, watch = toy(), Watch()
-    history = train(
-        [one.player()],
-        watch,
-        one.batches,
-        Training(),
-        max_epochs=1,
-        learning_rate=0.1,
-        generator=one.generator,
-    )
+    history = one.train(turns=watch, max_epochs=1, learning_rate=0.1)
     assert history.rows[0]["schedule.read"] == 6.0
     assert len(set(watch.seen)) == 6
 
@@ -206,14 +180,14 @@ def test_no_batches(toy: Any) -> None:
     one = toy()
     one.batches.inputs = one.batches.inputs[:0]
     with pytest.raises(ValueError) as refusal:
-        run(one)
+        one.train()
     assert str(refusal.value) == "There is no batch to train on. Give more data or a smaller batch_size."
 
 
 def test_the_bar_is_on_stderr_and_only_when_verbose(toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing ever goes to stdout."""
-    run(toy())
+    toy().train()
     assert capsys.readouterr() == ("", "")
-    run(toy(), verbose=True)
+    toy().train(verbose=True)
     out, err = capsys.readouterr()
     assert out == "" and "42/42" in err and "loss=" in err
