@@ -3,14 +3,29 @@
 One thread: on tensors this small, and with other work on the machine, threads only wait for each other.
 """
 
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook(
-    ["regen.cells", "regen.kernels", "regen.losses", "regen.nets", "regen.data.batching"],
-    "beartype.beartype",
+    ["regen.cells", "regen.kernels", "regen.losses", "regen.nets", "regen.data.batching"], "beartype.beartype"
 )
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci")
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def message_of() -> Callable[..., str]:
+    """The message of the error of class `kind` that a call raises."""
+
+    def message(kind: type[Exception], call: Callable[..., Any], *args: Any, **options: Any) -> str:
+        with pytest.raises(kind) as caught:
+            call(*args, **options)
+        return str(caught.value)
+
+    return message

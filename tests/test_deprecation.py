@@ -10,10 +10,7 @@ from regen._deprecation import moved
 
 @pytest.mark.parametrize(
     ("target", "new", "resolved"),
-    [
-        ("regen.losses:huber", "regen.losses.huber", losses.huber),
-        ("regen.losses", "regen.losses", losses),
-    ],
+    [("regen.losses:huber", "regen.losses.huber", losses.huber), ("regen.losses", "regen.losses", losses)],
     ids=["attribute", "module"],
 )
 def test_an_old_name_resolves_and_warns(target: str, new: str, resolved: object) -> None:

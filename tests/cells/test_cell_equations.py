@@ -46,10 +46,7 @@ def elman(f: Callable[[float], float], a: float = 0.2, b: float = -0.1) -> list[
     """Two units, written out."""
     results = []
     for x in X:
-        a, b = (
-            f(0.6 * x + 0.1 + 0.5 * a - 0.3 * b + 0.05),
-            f(-0.4 * x - 0.2 + 0.2 * a + 0.7 * b + 0.3),
-        )
+        a, b = (f(0.6 * x + 0.1 + 0.5 * a - 0.3 * b + 0.05), f(-0.4 * x - 0.2 + 0.2 * a + 0.7 * b + 0.3))
         results.append([a, b])
     return results
 

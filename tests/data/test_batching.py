@@ -1,6 +1,5 @@
 """Windows, streams and rows: shapes, memory and the order in which things come."""
 
-import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
@@ -114,8 +113,7 @@ def test_ragged_rows_are_padded_by_zero():
 def test_padding_hides_what_is_not_finite_next_door():
     """Padding is zero even where a neighbour's NaN was read to fill it."""
     rows = Ragged(
-        torch.tensor([[torch.nan], [1], [1], [1], [torch.nan], [torch.nan]]),
-        lengths=torch.tensor([1, 3, 2]),
+        torch.tensor([[torch.nan], [1], [1], [1], [torch.nan], [torch.nan]]), lengths=torch.tensor([1, 3, 2])
     )
     x, *_ = rows.gather(torch.tensor([1, 0]))
     assert x[0, :, 0].tolist() == [1, 1, 1]
@@ -151,20 +149,16 @@ def test_rows_without_labels():
     assert batch.x.shape == (4, 5, 2)
 
 
-def test_series_too_short_for_a_window():
+def test_series_too_short_for_a_window(message_of):
     """A series shorter than window and horizon together is refused with the numbers."""
-    with pytest.raises(ValueError) as refusal:
-        Windows(count(20), window=48, horizon=12)
-    assert str(refusal.value) == (
+    assert message_of(ValueError, Windows, count(20), window=48, horizon=12) == (
         "The series has 20 steps; window=48 and horizon=12 need at least 60. Shorten them or give more data."
     )
 
 
-def test_series_too_short_for_streams():
+def test_series_too_short_for_streams(message_of):
     """So is one with less than a copy for every stream."""
-    with pytest.raises(ValueError) as refusal:
-        StreamBatches(count(9), n_streams=8, window=2, horizon=2)
-    assert str(refusal.value) == (
+    assert message_of(ValueError, StreamBatches, count(9), n_streams=8, window=2, horizon=2) == (
         "The series has 9 steps; n_streams=8 and horizon=2 need at least 10. Shorten them or give more data."
     )
 

@@ -85,10 +85,7 @@ def test_the_late_twin_sees_its_future():
 
 
 @given(
-    n_streams=st.integers(1, 5),
-    window=st.integers(1, 6),
-    horizon=st.integers(1, 4),
-    extra=st.integers(0, 30),
+    n_streams=st.integers(1, 5), window=st.integers(1, 6), horizon=st.integers(1, 4), extra=st.integers(0, 30)
 )
 def test_streams_cover_each_copy_exactly_once_in_order(n_streams, window, horizon, extra):
     """No step twice, none forgotten but the oldest remainder, none out of order."""

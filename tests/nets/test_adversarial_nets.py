@@ -350,11 +350,7 @@ def test_widths() -> None:
     assert [layer.weight.shape for layer in generator.net.layers] == [(10, 3), (20, 10), (7, 20)]
     assert [layer.weight.shape for layer in critic.net.layers] == [(20, 6), (10, 20), (1, 10)]
     generator, critic = make_gan_nets("mlp", **sizes)
-    assert [layer.weight.shape for layer in generator.net.layers] == [
-        (128, 3),
-        *[(128, 128)] * 3,
-        (7, 128),
-    ]
+    assert [layer.weight.shape for layer in generator.net.layers] == [(128, 3), *[(128, 128)] * 3, (7, 128)]
     generator, critic = make_gan_nets("recurrent", **sizes)
     assert generator.net.writer.hidden_size == critic.net.reader.hidden_size == 64
     assert critic.net.reader.num_layers == 1

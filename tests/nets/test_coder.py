@@ -304,11 +304,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "backbone='conv' is for images, and needs the shape (channels, height, width) of their 6 cells. "
         "Got (1, 2, 2) instead.",
     ),
-    (
-        "conv",
-        {"shape": (1, 2, 3), "outputs": 7},
-        "outputs=7 is no multiple of the 6 cells of an image.",
-    ),
+    ("conv", {"shape": (1, 2, 3), "outputs": 7}, "outputs=7 is no multiple of the 6 cells of an image."),
     (
         "gru",
         {"hidden": (8, 4)},

@@ -25,15 +25,13 @@ from regen.training.checkpoint import read_tree, write_tree
     ids=str,
 )
 def test_a_checkpoint_of_another_run_is_refused(
-    experiment: Any, tmp_path: Path, change: dict[str, Any], words: str
+    experiment: Any, tmp_path: Path, change: dict[str, Any], words: str, message_of: Any
 ) -> None:
     """The message names what differs and what to do."""
     path = tmp_path / "run.ckpt"
     experiment().run(max_epochs=1, checkpoint=path)
     other = experiment()
-    with pytest.raises(ValueError) as refusal:
-        other.run(checkpoint=path, **change)
-    assert str(refusal.value) == (
+    assert message_of(ValueError, other.run, checkpoint=path, **change) == (
         f"The checkpoint {str(path)!r} belongs to another run: {words}. Delete the file or choose another path."
     )
     assert torch.equal(other.toys[0].weights(), other.toys[0].before)
@@ -59,13 +57,13 @@ def test_a_checkpoint_of_another_network_is_refused(experiment: Any, tmp_path: P
         experiment(players=2).run(checkpoint=path)
 
 
-def test_a_schedule_laid_out_over_the_run_cannot_be_extended(experiment: Any, tmp_path: Path) -> None:
+def test_a_schedule_laid_out_over_the_run_cannot_be_extended(
+    experiment: Any, tmp_path: Path, message_of: Any
+) -> None:
     """A cosine that has reached its end cannot go on, and the message explains it."""
     path = tmp_path / "run.ckpt"
     experiment().run(max_epochs=1, checkpoint=path, schedule="cosine")
-    with pytest.raises(ValueError) as refusal:
-        experiment().run(max_epochs=2, checkpoint=path, schedule="cosine")
-    assert str(refusal.value) == (
+    assert message_of(ValueError, experiment().run, max_epochs=2, checkpoint=path, schedule="cosine") == (
         f"The checkpoint {str(path)!r} belongs to another run: the length of the run (which its learning rates are "
         "laid out over) was '7 steps' and is now '14 steps'. Delete the file or choose another path."
     )
@@ -114,25 +112,21 @@ def damaged(path: Path, how: str) -> None:
         "a folder",
     ],
 )
-def test_a_damaged_checkpoint_is_refused(experiment: Any, tmp_path: Path, how: str) -> None:
+def test_a_damaged_checkpoint_is_refused(experiment: Any, tmp_path: Path, how: str, message_of: Any) -> None:
     """Whatever is wrong with the file, the message is the same sentence."""
     path = tmp_path / "run.ckpt"
     experiment().run(max_epochs=1, checkpoint=path)
     damaged(path, how)
-    with pytest.raises(ValueError) as refusal:
-        experiment().run(checkpoint=path)
-    assert str(refusal.value) == (
+    assert message_of(ValueError, experiment().run, checkpoint=path) == (
         f"{str(path)!r} is no checkpoint, or is damaged. Delete the file or choose another path."
     )
 
 
-def test_a_checkpoint_of_another_version_is_refused(experiment: Any, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_version_is_refused(experiment: Any, tmp_path: Path, message_of: Any) -> None:
     """The format's number is checked before anything else is read."""
     path = tmp_path / "run.ckpt"
     save_file({}, path, {"format": "regen checkpoint", "version": "2", "state": "?"})
-    with pytest.raises(ValueError) as refusal:
-        experiment().run(checkpoint=path)
-    assert str(refusal.value) == (
+    assert message_of(ValueError, experiment().run, checkpoint=path) == (
         f"The checkpoint {str(path)!r} was written by another version of this package (format 2, this one reads 1). "
         "Delete the file or choose another path."
     )
@@ -188,13 +182,11 @@ def test_trees_come_back_as_they_were(tmp_path: Path) -> None:
         write_tree(tmp_path / "tree", {"a": {1}})
 
 
-def test_a_folder_that_is_not_there_is_refused(experiment: Any, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_refused(experiment: Any, tmp_path: Path, message_of: Any) -> None:
     """A checkpoint in no folder is refused before training, and the folder is not made."""
     path = tmp_path / "gone" / "run.ckpt"
     run = experiment()
-    with pytest.raises(FileNotFoundError) as refusal:
-        run.run(max_epochs=1, checkpoint=path)
-    assert str(refusal.value) == (
+    assert message_of(FileNotFoundError, run.run, max_epochs=1, checkpoint=path) == (
         f"The checkpoint {str(path)!r} cannot be written: there is no folder {str(path.parent)!r}."
     )
     assert not path.parent.exists() and torch.equal(run.toys[0].weights(), run.toys[0].before)

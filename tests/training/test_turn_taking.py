@@ -206,27 +206,22 @@ def test_terms_that_are_away_or_not_finite_change_nothing() -> None:
     assert schedule.report()["score"] == 20
 
 
-def test_refusals_in_words() -> None:
+def test_refusals_in_words(message_of: Any) -> None:
     """Numbers out of range, thresholds in the wrong order, one name twice, a loss without a score."""
     for fields, words in [
         ({"low": 0}, "The 'low' parameter of turns must be a number in [1, 100]. Got 0 instead."),
         ({"cap": 0}, "The 'cap' parameter of turns must be an int in [1, inf). Got 0 instead."),
         ({"smoothing": 1}, "The 'smoothing' parameter of turns must be a number in [0, 1). Got 1 instead."),
         ({"warmup": 0}, "The 'warmup' parameter of turns must be an int in [1, inf). Got 0 instead."),
-        (
-            {"low": 45},
-            "turns needs low < high, so that no batch ends two turns. Got low=45 and high=45.",
-        ),
+        ({"low": 45}, "turns needs low < high, so that no batch ends two turns. Got low=45 and high=45."),
         ({"generator": D}, "turns needs two players of different names. Got 'discriminator' twice."),
     ]:
-        with pytest.raises(ValueError) as refusal:
-            quick(**fields)
-        assert str(refusal.value) == words
+        assert message_of(ValueError, quick, **fields) == words
     schedule = quick()
     schedule.next_players(0, {})
-    with pytest.raises(ValueError) as refusal:
-        schedule.next_players(1, {G: {"loss": torch.tensor(1.0), "norm": torch.tensor(1.0)}})
-    assert str(refusal.value) == (
+    assert message_of(
+        ValueError, schedule.next_players, 1, {G: {"loss": torch.tensor(1.0), "norm": torch.tensor(1.0)}}
+    ) == (
         "turns reads the term 'score' of the player 'generator', which has 'loss', 'norm'. "
         "Let its loss return the score of generated samples."
     )

@@ -1,7 +1,6 @@
 """NumPy files are read as they were written, and hostile ones are refused before they do harm."""
 
 import io
-import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -110,7 +109,7 @@ BAD = {
 @pytest.mark.parametrize("packed", [False, True], ids=["npy", "npz"])
 @pytest.mark.parametrize("case", BAD)
 def test_files_that_are_refused(
-    case: str, packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: str, packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message_of: Any
 ) -> None:
     """Damaged, cut short, promising what is not there, or holding objects: one sentence, and nothing is run."""
     monkeypatch.chdir(tmp_path)
@@ -124,8 +123,7 @@ def test_files_that_are_refused(
         f"{str(path)!r} is no NumPy file of numbers: it is damaged, was cut short, or holds Python objects, which"
         " regen does not open."
     )
-    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        read_array(path)
+    assert message_of(ValueError, read_array, path) == sentence
     assert not Path("sprung").exists()
 
 

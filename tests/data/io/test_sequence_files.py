@@ -4,6 +4,7 @@ import gzip
 import tracemalloc
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,12 +198,13 @@ def test_an_archive_that_lies_about_its_shape(tmp_path: Path) -> None:
     assert refusal(tmp_path, "a.npz", path.read_bytes()) == DAMAGED
 
 
-def test_no_such_file(tmp_path: Path) -> None:
+def test_no_such_file(tmp_path: Path, message_of: Any) -> None:
     """A missing file with the closest name, and an ending that is not read."""
     (tmp_path / "walks.ts").touch()
-    with pytest.raises(FileNotFoundError) as caught:
-        read_sequences(tmp_path / "walk.ts")
-    assert str(caught.value) == f"There is no file {str(tmp_path / 'walk.ts')!r}. Did you mean 'walks.ts'?"
+    assert (
+        message_of(FileNotFoundError, read_sequences, tmp_path / "walk.ts")
+        == f"There is no file {str(tmp_path / 'walk.ts')!r}. Did you mean 'walks.ts'?"
+    )
     assert refusal(tmp_path, "a.xlsx", "") == (
         "'a.xlsx' does not end in one of .ts, .npz, .csv, .csv.gz, .parquet, the files of sequences that regen reads."
     )

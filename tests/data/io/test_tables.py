@@ -139,7 +139,7 @@ def test_a_typo_is_found_in_its_row(tmp_path):
             read_series(read_table(tmp_path / "t.csv"))
 
 
-def test_names_that_are_equal_as_text_are_not_written(tmp_path):
+def test_names_that_are_equal_as_text_are_not_written(tmp_path, message_of):
     """A column is not lost without a word because its name is another's as text."""
     index = pd.date_range("2020-01-01", periods=2, name="time")
     frames = {
@@ -148,9 +148,10 @@ def test_names_that_are_equal_as_text_are_not_written(tmp_path):
     }
     for name, some in frames.items():
         for frame in some:
-            with pytest.raises(ValueError) as caught:
-                write_table(tmp_path / "t.csv", frame)
-            assert str(caught.value) == f"The table has several columns named {name!r}. Rename them."
+            assert (
+                message_of(ValueError, write_table, tmp_path / "t.csv", frame)
+                == f"The table has several columns named {name!r}. Rename them."
+            )
     assert not list(tmp_path.iterdir())
 
 
@@ -222,11 +223,7 @@ RAGGED = "Give every row as many as the header."
             gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-9],
             "'g.csv.gz' is damaged or was cut short. Write or fetch it again.",
         ),
-        (
-            "t.xlsx",
-            b"PK",
-            "'t.xlsx' does not end in .csv, .csv.gz or .parquet, the tables that regen reads.",
-        ),
+        ("t.xlsx", b"PK", "'t.xlsx' does not end in .csv, .csv.gz or .parquet, the tables that regen reads."),
     ],
 )
 def test_refusals(tmp_path, name, content, words):
@@ -244,34 +241,28 @@ def test_not_utf8_is_found_in_any_block(tmp_path, monkeypatch):
         assert refusal(tmp_path / "t.csv").startswith("'t.csv' is not UTF-8: byte 52, in line 11,")
 
 
-def test_unknown_ending_to_write(tmp_path):
+def test_unknown_ending_to_write(tmp_path, message_of):
     """An unknown ending is refused before anything is written."""
-    with pytest.raises(ValueError) as caught:
-        write_table(tmp_path / "t.json", FRAME)
-    assert str(caught.value).endswith(
+    assert message_of(ValueError, write_table, tmp_path / "t.json", FRAME).endswith(
         "t.json' does not end in .csv, .csv.gz or .parquet, the tables that regen writes."
     )
 
 
-def test_no_folder_to_write_to(tmp_path):
+def test_no_folder_to_write_to(tmp_path, message_of):
     """A folder that is not there is named."""
-    with pytest.raises(FileNotFoundError) as caught:
-        write_table(tmp_path / "gone" / "t.csv", FRAME)
-    assert str(caught.value) == (
+    assert message_of(FileNotFoundError, write_table, tmp_path / "gone" / "t.csv", FRAME) == (
         f"{str(tmp_path / 'gone' / 't.csv')!r} cannot be written: there is no folder {str(tmp_path / 'gone')!r}."
     )
 
 
-def test_read_only_folder(tmp_path, monkeypatch):
+def test_read_only_folder(tmp_path, monkeypatch, message_of):
     """A read-only folder is named, and nothing is left in it."""
 
     def refuse(self, *_):
         raise OSError(errno.EROFS, "Read-only file system", str(self))
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(PermissionError) as caught:
-        write_table(tmp_path / "t.csv", FRAME)
-    assert str(caught.value) == (
+    assert message_of(PermissionError, write_table, tmp_path / "t.csv", FRAME) == (
         f"{str(tmp_path / 't.csv')!r} cannot be written: the folder {str(tmp_path)!r} is read-only. Choose another."
     )
     assert list(tmp_path.iterdir()) == []
