@@ -3,7 +3,7 @@
 One thread: on tensors this small, and with other work on the machine, threads only wait for each other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -29,3 +29,12 @@ def message_of() -> Callable[..., str]:
         return str(caught.value)
 
     return message
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Two threads for torch, and afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)

@@ -35,7 +35,7 @@ def fitted(table, *arguments) -> tuple:
     ],
 )
 def test_kinds_of_an_array(array, kind):
-    """An array is judged as a whole: its columns stay of one kind, and their order stays."""
+    """All columns of an array have one kind, and keep their order."""
     columns, _ = fitted(array)
     assert columns.kinds == (kind, kind)
     assert columns.blocks == (Block(kind, 0, 2, (0, 1)),)
@@ -59,7 +59,7 @@ def test_kinds_of_an_array(array, kind):
     ],
 )
 def test_kinds_of_a_column(cells, kind):
-    """What a dataframe's column is taken for."""
+    """The kind that is inferred for a column of a dataframe."""
     assert fitted(pd.DataFrame({"a": cells}))[0].kinds == (kind,)
 
 

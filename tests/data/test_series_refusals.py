@@ -14,6 +14,7 @@ MONTHS = pd.date_range("1990-01-01", periods=6, freq="MS")
 UNITS = [1.0, 2.0, np.nan, 4.0, 5.0, 6.0]
 DAYS = [date(2020, 1, day) for day in range(1, 7)]
 PLACES = "Its columns are: units, when."
+NAMELESS = pd.date_range("2024-01-01", periods=3, freq="h", tz="dateutil/Europe/Lisbon")
 GOOD = pd.DataFrame({"units": UNITS, "when": MONTHS})
 REFUSED = [
     ([], {}, "y is empty: it has no rows."),
@@ -165,6 +166,18 @@ REFUSED = [
         {},
         "The index of y has several levels. Give each series a column of its own.",
     ),
+    (
+        pd.Series([1, 2, 3], NAMELESS),
+        {},
+        f"The index of y is in the time zone {NAMELESS.tz}, which has no name of its own."
+        " Convert it to one such as 'Europe/Lisbon' or 'UTC'.",
+    ),
+    (
+        pd.DataFrame({"t": ["2024-01-01 00:00Z", "2024-01-01 01:00Z", "2024-01-01 02:00"], "y": [1, 2, 3]}),
+        {"time": "t"},
+        "Column 't' of y holds '2024-01-01 00:00Z' in row 0 and '2024-01-01 02:00' in row 2."
+        " Write all dates with a time zone, or none.",
+    ),
 ]
 
 
@@ -179,54 +192,41 @@ def test_a_part_may_be_missing():
     assert len(read_series([np.nan], part=True)) == 1
 
 
-def test_single_date_cannot_be_continued(message_of):
-    """One date has no step."""
-    assert (
-        message_of(ValueError, read_series(pd.Series([1], MONTHS[:1])).continue_dates, 2)
-        == "y has a single date, so its step is not known. Give at least two rows."
-    )
-
-
 THREE = pd.DataFrame({"a": UNITS, "b": UNITS, "c": UNITS}, MONTHS)
+ONE, APPEND = read_series(pd.Series([1], MONTHS[:1])), read_series(THREE).append
 LATER = pd.date_range("1990-07-01", periods=3, freq="MS")
 
 
 @pytest.mark.parametrize(
-    ("other", "sentence"),
+    ("call", "argument", "sentence"),
     [
-        (THREE[["a", "b"]], "y has 2 columns; the model was fitted with 3: a, b, c."),
-        ([1, 2], "y has 1 column; the model was fitted with 3: a, b, c."),
-        (THREE.rename(columns={"b": "d"}), "y has no column 'b'; the model was fitted with 3: a, b, c."),
+        (ONE.continue_dates, 2, "y has a single date, so its step is not known. Give at least two rows."),
+        (APPEND, read_series(THREE[["a", "b"]]), "y has 2 columns; the model was fitted with 3: a, b, c."),
+        (APPEND, read_series([1, 2]), "y has 1 column; the model was fitted with 3: a, b, c."),
         (
-            THREE.set_index(MONTHS + pd.DateOffset(months=7)),
+            APPEND,
+            read_series(THREE.rename(columns={"b": "d"})),
+            "y has no column 'b'; the model was fitted with 3: a, b, c.",
+        ),
+        (
+            APPEND,
+            read_series(THREE.set_index(MONTHS + pd.DateOffset(months=7))),
             "y must continue at 1990-07-01, the step after the last one known (1990-06-01)."
             " It starts at 1990-08-01 instead.",
         ),
         (
-            THREE[:2].set_index(LATER[[0, 2]]),
+            APPEND,
+            read_series(THREE[:2].set_index(LATER[[0, 2]])),
             "The dates of y are not regular: after 1990-07-01 comes 1990-09-01, where the step is 1 month."
             " Insert the missing rows with NaN, or resample.",
         ),
         (
-            THREE[:3].set_index(LATER.tz_localize("UTC")),
+            APPEND,
+            read_series(THREE[:3].set_index(LATER.tz_localize("UTC"))),
             "The dates of y have time zone UTC; the model was fitted with no time zone. Convert them to the same.",
         ),
     ],
 )
-def test_append_refusals(other, sentence, message_of):
-    """New rows that do not fit are refused in these words."""
-    assert message_of(ValueError, read_series(THREE).append, read_series(other)) == sentence
-
-
-def test_time_zones_that_cannot_be_kept(message_of):
-    """A zone without a name, and text of which only a part is in UTC."""
-    index = pd.date_range("2024-01-01", periods=3, freq="h", tz="dateutil/Europe/Lisbon")
-    assert message_of(ValueError, read_series, pd.Series([1, 2, 3], index)) == (
-        f"The index of y is in the time zone {index.tz}, which has no name of its own."
-        " Convert it to one such as 'Europe/Lisbon' or 'UTC'."
-    )
-    texts = ["2024-01-01 00:00Z", "2024-01-01 01:00Z", "2024-01-01 02:00"]
-    assert message_of(ValueError, read_series, pd.DataFrame({"t": texts, "y": [1, 2, 3]}), time="t") == (
-        "Column 't' of y holds '2024-01-01 00:00Z' in row 0 and '2024-01-01 02:00' in row 2."
-        " Write all dates with a time zone, or none."
-    )
+def test_refusals_of_what_continues_a_series(call, argument, sentence, message_of):
+    """A single date has no step, and new rows that do not fit are refused in these words."""
+    assert message_of(ValueError, call, argument) == sentence

@@ -88,7 +88,7 @@ def fitted(table, *arguments, **named) -> tuple:
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_kinds_of_a_dataframe(library):
-    """Each column of a dataframe is judged on its own, with cells missing or not."""
+    """The kind of each column of a dataframe is inferred from that column alone, with cells missing or not."""
     assert fitted(whole(library))[1].kinds == KINDS
     assert fitted(with_holes(library))[1].kinds == KINDS
 
@@ -377,3 +377,47 @@ def test_one_matrix_for_numbers():
     before = array.copy()
     columns.fill(cells, encoded)
     assert np.array_equal(array, before)
+
+
+def unscaled(columns, values):
+    """A wrong twin of decode: the scale is not undone."""
+    return values + columns.center
+
+
+def permuted(columns, encoded):
+    """A wrong twin of encode: the K numbers of the category are reversed."""
+    block = columns.blocks[-1]
+    twin = encoded.copy()
+    twin[:, block.start : block.stop] = twin[:, block.start : block.stop][:, ::-1]
+    return twin
+
+
+def test_twin_scale_not_undone():
+    """The round trip detects a decode without the scale."""
+    array = np.random.default_rng(0).normal(3, 7, (50, 2))
+    _, columns, encoded = fitted(array)
+    assert np.allclose(columns.decode(encoded), array, atol=1e-5)
+    assert not np.allclose(unscaled(columns, encoded), array, atol=1e-5)
+
+
+def test_twin_categories_permuted():
+    """The round trip detects categories in reversed order."""
+    towns = ["Rome", "Oslo", "Rome", "Bern", "Oslo"]
+    table = pl.DataFrame({"size": [3.0, 1.0, 5.0, 2.0, 2.0], "town": towns})
+    _, columns, encoded = fitted(table)
+    assert columns.decode(permuted(columns, encoded))["town"].to_list() != towns
+    assert columns.decode(encoded)["town"].to_list() == towns
+
+
+def test_twin_mask_inverted():
+    """Filling the observed cells instead of the missing ones does not pass for filling."""
+    array = np.array([[1.0, np.nan], [2.0, 5.0], [4.0, 6.0]])
+    cells, columns, encoded = fitted(array)
+    values = np.nan_to_num(encoded) + 1
+    twin = np.where(np.isnan(array), array, columns.decode(values))
+    filled = columns.fill(cells, values)
+    seen = ~np.isnan(array)
+    assert np.array_equal(filled[seen], array[seen])
+    assert not np.array_equal(twin[seen], array[seen])
+    assert np.isnan(twin).any()
+    assert not np.isnan(filled).any()

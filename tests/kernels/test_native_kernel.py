@@ -1,6 +1,6 @@
 """Backend "native": what it refuses, second derivatives, gradients of gates, and what it keeps in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -36,6 +36,11 @@ def inputs(cell: Cell, **changed: Any) -> dict[str, Any]:
     for name, value in changed.items():
         (params if name in params else arguments)[name] = value
     return arguments | {"cell": cell, "params": {name: p for name, p in params.items() if p is not None}}
+
+
+def equal(found: Iterable[Tensor], expected: Iterable[Tensor]) -> bool:
+    """Whether two sequences hold the same tensors, bit for bit."""
+    return all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def leaves(arguments: dict[str, Any]) -> list[Tensor]:
@@ -153,7 +158,7 @@ def test_other_cells_are_refused(message_of: Any) -> None:
 def gradients(
     run: Callable[..., Any], arguments: dict[str, Any], which: Callable[[Any], list[Tensor]]
 ) -> list[Tensor]:
-    """First derivatives of a cost of `which` results, then those of a cost of the first."""
+    """First derivatives of a loss of `which` results, then those of a loss of the first."""
     results = which(run(**arguments))
     loss = sum((t * torch.arange(t.numel(), dtype=t.dtype).cos().view(t.shape)).sum() for t in results)
     first = torch.autograd.grad(loss, leaves(arguments), create_graph=True, allow_unused=True)  # type: ignore[arg-type]
@@ -225,9 +230,7 @@ def test_backward_twice() -> None:
     every = leaves(arguments)
     output = native.run(**arguments).output
     first = torch.autograd.grad(output.sum(), every, retain_graph=True)
-    assert all(
-        torch.equal(a, b) for a, b in zip(first, torch.autograd.grad(output.sum(), every), strict=True)
-    )
+    assert equal(first, torch.autograd.grad(output.sum(), every))
 
 
 def test_changes_before_the_backward_pass_are_noticed() -> None:
@@ -283,7 +286,7 @@ def test_without_gradients_nothing_is_kept(mode: Any) -> None:
         result = native.run(**arguments)
     assert not result.output.requires_grad
     assert torch.equal(result.output, expected.output)
-    assert all(torch.equal(a, b) for a, b in zip(result.state, expected.state, strict=True))
+    assert equal(result.state, expected.state)
 
 
 def test_computed_again_by_torch() -> None:
@@ -292,14 +295,10 @@ def test_computed_again_by_torch() -> None:
     every = leaves(arguments)
     expected = torch.autograd.grad(native.run(**arguments).output.sum(), every)
     again = checkpoint(lambda: native.run(**arguments).output, use_reentrant=False)
-    assert all(
-        torch.equal(a, b) for a, b in zip(torch.autograd.grad(again.sum(), every), expected, strict=True)
-    )
+    assert equal(torch.autograd.grad(again.sum(), every), expected)
     with torch.autograd.graph.save_on_cpu():
         output = native.run(**arguments).output
-    assert all(
-        torch.equal(a, b) for a, b in zip(torch.autograd.grad(output.sum(), every), expected, strict=True)
-    )
+    assert equal(torch.autograd.grad(output.sum(), every), expected)
 
 
 def test_several_python_threads() -> None:
@@ -315,7 +314,7 @@ def test_several_python_threads() -> None:
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(work, range(8)))
     for seed, found in enumerate(together):
-        assert all(torch.equal(a, b) for a, b in zip(found, work(seed), strict=True))
+        assert equal(found, work(seed))
 
 
 def test_other_defaults_of_torch() -> None:
@@ -347,10 +346,10 @@ def test_what_a_transform_left_behind() -> None:
         return left[0].sum()
 
     torch.func.grad(loss)(arguments["x"])
-    wanted = native.run(**arguments | {"x": 2 * arguments["x"]}).output
-    assert torch.equal(native.run(**arguments | {"x": left[0]}).output, wanted)
+    expected = native.run(**arguments | {"x": 2 * arguments["x"]}).output
+    assert torch.equal(native.run(**arguments | {"x": left[0]}).output, expected)
     arguments["params"]["weight_hh"].requires_grad_()
-    assert torch.equal(native.run(**arguments | {"x": left[0]}).output, wanted)
+    assert torch.equal(native.run(**arguments | {"x": left[0]}).output, expected)
 
 
 def test_stacked_states() -> None:
@@ -360,11 +359,11 @@ def test_stacked_states() -> None:
     result = native.run(**arguments, stacked=True)
     assert [s.shape for s in result.state] == [(1, B, H)] * 2
     for again in (False, True):
-        wanted = torch.autograd.grad(native.run(**arguments).state[1].sum(), every, create_graph=again)
+        expected = torch.autograd.grad(native.run(**arguments).state[1].sum(), every, create_graph=again)
         found = torch.autograd.grad(
             native.run(**arguments, stacked=True).state[1].sum(), every, create_graph=again
         )
-        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+        assert equal(found, expected)
 
 
 def test_no_rows() -> None:

@@ -34,40 +34,11 @@ def arguments(cell: Cell, bias: bool, noise: bool) -> list[Any]:
     present = [name in shapes for name in cell.shapes(I, H)]
     word = _operators._cell_name(cell)
     if not noise:
-        return [
-            word,
-            x,
-            weights,
-            state,
-            present,
-            None,
-            False,
-            None,
-            [],
-            [0.0] * len(sizes),
-            False,
-            False,
-            False,
-            True,
-        ]
-    masks = [torch.rand(B, T, n) for n in sizes]
-    keep = torch.rand(B, sizes[0])
-    return [
-        word,
-        x,
-        weights,
-        [],
-        present,
-        VALID,
-        True,
-        keep,
-        masks,
-        [-1.0] * len(sizes),
-        True,
-        True,
-        True,
-        True,
-    ]
+        absent = [None, False, None, [], [0.0] * len(sizes), False, False, False, True]
+        return [word, x, weights, state, present, *absent]
+    keep, masks = torch.rand(B, sizes[0]), [torch.rand(B, T, n) for n in sizes]
+    everything = [VALID, True, keep, masks, [-1.0] * len(sizes), True, True, True, True]
+    return [word, x, weights, [], present, *everything]
 
 
 @pytest.mark.parametrize("noise", [False, True])

@@ -165,7 +165,7 @@ def test_a_wrong_twin_is_noticed(wrong: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_are_those_of_the_function(name: str) -> None:
-    """First and second derivatives by outputs agree with finite differences; the cost follows its definition."""
+    """First and second derivatives by outputs agree with finite differences; the loss follows its definition."""
     member, outputs = LIKELIHOODS[name], outputs_of(name).requires_grad_()
     target = PEERS[name](outputs.detach()).sample()
     assert torch.autograd.gradcheck(lambda o: member.log_density(o, target), (outputs,))

@@ -14,15 +14,6 @@ from regen.kernels.native import extension
 pytestmark = pytest.mark.skipif(extension.native is None, reason=extension.why_missing)
 
 
-@pytest.fixture
-def two_threads():
-    """Two threads for torch, and afterwards as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def trained(cell: str, B: int, T: int, I: int, H: int) -> list[torch.Tensor]:  # noqa: E741
     """Outputs and all gradients of one pass."""
     torch.manual_seed(0)

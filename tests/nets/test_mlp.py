@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -113,12 +114,10 @@ def test_tied_weights_are_one_parameter() -> None:
     assert (writer(rows(E=3)) - before).abs().max() > 1e-3
 
 
-def test_tied_weights_must_fit() -> None:
+def test_tied_weights_must_fit(message_of: Any) -> None:
     """A decoder of two numbers per cell, or an encoder of mean and variance, has no transposed twin."""
     for code, outputs in ((3, 12), (2, 6)):
-        with pytest.raises(ValueError, match="Tied weights need a decoder from 3 numbers to 6") as refusal:
-            MLPDecoder(code, outputs, HIDDEN, tied=encoder())
-        assert str(refusal.value) == (
+        assert message_of(ValueError, MLPDecoder, code, outputs, HIDDEN, tied=encoder()) == (
             "Tied weights need a decoder from 3 numbers to 6, as the encoder goes from 6 to 3. "
             f"Got one from {code} to {outputs}; use tied=False."
         )

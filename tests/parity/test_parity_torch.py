@@ -219,25 +219,14 @@ def sides_swapped(name: str, w: Tensor) -> Tensor:
     return w.flip(0) if "reverse" in name else w
 
 
-class Forgetful(cells.LSTM):  # type: ignore[misc]
-    """Does not carry the context."""
+def from_changed_states(change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> cells.Cell:
+    """An LSTM that makes every step from `change(h, c)`."""
 
-    def step(self, params: Any, wx_t: Tensor, state: Any, keep: Any = None) -> Any:
-        return super().step(params, wx_t, (state[0], 0 * state[1]), keep)
+    class Changed(cells.LSTM):  # type: ignore[misc]
+        def step(self, params: Any, wx_t: Tensor, state: Any, keep: Any = None) -> Any:
+            return super().step(params, wx_t, change(*state), keep)
 
-
-class Deaf(cells.LSTM):  # type: ignore[misc]
-    """Does not carry the output."""
-
-    def step(self, params: Any, wx_t: Tensor, state: Any, keep: Any = None) -> Any:
-        return super().step(params, wx_t, (0 * state[0], state[1]), keep)
-
-
-class Truncated(cells.LSTM):  # type: ignore[misc]
-    """All values right, no gradient through the context of the step before."""
-
-    def step(self, params: Any, wx_t: Tensor, state: Any, keep: Any = None) -> Any:
-        return super().step(params, wx_t, (state[0], state[1].detach() + 0 * state[1]), keep)
+    return Changed()
 
 
 class OtherWay(cells.GRU):  # type: ignore[misc]
@@ -290,9 +279,9 @@ WRONG_VARIANTS = {
     **{f"{k} without {b}": edited(k, without(b)) for k in ("tanh", "lstm", "gru") for b in ("bias_ih", "bias_hh")},
     "gru recurrent bias moved into the input's": edited("gru", lambda name, w: w.roll(1) if "bias" in name else w),
     "reverse weights turned": edited("tanh", sides_swapped),
-    "context not carried": replaced("lstm", Forgetful()),
-    "output not carried": replaced("lstm", Deaf()),
-    "gradient cut at every step": replaced("lstm", Truncated()),
+    "context not carried": replaced("lstm", from_changed_states(lambda h, c: (h, 0 * c))),
+    "output not carried": replaced("lstm", from_changed_states(lambda h, c: (0 * h, c))),
+    "gradient cut at every step": replaced("lstm", from_changed_states(lambda h, c: (h, c.detach() + 0 * c))),
     "update gate the other way": replaced("gru", OtherWay()),
     "reset before the product": replaced("gru", cells.GRU("before")),
     "relu for tanh": replaced("tanh", cells.Elman("relu")),

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,24 +38,20 @@ def test_a_checkpoint_of_another_run_is_refused(
     assert torch.equal(other.toys[0].weights(), other.toys[0].before)
 
 
-def test_a_checkpoint_of_another_network_is_refused(experiment: Any, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_network_is_refused(experiment: Any, tmp_path: Path, message_of: Any) -> None:
     """The first weight that differs is named."""
     path = tmp_path / "run.ckpt"
     experiment().run(max_epochs=1, checkpoint=path)
-    other = experiment()
+    other, start = experiment(), f"The checkpoint {str(path)!r} belongs to another run: the "
     other.toys[0].net[3] = torch.nn.Linear(7, 1)
-    with pytest.raises(
-        ValueError, match=r"the weight 'p0.3.weight' was of shape \(2, 7\) and is now of shape \(1, 7\)"
-    ):
-        other.run(checkpoint=path)
+    words = f"{start}weight 'p0.3.weight' was of shape (2, 7) and is now of shape (1, 7). "
+    assert message_of(ValueError, other.run, checkpoint=path).startswith(words)
     other.toys[0].net.append(torch.nn.Linear(1, 1))
     other.toys[0].net[3] = torch.nn.Linear(7, 2)
-    with pytest.raises(ValueError, match=r"the weight 'p0.4.weight' was absent and is now of shape \(1, 1\)"):
-        other.run(checkpoint=path)
-    with pytest.raises(
-        ValueError, match=r"the turns was 'alternate\(p0=1\)' and is now 'alternate\(p0=2, p1=1\)'"
-    ):
-        experiment(players=2).run(checkpoint=path)
+    words = f"{start}weight 'p0.4.weight' was absent and is now of shape (1, 1). "
+    assert message_of(ValueError, other.run, checkpoint=path).startswith(words)
+    words = f"{start}turns was 'alternate(p0=1)' and is now 'alternate(p0=2, p1=1)'. "
+    assert message_of(ValueError, experiment(players=2).run, checkpoint=path).startswith(words)
 
 
 def test_a_schedule_laid_out_over_the_run_cannot_be_extended(
@@ -69,54 +66,35 @@ def test_a_schedule_laid_out_over_the_run_cannot_be_extended(
     )
 
 
-def damaged(path: Path, how: str) -> None:
-    """Spoil a checkpoint, or put something else in its place."""
-    whole = path.read_bytes()
-    if how == "truncated":
-        path.write_bytes(whole[: len(whole) // 2])
-    elif how == "cut by a byte":
-        path.write_bytes(whole[:-1])
-    elif how == "empty":
-        path.write_bytes(b"")
-    elif how == "garbage":
-        path.write_bytes(b"\x07" * 4000)
-    elif how == "a model":
-        save_file({"a": torch.zeros(2)}, path, {"format": "pt"})
-    elif how == "no metadata":
-        save_file({"a": torch.zeros(2)}, path)
-    elif how == "not json":
-        save_file({}, path, {"format": "regen checkpoint", "version": "1", "state": "{"})
-    elif how == "json of something else":
-        save_file(
-            {}, path, {"format": "regen checkpoint", "version": "1", "state": json.dumps({"tensor": "0"})}
-        )
-    elif how == "another tree":
-        write_tree(path, {"weights": {"a": torch.zeros(2)}})
-    elif how == "no tree":
-        save_file({}, path, {"format": "regen checkpoint", "version": "1", "state": "3"})
-    elif how == "another way to pack":
-        state = json.dumps({"dict": [["whose", 1, 2]], "tuple": []})
-        save_file({}, path, {"format": "regen checkpoint", "version": "1", "state": state})
-    elif how == "a state that is none":
-        write_tree(path, {"whose": {}, "state": [1]})
-    elif how == "a folder":
-        path.unlink()
-        path.mkdir()
+def header(state: str, version: str = "1") -> dict[str, str]:
+    """The metadata of a checkpoint file."""
+    return {"format": "regen checkpoint", "version": version, "state": state}
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        *("truncated", "cut by a byte", "empty", "garbage", "a model", "no metadata", "not json"),
-        *("json of something else", "another tree", "no tree", "another way to pack", "a state that is none"),
-        "a folder",
-    ],
-)
+PACKED_OTHERWISE = json.dumps({"dict": [["whose", 1, 2]], "tuple": []})
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "cut by a byte": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "empty": lambda path: path.write_bytes(b""),
+    "garbage": lambda path: path.write_bytes(b"\x07" * 4000),
+    "a model": lambda path: save_file({"a": torch.zeros(2)}, path, {"format": "pt"}),
+    "no metadata": lambda path: save_file({"a": torch.zeros(2)}, path),
+    "not json": lambda path: save_file({}, path, header("{")),
+    "json of something else": lambda path: save_file({}, path, header(json.dumps({"tensor": "0"}))),
+    "another tree": lambda path: write_tree(path, {"weights": {"a": torch.zeros(2)}}),
+    "no tree": lambda path: save_file({}, path, header("3")),
+    "another way to pack": lambda path: save_file({}, path, header(PACKED_OTHERWISE)),
+    "a state that is none": lambda path: write_tree(path, {"whose": {}, "state": [1]}),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
 def test_a_damaged_checkpoint_is_refused(experiment: Any, tmp_path: Path, how: str, message_of: Any) -> None:
     """Whatever is wrong with the file, the message is the same sentence."""
     path = tmp_path / "run.ckpt"
     experiment().run(max_epochs=1, checkpoint=path)
-    damaged(path, how)
+    DAMAGE[how](path)
     assert message_of(ValueError, experiment().run, checkpoint=path) == (
         f"{str(path)!r} is no checkpoint, or is damaged. Delete the file or choose another path."
     )
@@ -125,7 +103,7 @@ def test_a_damaged_checkpoint_is_refused(experiment: Any, tmp_path: Path, how: s
 def test_a_checkpoint_of_another_version_is_refused(experiment: Any, tmp_path: Path, message_of: Any) -> None:
     """The format's number is checked before anything else is read."""
     path = tmp_path / "run.ckpt"
-    save_file({}, path, {"format": "regen checkpoint", "version": "2", "state": "?"})
+    save_file({}, path, header("?", version="2"))
     assert message_of(ValueError, experiment().run, checkpoint=path) == (
         f"The checkpoint {str(path)!r} was written by another version of this package (format 2, this one reads 1). "
         "Delete the file or choose another path."

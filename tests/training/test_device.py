@@ -7,15 +7,6 @@ from torch import nn
 from regen.training.device import fitting_threads
 
 
-@pytest.fixture
-def two_threads():
-    """Two threads for the test, and what there was before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize(("copies", "during"), [(10, 1), (10**8, 2)])
 def test_small_work_gets_one_thread(two_threads, copies, during):
     """The number follows the work, and is put back also when training fails."""

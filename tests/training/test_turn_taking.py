@@ -18,14 +18,21 @@ from regen.training.turn_taking import MAX_LOG, turns
 G, D = "generator", "discriminator"
 
 
-def follow(schedule: Schedule, scores: Iterable[float], first: int = 0) -> str:
-    """Who moves on every batch, b for both; `scores` are the scores that the movers' losses then return."""
-    moves, terms = "", {}
+def take(
+    schedule: Schedule, scores: Iterable[float], first: int, terms: dict[str, dict[str, Tensor]]
+) -> tuple[str, dict[str, dict[str, Tensor]]]:
+    """Who moves on every batch, b for both, and the last terms; `scores` are those of the movers' losses."""
+    moves = ""
     for step, score in enumerate(scores, first):
         players = schedule.next_players(step, terms)
         terms = {**terms, **{name: {"score": torch.tensor(score)} for name in players}}
         moves += "b" if len(players) == 2 else players[0][0]
-    return moves
+    return moves, terms
+
+
+def follow(schedule: Schedule, scores: Iterable[float], first: int = 0) -> str:
+    """The moves alone, from no terms."""
+    return take(schedule, scores, first, {})[0]
 
 
 def quick(**fields: Any) -> Any:
@@ -166,18 +173,6 @@ def test_a_resumed_run_takes_the_same_turns() -> None:
     assert {turn.why for turn in whole.log} == {"warm-up", "passed 45", "fell under 30", "cap", "now"}
 
 
-def take(
-    schedule: Schedule, scores: list[float], first: int, terms: dict[str, dict[str, Tensor]]
-) -> tuple[str, dict[str, dict[str, Tensor]]]:
-    """The moves, and the last terms."""
-    moves = ""
-    for step, score in enumerate(scores, first):
-        players = schedule.next_players(step, terms)
-        terms = {**terms, **{name: {"score": torch.tensor(score)} for name in players}}
-        moves += "b" if len(players) == 2 else players[0][0]
-    return moves, terms
-
-
 def test_the_warning_is_not_repeated_after_resuming() -> None:
     """One warning per run."""
     schedule = quick(cap=1)
@@ -206,17 +201,25 @@ def test_terms_that_are_away_or_not_finite_change_nothing() -> None:
     assert schedule.report()["score"] == 20
 
 
-def test_refusals_in_words(message_of: Any) -> None:
-    """Numbers out of range, thresholds in the wrong order, one name twice, a loss without a score."""
-    for fields, words in [
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
         ({"low": 0}, "The 'low' parameter of turns must be a number in [1, 100]. Got 0 instead."),
         ({"cap": 0}, "The 'cap' parameter of turns must be an int in [1, inf). Got 0 instead."),
         ({"smoothing": 1}, "The 'smoothing' parameter of turns must be a number in [0, 1). Got 1 instead."),
         ({"warmup": 0}, "The 'warmup' parameter of turns must be an int in [1, inf). Got 0 instead."),
         ({"low": 45}, "turns needs low < high, so that no batch ends two turns. Got low=45 and high=45."),
         ({"generator": D}, "turns needs two players of different names. Got 'discriminator' twice."),
-    ]:
-        assert message_of(ValueError, quick, **fields) == words
+    ],
+    ids=str,
+)
+def test_refusals(fields: dict[str, Any], words: str, message_of: Any) -> None:
+    """Numbers out of range, thresholds in the wrong order, one name twice."""
+    assert message_of(ValueError, quick, **fields) == words
+
+
+def test_a_loss_without_a_score_is_refused(message_of: Any) -> None:
+    """The message names the terms that the player has."""
     schedule = quick()
     schedule.next_players(0, {})
     assert message_of(
