@@ -1,4 +1,4 @@
-"""The doctor tells what is there and why something is not, as data and as text."""
+"""The doctor lists what is installed, and why something is not, as data and as text."""
 
 import re
 import shutil

@@ -51,18 +51,9 @@ def elman(f: Callable[[float], float], a: float = 0.2, b: float = -0.1) -> list[
     return results
 
 
-def test_elman_by_hand() -> None:
-    """Full feedback, tanh, from h_0 = (0.2, -0.1); the first number is also worked out on paper."""
-    expected = elman(tanh)
-    assert expected[0][0] == pytest.approx(tanh(0.58))
-    holds(Elman(), ELMAN, expected, [0.2, -0.1])
-
-
-def test_elman_relu_by_hand() -> None:
-    """The same with relu, where one of the units dies at the second step."""
-    expected = elman(lambda a: max(a, 0.0))
-    assert expected[1][0] == 0.0
-    holds(Elman("relu"), ELMAN, expected, [0.2, -0.1])
+def relu(a: float) -> float:
+    """The larger of a and 0."""
+    return max(a, 0.0)
 
 
 def test_diagonal_by_hand() -> None:
@@ -112,27 +103,31 @@ def lstm(wi: float, wf: float, wo: float, scale: float = 1.0) -> list[list[float
     return results
 
 
-def test_lstm_by_hand() -> None:
-    """All gates and biases differ, c_0 is not zero."""
-    holds(LSTM(), tensors(**LSTM_ONE), lstm(0, 0, 0), [0.3], [-0.2])
+BY_HAND: dict[str, tuple[Cell, dict[str, Tensor], list[list[float]], *tuple[list[float], ...]]] = {
+    "elman": (Elman(), ELMAN, elman(tanh), [0.2, -0.1]),
+    "elman, relu": (Elman("relu"), ELMAN, elman(relu), [0.2, -0.1]),
+    "lstm": (LSTM(), tensors(**LSTM_ONE), lstm(0, 0, 0), [0.3], [-0.2]),
+    # The output gate receives the new context, the input and forget gates the old one.
+    "output peephole": (LSTM("output"), tensors(**LSTM_ONE, weight_co=[0.45]),
+        lstm(0, 0, 0.45), [0.3], [-0.2]),
+    "full peepholes": (LSTM("full"), tensors(**LSTM_ONE, **PEEPHOLES),
+        lstm(0.9, -0.35, 0.45), [0.3], [-0.2]),
+    # The recurrent input and the output are R h.
+    "projection": (LSTM(proj_size=1), tensors(**LSTM_ONE, weight_hr=[[1.5]]),
+        lstm(0, 0, 0, scale=1.5), [0.3], [-0.2]),
+}  # fmt: skip
 
 
-def test_lstm_output_peephole_by_hand() -> None:
-    """The output gate sees the context it is about to let out."""
-    params = tensors(**LSTM_ONE, weight_co=[0.45])
-    holds(LSTM("output"), params, lstm(0, 0, 0.45), [0.3], [-0.2])
+@pytest.mark.parametrize("case", BY_HAND)
+def test_by_hand(case: str) -> None:
+    """From states that are not 0, with gates and biases that all differ."""
+    holds(*BY_HAND[case])
 
 
-def test_lstm_full_peepholes_by_hand() -> None:
-    """Input and forget gate see the old context, the output gate the new one."""
-    params = tensors(**LSTM_ONE, **PEEPHOLES)
-    holds(LSTM("full"), params, lstm(0.9, -0.35, 0.45), [0.3], [-0.2])
-
-
-def test_lstm_projection_by_hand() -> None:
-    """What comes back and what goes out is R h."""
-    params = tensors(**LSTM_ONE, weight_hr=[[1.5]])
-    holds(LSTM(proj_size=1), params, lstm(0, 0, 0, scale=1.5), [0.3], [-0.2])
+def test_two_numbers_on_paper() -> None:
+    """The first of the Elman net, and that of the unit that is 0 at the second step under relu."""
+    assert elman(tanh)[0][0] == pytest.approx(tanh(0.58))
+    assert elman(relu)[1][0] == 0.0
 
 
 GRU_ONE = {
@@ -163,40 +158,34 @@ def swapped(values: list[object], a: int, b: int) -> list[object]:
     return values
 
 
+START = [0.2, -0.1]
 WRONG = {
-    "elman transposed": lambda: holds(
-        Elman(), ELMAN | {"weight_hh": ELMAN["weight_hh"].T}, elman(tanh), [0.2, -0.1]
-    ),
-    "elman without a bias": lambda: holds(
-        Elman(), {k: v for k, v in ELMAN.items() if k != "bias_hh"}, elman(tanh), [0.2, -0.1]
-    ),
-    "state not carried": lambda: holds(Elman(), ELMAN, elman(tanh)),
-    "relu for tanh": lambda: holds(Elman("relu"), ELMAN, elman(tanh), [0.2, -0.1]),
-    "context not carried": lambda: holds(LSTM(), tensors(**LSTM_ONE), lstm(0, 0, 0), [0.3], [0.0]),
-    "peephole missing": lambda: holds(
-        LSTM("output"), tensors(**LSTM_ONE, weight_co=[0.45]), lstm(0.9, -0.35, 0.45), [0.3], [-0.2]
-    ),
-    "peepholes swapped": lambda: holds(
-        LSTM("full"), tensors(**LSTM_ONE, **PEEPHOLES), lstm(-0.35, 0.9, 0.45), [0.3], [-0.2]
-    ),
-    "reset before for after": lambda: holds(
-        GRU("before"), tensors(**GRU_ONE), played(GRU("after"), tensors(**GRU_ONE), [0.3]).tolist(), [0.3]
-    ),
+    "elman transposed": (Elman(), ELMAN | {"weight_hh": ELMAN["weight_hh"].T}, elman(tanh), START),
+    "elman without a bias": (Elman(), {k: ELMAN[k] for k in ELMAN if k != "bias_hh"}, elman(tanh), START),
+    "state not carried": (Elman(), ELMAN, elman(tanh)),
+    "relu for tanh": (Elman("relu"), ELMAN, elman(tanh), START),
+    "context not carried": (LSTM(), tensors(**LSTM_ONE), lstm(0, 0, 0), [0.3], [0.0]),
+    "peephole missing": (LSTM("output"), tensors(**LSTM_ONE, weight_co=[0.45]),
+        lstm(0.9, -0.35, 0.45), [0.3], [-0.2]),
+    "peepholes swapped": (LSTM("full"), tensors(**LSTM_ONE, **PEEPHOLES),
+        lstm(-0.35, 0.9, 0.45), [0.3], [-0.2]),
+    "reset before for after": (GRU("before"), tensors(**GRU_ONE),
+        played(GRU("after"), tensors(**GRU_ONE), [0.3]).tolist(), [0.3]),
 } | {
-    f"lstm gates {a} and {b} swapped in {name}": lambda a=a, b=b, name=name: holds(
+    f"lstm gates {a} and {b} swapped in {name}": (
         LSTM(), tensors(**LSTM_ONE | {name: swapped(LSTM_ONE[name], a, b)}), lstm(0, 0, 0), [0.3], [-0.2]
     )
     for a in range(4)
     for b in range(a)
     for name in ("weight_ih", "weight_hh", "bias_ih")
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("twin", WRONG)
 def test_wrong_variants_fail(twin: str) -> None:
     """The check of this file notices each of these mistakes."""
     with pytest.raises(AssertionError):
-        WRONG[twin]()
+        holds(*WRONG[twin])
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_a_constant_channel() -> None:
 
 
 def test_missing_pixels() -> None:
-    """NaN, None and masked pixels are missing: they are NaN for the net and teach nothing."""
+    """NaN, None and masked pixels are missing: they are NaN for the net and do not enter its scale."""
     X = RNG.standard_normal((5, 3, 3))
     holes = X > 0.7
     assert 3 < holes.sum() < 40

@@ -31,7 +31,7 @@ def wave(period: float, n: int, seed: int = 0, noise: float = 0.3) -> np.ndarray
         (None, 1),
     ],
 )
-def test_the_calendar_knows_seasons(step, season):
+def test_seasons_of_the_calendar(step, season):
     """Months have 12, quarters 4, weeks 52, days 7, hours 24; years and counters none."""
     assert calendar_season(step) == season
 
@@ -54,7 +54,7 @@ def test_columns_vote():
     assert season_length(np.hstack([wave(7, 200), wave(7, 200, 1), wave(30, 200)])) == 7
 
 
-def test_calendar_is_not_believed_beyond_the_data():
+def test_a_season_longer_than_the_data_is_ignored():
     """A season that the series does not hold twice is no season."""
     assert season_length(np.arange(103.0), Step(7, "D")) == 1
     assert season_length(wave(13, 80), Step(7, "D")) == 13

@@ -261,7 +261,7 @@ def test_without_the_library_another_is_used(monkeypatch, missing, kind):
 
 
 def test_tail_keeps_dates_and_step():
-    """The last rows of a series know their step even when they are one."""
+    """The last rows of a series keep its step, even a single row."""
     tail = read_series(pd.Series(UNITS, MONTHS)).tail(1)
     assert len(tail) == 1
     assert tail.continue_dates(1)[0] == np.datetime64("1990-07-01")
@@ -289,7 +289,7 @@ def test_append_without_dates_continues():
 
 
 def test_append_across_a_change_of_clocks(message_of):
-    """One new hour in a time zone is enough to know that it follows."""
+    """One new hour in a time zone is enough to verify that it follows."""
     index = pd.date_range("2021-03-27", periods=60, freq="h", tz="Europe/Lisbon")
     y = pd.Series(range(60), index)
     base = read_series(y[:59])

@@ -127,7 +127,7 @@ def test_reversed_steps() -> None:
 
 
 def test_projection_does_not_warn() -> None:
-    """Torch remarks that oneDNN has no projection; users of proj_size know nothing of oneDNN."""
+    """Torch remarks that oneDNN has no projection; users of proj_size need not see that."""
     params = {name: torch.randn(shape) for name, shape in LSTM(proj_size=2).shapes(3, 4).items()}
     torch.set_warn_always(True)
     try:

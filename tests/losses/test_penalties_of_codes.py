@@ -10,7 +10,7 @@ from regen.losses import contractive, kl_sparsity, l1
 
 @pytest.fixture
 def x() -> Tensor:
-    """Four rows that want a gradient."""
+    """Four rows that require a gradient."""
     return torch.randn(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
 
 
@@ -25,13 +25,13 @@ def test_l1_sums_over_the_code() -> None:
 
 
 def test_sparsity_is_the_divergence_of_two_coins() -> None:
-    """From the share wanted to the share seen, per unit; the other way round, or per row, it is another number."""
+    """From the target share to the observed share, per unit; the other way round, or per row, it differs."""
     activation = torch.rand(50, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) ** 3
-    wanted = dist.Bernoulli(torch.full((4,), 0.1, dtype=torch.float64))
-    seen = dist.Bernoulli(activation.mean(0))
+    target = dist.Bernoulli(torch.full((4,), 0.1, dtype=torch.float64))
+    observed = dist.Bernoulli(activation.mean(0))
     found = kl_sparsity(activation, 0.1)
-    torch.testing.assert_close(found, dist.kl_divergence(wanted, seen))
-    assert not torch.allclose(found, dist.kl_divergence(seen, wanted), rtol=1e-2)
+    torch.testing.assert_close(found, dist.kl_divergence(target, observed))
+    assert not torch.allclose(found, dist.kl_divergence(observed, target), rtol=1e-2)
     assert not torch.allclose(found, kl_sparsity(activation[:1], 0.1), rtol=1e-2)
     torch.testing.assert_close(kl_sparsity(torch.full((3, 2), 0.05)), torch.zeros(2), rtol=0, atol=1e-7)
 

@@ -45,23 +45,23 @@ def test_members_of_a_team_do_not_meet_in_one_place(two_threads, name):
     keep, x = 2.0 * (torch.rand(B, H) > 0.5), torch.randn(B, T, 6)
     lengths = torch.tensor([T, T - 5])
     torch.set_num_threads(1)
-    wanted = native.run(cell, params, x, state, lengths=lengths, keep=keep).output
+    expected = native.run(cell, params, x, state, lengths=lengths, keep=keep).output
     torch.set_num_threads(2)
     for _ in range(100):
-        assert torch.equal(native.run(cell, params, x, state, lengths=lengths, keep=keep).output, wanted)
+        assert torch.equal(native.run(cell, params, x, state, lengths=lengths, keep=keep).output, expected)
 
 
 def test_a_child_made_by_fork_computes_alone(two_threads):
     """The pool's threads are not copied by fork; a child that waited for them would hang, as torch's own sums do."""
     net = nn.LSTM(5, 128, batch_first=True, init="torch", backend="native")
     x = torch.randn(16, 40, 5)
-    wanted, _ = net(x)
+    expected, _ = net(x)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             got, _ = net(x)
-            os.write(writer, b"same" if got.tolist() == wanted.tolist() else b"else")
+            os.write(writer, b"same" if got.tolist() == expected.tolist() else b"else")
         finally:
             os._exit(0)
     os.close(writer)
@@ -76,7 +76,7 @@ def test_a_child_made_by_fork_computes_alone(two_threads):
 
 def test_python_threads_run_side_by_side(two_threads):
     """Several Python threads get what one gets, and the interpreter is free while a kernel runs."""
-    wanted = trained_without_seed(0)
+    expected = trained_without_seed(0)
     found: dict[int, list[torch.Tensor]] = {}
     threads = [
         threading.Thread(target=lambda k=k: found.update({k: trained_without_seed(0)})) for k in range(4)
@@ -86,7 +86,7 @@ def test_python_threads_run_side_by_side(two_threads):
     for thread in threads:
         thread.join(60)
     assert len(found) == 4
-    assert all(all(map(torch.equal, wanted, got)) for got in found.values())
+    assert all(all(map(torch.equal, expected, got)) for got in found.values())
 
 
 def trained_without_seed(seed: int) -> list[torch.Tensor]:

@@ -44,9 +44,9 @@ def test_samples(name: str, training: bool, database: dict[str, Any]) -> None:
         results = []
         for module in (net, theirs):
             outputs = tensors(module(*options.args, **options.kwargs))
-            wanted = [*leaves, *module.parameters()]
-            first = torch.autograd.grad(sum(t.square().sum() for t in outputs), wanted, create_graph=True)
-            second = torch.autograd.grad(sum(t.square().sum() for t in first), wanted)
+            inputs = [*leaves, *module.parameters()]
+            first = torch.autograd.grad(sum(t.square().sum() for t in outputs), inputs, create_graph=True)
+            second = torch.autograd.grad(sum(t.square().sum() for t in first), inputs)
             results.append([*outputs, *first, *second])
         for a, b in zip(*results, strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=1e-10)

@@ -203,7 +203,7 @@ def test_equals_the_reference_anywhere(
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_equals_the_reference_in_several_chunks(cell: Cell) -> None:
-    """What the weights did to the cost is summed chunk by chunk."""
+    """The gradients of the weights are summed chunk by chunk."""
     check(Case(cell, LONG, lengths=True))
 
 
@@ -220,7 +220,7 @@ def edited(edit: Callable[[str, Tensor], Tensor]) -> Callable[..., Result]:
 
 
 def without(option: str) -> Callable[..., Result]:
-    """The kernel deaf to one option."""
+    """The kernel without one option."""
 
     def run(*args: Any, **options: Any) -> Result:
         return native.run(*args, **{name: v for name, v in options.items() if name != option})

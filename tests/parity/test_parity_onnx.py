@@ -122,8 +122,8 @@ def test_node(name: str) -> None:
         results = dict(
             zip(("Y", "Y_h", "Y_c"), ours(Node(proto.op_type, attributes_of(proto), inputs)), strict=False)
         )
-        wanted = [role for role, wired in zip(("Y", "Y_h", "Y_c"), proto.output, strict=False) if wired]
-        for role, array in zip(wanted, expected, strict=True):
+        requested = [role for role, wired in zip(("Y", "Y_h", "Y_c"), proto.output, strict=False) if wired]
+        for role, array in zip(requested, expected, strict=True):
             np.testing.assert_allclose(results[role], array, rtol=test.rtol, atol=test.atol)
 
 

@@ -130,7 +130,7 @@ def test_a_finished_run_is_not_run_again(experiment: Any, tmp_path: Path) -> Non
 def test_a_checkpoint_without_one_part_would_be_noticed(
     experiment: Any, tmp_path: Path, lost: str, crash: Any
 ) -> None:
-    """The proof has teeth: a resume that forgets one part of the state is not the uninterrupted run."""
+    """The comparison is sensitive: a resume without one part of the state is not the uninterrupted run."""
     fields: dict[str, Any] = {"schedule": "cosine"}
     whole = experiment()
     expected = whole.run(**fields)

@@ -146,7 +146,7 @@ def test_a_turned_camera(tmp_path: Path) -> None:
 
 
 def test_requested_channels(tmp_path: Path) -> None:
-    """Grey is widened to what a model knows; colour is never made grey in silence."""
+    """Grey is widened to the channels of a model; colour is never silently made grey."""
     draw(tmp_path / "grey.png", noise(3, 3))
     for channels in (1, 2, 3, 4):
         assert read_images(tmp_path, channels)[0].shape == (1, channels, 3, 3)
