@@ -13,8 +13,8 @@ Y = np.sin(np.arange(40) / 2)
 
 def small_forecaster(**params: Any) -> regen.Forecaster:
     """A forecaster fitted for one epoch."""
-    given = {"window": 6, "horizon": 3, "hidden": 3, "max_epochs": 1, "random_state": 0} | params
-    return regen.Forecaster(**given).fit(Y)
+    options = {"window": 6, "horizon": 3, "hidden": 3, "max_epochs": 1, "random_state": 0} | params
+    return regen.Forecaster(**options).fit(Y)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from regen.training.options import Training
 
 
 def through(value: Any) -> Any:
-    """`value` packed, written as strict JSON, read and unpacked; every tensor must have been asked for."""
+    """`value` packed, written as strict JSON, read and unpacked; every tensor must have been used."""
     packer = Packer()
     text = json.dumps(packer.pack(value, "v"), allow_nan=False)
     unpacker = Unpacker(packer.tensors)
@@ -58,7 +58,7 @@ def test_plain_values(value: Any) -> None:
 
 
 def test_nan() -> None:
-    """NaN comes back as NaN, though JSON has no word for it."""
+    """NaN comes back as NaN, though JSON has no NaN."""
     assert math.isnan(through(math.nan))
     assert math.isnan(through([{"a": math.nan}])[0]["a"])
 
@@ -160,11 +160,11 @@ def test_cells(cell: cells.Cell) -> None:
 
 
 def test_training_and_path() -> None:
-    """A plan comes back equal field by field; a path in it becomes its text."""
-    plan = Training(optimizer="sgd", max_time="5m", clip=None, checkpoint=Path("a") / "b")
-    found = through(plan)
+    """Training options come back equal field by field; a path in it becomes its text."""
+    options = Training(optimizer="sgd", max_time="5m", clip=None, checkpoint=Path("a") / "b")
+    found = through(options)
     assert isinstance(found, Training)
-    assert found.get_params() == plan.get_params() | {"checkpoint": str(Path("a") / "b")}
+    assert found.get_params() == options.get_params() | {"checkpoint": str(Path("a") / "b")}
 
 
 def test_a_random_state_is_not_saved() -> None:
