@@ -66,22 +66,6 @@ def steps_of(case: str) -> tuple[int, ...]:
     return () if CASES[case][0] in ("mlp", "conv") else (7,)
 
 
-def unbiased(net: nn.Module) -> Any:
-    """The net in float64, with biases drawn, and convolutions that start at N(0, 0.02) ten times as large."""
-    net = net.double()
-    for name, weight in net.named_parameters():
-        if "bias" in name:
-            nn.init.normal_(weight, 0, 0.3)
-        elif weight.ndim == 4 and weight.std() < 0.03:
-            weight.data *= 10
-    return net
-
-
-def twin_differs(a: Tensor, b: Tensor) -> bool:
-    """Whether two outputs differ by more than rounding: a thousandth of their size."""
-    return bool((a - b).abs().max() > 1e-3 * a.abs().max())
-
-
 # Inputs and outputs.
 
 
@@ -138,10 +122,10 @@ def test_backend(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_label_is_used(case: str) -> None:
+def test_the_label_is_used(case: str, with_biases: Any) -> None:
     """By both: another label changes the output of its own row only; a twin that ignores it is detected."""
     generator, critic = made(case, "classes")
-    generator, critic = unbiased(generator).eval(), unbiased(critic).eval()
+    generator, critic = with_biases(generator).eval(), with_biases(critic).eval()
     z, x, other = codes().double(), rows(case, dtype=torch.float64), LABEL.clone()
     other[3] = 2
     for net, inputs in ((generator, (z, 7)), (critic, (x, None))):
@@ -153,7 +137,7 @@ def test_the_label_is_used(case: str) -> None:
         )
 
 
-def test_a_label_is_one_hot_and_appended_to_the_row() -> None:
+def test_a_label_is_one_hot_and_appended_to_the_row(twin_differs: Any) -> None:
     """[z, one hot] and [x, one hot], in this order, for dense layers and at every step of sequences."""
     torch.manual_seed(0)
     z, x = codes(), rows("mlp")
@@ -200,10 +184,10 @@ def test_a_pack_is_rows_that_follow_each_other() -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_pack_depends_on_its_rows_alone(case: str) -> None:
+def test_a_pack_depends_on_its_rows_alone(case: str, twin_differs: Any, with_biases: Any) -> None:
     """Packs in another order are the same logits in that order; rows mixed between packs are other logits."""
     _, critic = made(case, "all")
-    critic = unbiased(critic).eval()
+    critic = with_biases(critic).eval()
     x = rows(case, dtype=torch.float64)
     outputs = critic(x, LABEL)
     swapped = torch.tensor([3, 4, 5, 0, 1, 2])
@@ -227,19 +211,14 @@ def test_a_pack_must_be_full(case: str, message_of: Any) -> None:
 # Second derivatives.
 
 
-def penalty(critic: Any, x: Tensor, label: Tensor | None, lengths: Tensor | None) -> Tensor:
-    """Sum over rows of the squared norm of the logit's gradient: R1 without its factor."""
-    x = x.detach().requires_grad_() if not x.requires_grad else x
-    (gradient,) = torch.autograd.grad(critic(x, label, lengths).sum(), x, create_graph=True)
-    return gradient.square().sum()
-
-
 @pytest.mark.parametrize("extra", EXTRAS)
 @pytest.mark.parametrize("case", CASES)
-def test_a_penalty_has_the_gradient_of_its_differences(case: str, extra: str) -> None:
+def test_a_penalty_has_the_gradient_of_its_differences(
+    case: str, extra: str, penalty: Any, with_biases: Any
+) -> None:
     """To all weights and to x, in a random direction, with lengths for sequences, in float64."""
     _, critic = made(case, extra)
-    critic = unbiased(critic)
+    critic = with_biases(critic)
     critic(rows(case, dtype=torch.float64), label_for(extra))  # a batch norm has seen a batch
     if extra == "all":
         critic.eval()  # a spectral norm moves with every call in training

@@ -30,17 +30,6 @@ def codes(B: int = 6, Z: int = 4) -> Tensor:
     return torch.randn(B, Z, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
 
 
-def loud(net: Any) -> Any:
-    """In float64, with random biases and convolutions of N(0, 0.02) scaled by 10: every part has an effect."""
-    net = net.double()
-    for name, weight in net.named_parameters():
-        if name.endswith("bias"):
-            nn.init.normal_(weight, 0, 0.3)
-        elif weight.ndim == 4 and weight.std() < 0.03:
-            weight.data *= 10
-    return net
-
-
 # Sizes.
 
 
@@ -110,10 +99,10 @@ def test_depth_and_width_as_published() -> None:
 # Equations.
 
 
-def test_the_critic_is_its_equation() -> None:
+def test_the_critic_is_its_equation(with_biases: Any) -> None:
     """Strided convolutions with leaky ReLU of slope 0.2, flattened, one linear layer; other slopes are caught."""
     torch.manual_seed(0)
-    critic = loud(DCGANCritic(SHAPE, 3, norm=False))
+    critic = with_biases(DCGANCritic(SHAPE, 3, norm=False))
     first, second = critic.layers
     x = images()
 
@@ -126,10 +115,10 @@ def test_the_critic_is_its_equation() -> None:
     assert all(layer.stride == (2, 2) for layer in critic.layers)
 
 
-def test_the_generator_is_its_equation() -> None:
+def test_the_generator_is_its_equation(with_biases: Any) -> None:
     """The smallest map, ReLU, transposed convolutions; all of one parameter first."""
     torch.manual_seed(0)
-    generator = loud(DCGANGenerator(4, SHAPE, 2, 3, norm=False))
+    generator = with_biases(DCGANGenerator(4, SHAPE, 2, 3, norm=False))
     first, second = generator.layers
     h = torch.relu(generator.spread(codes()).view(6, *generator._first))
     image = second(torch.relu(first(h)))
@@ -146,16 +135,16 @@ def depends_on_the_batch(net: nn.Module, x: Tensor) -> bool:
     return bool((net(x)[:2] - net(x[:2])).abs().max() > 1e-3)
 
 
-def test_batch_norm_is_where_it_was_published() -> None:
+def test_batch_norm_is_where_it_was_published(with_biases: Any) -> None:
     """Not in the generator's output nor at the critic's input, in all other layers; twins that add it are caught."""
     torch.manual_seed(0)
-    generator, critic = loud(DCGANGenerator(4, SHAPE, 1, 3)), loud(DCGANCritic(SHAPE, 3))
+    generator, critic = with_biases(DCGANGenerator(4, SHAPE, 1, 3)), with_biases(DCGANCritic(SHAPE, 3))
     assert [type(norm) for norm in critic.norms] == [nn.Identity, nn.BatchNorm2d]
     assert [type(norm) for norm in generator.norms] == [nn.BatchNorm2d, nn.BatchNorm2d]
 
     def output_scales(net: DCGANGenerator) -> bool:
         """A last layer twice as large has outputs twice as large: no norm follows."""
-        twice = loud(DCGANGenerator(4, SHAPE, 1, 3))
+        twice = with_biases(DCGANGenerator(4, SHAPE, 1, 3))
         twice.load_state_dict(net.state_dict())
         twice.layers[-1].weight.data *= 2
         bias = net.layers[-1].bias.view(1, -1, 1).expand(6, -1, 108).flatten(1)
@@ -175,12 +164,12 @@ def test_batch_norm_is_where_it_was_published() -> None:
     assert not input_is_free(critic), "the twin with batch norm at the critic's input"
 
 
-def test_without_norm_a_row_is_by_itself() -> None:
+def test_without_norm_a_row_is_by_itself(with_biases: Any) -> None:
     """norm=False: no batch norm anywhere, and no row depends on the others, in training too."""
     torch.manual_seed(0)
     for net, inputs in (
-        (loud(DCGANGenerator(4, SHAPE, 1, 3, norm=False)), codes()),
-        (loud(DCGANCritic(SHAPE, 3, norm=False)), images()),
+        (with_biases(DCGANGenerator(4, SHAPE, 1, 3, norm=False)), codes()),
+        (with_biases(DCGANCritic(SHAPE, 3, norm=False)), images()),
     ):
         assert not any(isinstance(layer, nn.BatchNorm2d) for layer in net.modules())
         torch.testing.assert_close(net(inputs)[:2], net(inputs[:2]), rtol=0, atol=TOLERANCE)
@@ -193,10 +182,10 @@ def test_there_is_no_pooling_and_no_hidden_dense_layer() -> None:
     assert not any("Pool" in kind.__name__ or "Upsample" in kind.__name__ for kind in kinds)
 
 
-def test_a_pack_of_images_is_their_channels() -> None:
+def test_a_pack_of_images_is_their_channels(with_biases: Any) -> None:
     """Images 0 and 1 are the channels of the first one, in this order; the twins that mix them are caught."""
     torch.manual_seed(0)
-    critic = loud(DCGANCritic(SHAPE, 3, norm=False, pack=2))
+    critic = with_biases(DCGANCritic(SHAPE, 3, norm=False, pack=2))
     x = images().view(6, *SHAPE)
     first, second = critic.layers
 
@@ -212,10 +201,10 @@ def test_a_pack_of_images_is_their_channels() -> None:
     )
 
 
-def test_a_label_is_projected() -> None:
+def test_a_label_is_projected(with_biases: Any) -> None:
     """The label's weights times the feature maps are added to the logit; a pack has a place for each label."""
     torch.manual_seed(0)
-    critic = loud(DCGANCritic(SHAPE, 3, norm=False, classes=3, pack=2))
+    critic = with_biases(DCGANCritic(SHAPE, 3, norm=False, classes=3, pack=2))
     x, label = images(), torch.tensor([0, 2, 1, 1, 2, 0])
     h = critic._maps(x.view(3, -1))[-1].flatten(1)
     weights = critic.labels.weight
@@ -233,10 +222,10 @@ def test_a_label_is_projected() -> None:
 # Features.
 
 
-def test_features_are_the_largest_activations_in_a_grid() -> None:
+def test_features_are_the_largest_activations_in_a_grid(with_biases: Any) -> None:
     """Of every convolution, in 4 x 4 fields; the twins of means and of the last layer only are caught."""
     torch.manual_seed(0)
-    critic = loud(DCGANCritic((2, 16, 32), 3, norm=False))
+    critic = with_biases(DCGANCritic((2, 16, 32), 3, norm=False))
     x = images((2, 16, 32))
     first = F.leaky_relu(critic.layers[0](x.view(6, 2, 16, 32)), 0.2)
     second = F.leaky_relu(critic.layers[1](first), 0.2)
@@ -260,10 +249,10 @@ def test_as_many_features_as_published() -> None:
             assert DCGANCritic((3, 32, 32), channels).features(torch.zeros(2, 3072)).shape == (2, count)
 
 
-def test_features_of_a_packed_critic() -> None:
+def test_features_of_a_packed_critic(with_biases: Any) -> None:
     """One row for each image, repeated to fill the pack; labels do not matter."""
     torch.manual_seed(0)
-    critic = loud(DCGANCritic(SHAPE, 3, norm=False, classes=3, pack=2))
+    critic = with_biases(DCGANCritic(SHAPE, 3, norm=False, classes=3, pack=2))
     x = images()
     found = critic.features(x)
     assert len(found) == 6

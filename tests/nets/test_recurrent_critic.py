@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from regen.cells import LSTM, NAMES
 from regen.nets.adversarial import RecurrentCritic
@@ -22,33 +22,12 @@ def sequences(B: int = 6, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.randn(B, 7, 3, dtype=dtype, generator=torch.Generator().manual_seed(1))
 
 
-def unbiased(net: nn.Module) -> Any:
-    """The net in float64, with biases drawn, so that none has its initial value 0."""
-    net = net.double()
-    for name, weight in net.named_parameters():
-        if "bias" in name:
-            nn.init.normal_(weight, 0, 0.3)
-    return net
-
-
-def twin_differs(a: Tensor, b: Tensor) -> bool:
-    """Whether two outputs differ by more than rounding: a thousandth of their size."""
-    return bool((a - b).abs().max() > 1e-3 * a.abs().max())
-
-
-def penalty(critic: RecurrentCritic, x: Tensor, lengths: Tensor) -> Tensor:
-    """Sum over rows of the squared norm of the logit's gradient: R1 without its factor."""
-    x = x.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(x, None, lengths).sum(), x, create_graph=True)
-    return gradient.square().sum()
-
-
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 @pytest.mark.parametrize("pack", [1, 2])
-def test_padding_is_ignored(cell: Any, pack: int) -> None:
+def test_padding_is_ignored(cell: Any, pack: int, twin_differs: Any, with_biases: Any) -> None:
     """Longer padding and NaN included; the gradient is 0 there, and not 0 at valid steps."""
     torch.manual_seed(0)
-    critic = unbiased(RecurrentCritic(cell, 3, 5, 2, pack=pack))
+    critic = with_biases(RecurrentCritic(cell, 3, 5, 2, pack=pack))
     x = sequences()
     behind = torch.arange(7) >= LENGTHS[:, None]
     logits = critic(x, None, LENGTHS)
@@ -63,19 +42,19 @@ def test_padding_is_ignored(cell: Any, pack: int) -> None:
     assert (gradient[:, :7][~behind].abs().sum(-1) > 0).all()
 
 
-def test_a_padded_batch_equals_its_sequences_alone() -> None:
+def test_a_padded_batch_equals_its_sequences_alone(with_biases: Any) -> None:
     """A padded batch is as many logits as its rows give one by one, cut to their lengths."""
     torch.manual_seed(0)
-    critic = unbiased(RecurrentCritic("lstm", 3, 5, 2, classes=3))
+    critic = with_biases(RecurrentCritic("lstm", 3, 5, 2, classes=3))
     x = sequences()
     alone = [critic(row[None, :length], y[None]) for row, length, y in zip(x, LENGTHS, LABEL, strict=True)]
     torch.testing.assert_close(critic(x, LABEL, LENGTHS), torch.cat(alone), rtol=0, atol=TOLERANCE)
 
 
-def test_an_end_differs_from_zeros() -> None:
+def test_an_end_differs_from_zeros(twin_differs: Any, with_biases: Any) -> None:
     """In a pack a sequence that ends is not one that goes on with zeros: a mask marks it, at its place."""
     torch.manual_seed(0)
-    critic = unbiased(RecurrentCritic("gru", 3, 5, pack=2))
+    critic = with_biases(RecurrentCritic("gru", 3, 5, pack=2))
     x = sequences(2)
     x[1, 4:] = 0
     ended = critic(x, None, torch.tensor([7, 4]))
@@ -87,15 +66,17 @@ def test_an_end_differs_from_zeros() -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_compiled_kernels_have_second_derivatives(cell: Any) -> None:
+def test_compiled_kernels_have_second_derivatives(cell: Any, penalty: Any) -> None:
     """In float32, run by whoever is chosen, as the reference equations in float64."""
     torch.manual_seed(0)
     critic = RecurrentCritic(cell, 3, 8)
     exact = RecurrentCritic(cell, 3, 8, backend="reference").double()
     exact.load_state_dict(critic.state_dict())
     x = sequences(dtype=torch.float32)
-    ours = torch.autograd.grad(penalty(critic, x, LENGTHS), list(critic.net.reader.parameters()))
-    theirs = torch.autograd.grad(penalty(exact, x.double(), LENGTHS), list(exact.net.reader.parameters()))
+    ours = torch.autograd.grad(penalty(critic, x, None, LENGTHS), list(critic.net.reader.parameters()))
+    theirs = torch.autograd.grad(
+        penalty(exact, x.double(), None, LENGTHS), list(exact.net.reader.parameters())
+    )
     size = max(float(g.abs().max()) for g in theirs)
     for g, e in zip(ours, theirs, strict=True):
         torch.testing.assert_close(g.double(), e, rtol=0, atol=1e-5 * size)
@@ -103,13 +84,13 @@ def test_compiled_kernels_have_second_derivatives(cell: Any) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("cell", ["elman", "lstm", "gru"])
-def test_second_derivatives_without_cudnn(cell: str) -> None:
+def test_second_derivatives_without_cudnn(cell: str, penalty: Any) -> None:
     """On a GPU, where cuDNN has none: as the reference equations; cuDNN is on again afterwards."""
     torch.manual_seed(0)
     critic = RecurrentCritic(cell, 3, 8, 2).cuda()
     exact = copy.deepcopy(critic).cpu().double()
     x, before = sequences(dtype=torch.float32), torch.backends.cudnn.enabled
-    ours = torch.autograd.grad(penalty(critic, x.cuda(), LENGTHS.cuda()), critic.net.code.weight)[0]
-    theirs = torch.autograd.grad(penalty(exact, x.double(), LENGTHS), exact.net.code.weight)[0]
+    ours = torch.autograd.grad(penalty(critic, x.cuda(), None, LENGTHS.cuda()), critic.net.code.weight)[0]
+    theirs = torch.autograd.grad(penalty(exact, x.double(), None, LENGTHS), exact.net.code.weight)[0]
     torch.testing.assert_close(ours.cpu().double(), theirs, rtol=1e-3, atol=1e-6)
     assert torch.backends.cudnn.enabled == before
