@@ -110,7 +110,7 @@ def test_ragged_rows_are_padded_by_zero():
     assert x[..., 0].tolist() == [[3, 3, 3], [1, 0, 0], [2, 2, 0]]
 
 
-def test_padding_hides_what_is_not_finite_next_door():
+def test_padding_is_zero_next_to_nan():
     """Padding is zero even where a neighbour's NaN was read to fill it."""
     rows = Ragged(
         torch.tensor([[torch.nan], [1], [1], [1], [torch.nan], [torch.nan]]), lengths=torch.tensor([1, 3, 2])

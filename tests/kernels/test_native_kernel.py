@@ -267,7 +267,7 @@ def test_low_memory_keeps_less(cell: Cell) -> None:
 
 
 @pytest.mark.parametrize("cell", [Elman(), Elman("relu"), Diagonal()], ids=str)
-def test_an_output_that_tells_its_gate_is_all_that_is_kept(cell: Cell) -> None:
+def test_nothing_is_kept_where_the_output_determines_the_gate(cell: Cell) -> None:
     """Unless zoneout mixes it with the past."""
     assert kept("normal", cell) == kept("low", cell) == 0
     assert kept("normal", cell, zoneout=[0.0]) == 0
@@ -337,7 +337,7 @@ def test_negated_views() -> None:
     assert torch.equal(native.run(**arguments | {"x": x}).output, native.run(**arguments).output)
 
 
-def test_what_a_transform_left_behind() -> None:
+def test_tensors_of_a_finished_transform() -> None:
     """A tensor of torch.func that has outlived its transform is read as the one within it."""
     arguments, left = inputs(GRU()), []
 

@@ -93,7 +93,7 @@ def test_reverse_is_the_flipped_sequence(cell: Cell) -> None:
     assert torch.equal(back.state[0], back.output[:, 0])
 
 
-def test_gates_tell_the_equation() -> None:
+def test_gates_satisfy_the_equation() -> None:
     """c_t = f c_{t-1} + i g and h_t = o tanh(c_t) hold among what is returned."""
     start = (draw(3, H), draw(3, H, seed=2))
     output, _, g = reference.run(LSTM("full"), weights(LSTM("full")), draw(3, 5, 2), start, gates=True)

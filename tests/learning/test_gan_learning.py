@@ -45,7 +45,7 @@ def test_all_modes_of_a_ring():
     assert kl < 0.05
 
 
-def test_the_game_of_2014_is_worse():
+def test_the_loss_of_2014_is_worse():
     """Without penalties and average, with the non-saturating loss, the same nets are far from that."""
     modes, good, kl = played(game={"objective": "nonsaturating", "penalty": "none", "ema_half_life": 0})
     assert modes < 8 or good < 0.7 or kl > 0.1

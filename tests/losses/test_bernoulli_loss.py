@@ -1,4 +1,4 @@
-"""What an autoencoder pays for cells in [0, 1]: a divergence that is 0 at best, and grows beyond the ends."""
+"""The loss of an autoencoder for cells in [0, 1]: a divergence, 0 at best, that grows beyond the ends."""
 
 import torch
 from torch.nn import functional as F
@@ -9,7 +9,7 @@ BERNOULLI = LIKELIHOODS["bernoulli"]
 
 
 def test_a_perfect_reconstruction_has_no_loss():
-    """Grey or not: the loss is a divergence. Cross-entropy, a wrong twin, charges for grey itself."""
+    """Grey or not: the loss is a divergence. Cross-entropy, a wrong twin, is positive for grey itself."""
     target = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0], dtype=torch.float64)
     logits = target.logit(1e-12)
     assert torch.allclose(BERNOULLI.loss(logits, target), torch.zeros(5, dtype=torch.float64), atol=1e-9)

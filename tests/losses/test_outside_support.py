@@ -1,4 +1,4 @@
-"""Targets that cannot be: their log-density falls the further they lie out, so that they score as what they are."""
+"""Targets outside the support of a likelihood: their log-density falls with the distance from it."""
 
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from regen.losses import LIKELIHOODS
 
 
 @pytest.mark.parametrize("name", ["bernoulli", "continuous_bernoulli", "rectified"])
-def test_what_cannot_be_is_never_likelier_than_what_can(name: str) -> None:
+def test_the_density_falls_outside_the_support(name: str) -> None:
     """Beyond the ends the log-density falls, whatever the outputs; formulas carried on beyond them rise."""
     member = LIKELIHOODS[name]
     outputs = torch.linspace(-4, 4, 17).repeat(member.width, 1).T

@@ -53,7 +53,7 @@ def test_arm_compiles(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_stub_tells_what_is_there() -> None:
+def test_the_stub_lists_the_module() -> None:
     """regen/_native.pyi lists the functions, classes and methods of the compiled module."""
     if native is None:
         pytest.skip("regen has no compiled part here")

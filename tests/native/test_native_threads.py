@@ -15,11 +15,12 @@ pytestmark = pytest.mark.skipif(extension.native is None, reason=extension.why_m
 
 
 def trained(cell: str, B: int, T: int, I: int, H: int) -> list[torch.Tensor]:  # noqa: E741
-    """Outputs and all gradients of one pass."""
-    torch.manual_seed(0)
+    """Outputs and all gradients of one pass, by a generator of its own, for threads share torch's."""
+    generator = torch.Generator().manual_seed(0)
     kind = {"lstm": nn.LSTM, "gru": nn.GRU, "elman": nn.RNN}[cell]
     net = kind(I, H, batch_first=True, init="torch", backend="native")
-    x = torch.randn(B, T, I, requires_grad=True)
+    net.reset_parameters(generator)
+    x = torch.randn(B, T, I, generator=generator).requires_grad_()
     output, _ = net(x)
     output.square().sum().backward()
     return [output.detach(), x.grad, *[p.grad for p in net.parameters()]]
@@ -36,7 +37,7 @@ def test_the_number_of_threads_does_not_change_a_bit(two_threads, cell, B):
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "elman", "jordan"])
-def test_members_of_a_team_do_not_meet_in_one_place(two_threads, name):
+def test_threads_of_one_pass_do_not_race(two_threads, name):
     """Again and again the same bits, where the units of few rows are shared and the recurrent input is masked."""
     torch.manual_seed(0)
     cell, (B, T, H) = named(name), (2, 100, 320)
@@ -76,10 +77,11 @@ def test_a_child_made_by_fork_computes_alone(two_threads):
 
 def test_python_threads_run_side_by_side(two_threads):
     """Several Python threads get what one gets, and the interpreter is free while a kernel runs."""
-    expected = trained_without_seed(0)
+    expected = trained("lstm", 24, 50, 4, 96)
     found: dict[int, list[torch.Tensor]] = {}
     threads = [
-        threading.Thread(target=lambda k=k: found.update({k: trained_without_seed(0)})) for k in range(4)
+        threading.Thread(target=lambda k=k: found.update({k: trained("lstm", 24, 50, 4, 96)}))
+        for k in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -87,17 +89,6 @@ def test_python_threads_run_side_by_side(two_threads):
         thread.join(60)
     assert len(found) == 4
     assert all(all(map(torch.equal, expected, got)) for got in found.values())
-
-
-def trained_without_seed(seed: int) -> list[torch.Tensor]:
-    """As `trained`, with a generator of its own, for threads share torch's."""
-    generator = torch.Generator().manual_seed(seed)
-    net = nn.LSTM(4, 96, batch_first=True, init="torch", backend="native")
-    net.reset_parameters(generator)
-    x = torch.randn(24, 50, 4, generator=generator)
-    output, _ = net(x)
-    output.square().sum().backward()
-    return [output.detach(), *[p.grad for p in net.parameters()]]
 
 
 def test_a_kernel_leaves_the_interpreter_free(two_threads):

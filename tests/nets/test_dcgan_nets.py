@@ -183,7 +183,7 @@ def test_there_is_no_pooling_and_no_hidden_dense_layer() -> None:
 
 
 def test_a_pack_of_images_is_their_channels(with_biases: Any) -> None:
-    """Images 0 and 1 are the channels of the first one, in this order; the twins that mix them are caught."""
+    """Images 0 and 1 are the channels of the first pack, in this order; the twins that mix them are caught."""
     torch.manual_seed(0)
     critic = with_biases(DCGANCritic(SHAPE, 3, norm=False, pack=2))
     x = images().view(6, *SHAPE)

@@ -57,7 +57,7 @@ def test_a_constant_half_life_in_closed_form() -> None:
         assert (found - values[-1]).abs().max() > 1e-2
 
 
-def test_half_of_what_counts_is_as_old_as_the_half_life() -> None:
+def test_a_step_is_half_forgotten_after_the_half_life() -> None:
     """A step from 0 to 1 is half forgotten after `half_life` updates."""
     walker = Walker()
     walker.weight.data.zero_()

@@ -57,7 +57,7 @@ def test_a_decoder_passes_the_widths_backwards() -> None:
 
 
 def test_without_hidden_layers_it_is_exactly_linear() -> None:
-    """One matrix product each way, to the last bit; the activation has nowhere to stand."""
+    """One matrix product each way, to the last bit; no activation is applied."""
     for activation in ACTIVATIONS:
         reader, writer = encoder(activation, hidden=()), MLPDecoder(3, 6, (), activation).double()
         x = rows()
@@ -114,7 +114,7 @@ def test_tied_weights_are_one_parameter() -> None:
 
 
 def test_tied_weights_must_fit(message_of: Any) -> None:
-    """A decoder of two numbers per cell, or an encoder of mean and variance, has no transposed twin."""
+    """A decoder of two numbers per cell, or an encoder of mean and variance, cannot be the transposed decoder."""
     for code, outputs in ((3, 12), (2, 6)):
         assert message_of(ValueError, MLPDecoder, code, outputs, HIDDEN, tied=encoder()) == (
             "Tied weights need a decoder from 3 numbers to 6, as the encoder goes from 6 to 3. "

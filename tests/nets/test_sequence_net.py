@@ -23,7 +23,7 @@ def made(pool: Pool = "all", bidirectional: bool = True, segment: int = 1, cell:
 
 
 def batch() -> Tensor:
-    """Four sequences; what lies behind their ends is rubbish."""
+    """Four sequences; the padding holds random numbers."""
     return torch.randn(4, 11, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 

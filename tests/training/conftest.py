@@ -83,7 +83,7 @@ class Toy:
 
 
 class Crash(Exception):
-    """The power goes out."""
+    """The process ends."""
 
 
 class Carried:
@@ -102,7 +102,7 @@ class Carried:
 
 
 class Experiment:
-    """One run from scratch: fresh nets, fresh generators; `crash` is the move at which the power goes out."""
+    """One run from scratch: fresh nets, fresh generators; `crash` is the move at which it ends."""
 
     def __init__(self, crash: int | None = None, players: int = 1, seed: int = 5) -> None:
         self.toys = [Toy(seed=number) for number in range(players)]
@@ -177,7 +177,7 @@ def experiment() -> type[Experiment]:
 
 @pytest.fixture
 def crash() -> type[Crash]:
-    """What a run raises when the power goes out."""
+    """What a run raises at its crash."""
     return Crash
 
 

@@ -34,7 +34,7 @@ FIELDS = [
 def test_resumed_is_uninterrupted(
     experiment: Any, tmp_path: Path, fields: dict[str, Any], at: int, crash: Any, epochs: int, step: int
 ) -> None:
-    """Whenever the power goes out, at once, within an epoch or between two: the same bits and rows."""
+    """Wherever the run ends, at once, within an epoch or between two: the same bits and rows."""
     whole = experiment()
     expected = whole.run(**fields)
     path = tmp_path / "run.ckpt"

@@ -84,7 +84,7 @@ def test_going_back_is_exact(toy: Any) -> None:
 
 
 def test_the_last_batch_of_the_last_epoch_is_looked_at(toy: Any) -> None:
-    """A gradient that spoils the very last move does not get away."""
+    """A gradient that is not finite in the very last move is noticed."""
     one = toy()
     with pytest.warns(RuntimeWarning, match="at or before step 28"):
         run(one, Poison(one, "gradient", 28))

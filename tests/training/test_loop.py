@@ -195,7 +195,7 @@ def test_wrong_gan_loops_differ(toy: Any, twin: str) -> None:
     assert not torch.equal(weights, plain_gan(toy().batches, 1, twin))
 
 
-def test_nobody_elses_gradient_is_touched(toy: Any) -> None:
+def test_gradients_of_other_players_are_kept(toy: Any) -> None:
     """Moving the generator through the discriminator leaves the discriminator's gradients as they were."""
     pair, seen = PointGAN(), []
     marks = [torch.full_like(weight, 7.0) for weight in pair.d.parameters()]

@@ -247,7 +247,7 @@ def test_describe_names_every_argument() -> None:
 
 
 class Game:
-    """A Dirac-GAN of a few weights; `crash` is the batch before which the power goes out."""
+    """A Dirac-GAN of a few weights; `crash` is the batch before which the run ends."""
 
     def __init__(self, path: Path | None, crash: int | None = None) -> None:
         torch.manual_seed(0)
@@ -261,7 +261,7 @@ class Game:
         def compute(real: Tensor) -> dict[str, Tensor]:
             self.moves += 1
             if self.moves == self.crash:
-                raise KeyError("the power goes out")
+                raise KeyError("crash")
             gap = (self.critic(self.made(torch.randn(8, 1))) - self.critic(real)).mean()
             return {
                 "loss": sign * gap + 0.1 * self.critic.weight.square().sum(),
@@ -304,7 +304,7 @@ def test_turns_in_the_loop_and_through_a_checkpoint(tmp_path: Path, monkeypatch:
     assert sum(turn.steps for turn in whole.schedule.log) == 42
     for crash in (9, 23, 37):
         path = tmp_path / f"{crash}.regen"
-        with pytest.raises(KeyError, match="power"):
+        with pytest.raises(KeyError, match="crash"):
             Game(path, crash).run(Points())
         resumed = Game(path)
         again = resumed.run(Points())
