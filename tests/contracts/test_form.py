@@ -1,12 +1,13 @@
 """The form of the code: lengths, widths and names; each rule beside a piece of code that breaks it."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 import pytest
 
-FILE_LINES, FUNCTION_LINES, STEP_LINES, ARGUMENTS = 500, 40, 15, 15
+FILE_LINES, FOLDER_FILES, FUNCTION_LINES, STEP_LINES, ARGUMENTS = 500, 15, 40, 15, 15
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 MODULE_WORDS = {"utils", "util", "common", "config", "registry", "helper", "helpers", "manager", "misc"}
 CLASS_WORDS = ("Manager", "Helper", "Registry", "Config", "Utils")
@@ -181,6 +182,154 @@ def generation(name: str, bases: Mapping[str, list[str]]) -> int:
     return max(
         (1 + generation(base, bases) for base in bases[name] if base in bases and base != name), default=0
     )
+
+
+PUBLIC_BY_CONVENTION = {
+    *("_replace", "_asdict", "_fields"),  # of named tuples
+    *("_exit", "_modules", "_parameters", "_buffers"),  # of os and torch, without another way in
+    *("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"),
+}
+
+
+def is_private(name: str) -> bool:
+    """One leading underscore, and no name that its library documents all the same."""
+    return name.startswith("_") and not name.startswith("__") and name not in PUBLIC_BY_CONVENTION
+
+
+def foreign_privates(name: str, tree: ast.AST) -> list[str]:
+    """Private attributes of what is not `self`, unless the module itself defines them."""
+    own: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (*DEFINITIONS, ast.ClassDef)):
+            own.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            own.add(node.attr)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            own.add(node.id)
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in own:
+            owner = ast.unparse(node.value)
+            if owner not in ("self", "cls") and not owner.startswith(("torch", "super")):
+                found.append(f"{name}:{node.lineno} {owner}.{node.attr}")
+    return found
+
+
+def outside_assignments(name: str, tree: ast.Module) -> list[str]:
+    """Functions outside classes that set attributes of an argument; torch's `ctx` is there to be set."""
+    found = []
+    for function in (node for node in tree.body if isinstance(node, DEFINITIONS)):
+        arguments = {each.arg for each in (*function.args.args, *function.args.kwonlyargs)} - {"ctx"}
+        for node in ast.walk(function):
+            target: ast.expr | None = None
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+                target = node.value
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "delattr"):
+                target = node.args[0]
+            if isinstance(target, ast.Name) and target.id in arguments:
+                found.append(f"{name}:{node.lineno} {ast.unparse(node)}")
+    return found
+
+
+def full_folders(files: Iterable[str]) -> list[str]:
+    """Folders with more than 15 modules, `__init__` not counted."""
+    modules = (path for path in map(PurePosixPath, files) if path.suffix == ".py" and path.stem != "__init__")
+    counts = Counter(str(path.parent) for path in modules)
+    return [f"{folder}: {count} files" for folder, count in counts.items() if count > FOLDER_FILES]
+
+
+def hidden_circles(name: str, tree: ast.AST) -> list[str]:
+    """Imports for type checkers alone; the package's own lazy door may."""
+    blocks = (node for node in ast.walk(tree) if isinstance(node, ast.If))
+    hidden = [f"{name}:{node.lineno}" for node in blocks if "TYPE_CHECKING" in ast.unparse(node.test)]
+    return [] if name == "src/regen/__init__.py" else hidden
+
+
+def is_hook(method: ast.FunctionDef) -> bool:
+    """Abstract, documented as replaceable, or empty: at most the return of a constant or of an argument."""
+    docstring = ast.get_docstring(method)
+    if any("abstract" in ast.unparse(decorator) for decorator in method.decorator_list):
+        return True
+    if "a subclass may replace it" in (docstring or ""):
+        return True
+    documented = docstring is not None
+    body = [node for node in method.body[documented:] if not isinstance(node, ast.Pass)]
+    if len(body) != 1:
+        return not body
+    plain = (ast.Constant, ast.Name, ast.Dict, ast.Tuple, type(None))
+    return isinstance(body[0], ast.Return) and isinstance(body[0].value, plain)
+
+
+def overridden(package: Mapping[str, ast.AST]) -> list[str]:
+    """Methods of ours with a body, replaced in a class below; those of torch and scikit-learn do not count."""
+    own = {owner.name: owner for tree in package.values() for owner in classes(tree)}
+    names = {
+        name: [ast.unparse(base).rpartition(".")[2].partition("[")[0] for base in owner.bases]
+        for name, owner in own.items()
+    }
+
+    def above(name: str) -> set[str]:
+        direct = {base for base in names[name] if base in own and base != name}
+        return direct.union(*(above(base) for base in direct))
+
+    def methods(name: str) -> list[ast.FunctionDef]:
+        return [node for node in own[name].body if isinstance(node, ast.FunctionDef)]
+
+    return [
+        f"{name}.{method.name} replaces that of {base}"
+        for name in own
+        for base in sorted(above(name))
+        for method in methods(base)
+        if method.name in {each.name for each in methods(name)}
+        and not method.name.startswith("__")
+        and not is_hook(method)
+    ]
+
+
+def test_nobody_uses_private_names(package: dict[str, ast.Module]) -> None:
+    """What another module marks as private stays there."""
+    found = [line for name, tree in package.items() for line in foreign_privates(name, tree)]
+    assert not found, "\n".join(found)
+    assert foreign_privates("a.py", ast.parse("x = model._scale")) == ["a.py:1 model._scale"]
+    assert foreign_privates("a.py", ast.parse("class A:\n  def f(self, o): self._x = o._x")) == []
+    assert foreign_privates("a.py", ast.parse("y = x._replace(a=self._b)")) == []
+
+
+def test_only_methods_assign_attributes(package: dict[str, ast.Module]) -> None:
+    """No function outside a class sets an attribute of its argument."""
+    found = [line for name, tree in package.items() for line in outside_assignments(name, tree)]
+    assert not found, "\n".join(found)
+    for line in ("model.net_ = 1", "del model.net_", "setattr(model, 'net_', 1)"):
+        assert len(outside_assignments("a.py", ast.parse(f"def learn(model):\n    {line}"))) == 1, line
+    assert outside_assignments("a.py", ast.parse("class A:\n  def f(self, o): self.x = 1")) == []
+
+
+def test_folders_are_small(files: dict[str, str]) -> None:
+    """No folder of the package has more than 15 modules."""
+    found = full_folders(name for name in files if name.startswith("src/"))
+    assert not found, "\n".join(found)
+    fifteen = [*(f"src/a/m{k}.py" for k in range(15)), "src/a/__init__.py"]
+    assert full_folders([*fifteen, "src/a/x.py"]) == ["src/a: 16 files"]
+    assert full_folders(fifteen) == []
+
+
+def test_no_hidden_circles(package: dict[str, ast.Module]) -> None:
+    """No import stands under `TYPE_CHECKING`, where two modules could need each other."""
+    found = [line for name, tree in package.items() for line in hidden_circles(name, tree)]
+    assert not found, "\n".join(found)
+    block = ast.parse("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import a")
+    assert hidden_circles("a.py", block) == ["a.py:2"]
+    assert hidden_circles("src/regen/__init__.py", block) == []
+
+
+def test_methods_are_not_replaced(package: dict[str, ast.Module]) -> None:
+    """A class fills abstract or empty hooks of the classes above it, and replaces nothing else."""
+    found = overridden(package)
+    assert not found, "\n".join(found)
+    base = "class A(ABC):\n    def f(self):\n        {}\nclass B(A):\n    def f(self): return 2"
+    assert overridden({"a.py": ast.parse(base.format("return self.g()"))}) == ["B.f replaces that of A"]
+    for hook in ("pass", "'''Doc.'''", "return None", "return 1", "return {}"):
+        assert overridden({"a.py": ast.parse(base.format(hook))}) == [], hook
 
 
 def test_files_are_short(files: dict[str, str]) -> None:

@@ -178,9 +178,8 @@ def demand_days(folder: Path, max_epochs: int) -> Outcome:
     known, new = (np.lib.stride_tricks.sliding_window_view(y, DAY)[::2, :, None] for y in (past, later))
     options: dict[str, Any] = {"hidden": 32, "learning_rate": 5e-3, "training": {"patience": None}}
     model = Autoencoder(CODE, "lstm", max_epochs=min(max_epochs, 40), random_state=0, **options).fit(known)
-    days_after = "`regen.datasets.demand()`, the four weeks for testing"
-    data = InspectionData(new[::4], source=days_after, own=False)
-    link = save_with_report(model, folder, "demand-days", "LSTM autoencoder", data)
+    test = InspectionData(new[::4], source="`regen.datasets.demand()`, the four weeks for testing", own=False)
+    link = save_with_report(model, folder, "demand-days", "LSTM autoencoder", test)
     restored, linear = model.reconstruct(new), _by_pca(known, new, CODE)
     rows = [Row("LSTM to 2", "demand", _error(restored, new), "PCA to 2", _error(linear, new), " GW")]
     some = [k * 7 * DAY // 4 + 5 * k for k in range(5)]

@@ -129,7 +129,7 @@ class Likelihood(ABC):
         """
 
     def loss(self, outputs: Outputs, target: Cells) -> Cells:
-        """The loss of an autoencoder for every cell: ``-log_density``, unless a class documents another one.
+        """Reconstruction loss of every cell: ``-log_density``; a subclass may replace it.
 
         Parameters
         ----------

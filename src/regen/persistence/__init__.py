@@ -172,14 +172,14 @@ def _unfitted(kind: type[Estimator], params: Mapping[str, Any]) -> Estimator:
 
 def _use_available_device(name: str, estimator: Estimator) -> None:
     """Set ``device="auto"`` for a model of a device that this machine lacks."""
-    plan = Training.of(estimator.training)
+    options = Training.of(estimator.training)
     try:
-        resolve_device(plan.device)
+        resolve_device(options.device)
     except ValueError:
         warnings.warn(
-            f"{name!r} was trained with device={plan.device!r}, which this machine lacks. It is loaded with"
+            f"{name!r} was trained with device={options.device!r}, which this machine lacks. It is loaded with"
             " device='auto'.",
             UserWarning,
             stacklevel=3,
         )
-        estimator.training = Training(**plan.get_params() | {"device": "auto"})
+        estimator.set_params(training=Training(**options.get_params() | {"device": "auto"}))

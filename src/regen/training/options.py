@@ -76,14 +76,18 @@ class Params(ABC):
         return cls().set_params(**value)
 
     def check(self) -> None:
-        """Check every field against its constraint.
+        """Check every field against its constraint, and that the fields fit together.
 
         Raises
         ------
         ValueError
-            For the first field that is out of range.
+            For the first field that is out of range, by name, and for fields that do not fit together.
         """
         check_parameters(type(self).__name__, self.constraints, self.get_params())
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:  # noqa: B027  (a hook that may stay empty)
+        """Refuse fields that do not fit together."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """All fields.

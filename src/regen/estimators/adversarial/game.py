@@ -174,15 +174,7 @@ default="relativistic"
         "quality_every": Int(1),
     }
 
-    def check(self) -> None:
-        """Check all fields.
-
-        Raises
-        ------
-        ValueError
-            For the first field that is out of its range, by name, and for fields that do not fit together.
-        """
-        super().check()
+    def _check_combinations(self) -> None:
         gan_loss(self.objective, self.label_smoothing)
         _ = self.schedule()
 
