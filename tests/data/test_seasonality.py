@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from regen.data.calendar import Step
-from regen.data.seasonality import calendar_season, season_length, seasonal_naive
+from regen.data.calendar import Step, calendar_season, season_length, seasonal_naive
 
 
 def wave(period: float, n: int, seed: int = 0, noise: float = 0.3) -> np.ndarray:

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pytest
 
 from regen import datasets
-from regen.data.calendar import Step
-from regen.data.seasonality import season_length
+from regen.data.calendar import Step, season_length
 from regen.data.series import read_series
 
 FILES = files("regen.datasets").joinpath("files")

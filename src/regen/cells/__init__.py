@@ -3,8 +3,7 @@
 from dataclasses import fields
 
 from regen._check import closest
-from regen.cells._cell import Cell, Gates, Parameters, State
-from regen.cells._initialization import Init
+from regen.cells._cell import Cell, Gates, Init, Parameters, State
 from regen.cells.diagonal import Diagonal
 from regen.cells.elman import Elman
 from regen.cells.gru import GRU

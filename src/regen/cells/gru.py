@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from regen._check import Choice, check_parameters
-from regen.cells import _initialization
+from regen.cells import _cell
 from regen.cells._cell import Cell, Parameters, State, Step, gate_bias, known_lag, recur
 
 
@@ -89,6 +89,4 @@ class GRU(Cell):
         return h, (h,), {"r": r, "z": z, "n": n}
 
     def init_chrono(self, params: Parameters, max_lag: int | None, generator: torch.Generator | None) -> None:
-        _initialization.lags(
-            gate_bias(params, 1, params["weight_ih"].shape[0] // 3), known_lag(max_lag), generator
-        )
+        _cell.lags(gate_bias(params, 1, params["weight_ih"].shape[0] // 3), known_lag(max_lag), generator)

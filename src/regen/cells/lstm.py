@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from regen._check import Choice, Int, check_parameters
-from regen.cells import _initialization
+from regen.cells import _cell
 from regen.cells._cell import Cell, Parameters, State, Step, gate_bias, known_lag, recur
 
 
@@ -105,7 +105,7 @@ class LSTM(Cell):
     def init_chrono(self, params: Parameters, max_lag: int | None, generator: torch.Generator | None) -> None:
         H = params["weight_ih"].shape[0] // 4
         forget = gate_bias(params, 1, H)
-        _initialization.lags(forget, known_lag(max_lag), generator)
+        _cell.lags(forget, known_lag(max_lag), generator)
         gate_bias(params, 0, H).copy_(-forget)
 
     def init_forget_bias(self, params: Parameters, forget_bias: float) -> None:

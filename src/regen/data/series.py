@@ -7,16 +7,248 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, final
+from datetime import UTC
+from typing import Any, NamedTuple, final
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from regen.data.calendar import Step, date_text
+from regen._check import closest
+from regen.data.calendar import Dates, Step, column_dates, date_text, holds_dates, index_dates, zone_named
+from regen.data.dataframes import column_labels, json_label, open_dataframe
 from regen.data.layout import dates_after
-from regen.data.series_input import Kind, Reading, read
+from regen.data.masked_arrays import unmasked
 
-__all__ = ["Series", "read_series"]
+__all__ = ["Kind", "Reading", "Series", "read", "read_series"]
+
+
+@final
+@dataclass(frozen=True)
+class Kind:
+    """The kind of table of a series; every field is one of JSON's own types.
+
+    library : ``numpy`` (also lists), ``pandas``, ``polars`` or ``pyarrow``.
+    shape : ``series`` for one unbracketed column, ``frame`` for a table or an (N, C) array.
+    labels : the columns' own labels (text, int, or None for a nameless one).
+    named : whether the columns have names of their own.
+    index : where the dates are: ``index``, ``column``, ``labels`` (a pandas index that counts rows) or
+        ``none``.
+    time, index_name : name of the date column; of the pandas index.
+    dtype : numpy's name of the dates' type. date : days without a time of day.
+    tz, clock : time zone; whether `dates` are on the ``utc`` or the ``local`` clock.
+    freq, period : pandas' name of the frequency of a DatetimeIndex; of a PeriodIndex.
+    """
+
+    library: str
+    shape: str
+    labels: tuple[str | int | None, ...]
+    named: bool = True
+    index: str = "none"
+    time: str | None = None
+    index_name: str | None = None
+    dtype: str = ""
+    date: bool = False
+    tz: str | None = None
+    clock: str = "local"
+    freq: str | None = None
+    period: str | None = None
+
+    def dates_on(self, dates: NDArray[Any], other: Kind) -> NDArray[Any]:
+        """`dates` (N,) of this kind on the clock and in the unit of another."""
+        if self.tz != other.tz:
+            raise ValueError(
+                f"The dates of y have {_zone(self.tz)}; the model was fitted with {_zone(other.tz)}."
+                " Convert them to the same."
+            )
+        if self.tz is not None and self.clock != other.clock:
+            dates = np.array(
+                [_turn_clock(date, self.tz, other.clock) for date in dates.astype("M8[us]").tolist()]
+            )
+        counter = np.dtype(other.dtype).kind != "M"
+        if counter != (dates.dtype.kind != "M"):
+            words = ("dates", "a counter") if counter else ("a counter", "dates")
+            raise ValueError(f"y has {words[0]} for its time; the model was fitted with {words[1]}.")
+        return dates.astype(np.promote_types(dates.dtype, np.dtype(other.dtype)))
+
+
+class Reading(NamedTuple):
+    """The parts of a table: values (N, C) float64, C names, dates (N,) or None, their step, and the kind."""
+
+    values: NDArray[np.float64]
+    names: tuple[str, ...]
+    dates: NDArray[Any] | None
+    step: Step | None
+    kind: Kind
+
+
+def read(y: Any, time: str | None, target: str | Sequence[str] | None) -> Reading:
+    """Read the parts of `y`, (N,) or (N, C); the arguments are those of `read_series`."""
+    table = open_dataframe(y, "y", series=True)
+    if isinstance(table, nw.Series):
+        return _read_series(table, time, target)
+    if isinstance(table, nw.DataFrame):
+        return _read_frame(table, time, target)
+    return _read_array(y, time, target)
+
+
+def _read_array(y: Any, time: str | None, target: Any) -> Reading:
+    if time is not None or target is not None:
+        raise ValueError("y has no names of columns, so time= and target= cannot be used. Give a dataframe.")
+    try:
+        array = np.asarray(unmasked(y))
+    except ValueError:
+        raise ValueError(
+            "The rows of y have different lengths. Give every row a number per column."
+        ) from None
+    if array.dtype.kind in "OUS" and array.ndim in (1, 2):
+        objects = np.array(array if isinstance(y, np.ndarray) else y, dtype=object)
+        array = _objects("y", objects.ravel(), objects.size // max(len(objects), 1)).reshape(array.shape)
+    if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
+        raise ValueError(
+            "y must be numbers in a list, an array of shape (N,) or (N, C), or a pandas, polars or pyarrow"
+            f" series or table. Got {_described(y, array)} instead."
+        )
+    shape = "series" if array.ndim == 1 else "frame"
+    values = array.astype(np.float64).reshape(len(array), -1) if array.size else np.zeros((0, 1))
+    count = values.shape[1]
+    names = ("y",) if shape == "series" else tuple(f"y{k}" for k in range(count))
+    return Reading(values, names, None, None, Kind("numpy", shape, names, named=False))
+
+
+def _read_series(column: nw.Series[Any], time: str | None, target: Any) -> Reading:
+    if time is not None or target is not None:
+        raise ValueError("y is a single series, so time= and target= cannot be used. Give a dataframe.")
+    native = column.to_native()
+    label = getattr(native, "name", None)
+    name = "y" if label in (None, "") else str(label)
+    found = index_dates(native, column.implementation)
+    kind = Kind(
+        column.implementation.value, "series", (json_label(label),), label not in (None, ""), **found.fields
+    )
+    return Reading(_numbers(column, name)[:, None], (name,), found.dates, found.step, kind)
+
+
+def _read_frame(table: nw.DataFrame[Any], time: str | None, target: Any) -> Reading:
+    native = table.to_native()
+    labels = column_labels(table, "y")
+    names = [str(label) for label in labels]
+    columns = dict(zip(names, table.iter_columns(), strict=True))
+    found = _frame_dates(native, table.implementation, columns, time)
+    wanted = _wanted(target)
+    for name in wanted:
+        if name not in columns:
+            raise ValueError(_no_column(name, columns))
+    if (chosen := found.fields.get("time")) in wanted:
+        raise ValueError(f"Column {chosen!r} of y holds its dates. Choose another column with target=.")
+    names = wanted or [name for name in columns if name != found.fields.get("time")]
+    if not names:
+        raise ValueError("y has no columns of numbers.")
+    values = np.stack([_numbers(columns[name], name) for name in names], axis=1)
+    own = dict(zip(columns, labels, strict=True))
+    kind = Kind(
+        table.implementation.value, "frame", tuple(json_label(own[name]) for name in names), **found.fields
+    )
+    return Reading(values, tuple(names), found.dates, found.step, kind)
+
+
+def _wanted(target: Any) -> list[str]:
+    """Names of the requested columns, all when there are none; an integer label is a name."""
+    if target is None:
+        return []
+    if isinstance(target, str | int | np.integer):
+        return [str(target)]
+    if isinstance(target, Sequence | np.ndarray) and not isinstance(target, bytes):
+        return [str(name) for name in target]
+    raise ValueError(f"target must be the name of a column, or a list of names. Got {target!r} instead.")
+
+
+def _frame_dates(
+    native: Any, implementation: Any, columns: dict[str, nw.Series[Any]], time: str | None
+) -> Dates:
+    """Dates from the requested column, else the index, else the only column of dates."""
+    index = getattr(native, "index", None) if implementation.is_pandas_like() else None
+    if time is not None and time not in columns:
+        if index is None or index.name != time:
+            raise ValueError(_no_column(time, columns))
+        time = None
+    if time is None:
+        found = index_dates(native, implementation)
+        if found.fields.get("index") == "index":
+            return found
+        dated = [name for name, each in columns.items() if holds_dates(each)]
+        if len(dated) > 1:
+            raise ValueError(
+                f"y has {len(dated)} columns of dates: {', '.join(dated)}. Say which with time=, and target=."
+            )
+        if not dated:
+            return found
+        time = dated[0]
+    found = column_dates(columns[time], f"Column {time!r} of y")
+    return found._replace(fields=found.fields | {"index": "column", "time": time})
+
+
+def _numbers(column: nw.Series[Any], name: str) -> NDArray[np.float64]:
+    """(N,) float64 of a column, NaN where it has none."""
+    dtype = column.dtype
+    if dtype.is_numeric() or isinstance(dtype, nw.Boolean):
+        return np.asarray(column.cast(nw.Float64).to_numpy(), dtype=np.float64)
+    if column.null_count() == len(column):
+        return np.full(len(column), np.nan)
+    if holds_dates(column):
+        raise ValueError(f"Column {name!r} of y holds dates where numbers belong. Name it with time=.")
+    return _objects(f"Column {name!r} of y", np.array(column.to_list(), dtype=object))
+
+
+def _objects(where: str, values: NDArray[Any], per_row: int = 1) -> NDArray[np.float64]:
+    """Numbers out of Python objects, None as NaN; text is refused."""
+    numbers = np.full(len(values), np.nan)
+    texts: list[int] = []
+    for place, value in enumerate(values):
+        if isinstance(value, str):
+            texts.append(place)
+        elif value is not None and type(value).__name__ not in ("NAType", "NaTType"):
+            try:
+                numbers[place] = float(value)
+            except (TypeError, ValueError):
+                texts.append(place)
+    if texts:  # numbers written as text are the fault of the cell that is none, if there is one
+        place = next((place for place in texts if not _reads_as_number(values[place])), texts[0])
+        raise ValueError(
+            f"{where} holds text where numbers belong: {values[place]!r} in row {place // per_row}."
+            f" Convert it{'' if where == 'y' else ', or choose other columns with target='}."
+        )
+    return numbers
+
+
+def _reads_as_number(value: Any) -> bool:
+    """Whether `value` is a number in text, with a decimal point or a decimal comma."""
+    try:
+        float(value.replace(",", "."))
+    except (AttributeError, ValueError):
+        return False
+    return True
+
+
+def _no_column(name: str, columns: Sequence[str] | dict[str, Any]) -> str:
+    shown = ", ".join(list(columns)[:12]) + (", ..." if len(columns) > 12 else "")
+    return f"y has no column {name!r}.{closest(name, columns)} Its columns are: {shown}."
+
+
+def _described(y: Any, array: NDArray[Any]) -> str:
+    if isinstance(y, np.ndarray | list | tuple):
+        return f"shape {array.shape} of {array.dtype}"
+    return f"a {type(y).__name__}"
+
+
+def _zone(tz: str | None) -> str:
+    return "no time zone" if tz is None else f"time zone {tz}"
+
+
+def _turn_clock(date: Any, tz: str, clock: str) -> np.datetime64:
+    """One date moved from the local to the UTC clock, or the other way."""
+    here, there = (UTC, zone_named(tz)) if clock == "local" else (zone_named(tz), UTC)
+    return np.datetime64(date.replace(tzinfo=here).astimezone(there).replace(tzinfo=None), "us")
 
 
 @final

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from regen._check import Anything, Bool, Choice, Either, Int, Kind, Number, check_parameters
 from regen.cells import LSTM, Cell, Init
-from regen.cells._initialization import INITS
+from regen.cells._cell import INITS
 from regen.kernels import BACKENDS
 
 _FRACTION = Number(0, 1)

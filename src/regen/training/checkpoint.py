@@ -17,7 +17,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, final
@@ -29,10 +29,47 @@ from torch import Tensor
 from regen.training.lr_schedules import FIXED_LENGTH
 from regen.training.options import Training
 from regen.training.player import Player
-from regen.training.pytree import pack, unpack
 from regen.training.schedule import Schedule
 
-__all__ = ["Checkpoint", "read_tree", "run_identity", "write_tree"]
+__all__ = ["Checkpoint", "pack", "read_tree", "run_identity", "unpack", "write_tree"]
+
+
+def pack(tree: Any, store: dict[str, Tensor]) -> Any:
+    """`tree` as JSON; its tensors go to `store`, under numbers that stand for them in the JSON.
+
+    Raises
+    ------
+    TypeError
+        For anything but dicts (keys: text or int), lists, tuples, tensors, numbers, texts and None.
+    """
+    if tree is None or isinstance(tree, bool | int | float | str):
+        return tree
+    if isinstance(tree, Tensor):
+        key = str(len(store))
+        store[key] = tree.detach().cpu().contiguous()
+        return {"tensor": key}
+    if isinstance(tree, Mapping):
+        return {"dict": [[key, pack(value, store)] for key, value in tree.items()]}
+    if isinstance(tree, tuple):
+        return {"tuple": [pack(value, store) for value in tree]}
+    if isinstance(tree, list):
+        return [pack(value, store) for value in tree]
+    raise TypeError(f"A {type(tree).__name__} cannot be saved in a checkpoint.")
+
+
+def unpack(packed: Any, store: Mapping[str, Tensor]) -> Any:
+    """The tree that `pack` made `packed` and `store` of."""
+    if isinstance(packed, list):
+        return [unpack(value, store) for value in packed]
+    if not isinstance(packed, dict):
+        return packed
+    ((kind, content),) = packed.items()
+    if kind == "tensor":
+        return store[content]
+    if kind == "tuple":
+        return tuple(unpack(value, store) for value in content)
+    return {key: unpack(value, store) for key, value in content}
+
 
 WRITE_EVERY = 5.0
 """Least seconds between two writes."""

@@ -20,8 +20,7 @@ from regen.training.device import autocast
 from regen.training.divergence import DivergenceGuard
 from regen.training.history import EpochMeans, History
 from regen.training.options import Training
-from regen.training.player import Player, PlayerState
-from regen.training.pytree import clone
+from regen.training.player import Player, PlayerState, clone
 from regen.training.rng import RNGStates
 from regen.training.schedule import Schedule
 from regen.training.stopping import Budget, EarlyStopping

@@ -14,9 +14,8 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from regen.training.lr_schedules import LearningRate
 from regen.training.optimizer_step import GradientHook, OptimizerStep
 from regen.training.options import Training
-from regen.training.pytree import clone, tensors
 
-__all__ = ["Player", "PlayerState", "Stateful", "make_optimizer"]
+__all__ = ["Player", "PlayerState", "Stateful", "clone", "make_optimizer", "tensors"]
 
 
 class Stateful(Protocol):
@@ -261,3 +260,26 @@ class PlayerState:
         yield from self.parameters
         yield from self.module.buffers()
         yield from tensors(list(self.optimizer.state.values()))
+
+
+def clone(tree: Any) -> Any:
+    """The same tree with a copy of every tensor; leaves of other types are shared."""
+    if isinstance(tree, Tensor):
+        return tree.detach().clone()
+    if isinstance(tree, Mapping):
+        return {key: clone(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)([clone(value) for value in tree])
+    return tree
+
+
+def tensors(tree: Any) -> Iterator[Tensor]:
+    """The tensors of a tree, in order."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, Mapping):
+        for value in tree.values():
+            yield from tensors(value)
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            yield from tensors(value)

@@ -11,7 +11,7 @@ from torch import nn
 
 from regen._check import seconds
 from regen.training.options import Training
-from regen.training.pytree import clone
+from regen.training.player import clone
 
 __all__ = ["Budget", "EarlyStopping"]
 

@@ -13,12 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regen.data.calendar import Step
+from regen.data.calendar import Step, season_length
 from regen.data.layout import dates_after
 from regen.data.scaling import Standardizer, moments
-from regen.data.seasonality import season_length
-from regen.data.series import Series, read_series
-from regen.data.series_input import Kind
+from regen.data.series import Kind, Series, read_series
 from regen.training.options import validation_share
 
 Values = NDArray[np.float64]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from regen import _drawing
 from regen._check import Bool, Constraint, Either, Int, Nothing, Number
+from regen.data.calendar import season_length, seasonal_naive
 from regen.data.dataframes import frame
-from regen.data.seasonality import season_length, seasonal_naive
 from regen.data.series import Series
 from regen.metrics.forecasting import forecast_scores, seasonal_scale
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from regen.cells import LSTM, Cell, Parameters, State
 from regen.kernels import reference
-from regen.kernels.native import _arguments, _autograd, _operators, extension
+from regen.kernels.native import _autograd, _operators, extension
 from regen.kernels.native._autograd import KernelArgs
 from regen.kernels.reference import Result
 
@@ -112,9 +112,9 @@ def run_supported(
         slots = tuple([params.get(name) for name in _autograd.names(cell)])
         flat = tuple(_operators.run(args, x, slots, start, _needs_grad(x, params, start)))
     else:
-        spec, args, x, slots, start = _arguments.validated(args, x, params, start)
+        spec, args, x, slots, start = _autograd.validated(args, x, params, start)
         if lengths is not None:
-            _arguments.check_lengths(args.lengths, x.shape[1])
+            _autograd.check_lengths(args.lengths, x.shape[1])
         if _needs_grad(x, params, start):
             flat = _autograd.apply(spec, args, x, *slots, *start)
         else:
@@ -130,8 +130,8 @@ def stepper(cell: Cell, params: Parameters, batch: int) -> Any:
 
     params : as in `run`.
     """
-    spec = _arguments.spec_of(cell, params, params["weight_ih"].shape[-1])
-    return spec.layer.stepper(batch, _arguments.weights(spec, cell, params))
+    spec = _autograd.spec_of(cell, params, params["weight_ih"].shape[-1])
+    return spec.layer.stepper(batch, _autograd.weights(spec, cell, params))
 
 
 def description(cell: Cell) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
-from regen.kernels.native import _arguments, _autograd
+from regen.kernels.native import _autograd
 from regen.kernels.native._autograd import CellSpec, KernelArgs, KernelOutputs, Slots
 
 _LIBRARY: Any = torch.library.Library("regen", "DEF")  # type: ignore[no-untyped-call]
@@ -78,8 +78,8 @@ def _validated(*arguments: Any) -> tuple[CellSpec, KernelArgs, Tensor, Slots, tu
     """As `_unpack`, validated, since operators are public."""
     args, x, slots, state = _unpack(*arguments)
     params = {name: w for name, w in zip(_autograd.names(args.cell), slots, strict=True) if w is not None}
-    spec, args, x, slots, state = _arguments.validated(args, x, params, state)
-    _arguments.check_lengths(args.lengths, x.shape[1])
+    spec, args, x, slots, state = _autograd.validated(args, x, params, state)
+    _autograd.check_lengths(args.lengths, x.shape[1])
     return spec, args, x, slots, state
 
 
@@ -119,11 +119,11 @@ def _backward(*args: Any) -> list[Tensor]:
     *arguments, output, saved, grads, needed = args
     spec, args, x, weights, state = _validated(*arguments)
     (B, T, _), sizes = x.shape, spec.sizes
-    output = _arguments.tensor("output", output, (B, T, sizes[0]))
-    saved = _arguments.tensor("saved", saved, (_autograd.saved_size(spec, args, B, T),))
+    output = _autograd.tensor("output", output, (B, T, sizes[0]))
+    saved = _autograd.tensor("saved", saved, (_autograd.saved_size(spec, args, B, T),))
     for grad, shape in zip(grads, ((B, T, sizes[0]), *_lasts(args, B, sizes)), strict=True):
         if grad is not None:
-            _arguments.tensor("a gradient", grad, shape, as_is=True)
+            _autograd.tensor("a gradient", grad, shape, as_is=True)
     outputs = KernelOutputs(output, (), (), saved)
     found = _autograd.backward(
         spec, args, x, weights, state, outputs, tuple(grads), _per_slot(arguments[4], needed)
