@@ -48,8 +48,8 @@ def _found(run: Path, data: Path | None) -> tuple[Any, list[Section]]:
     """The model of a run, and what is found in it."""
     model, facts = load(run), described(run)
     place, absent = _data_of(run, facts, data)
-    given = None if place is None else _read(model, run, facts, place, own=data is None)
-    return model, sections_of(model, given, facts=facts, run=str(run), absent=absent)
+    found = None if place is None else _read(model, run, facts, place, own=data is None)
+    return model, sections_of(model, found, facts=facts, run=str(run), absent=absent)
 
 
 def _data_of(run: Path, facts: Mapping[str, Any], data: Path | None) -> tuple[Path | None, str]:

@@ -178,7 +178,9 @@ class Columns:
         """
         layout = self.layout if like is None else self._aligned(like).layout
         index = getattr(None if like is None else like.native, "index", None)
-        return layout.table(self._cells(values, rounded), rounded, index if like is not None else None)
+        return layout.table(
+            self.decoded_columns(values, rounded), rounded, index if like is not None else None
+        )
 
     def fill(self, cells: Cells, values: NDArray[Any]) -> Any:
         """The table (n, F) of `cells` with only its missing cells taken from `values` (n, E).
@@ -186,7 +188,7 @@ class Columns:
         Observed cells are the same bits. Whole numbers and truth values are rounded, as their columns hold no others.
         """
         order = self._order(cells)
-        restored = self._cells(values, rounded=True)
+        restored = self.decoded_columns(values, rounded=True)
         missing = cells.missing
         holes = {k: restored[order.index(k)] for k in range(missing.shape[1]) if missing[:, k].any()}
         return cells.layout.filled(cells.native, holes, missing)
@@ -234,7 +236,7 @@ class Columns:
                 encoded[:, block.start : block.stop] = hot
         return encoded
 
-    def _cells(self, values: NDArray[Any], rounded: bool) -> list[NDArray[Any]]:
+    def decoded_columns(self, values: NDArray[Any], rounded: bool) -> list[NDArray[Any]]:
         """F columns (n,) from encoded numbers (n, E): floats, or objects of text."""
         values = np.asarray(values, dtype=np.float64)
         columns: list[NDArray[Any]] = [np.zeros(0)] * len(self.names)

@@ -60,10 +60,10 @@ def sunspots(folder: Path, max_epochs: int) -> Outcome:
         model.fit(y[:known])
         test = model.backtest(y, start=known, stride=1, level=LEVELS)
         rows.append(Row(name, "sunspots", test.scores["mae"], "seasonal naive", test.scores["naive_mae"]))
-        given = InspectionData(
+        data = InspectionData(
             y, source="`regen.datasets.sunspots()`, the years to 1946 to learn from", note=UNSEEN
         )
-        links.append(save_with_report(model.update(y[known:]), folder, f"sunspots-{cell}", name, given))
+        links.append(save_with_report(model.update(y[known:]), folder, f"sunspots-{cell}", name, data))
         models[name], tests[name] = model, test
     return Outcome(rows, replace(_sunspots_section(folder, y, models, tests), links=links))
 
@@ -105,10 +105,10 @@ def exercises(folder: Path, max_epochs: int) -> Outcome:
     """LSTM classifier of seven exercises recorded by a smartwatch, tested on other people."""
     X, y, X_new, y_new = datasets.exercises()
     model = SequenceClassifier("lstm", max_epochs=max_epochs, random_state=0).fit(X, y)
-    given = InspectionData(
+    data = InspectionData(
         X_new, y_new, source="`regen.datasets.exercises()`, the three people for testing", own=False
     )
-    link = save_with_report(model, folder, "exercises-lstm", "LSTM classifier", given)
+    link = save_with_report(model, folder, "exercises-lstm", "LSTM classifier", data)
     y_pred = model.predict(X_new)
     labels, counts = np.unique(y, return_counts=True)
     nearest = KNeighborsClassifier(n_neighbors=1).fit(_stretched(X, X), y).predict(_stretched(X_new, X))

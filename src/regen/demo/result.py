@@ -50,9 +50,9 @@ def learned(name: str, model: Any) -> str:
     return f"{name}: loss of each pass over the training data, {model.n_epochs_} in all. {model.stopped_}"
 
 
-def save_with_report(model: Any, folder: Path, name: str, words: str, given: InspectionData) -> Link:
+def save_with_report(model: Any, folder: Path, name: str, words: str, data: InspectionData) -> Link:
     """Save a model in a folder of its own with its report, and return the link to it."""
     run = join(folder, name)
     save(model, join(run, ""))
-    write(model, sections_of(model, given, run=run), join(run, "report.html"), title=f"Inside the {words}")
+    write(model, sections_of(model, data, run=run), join(run, "report.html"), title=f"Inside the {words}")
     return Link(f"Inside the {words}", f"{name}/report.html")

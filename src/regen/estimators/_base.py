@@ -201,6 +201,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         Returns
         -------
         self : Estimator
+            The estimator itself.
         """
         for name, kind in self.nested_params.items():
             if any(each.startswith(f"{name}__") for each in params):

@@ -80,6 +80,10 @@ def gradient_flow(finding: GradientFlow) -> Chart:
     Chart
         Of two panels.
 
+    See Also
+    --------
+    regen.inspect.gradient_flow : Computes the finding.
+
     Examples
     --------
     >>> import numpy as np, regen
@@ -144,6 +148,10 @@ def saliency(finding: Saliency, *, sequence: Any = None) -> Chart:
     Chart
         Of bars for one feature, of a map for several.
 
+    See Also
+    --------
+    regen.inspect.saliency : Computes the finding.
+
     Examples
     --------
     >>> import numpy as np, regen
@@ -201,6 +209,10 @@ def moments(finding: Moments) -> Chart:
     Chart
         Of a bar for each moment, with a line at the typical distance.
 
+    See Also
+    --------
+    regen.inspect.similar_moments : Computes the finding.
+
     Examples
     --------
     >>> import numpy as np, regen
@@ -242,6 +254,10 @@ def ablation(finding: Ablation) -> Chart:
     -------
     Chart
         Of the first 24 units.
+
+    See Also
+    --------
+    regen.inspect.ablate : Computes the finding.
 
     Examples
     --------

@@ -64,6 +64,10 @@ def write(chart: Drawing, path: str | PathLike[str], *, width: int = 800, scale:
     OSError
         When what is here failed to draw it, or the file cannot be written.
 
+    See Also
+    --------
+    regen.figures.svg : The SVG as text.
+
     Examples
     --------
     >>> import tempfile

@@ -52,6 +52,10 @@ def image_rows(rows: Any, *, limits: tuple[float, float] = (0.0, 1.0), columns: 
     ValueError
         When there are no images, or the rows differ in shape.
 
+    See Also
+    --------
+    regen.figures.code_map : Images behind the codes of a plane.
+
     Examples
     --------
     >>> import numpy as np
@@ -129,6 +133,10 @@ def code_map(
     ------
     ValueError
         When the codes have more than two numbers, or there are images but no extent.
+
+    See Also
+    --------
+    regen.figures.places : The same for the finding of `regen.inspect.codes`.
 
     Examples
     --------

@@ -54,6 +54,10 @@ def units(finding: Codes, *, of: str | None = None) -> Chart:
     ValueError
         When ``of="kl"`` and the code has no prior.
 
+    See Also
+    --------
+    regen.inspect.codes : Computes the finding.
+
     Examples
     --------
     >>> import numpy as np, regen
@@ -98,6 +102,10 @@ def latent_traversal(finding: LatentTraversal, *, columns: int = LINES) -> Chart
     Chart
         Images side by side, sequences over each other, or a line for each column.
 
+    See Also
+    --------
+    regen.inspect.codes : Computes the finding.
+
     Examples
     --------
     >>> import numpy as np, regen
@@ -135,6 +143,10 @@ def places(finding: CodeMap, labels: ArrayLike | None = None) -> Chart:
     -------
     Chart
         Of the points, and the images behind them where rows are images.
+
+    See Also
+    --------
+    regen.inspect.codes : Computes the finding.
 
     Examples
     --------
@@ -177,6 +189,10 @@ def neighbours(finding: Neighbours, *, feature: int = 0) -> Chart:
     Chart
         Images below each other, sequences over each other, or the rows of a table.
 
+    See Also
+    --------
+    regen.inspect.codes : Computes the finding.
+
     Examples
     --------
     >>> import numpy as np, regen
@@ -218,6 +234,10 @@ def repaired(finding: Repair) -> Chart:
     -------
     Chart
         Of two maps where rows are images, else of bars.
+
+    See Also
+    --------
+    regen.inspect.codes : Computes the finding.
 
     Examples
     --------

@@ -76,6 +76,10 @@ def gates(
     ValueError
         When there is no such gate, unit, layer or direction.
 
+    See Also
+    --------
+    regen.inspect.gates : Computes the finding.
+
     Examples
     --------
     >>> import numpy as np, regen
@@ -130,6 +134,10 @@ def half_lives(finding: Gates, *, layer: int = 0, direction: str = "forward") ->
     ------
     ValueError
         When no unit has a half-life.
+
+    See Also
+    --------
+    regen.inspect.gates : Computes the finding.
 
     Examples
     --------

@@ -61,6 +61,10 @@ def forecast(
     ValueError
         When there is no such column, or an interval has its lower end above its upper one.
 
+    See Also
+    --------
+    regen.figures.backtest : Forecasts from many origins.
+
     Examples
     --------
     >>> import numpy as np

@@ -94,6 +94,10 @@ def nearest_training(finding: NearestTraining, *, rows: int = ROWS) -> Chart:
     Chart
         Images below each other, sequences over each other, or the rows of a table.
 
+    See Also
+    --------
+    regen.inspect.training_game : Computes the finding.
+
     Examples
     --------
     >>> import numpy as np, regen

@@ -52,7 +52,7 @@ def shown(layout: Columns | Pixels, encoded: Tensor) -> DisplayRows:
     if encoded.ndim == 2:
         return DisplayRows("table", layout.inputs(encoded.double()).numpy(), encoded_names(layout))
     n, T, _ = values.shape
-    columns = layout._cells(values.reshape(n * T, -1), rounded=False)
+    columns = layout.decoded_columns(values.reshape(n * T, -1), rounded=False)
     numeric = [np.asarray(column, dtype=np.float64) for column in columns if column.dtype != object]
     there = np.isfinite(values).any(axis=2)
     steps = np.where(there[..., None], np.stack(numeric, axis=-1).reshape(n, T, -1), np.nan)

@@ -114,7 +114,8 @@ class Params(ABC):
 
         Returns
         -------
-        self
+        self : Self
+            The value itself.
 
         Raises
         ------

@@ -70,6 +70,10 @@ def template() -> Any:
     plotly.graph_objects.layout.Template
         To be given to ``figure.update_layout(template=...)``.
 
+    See Also
+    --------
+    regen.figures.Chart.plotly : A chart in this template.
+
     Examples
     --------
     >>> from regen import figures

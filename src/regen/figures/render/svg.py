@@ -62,6 +62,10 @@ def svg(chart: Drawing, width: int = 640) -> str:
     str
         An ``<svg>`` element without a background.
 
+    See Also
+    --------
+    regen.figures.write : Writes a file of any format.
+
     Examples
     --------
     >>> from regen import figures

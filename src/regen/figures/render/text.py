@@ -37,6 +37,10 @@ def text(chart: Drawing) -> list[str]:
     list of str
         None of them longer than 80 letters.
 
+    See Also
+    --------
+    regen.figures.describe : The chart as a sentence.
+
     Examples
     --------
     >>> from regen import figures

@@ -28,6 +28,10 @@ def describe(chart: Drawing) -> str:
     str
         The title, the kind and the names of the marks, and both axes with their ends.
 
+    See Also
+    --------
+    regen.figures.text : The chart drawn with characters.
+
     Examples
     --------
     >>> from regen import figures
@@ -60,6 +64,10 @@ def numbers(chart: Drawing) -> list[tuple[list[str], list[list[str]]]]:
     list of (list of str, list of list of str)
         For each panel the names of its columns, and its rows. Of more than 24 rows or 8 columns as many are taken
         evenly, the first and the last among them. Images have no table.
+
+    See Also
+    --------
+    regen.figures.describe : The chart as a sentence.
 
     Examples
     --------
