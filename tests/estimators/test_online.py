@@ -50,6 +50,7 @@ def updated(model, y):
     return np.stack(forecasts)
 
 
+both = pytest.mark.parametrize("bptt", ["full", 6])
 SETTINGS = {
     "full": {},
     "full last": {"normalize": "last", "cell": "gru"},
@@ -75,7 +76,7 @@ def test_a_stream_forecasts_as_update_and_predict(kind, setting):
     assert stream.n_steps == NEW
 
 
-@pytest.mark.parametrize("bptt", ["full", 6])
+@both
 def test_missing_values_for_a_model_that_was_trained_without(bptt):
     """A model fitted without gaps takes NaN in a stream as in `update`: as the value before it."""
     model = forecaster(TWO, bptt=bptt)
@@ -84,7 +85,7 @@ def test_missing_values_for_a_model_that_was_trained_without(bptt):
     np.testing.assert_allclose([stream.step(row) for row in y], updated(model, y), **CLOSE)
 
 
-@pytest.mark.parametrize("bptt", ["full", 6])
+@both
 def test_a_constant_column_stays_constant(bptt):
     """A column that was constant in training has scale 0: its input is 0 and its forecast its value."""
     y = np.stack([WAVE, np.full(N + NEW, 7.5)], 1)
@@ -123,7 +124,7 @@ def test_shapes():
     np.testing.assert_allclose(table.stream().step(11), table.update(after).predict().to_numpy(), **CLOSE)
 
 
-@pytest.mark.parametrize("bptt", ["full", 6])
+@both
 def test_a_stream_does_not_change_the_model(bptt):
     """The model forecasts the same bits after a stream has advanced, and the stream after the model has."""
     model = forecaster(with_gaps(TWO), bptt=bptt)
@@ -142,28 +143,27 @@ def test_a_stream_does_not_change_the_model(bptt):
     assert np.array_equal([stream.step(row) for row in TWO[N:]], streamed)
 
 
-def test_inputs_and_outputs_are_copies():
+@both
+def test_inputs_and_outputs_are_copies(bptt):
     """Neither an output nor an input array is written to or used again."""
-    for bptt in ("full", 6):
-        stream, twin = (forecaster(TWO, bptt=bptt).stream() for _ in range(2))
-        row, found = TWO[N].copy(), []
-        for k in range(N, N + NEW):
-            row[:] = TWO[k]
-            found.append(stream.step(row))
-            row[:] = np.nan
-        copies = [forecast.copy() for forecast in found]
-        assert np.array_equal(copies, [twin.step(y) for y in TWO[N:]])
-        found[-1][:] = 0
-        assert np.array_equal(stream.step(TWO[0]), twin.step(TWO[0]))
+    stream, twin = (forecaster(TWO, bptt=bptt).stream() for _ in range(2))
+    row, found = TWO[N].copy(), []
+    for k in range(N, N + NEW):
+        row[:] = TWO[k]
+        found.append(stream.step(row))
+        row[:] = np.nan
+    copies = [forecast.copy() for forecast in found]
+    assert np.array_equal(copies, [twin.step(y) for y in TWO[N:]])
+    found[-1][:] = 0
+    assert np.array_equal(stream.step(TWO[0]), twin.step(TWO[0]))
 
 
-def test_a_loaded_model_streams(tmp_path):
+@both
+def test_a_loaded_model_streams(bptt, tmp_path):
     """A saved model streams the same bits."""
-    for bptt in ("full", 6):
-        model = forecaster(WAVE, bptt=bptt)
-        regen.save(model, tmp_path / "model.regen")
-        loaded = regen.load(tmp_path / "model.regen")
-        assert np.array_equal(loaded.stream().step(WAVE[N]), model.stream().step(WAVE[N]))
+    model = forecaster(WAVE, bptt=bptt)
+    loaded = regen.load(regen.save(model, tmp_path / "model.regen"))
+    assert np.array_equal(loaded.stream().step(WAVE[N]), model.stream().step(WAVE[N]))
 
 
 def test_backend():
@@ -215,7 +215,7 @@ def prediction(model, x):
     return predict([x])[0]
 
 
-WAYS = {
+MODES = {
     "carried": {},
     "carried last": {"pool": "last", "cell": "lstm"},
     "carried mean": {"pool": "mean", "layers": 2, "dropout": 0.2},
@@ -230,10 +230,10 @@ WAYS = {
 
 @pytest.mark.parametrize("gaps", [False, True], ids=["whole", "gaps"])
 @pytest.mark.parametrize("kind", [SequenceClassifier, SequenceRegressor, "two targets"], ids=str)
-@pytest.mark.parametrize("way", WAYS)
-def test_a_stream_predicts_as_for_the_prefix(way, kind, gaps):
+@pytest.mark.parametrize("mode", MODES)
+def test_a_stream_predicts_as_for_the_prefix(mode, kind, gaps):
     """After every step equal to `predict_proba` or `predict` of the steps so far, and again after a reset."""
-    model, X = fitted(kind, gaps=gaps, **WAYS[way])
+    model, X = fitted(kind, gaps=gaps, **MODES[mode])
     stream = model.stream()
     for x in X[:4]:
         stream.reset()
@@ -241,20 +241,20 @@ def test_a_stream_predicts_as_for_the_prefix(way, kind, gaps):
         whole = [prediction(model, x[: k + 1]) for k in range(len(x))]
         np.testing.assert_allclose(streamed, whole, **CLOSE)
         assert stream.n_steps == len(x)
-    assert ("carried from step to step" in stream.backend_) == way.startswith("carried")
+    assert ("carried from step to step" in stream.backend_) == mode.startswith("carried")
 
 
-def test_long_sequences():
-    """Beyond the initial capacity, carried and anew; also a feature without values."""
-    for options in ({}, {"bidirectional": True}, {"segment": 5}):
-        model, _ = fitted(SequenceClassifier, gaps=True, **options)
-        x = np.random.default_rng(1).normal(20, 5, (300, 2))
-        x[:, 1] = np.nan
-        x[:150, 0] = np.nan
-        stream = model.stream()
-        streamed = [stream.step(row) for row in x]
-        for k in (63, 64, 149, 150, 299):
-            np.testing.assert_allclose(streamed[k], prediction(model, x[: k + 1]), **CLOSE)
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"segment": 5}], ids=str)
+def test_long_sequences(options):
+    """Beyond the initial capacity, carried and computed anew; also a feature without values."""
+    model, _ = fitted(SequenceClassifier, gaps=True, **options)
+    x = np.random.default_rng(1).normal(20, 5, (300, 2))
+    x[:, 1] = np.nan
+    x[:150, 0] = np.nan
+    stream = model.stream()
+    streamed = [stream.step(row) for row in x]
+    for k in (63, 64, 149, 150, 299):
+        np.testing.assert_allclose(streamed[k], prediction(model, x[: k + 1]), **CLOSE)
 
 
 def test_one_feature_may_be_a_number():
@@ -279,10 +279,10 @@ def test_a_pool_or_state_that_is_reset_differs():
             assert np.abs(np.subtract(predictions, expected)).min() > 1e-3
 
 
-@pytest.mark.parametrize("way", ["carried", "carried segments", "anew both ways"])
-def test_a_sequence_stream_does_not_change_the_model(way):
+@pytest.mark.parametrize("mode", ["carried", "carried segments", "anew both ways"])
+def test_a_sequence_stream_does_not_change_the_model(mode):
     """The model predicts the same bits after a stream, and the stream keeps the weights that it was made with."""
-    model, X = fitted.__wrapped__("two targets", **WAYS[way])
+    model, X = fitted.__wrapped__("two targets", **MODES[mode])
     before = model.predict(X)
     stream, twin = model.stream(), model.stream()
     streamed = [stream.step(row) for row in X[0]]
@@ -308,15 +308,17 @@ def test_changed_parameters_are_refused():
         forecaster(WAVE).set_params(hidden=9).stream()
 
 
+NO_NUMBER = "y holds a value that is not a number. Give numbers, and NaN where one is missing."
+INFINITE = "y has an infinite value. Put a number there, or NaN if it is missing."
 WRONG = [
     ([1.0, 2.0, 3.0], "y is one step of 2 columns, of shape (2,). Got shape (3,) instead."),
     (1.0, "y is one step of 2 columns, of shape (2,). Got shape () instead."),
     ([[1.0, 2.0]], "y is one step of 2 columns, of shape (2,). Got shape (1, 2) instead."),
-    (["a", "b"], "y holds a value that is not a number. Give numbers, and NaN where one is missing."),
-    ([1j, 2.0], "y holds a value that is not a number. Give numbers, and NaN where one is missing."),
-    ([object(), 2.0], "y holds a value that is not a number. Give numbers, and NaN where one is missing."),
-    ([np.inf, 2.0], "y has an infinite value. Put a number there, or NaN if it is missing."),
-    ([np.nan, -np.inf], "y has an infinite value. Put a number there, or NaN if it is missing."),
+    (["a", "b"], NO_NUMBER),
+    ([1j, 2.0], NO_NUMBER),
+    ([object(), 2.0], NO_NUMBER),
+    ([np.inf, 2.0], INFINITE),
+    ([np.nan, -np.inf], INFINITE),
 ]
 
 

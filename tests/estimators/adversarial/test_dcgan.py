@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -39,8 +39,8 @@ def model(steps: int = 3, **options: Any) -> regen.DCGAN:
 IMAGES, UPRIGHT = bars()
 
 
-@hypothesis.given(st.integers(8, 80), st.integers(8, 80), st.integers(1, 3), st.booleans())
-@hypothesis.settings(max_examples=25, deadline=None)
+@given(st.integers(8, 80), st.integers(8, 80), st.integers(1, 3), st.booleans())
+@settings(max_examples=25, deadline=None)
 def test_nets_of_every_height_and_width(Y: int, X: int, C: int, norm: bool) -> None:
     """The generator makes images of exactly that size, the critic takes them, for all sizes of 8 to 80."""
     generator, critic = make_gan_nets(
@@ -119,13 +119,23 @@ def test_evaluation_changes_nothing() -> None:
     assert not fitted.net_.training
 
 
-def test_options_of_the_nets() -> None:
-    """Without norm, with spectral norm, in packs, of every objective: all train and sample."""
-    for options in ({"norm": False}, {"game": {"spectral_norm": True}}, {"game": {"pack": 2}}):
-        assert np.isfinite(model(2, **options).fit(IMAGES).sample(2)).all()
-    for objective in ("nonsaturating", "minimax", "hinge", "least_squares", "wasserstein"):
-        fitted = model(2, norm=False, game={"objective": objective}).fit(IMAGES, UPRIGHT)
-        assert np.isfinite(fitted.sample(2, label=1)).all()
+@pytest.mark.parametrize(
+    "options", [{"norm": False}, {"game": {"spectral_norm": True}}, {"game": {"pack": 2}}], ids=str
+)
+def test_options_of_the_nets(options: dict[str, Any]) -> None:
+    """Without norm, with spectral norm and in packs the model trains and samples."""
+    assert np.isfinite(model(2, **options).fit(IMAGES).sample(2)).all()
+
+
+@pytest.mark.parametrize("objective", ["nonsaturating", "minimax", "hinge", "least_squares", "wasserstein"])
+def test_objectives(objective: str) -> None:
+    """With every objective the model trains and samples by label."""
+    fitted = model(2, norm=False, game={"objective": objective}).fit(IMAGES, UPRIGHT)
+    assert np.isfinite(fitted.sample(2, label=1)).all()
+
+
+def test_no_running_statistics_without_norm() -> None:
+    """Without norm no net has running means or variances."""
     norms = [name for name, _ in model(1, norm=False).fit(IMAGES).net_.named_buffers()]
     assert not any("running" in name for name in norms)
 

@@ -55,7 +55,7 @@ def test_auto_penalties(fields: dict[str, Any], penalty: str, weight: float) -> 
 
 
 @pytest.mark.parametrize(
-    ("turns", "words"),
+    ("turns", "description"),
     [
         ("alternate", "alternate(discriminator=1, generator=1)"),
         ({"discriminator": 5}, "alternate(discriminator=5, generator=1)"),
@@ -72,17 +72,17 @@ def test_auto_penalties(fields: dict[str, Any], penalty: str, weight: float) -> 
         ),
     ],
 )
-def test_turns(turns: Any, words: str) -> None:
+def test_turns(turns: Any, description: str) -> None:
     """A name or some of the numbers; each call makes a new schedule, which has a state."""
     game = Game(turns=turns)
     game.check()
-    assert game.schedule().describe() == words
+    assert game.schedule().describe() == description
     assert game.schedule() is not game.schedule()
-    assert game.by_scores == words.startswith("turns")
+    assert game.by_scores == description.startswith("turns")
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "words"),
+    ("field", "value", "message"),
     [
         (
             "objective",
@@ -113,15 +113,17 @@ def test_turns(turns: Any, words: str) -> None:
         ("quality_every", 0, "an int in [1, inf). Got 0 instead."),
     ],
 )
-def test_out_of_range(field: str, value: Any, words: str) -> None:
+def test_out_of_range(field: str, value: Any, message: str) -> None:
     """By fit, not by the constructor."""
-    with pytest.raises(ValueError, match="^" + re.escape(f"The '{field}' parameter of Game must be {words}")):
+    with pytest.raises(
+        ValueError, match="^" + re.escape(f"The '{field}' parameter of Game must be {message}")
+    ):
         regen.GAN(game={field: value}).fit([[0.0], [1.0]])
 
 
-def test_parameters_that_do_not_fit_together() -> None:
-    """Smoothing without labels, thresholds in the wrong order, packs that do not fill a batch."""
-    cases: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+@pytest.mark.parametrize(
+    ("game", "training", "message"),
+    [
         (
             {"label_smoothing": 0.1},
             {},
@@ -144,10 +146,14 @@ def test_parameters_that_do_not_fit_together() -> None:
             "The 'loss' of the training of GAN must be 'auto'. Got 'mse' instead; the loss is set by"
             " the 'game' parameter.",
         ),
-    ]
-    for game, training, words in cases:
-        with pytest.raises(ValueError, match="^" + re.escape(words)):
-            regen.GAN(game=game, training=training).fit([[0.0], [1.0]])
+    ],
+)
+def test_parameters_that_do_not_fit_together(
+    game: dict[str, Any], training: dict[str, Any], message: str
+) -> None:
+    """Smoothing without labels, thresholds in the wrong order, packs that do not fill a batch."""
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        regen.GAN(game=game, training=training).fit([[0.0], [1.0]])
 
 
 def test_unknown_fields() -> None:

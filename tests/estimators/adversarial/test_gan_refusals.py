@@ -14,19 +14,18 @@ pytestmark = pytest.mark.filterwarnings(
 )
 X = np.random.default_rng(0).normal(size=(40, 3))
 IMAGES = np.random.default_rng(0).random((40, 6, 5))
+TRAINING = {"batch_size": 8, "max_steps": 2}
 GAPS = np.where(np.eye(40, 3) > 0, np.nan, X)
 
 
 def gan(**options: Any) -> regen.GAN:
-    """A small one, that takes two steps."""
-    plan = {"batch_size": 8, "max_steps": 2}
-    return regen.GAN(**{"hidden": (4,), "random_state": 0, "training": plan} | options)
+    """A small estimator that trains for two steps."""
+    return regen.GAN(**{"hidden": (4,), "random_state": 0, "training": TRAINING} | options)
 
 
 def dcgan(**options: Any) -> regen.DCGAN:
-    """A small one, that takes two steps."""
-    plan = {"batch_size": 8, "max_steps": 2}
-    return regen.DCGAN(**{"channels": 2, "random_state": 0, "training": plan} | options)
+    """A small estimator that trains for two steps."""
+    return regen.DCGAN(**{"channels": 2, "random_state": 0, "training": TRAINING} | options)
 
 
 FITS: list[tuple[Any, dict[str, Any], tuple[Any, ...], str]] = [

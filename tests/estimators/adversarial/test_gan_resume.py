@@ -11,6 +11,7 @@ import torch
 import regen
 from regen.estimators.adversarial.game_losses import GANLosses
 from regen.training.checkpoint import read_tree, write_tree
+from regen.training.loop import RNG_KEY
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The generated rows cover:UserWarning",
@@ -56,7 +57,7 @@ class Crash(Exception):
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at the numbers every 3 batches, write every time, and measure quality twice in a run."""
+    """Check for divergence every 3 batches, write at every check, and measure quality twice in a run."""
     monkeypatch.setattr("regen.training.loop.CHECK_EVERY", 3)
     monkeypatch.setattr("regen.training.checkpoint.WRITE_EVERY", -1e9)
     monkeypatch.setattr("regen.training.checkpoint.time.monotonic", lambda: 0.0)
@@ -64,16 +65,16 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(name: str, steps: int = STEPS, path: Path | None = None) -> Any:
-    """A model of that name, trained for so many batches."""
+    """A model of that name, trained for `steps` batches."""
     make, data = MODELS[name]
-    plan = {"batch_size": 8, "max_steps": steps, "checkpoint": path, "validation": 0.2}
+    training = {"batch_size": 8, "max_steps": steps, "checkpoint": path, "validation": 0.2}
     if name == "images":  # a cut epoch is none; few images, short epochs
-        plan["batch_size"] = 6
-    return make().set_params(training=plan).fit(*data)
+        training["batch_size"] = 6
+    return make().set_params(training=training).fit(*data)
 
 
 def facts(model: Any) -> tuple[Any, ...]:
-    """All that a run leaves: weights of both nets, history without times, turns, calibration, samples."""
+    """The results of a run: weights of both nets, history without times, turns, calibration, samples."""
     history = {name: values for name, values in model.epochs_.items() if name != "seconds"}
     weights = {name: value.numpy().tobytes() for name, value in model.net_.state_dict().items()}
     label = {"label": model.classes_[0]} if "classes_" in vars(model) else {}
@@ -124,9 +125,9 @@ def test_a_finished_run_is_extended(name: str, tmp_path: Path) -> None:
 
 def test_more_epochs_afterwards(tmp_path: Path) -> None:
     """max_epochs may be raised as well."""
-    plan = {"batch_size": 8, "checkpoint": tmp_path / "run.ckpt"}
-    gan(max_epochs=1).set_params(training=plan).fit(POINTS)
-    longer = gan(max_epochs=3).set_params(training=plan).fit(POINTS)
+    training = {"batch_size": 8, "checkpoint": tmp_path / "run.ckpt"}
+    gan(max_epochs=1).set_params(training=training).fit(POINTS)
+    longer = gan(max_epochs=3).set_params(training=training).fit(POINTS)
     whole = gan(max_epochs=3).set_params(training={"batch_size": 8}).fit(POINTS)
     assert facts(longer) == facts(whole)
 
@@ -138,7 +139,7 @@ PARTS = ("average", "live generator", "discriminator", "moments", "order", "torc
 def test_a_checkpoint_without_one_part_would_be_noticed(
     lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The proof has teeth: a resume that forgets one part of the state is not the uninterrupted run."""
+    """A resume that loses one part of the state differs from the uninterrupted run."""
     path, name = tmp_path / "run.ckpt", "points" if lost == "turn" else "alternating"
     with monkeypatch.context() as patch, pytest.raises(Crash):
         crash_at(18 if lost == "turn" else 34, patch)
@@ -156,9 +157,9 @@ def test_a_checkpoint_without_one_part_would_be_noticed(
     elif lost == "moments":
         players["generator"]["optimizer"]["state"] = {}
     elif lost == "order":
-        state["chance"].update(epoch_start=fresh, order=fresh.clone())
+        state[RNG_KEY].update(epoch_start=fresh, order=fresh.clone())
     elif lost == "torch rng":
-        state["chance"]["cpu"] = fresh
+        state[RNG_KEY]["cpu"] = fresh
     elif lost == "turn":
         state["schedule"]["steps"] += 1
     elif lost == "rate":
@@ -173,28 +174,28 @@ def test_quality_is_measured_when_it_was_due(
 ) -> None:
     """After every second epoch, whatever was interrupted; a monitor that loses its count is detected."""
     path, fields = tmp_path / "run.ckpt", {"game": {"quality_every": 40}, "max_epochs": 5}
-    plan = {"batch_size": 8, "checkpoint": path}
+    training = {"batch_size": 8, "checkpoint": path}
     with monkeypatch.context() as patch, pytest.raises(Crash):
         crash_at(50, patch)
-        gan(**fields).set_params(training=plan).fit(POINTS)
+        gan(**fields).set_params(training=training).fit(POINTS)
     if forgotten:
         tree = read_tree(path)
         tree["state"]["guard"]["players"]["generator"]["memory"]["epochs"] = 0
         write_tree(path, tree)
-    history = gan(**fields).set_params(training=plan).fit(POINTS).history_
+    history = gan(**fields).set_params(training=training).fit(POINTS).history_
     due = history.loc[history["validation.loss"].notna(), "epoch"].tolist()
     assert due == ([2, 4] if not forgotten else [3, 5])
 
 
 def test_the_checkpoint_of_another_game_is_refused(tmp_path: Path) -> None:
     """Other rows, another seed or other rules are another run."""
-    plan = {"batch_size": 8, "max_steps": 5, "checkpoint": tmp_path / "run.ckpt"}
-    gan(training=plan).fit(POINTS)
+    training = {"batch_size": 8, "max_steps": 5, "checkpoint": tmp_path / "run.ckpt"}
+    gan(training=training).fit(POINTS)
     for other in (gan(random_state=1), gan(game={"penalty": "r1"}), gan(output="real", code=3)):
         with pytest.raises(ValueError, match="belongs to another run"):
-            other.set_params(training=plan).fit(POINTS)
+            other.set_params(training=training).fit(POINTS)
     with pytest.raises(ValueError, match="belongs to another run"):
-        gan(training=plan).fit(POINTS[::-1])
+        gan(training=training).fit(POINTS[::-1])
 
 
 @pytest.mark.parametrize("name", MODELS)
