@@ -76,12 +76,10 @@ def test_a_refit_uses_only_the_steps_before_the_origin(tmp_path):
         ({"level": "80"}, "The 'level' parameter of predict must be a number in (0, 100). Got '80' instead."),
     ],
 )  # fmt: skip
-def test_refusals(arguments, message):
-    """What was given, what was expected, what to do."""
+def test_refusals(arguments, message, message_of):
+    """The exact message: the value, the expectation and the remedy."""
     model = Forecaster(**QUICK).fit(np.arange(60.0))
-    with pytest.raises(ValueError) as caught:
-        model.backtest(np.arange(60.0), **arguments)
-    assert str(caught.value) == message
+    assert message_of(ValueError, model.backtest, np.arange(60.0), **arguments) == message
 
 
 def test_another_step_is_refused():

@@ -71,11 +71,9 @@ def test_failed_fit_leaves_the_fitted_state(fitted):
         ({}, [], "y is empty: it has no rows."),
     ],
 )  # fmt: skip
-def test_refusals(options, y, message):
-    """What was given, what was expected, what to do."""
-    with pytest.raises(ValueError) as caught:
-        quick(**options).fit(y)
-    assert str(caught.value) == message
+def test_refusals(options, y, message, message_of):
+    """The exact message: the value, the expectation and the remedy."""
+    assert message_of(ValueError, quick(**options).fit, y) == message
 
 
 def test_unknown_argument_names_the_closest():
