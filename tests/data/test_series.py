@@ -312,10 +312,10 @@ class Absent(MetaPathFinder):
 
 
 sys.meta_path.insert(0, Absent())
-from regen.data import layout, seasonality as season, series as frames
+from regen.data import calendar, layout, series as frames
 
 series = frames.read_series([1, 2, None, 4])
-result = layout.from_layout(series.layout(), {"y": season.seasonal_naive(series.values, 1, 2)[:, 0]})
+result = layout.from_layout(series.layout(), {"y": calendar.seasonal_naive(series.values, 1, 2)[:, 0]})
 print(result.tolist(), sorted({"pandas", "polars", "pyarrow"} & set(sys.modules)))
 """
 
