@@ -153,10 +153,10 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("model", "options", "words"), REFUSED)
-def test_refusals(model: Any, options: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("model", "options", "message"), REFUSED)
+def test_refusals(model: Any, options: dict[str, Any], message: str) -> None:
     """What was given, what was expected."""
-    with pytest.raises(ValueError, match=re.escape(words)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         ablate(model, torch.zeros(1, 1, 2), **{"y": torch.zeros(1, 3)} | options)
 
 
@@ -194,6 +194,6 @@ def test_refusals_of_estimators() -> None:
         ),
         (forecaster, np.arange(3.0), {}, "y has 3 steps; window=4 and horizon=1 need at least 5."),
     ]
-    for owner, X_case, options, words in cases:
-        with pytest.raises(ValueError, match=re.escape(words)):
+    for owner, X_case, options, message in cases:
+        with pytest.raises(ValueError, match=re.escape(message)):
             ablate(owner, X_case, **options)

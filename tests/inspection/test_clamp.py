@@ -208,10 +208,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "words"), REFUSED)
-def test_refusals(options: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("options", "message"), REFUSED)
+def test_refusals(options: dict[str, Any], message: str) -> None:
     """What was given, what was expected, what to do; and no gate is held meanwhile."""
     net = nn.LSTM(3, 5)
-    with pytest.raises(ValueError, match=re.escape(words)), clamp(net, **options):
+    with pytest.raises(ValueError, match=re.escape(message)), clamp(net, **options):
         pass
     assert "forward" not in vars(net)

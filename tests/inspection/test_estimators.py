@@ -90,11 +90,8 @@ def test_gaps_and_recursive_forecasts() -> None:
     model = regen.Forecaster(window=12, horizon=6, segment=3, decoding="recursive", **FEW).fit(y)
     found = gates(model, y)
     assert found["state"].shape[3] == 4 and found.times is not None
-    assert gradient_flow(model, y).norms["state"].shape == (
-        1,
-        1,
-        5,
-    )  # the forecast of the first segment is read back
+    # The fifth step takes the forecast of the first segment as input.
+    assert gradient_flow(model, y).norms["state"].shape == (1, 1, 5)
     assert not np.isnan(ablate(model, y, of="gates").losses).any()
 
 
@@ -106,6 +103,9 @@ def test_a_stream_is_read_as_a_whole() -> None:
     assert found["update"].shape == (1, 1, 1, 70, 5)
     np.testing.assert_allclose(found["state"].values[0, 0, 0, -1], model.stream_["state"][0][0, 0], atol=1e-5)
     assert gradient_flow(model, y).norms["state"].shape[2] == 40
+
+
+NO_LABELS = re.escape("SequenceClassifier has no input for labels. Leave out y.")
 
 
 def test_sequences() -> None:
@@ -120,9 +120,7 @@ def test_sequences() -> None:
         found.inputs.values[1, :, 1], [*(X[1][k : k + 2, 1].mean() for k in (0, 2, 4, 6)), np.nan]
     )
     assert found.times is None
-    with pytest.raises(
-        ValueError, match=re.escape("SequenceClassifier has no input for labels. Leave out y.")
-    ):
+    with pytest.raises(ValueError, match=NO_LABELS):
         gates(model, X, ["a", "b"] * 2)
 
 
@@ -165,14 +163,11 @@ def test_both_players_of_a_gan(pack: int) -> None:
     near, state = similar_moments(model, X, (1, 3), y=y, n=3), found["state"].values[0, 0]
     away = np.linalg.norm(state[near.sequences, near.steps] - state[1, 3], axis=-1)
     np.testing.assert_allclose(near.distances, away, rtol=1e-5)
+    message = re.escape("This GAN was fitted with labels. Give y, one for each row.")
     for look in (gates, saliency, ablate, gradient_flow):
-        with pytest.raises(
-            ValueError, match=re.escape("This GAN was fitted with labels. Give y, one for each row.")
-        ):
+        with pytest.raises(ValueError, match=message):
             look(model, X)
-    with pytest.raises(
-        ValueError, match=re.escape("This GAN was fitted with labels. Give y, one for each row.")
-    ):
+    with pytest.raises(ValueError, match=message):
         similar_moments(model, X, (1, 3))
     with pytest.raises(ValueError, match=re.escape("'generator.net.writer' was not run by the model.")):
         gates(model, X, y, part="generator.net.writer")
@@ -201,14 +196,12 @@ def test_labels_without_an_input(look: Any) -> None:
         look(model, X, y)
     result = regen.SequenceClassifier("gru", **FEW).fit(X, y)
     for inspection_without_labels in (gates, saliency):
-        with pytest.raises(
-            ValueError, match=re.escape("SequenceClassifier has no input for labels. Leave out y.")
-        ):
+        with pytest.raises(ValueError, match=NO_LABELS):
             inspection_without_labels(result, X, y)
 
 
 def test_the_door() -> None:
-    """All functions stand in `regen.inspect`; without figures a picture is refused in words."""
+    """All functions stand in `regen.inspect`; a finding without a chart is refused."""
     assert set(regen.inspect.__all__) >= {
         "ablate",
         "clamp",
@@ -225,6 +218,6 @@ def test_the_door() -> None:
             return ["one", "two"]
 
     assert str(Unknown()) == "one\ntwo"
-    words = "There is no chart of Unknown. See regen.figures for what can be drawn."
-    with pytest.raises(ValueError, match=re.escape(words)):
+    message = "There is no chart of Unknown. See regen.figures for what can be drawn."
+    with pytest.raises(ValueError, match=re.escape(message)):
         Unknown().plot()

@@ -46,8 +46,8 @@ def oracle(net: Any, x: Tensor, lengths: Tensor | None = None) -> dict[str, np.n
             params = {name.removesuffix(suffix): w for name, w in weights.items() if name.endswith(suffix)}
             options = {"lengths": lengths, "reverse": suffix.endswith("reverse"), "gates": True}
             result = reference.run(net.cell, params, layer_input, **options)
-            words = LETTERS.get(type(net.cell), {})
-            recorded.append({words[k]: gate for k, gate in result.gates.items()} | {"state": result.output})
+            names = LETTERS.get(type(net.cell), {})
+            recorded.append({names[k]: gate for k, gate in result.gates.items()} | {"state": result.output})
             outputs.append(result.output)
         layer_input = torch.cat(outputs, -1)
     stacked = {word: torch.stack([each[word] for each in recorded]) for word in recorded[0]}
@@ -231,8 +231,8 @@ def test_batches_that_are_no_steps_are_refused() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.cell(x)[0][:1] + self.cell(x[:1])[0]
 
-    words = "The net was run on batches of 3, 1 rows in turn, which are no steps of the same sequences."
-    with pytest.raises(ValueError, match=re.escape(words)):
+    message = "The net was run on batches of 3, 1 rows in turn, which are no steps of the same sequences."
+    with pytest.raises(ValueError, match=re.escape(message)):
         gates(Twice(), torch.randn(3, 4, 2))
 
 
@@ -256,10 +256,10 @@ REFUSED: list[tuple[Any, Any, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("model", "X", "options", "words"), REFUSED)
-def test_refusals(model: Any, X: Any, options: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("model", "X", "options", "message"), REFUSED)
+def test_refusals(model: Any, X: Any, options: dict[str, Any], message: str) -> None:
     """What was given, what was expected, what to do."""
-    with pytest.raises(ValueError, match=re.escape(words)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         gates(model, X, **options)
 
 
@@ -274,12 +274,12 @@ def test_a_part_that_does_not_run_and_a_word_that_is_not_there() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.used(x)[0]
 
-    words = "'idle' was not run by the model. Inspect that net itself, with its own input."
-    with pytest.raises(ValueError, match=re.escape(words)):
+    message = "'idle' was not run by the model. Inspect that net itself, with its own input."
+    with pytest.raises(ValueError, match=re.escape(message)):
         gates(Idle(), torch.zeros(1, 1, 2), part="idle")
     found = gates(Idle(), torch.zeros(1, 1, 2))
-    words = "The cell GRU has no 'forget'. It has 'reset', 'update', 'candidate', 'state'."
-    with pytest.raises(ValueError, match=re.escape(words)):
+    message = "The cell GRU has no 'forget'. It has 'reset', 'update', 'candidate', 'state'."
+    with pytest.raises(ValueError, match=re.escape(message)):
         found["forget"]
     assert found["z"] is found["update"]
 

@@ -266,13 +266,13 @@ def test_the_reference_loop_is_run_with_the_cell_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"rows": 0}, "The 'rows' parameter of gradient_flow must be an int in [1, inf). Got 0 instead."),
         ({"share": 0}, "The 'share' parameter of gradient_flow must be a number in (0, 1]. Got 0 instead."),
     ],
 )
-def test_refusals(options: dict[str, Any], words: str) -> None:
+def test_refusals(options: dict[str, Any], message: str) -> None:
     """What was given, what was expected."""
-    with pytest.raises(ValueError, match=re.escape(words)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         gradient_flow(nn.GRU(2, 3), torch.zeros(2, 1, 2), **options)

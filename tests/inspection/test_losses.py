@@ -171,8 +171,8 @@ def test_refusals() -> None:
             "The 'rows' parameter of loss_per_copy must be an int in [1, inf). Got 0 instead.",
         ),
     ]
-    for model, x_case, options, words in cases:
-        with pytest.raises(ValueError, match=re.escape(words)):
+    for model, x_case, options, message in cases:
+        with pytest.raises(ValueError, match=re.escape(message)):
             loss_per_copy(model, x_case, **options)
 
 

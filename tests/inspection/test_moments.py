@@ -82,8 +82,8 @@ def test_a_window_is_read_before_the_first_moment(model: Any) -> None:
     forecaster, y = model
     first = similar_moments(forecaster, y, 23, n=1)
     assert first.at == "2001-12-01"
-    words = "There is no state at 22: whole windows end from 2001-12-01 to 2010-12-01."
-    with pytest.raises(ValueError, match=re.escape(words)):
+    message = "There is no state at 22: whole windows end from 2001-12-01 to 2010-12-01."
+    with pytest.raises(ValueError, match=re.escape(message)):
         similar_moments(forecaster, y, 22)
 
 
@@ -101,10 +101,10 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("t", "options", "words"), REFUSED)
-def test_refusals(t: Any, options: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("t", "options", "message"), REFUSED)
+def test_refusals(t: Any, options: dict[str, Any], message: str) -> None:
     """What was given, what was expected."""
-    with pytest.raises(ValueError, match=re.escape(words)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         similar_moments(nn.GRU(2, 3, batch_first=True), ROWS, t, **options)
 
 

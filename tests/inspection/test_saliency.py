@@ -190,8 +190,8 @@ def test_refusals(forecaster: Any, classifier: Any) -> None:
         ),
         (nn.Linear(2, 2), torch.zeros(1, 2), {}, "There is no recurrent net in this Linear."),
     ]
-    for model, X, options, words in cases:
-        with pytest.raises(ValueError, match=re.escape(words)):
+    for model, X, options, message in cases:
+        with pytest.raises(ValueError, match=re.escape(message)):
             saliency(model, X, **options)
 
 
