@@ -131,6 +131,22 @@ class Cell(ABC):
     """Blocks of H rows in ``weight_ih``, in the order of ``torch.nn``."""
     states: ClassVar[tuple[str, ...]]
     """The states carried from step to step. The first is the cell's output."""
+    gate_names: ClassVar[Mapping[str, str]] = {}
+    """Name of each letter of `gates` and `states`, such as ``{"f": "forget"}``; what inspection calls them."""
+    kept_by: ClassVar[str] = ""
+    """Name of the gate that is the share of a unit's content kept from step to step; empty where none is."""
+    removal: ClassVar[Mapping[str, float]] = {}
+    """Names and values of gates that, when clamped, give a unit the output 0; empty where no gate does."""
+
+    def activations(self) -> dict[str, str]:
+        """Name and activation ("sigmoid", "tanh" or "relu") of each gate, in the order of `gates`.
+
+        Returns
+        -------
+        dict of str to str
+            Empty when the gates cannot be clamped.
+        """
+        return {}
 
     @abstractmethod
     def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741

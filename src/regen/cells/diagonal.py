@@ -1,5 +1,6 @@
 """Feedback of each unit to itself only: the recurrent matrix is a vector."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -45,6 +46,8 @@ class Diagonal(Cell):
 
     gates: ClassVar[tuple[str, ...]] = ("h",)
     states: ClassVar[tuple[str, ...]] = ("h",)
+    gate_names: ClassVar[Mapping[str, str]] = {"h": "state"}
+    removal: ClassVar[Mapping[str, float]] = {"state": 0.0}
 
     nonlinearity: str = "tanh"
 
@@ -54,6 +57,9 @@ class Diagonal(Cell):
     def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (H, I), "weight_hh": (H,)}
         return shapes | ({"bias_ih": (H,)} if bias else {})
+
+    def activations(self) -> dict[str, str]:
+        return {"state": self.nonlinearity}
 
     def state_sizes(self, H: int) -> tuple[int, ...]:
         return (H,)

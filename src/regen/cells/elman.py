@@ -1,5 +1,6 @@
 """Full feedback: every unit receives the previous output of all units of its layer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -43,6 +44,8 @@ class Elman(Cell):
 
     gates: ClassVar[tuple[str, ...]] = ("h",)
     states: ClassVar[tuple[str, ...]] = ("h",)
+    gate_names: ClassVar[Mapping[str, str]] = {"h": "state"}
+    removal: ClassVar[Mapping[str, float]] = {"state": 0.0}
 
     nonlinearity: str = "tanh"
 
@@ -52,6 +55,9 @@ class Elman(Cell):
     def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (H, I), "weight_hh": (H, H)}
         return shapes | ({"bias_ih": (H,), "bias_hh": (H,)} if bias else {})
+
+    def activations(self) -> dict[str, str]:
+        return {"state": self.nonlinearity}
 
     def state_sizes(self, H: int) -> tuple[int, ...]:
         return (H,)

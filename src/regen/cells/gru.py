@@ -1,5 +1,6 @@
 """Memory without a separate context: one gate mixes the old output and the new."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -54,6 +55,9 @@ class GRU(Cell):
 
     gates: ClassVar[tuple[str, ...]] = ("r", "z", "n")
     states: ClassVar[tuple[str, ...]] = ("h",)
+    gate_names: ClassVar[Mapping[str, str]] = {"r": "reset", "z": "update", "n": "candidate", "h": "state"}
+    kept_by: ClassVar[str] = "update"
+    removal: ClassVar[Mapping[str, float]] = {"update": 0.0, "candidate": 0.0}
 
     reset: str = "after"
 
@@ -63,6 +67,9 @@ class GRU(Cell):
     def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (3 * H, I), "weight_hh": (3 * H, H)}
         return shapes | ({"bias_ih": (3 * H,), "bias_hh": (3 * H,)} if bias else {})
+
+    def activations(self) -> dict[str, str]:
+        return {"reset": "sigmoid", "update": "sigmoid", "candidate": "tanh"}
 
     def state_sizes(self, H: int) -> tuple[int, ...]:
         return (H,)

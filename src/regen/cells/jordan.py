@@ -1,5 +1,6 @@
 """Feedback from the network's output: the readout is fed back instead of the hidden layer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -47,6 +48,8 @@ class Jordan(Cell):
 
     gates: ClassVar[tuple[str, ...]] = ("h",)
     states: ClassVar[tuple[str, ...]] = ("y",)
+    gate_names: ClassVar[Mapping[str, str]] = {"h": "hidden", "y": "state"}
+    removal: ClassVar[Mapping[str, float]] = {"hidden": 0.0}
 
     nonlinearity: str = "tanh"
     proj_size: int = 0
@@ -59,6 +62,9 @@ class Jordan(Cell):
         (P,) = self.state_sizes(H)
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (H, I), "weight_yh": (H, P), "weight_hy": (P, H)}
         return shapes | ({"bias_ih": (H,), "bias_hy": (P,)} if bias else {})
+
+    def activations(self) -> dict[str, str]:
+        return {"hidden": self.nonlinearity}
 
     def state_sizes(self, H: int) -> tuple[int, ...]:
         return (self.proj_size or H,)

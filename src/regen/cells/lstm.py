@@ -1,5 +1,6 @@
 """Memory cells with gates that write, keep and read the context."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -61,6 +62,16 @@ class LSTM(Cell):
 
     gates: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
     states: ClassVar[tuple[str, ...]] = ("h", "c")
+    gate_names: ClassVar[Mapping[str, str]] = {
+        "i": "input",
+        "f": "forget",
+        "g": "candidate",
+        "o": "output",
+        "c": "context",
+        "h": "state",
+    }
+    kept_by: ClassVar[str] = "forget"
+    removal: ClassVar[Mapping[str, float]] = {"output": 0.0}
 
     peephole: str = "none"
     proj_size: int = 0
@@ -76,6 +87,9 @@ class LSTM(Cell):
         shapes |= {"weight_hr": (P, H)} if self.proj_size else {}
         peepholes = {"none": (), "output": ("weight_co",), "full": ("weight_ci", "weight_cf", "weight_co")}
         return shapes | dict.fromkeys(peepholes[self.peephole], (H,))
+
+    def activations(self) -> dict[str, str]:
+        return {"input": "sigmoid", "forget": "sigmoid", "candidate": "tanh", "output": "sigmoid"}
 
     def state_sizes(self, H: int) -> tuple[int, ...]:
         return (self.proj_size or H, H)

@@ -110,15 +110,15 @@ class Flag:
             self.word, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
         )
 
-    def read(self, values: str | bool) -> Any:
-        """The value that was values, refused in the words of the Python interface with the flag in them."""
-        value: Any = values
-        if isinstance(values, str):
+    def read(self, text: str | bool) -> Any:
+        """The parsed text of a flag, checked by the constraint of the Python parameter, named by the flag."""
+        value: Any = text
+        if isinstance(text, str):
             with suppress(ValueError, KeyError):
-                value = self.constraint.parse(values)
+                value = self.constraint.parse(text)
             if self._several and not self.constraint.accepts(value):
                 with suppress(ValueError):
-                    value = WRITTEN[self.name][1](values)
+                    value = WRITTEN[self.name][1](text)
         check_parameters(self.owner, {self.flag: self.constraint}, {self.flag: value})
         return value
 
@@ -136,7 +136,7 @@ def flags_of(kind: type[Estimator]) -> tuple[Flag, ...]:
 
 
 def chosen(flags: Iterable[Flag], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Constructor arguments from what was values on the command line; what was not keeps its default."""
+    """Constructor arguments from the flags that were set; the others keep their defaults."""
     arguments: dict[str, Any] = {}
     places = {plan.__name__: name for name, plan in PLANS.items()}
     for flag in flags:

@@ -96,12 +96,13 @@ class RNN(Recurrent):
     ) -> None:
         if isinstance(cell, str):
             cell = named(cell, nonlinearity=nonlinearity) if cell in _PLAIN else named(cell)
-        if not isinstance(cell, Elman | Diagonal | Jordan):
+        if isinstance(cell, cells.LSTM | cells.GRU):
             raise ValueError(
                 f"RNN runs the cells {', '.join(map(repr, _PLAIN))}. Got {cell} instead. "
                 f"Use regen.nn.{type(cell).__name__}."
             )
-        if nonlinearity not in ("tanh", cell.nonlinearity):
+        own = cell.nonlinearity if isinstance(cell, Elman | Diagonal | Jordan) else "tanh"
+        if nonlinearity not in ("tanh", own):
             raise ValueError(
                 f"RNN was given nonlinearity={nonlinearity!r} and a cell with its own, {cell}. "
                 f"Give it to the cell: {type(cell).__name__}(nonlinearity={nonlinearity!r})."

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._check import Choice, Int, check_parameters
-from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.data.dataframes import frame
 from regen.estimators._probe import PROBE_ROWS, Probe
 from regen.inspection.finding import Finding
-from regen.inspection.recurrent.activity import SIGMOIDS
+from regen.inspection.recurrent.activity import sigmoid_gates
 from regen.inspection.recurrent.clamping import DIRECTIONS, held
 from regen.inspection.recurrent.gates import gates_of
 from regen.inspection.recurrent.models import Loss, gradients_in_evaluation, inspected_part, probe_to_evaluate
@@ -20,14 +19,6 @@ from regen.inspection.recurrent.parts import Part
 
 __all__ = ["Ablation", "ablate"]
 
-REMOVAL: Mapping[type[Cell], Mapping[str, float]] = {
-    LSTM: {"output": 0.0},
-    GRU: {"update": 0.0, "candidate": 0.0},
-    Elman: {"state": 0.0},
-    Diagonal: {"state": 0.0},
-    Jordan: {"hidden": 0.0},
-}
-"""Gates that give a unit the output 0 at every step."""
 MANY = 2.0
 """Relative increase above which the sentences give a factor in place of a percentage."""
 LITTLE = 0.01
@@ -211,8 +202,8 @@ def ablate(
 
 def _units(part: Part) -> Iterator[Trial]:
     net = part.net
-    removal = REMOVAL.get(type(net.cell))
-    if removal is None:
+    removal = net.cell.removal
+    if not removal:
         kind = type(net.cell).__name__
         raise ValueError(
             f"There is no rule to remove a unit of the cell {kind}. Ablate a cell of regen.cells."
@@ -224,7 +215,7 @@ def _units(part: Part) -> Iterator[Trial]:
 
 
 def _gates(probe: Probe, part: Part) -> Iterator[Trial]:
-    words = SIGMOIDS.get(type(part.net.cell), ())
+    words = sigmoid_gates(part.net.cell)
     if not words:
         kind = type(part.net.cell).__name__
         raise ValueError(f"The cell {kind} has no gates. Use of='units'.")

@@ -20,11 +20,6 @@ OPEN, CLOSED = 0.9, 0.1
 """A gate above the first is open, below the second closed."""
 LEAST = 1e-30
 """Least share that is kept at a step, so that its logarithm is finite."""
-SIGMOIDS: Mapping[type[Cell], tuple[str, ...]] = {
-    LSTM: ("input", "forget", "output"),
-    GRU: ("reset", "update"),
-}
-
 Values = NDArray[Any]
 
 
@@ -42,15 +37,13 @@ class UnitActivity:
     @property
     def gates(self) -> tuple[str, ...]:
         """Names of the sigmoid gates."""
-        return SIGMOIDS.get(type(self.cell), ())
+        return sigmoid_gates(self.cell)
 
     @cached_property
     def kept(self) -> Values | None:
         """(L, D, n, S, H) the share of its content that a unit keeps at each step; None for a recurrent matrix."""
-        if isinstance(self.cell, LSTM):
-            return self.values["forget"]
-        if isinstance(self.cell, GRU):
-            return self.values["update"]
+        if self.cell.kept_by:
+            return self.values[self.cell.kept_by]
         if not isinstance(self.cell, Diagonal) or self.weight is None:
             return None
         h = self.values["state"]
@@ -115,6 +108,11 @@ class UnitActivity:
         for event in self.onsets:
             columns[f"{event}s"] = (100 * self.onsets[event].sum((2, 3)) / steps).ravel()
         return columns | {"spread": self.spread.ravel(), "rank": self.rank.ravel()}
+
+
+def sigmoid_gates(cell: Cell) -> tuple[str, ...]:
+    """Names of the gates of a cell with values between 0 and 1."""
+    return tuple(name for name, activation in cell.activations().items() if activation == "sigmoid")
 
 
 def half_life(kept: NDArray[Any]) -> float:

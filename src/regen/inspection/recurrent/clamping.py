@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from regen._check import closest
-from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
+from regen.cells import Cell
 from regen.inspection.recurrent.models import net_of
 from regen.inspection.recurrent.parts import Part, part_named, parts_of
 from regen.nets import Recurrent, WeightsHook
@@ -118,16 +118,8 @@ def clamp(
 
 
 def clampable(cell: Cell) -> dict[str, tuple[int, str]]:
-    """By name, the block of rows of each gate and its activation; empty for other cells than those of regen."""
-    if isinstance(cell, LSTM):
-        kinds = {"input": "sigmoid", "forget": "sigmoid", "candidate": "tanh", "output": "sigmoid"}
-    elif isinstance(cell, GRU):
-        kinds = {"reset": "sigmoid", "update": "sigmoid", "candidate": "tanh"}
-    elif isinstance(cell, Elman | Diagonal | Jordan):
-        kinds = {"hidden" if isinstance(cell, Jordan) else "state": cell.nonlinearity}
-    else:
-        kinds = {}
-    return {word: (block, kind) for block, (word, kind) in enumerate(kinds.items())}
+    """By name, the block of rows of each gate and its activation; empty for a cell that does not define them."""
+    return {name: (block, activation) for block, (name, activation) in enumerate(cell.activations().items())}
 
 
 def held(

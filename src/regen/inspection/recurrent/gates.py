@@ -27,7 +27,7 @@ from regen.inspection.recurrent.models import (
     probe_to_observe,
 )
 from regen.inspection.recurrent.parts import Part, not_run, parts_of
-from regen.inspection.recurrent.sentences import WORDS, unit_sentences
+from regen.inspection.recurrent.sentences import unit_sentences
 from regen.kernels import LayerCall, Result
 from regen.nets import LayerHook
 
@@ -74,7 +74,7 @@ class Gates(Finding):
     segment: int
 
     def __getitem__(self, word: str) -> Labelled:
-        word = WORDS.get(type(self.cell).__name__, {}).get(word, word)
+        word = self.cell.gate_names.get(word, word)
         if word not in self.values:
             kind, known = type(self.cell).__name__, ", ".join(map(repr, self.values))
             raise ValueError(f"The cell {kind} has no {word!r}. It has {known}.")
@@ -305,7 +305,7 @@ class GateValues(Mapping[str, Labelled]):
         layers: tuple[int, int],
         labels: dict[str, Sequence[Any]],
     ) -> None:
-        words = WORDS.get(type(cell).__name__, {})
+        words = cell.gate_names
         letters = dict.fromkeys([*batches_of_runs[0][0].result.gates, "state"])
         self._letters = {words.get(letter, letter): letter for letter in letters}
         self._pieces, self._layers, self._labels = batches_of_runs, layers, labels

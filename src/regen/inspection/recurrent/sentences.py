@@ -1,23 +1,13 @@
 """Sentences about the units of a recurrent net. Letters: `n` sequences, `S` recurrent steps, `F` features."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from regen.inspection.labelled import Labelled
 from regen.inspection.recurrent.activity import UnitActivity
 
-__all__ = ["WORDS", "steps_text", "unit_sentences"]
+__all__ = ["steps_text", "unit_sentences"]
 
-WORDS: Mapping[str, Mapping[str, str]] = {
-    "LSTM": {"i": "input", "f": "forget", "g": "candidate", "o": "output", "c": "context", "h": "state"},
-    "GRU": {"r": "reset", "z": "update", "n": "candidate", "h": "state"},
-    "Elman": {"h": "state"},
-    "Diagonal": {"h": "state"},
-    "Jordan": {"h": "hidden", "y": "state"},
-}
-"""Names of the letters in the equation of a cell."""
 FEW = 5
 """Least events for a rate."""
 MARKED = 1.0
