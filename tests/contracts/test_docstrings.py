@@ -92,7 +92,7 @@ def arrays(function: ast.FunctionDef) -> Iterator[str]:
             yield argument.arg
 
 
-def told(docstring: str, argument: str) -> bool:
+def has_shape(docstring: str, argument: str) -> bool:
     """Whether the docstring gives a shape where it names `argument`, or in the three lines below."""
     lines = docstring.splitlines()
     named = [n for n, line in enumerate(lines) if re.search(rf"(?<![\w.]){re.escape(argument)}\b", line)]
@@ -104,7 +104,7 @@ def shapeless(package: Mapping[str, ast.Module]) -> list[str]:
     found = []
     for entry in entries(package):
         if isinstance(entry.node, ast.FunctionDef) and not (entry.inherited and not entry.docstring):
-            missing = [name for name in arrays(entry.node) if not told(entry.docstring, name)]
+            missing = [name for name in arrays(entry.node) if not has_shape(entry.docstring, name)]
             found += [f"{entry.where}: {name}" for name in missing]
     return found
 

@@ -10,7 +10,7 @@ __all__ = ["refuse_masked", "unmasked"]
 
 
 def unmasked(X: Any) -> Any:
-    """X (...), a masked array of any shape, as a plain one: NaN for masked values, None in an array of objects.
+    """X (n, ...), a masked array, as a plain one: NaN for masked values, None in an array of objects.
 
     Numbers become float64 where they are no floats and a value is masked. Other things than masked arrays are
     returned as they are.

@@ -36,7 +36,7 @@ class Ragged:
         True where a value was observed, of the shape of `values`. None means everywhere.
     lengths : int64 tensor of shape (n,), default=None
         Steps of each member; kept on the CPU. None when `values` is dense.
-    ids : sequence of length n, default=None
+    ids : sequence of shape (n,), default=None
         Names of the members.
 
     Examples
@@ -69,7 +69,7 @@ class Ragged:
         ----------
         block : array or tensor of shape (n, ...)
             It is not changed, and not copied when nothing is missing.
-        ids : sequence of length n, default=None
+        ids : sequence of shape (n,), default=None
             Names of the members.
         """
         return cls(*_split(_tensor(block)), None, ids)
@@ -84,7 +84,7 @@ class Ragged:
         ----------
         members : sequence of n arrays of shape (T_k, F)
             At least one.
-        ids : sequence of length n, default=None
+        ids : sequence of shape (n,), default=None
             Names of the members.
         """
         tensors = [_tensor(each) for each in members]
@@ -106,7 +106,7 @@ class Ragged:
             NaN is a missing value.
         lengths : int64 tensor of shape (n,)
             Steps of each member, N in all.
-        ids : sequence of length n, default=None
+        ids : sequence of shape (n,), default=None
             Names of the members.
         """
         steps, n = _tensor(values), len(lengths)

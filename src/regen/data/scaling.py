@@ -66,7 +66,7 @@ class Standardizer:
         return np.divide(values - self.center, self.scale, out=np.zeros_like(values), where=self.scale > 0)
 
     def inverse_transform(self, z: NDArray[Any]) -> Values:
-        """(..., F) values in their own units from standardised ones."""
+        """Values (..., F) in their own units from z (..., F), standardised ones."""
         assert self.center is not None and self.scale is not None
         return np.asarray(z, dtype=np.float64) * self.scale + self.center
 

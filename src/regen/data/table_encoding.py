@@ -237,7 +237,7 @@ class Columns:
         return encoded
 
     def decoded_columns(self, values: NDArray[Any], rounded: bool) -> list[NDArray[Any]]:
-        """F columns (n,) from encoded numbers (n, E): floats, or objects of text."""
+        """F columns (n,) from encoded values (n, E): floats, or objects of text."""
         values = np.asarray(values, dtype=np.float64)
         columns: list[NDArray[Any]] = [np.zeros(0)] * len(self.names)
         for block in self.blocks:

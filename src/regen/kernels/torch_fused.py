@@ -58,7 +58,7 @@ def run(
 ) -> Result:
     """As `reference.run`, where `unsupported_reason` is empty and lengths are at least 1.
 
-    zoneout : None, as keep; gates is False.
+    zoneout : None, as keep, in place of masks (B, P); gates is False.
     """
     reason = unsupported_reason(cell, keep, zoneout, gates)
     if reason:

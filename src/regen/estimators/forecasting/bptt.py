@@ -152,7 +152,10 @@ class StreamState:
         self.latest: Tensor | None = None
 
     def advance(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
-        """Run over the next steps (B, L, C) and return the forecasts (B, L, H, C) after each; detach the state."""
+        """Run over the next steps and return the forecasts (B, L, H, C) after each; detach the state.
+
+        x, observed : (B, L, C) values and their mask.
+        """
         before = x[:, :1] if self.before is None else self.before
         forecasts, state = self.net.stream(x, before, observed, self.state)
         self.state = tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
@@ -275,7 +278,10 @@ def check_stream(bptt: int, window: int, segment: int, decoding: str, normalize:
 def forecast_stream(
     net: WindowNet, values: Tensor, observed: Tensor | None, stream: StreamState | None = None
 ) -> Tensor:
-    """Forecasts (N, H, C) after every step of a series (N, C), which continues and advances `stream`."""
+    """Forecasts (N, H, C) after every step of a series, which continues and advances `stream`.
+
+    values, observed : (N, C) values and their mask.
+    """
     stream = StreamState(net) if stream is None else stream
     forecasts = []
     with evaluating(net):
@@ -289,7 +295,10 @@ def forecast_stream(
 def forecast_windows(
     net: WindowNet, values: Tensor, observed: Tensor | None, starts: Tensor, window: int
 ) -> Tensor:
-    """Forecasts (n, H, C) after the windows of a series (N, C) that begin at `starts` (n,)."""
+    """Forecasts (n, H, C) after the windows of a series that begin at `starts` (n,).
+
+    values, observed : (N, C) values and their mask.
+    """
     windows = Windows(values, window, 0)
     masks = None if observed is None else Windows(observed, window, 0)
     forecasts = []

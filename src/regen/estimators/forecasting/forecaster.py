@@ -391,7 +391,10 @@ class Forecaster(Estimator):
         windows: ProbeWindows = "spread",
         rows: int | None = PROBE_ROWS,
     ) -> Probe:
-        """Prepare windows of a series for inspection; parameters as in `Estimator.probe`, X as in `backtest`."""
+        """Prepare windows of a series for inspection, see `Estimator.probe`.
+
+        X : (n_steps, n_columns) as in `backtest`; y is not used.
+        """
         self._check_fitted()
         if y is not None:
             raise ValueError("The targets of a Forecaster are the next steps of its series. Leave out y.")
