@@ -378,6 +378,7 @@ class AdversarialEstimator(Estimator):
         Returns
         -------
         scores : ndarray of shape (n,)
+            From 1 to 100.
         """
         batch, model = self.encode_rows(X, y), self._model()
         slope, offset = self.calibration_[batch.y is None]

@@ -146,6 +146,7 @@ stopped_, backend_, feature_names_in_ : as in `GAN`.
         Returns
         -------
         features : ndarray of shape (n, n_features)
+            Activations of the layer before the score, float32.
         """
         rows = self.encode_rows(X).x
         discriminator: Any = self.net_.discriminator

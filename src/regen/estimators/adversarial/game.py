@@ -207,6 +207,7 @@ default="relativistic"
         Returns
         -------
         rules : GameRules
+            The settings of both players, all "auto" resolved.
         """
 
         def resolved(name: str) -> float:
@@ -238,6 +239,7 @@ default="relativistic"
         Returns
         -------
         schedule : Schedule
+            Which player moves next.
         """
         if not isinstance(self.turns, Mapping):
             return turns() if self.by_scores else alternate(discriminator=1, generator=1)
