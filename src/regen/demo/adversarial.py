@@ -40,7 +40,7 @@ CLUSTERS = (
     " the other, without labels.",
     "The points form 25 clusters, five by five, a standard test of mode collapse: a generator that covers only a few"
     " clusters can deceive its discriminator for a while. Quality is therefore measured on held-out points during"
-    " training, and the best generator is save_with_report.",
+    " training, and the best generator is kept.",
 )
 NEW_DIGITS = (
     "A deep convolutional GAN (DCGAN) generates images: the generator maps a noise code to pixels by transposed"

@@ -26,7 +26,7 @@ SUNSPOTS = (
     "Both take a window of 33 years, three cycles, as input, one year per step. They are recurrent: the inputs of a"
     " neuron are the new value and the outputs of all neurons at the previous step, so earlier values can influence"
     " the forecast. In the Elman network the output itself is fed back. The LSTM also has memory cells, whose gates"
-    " control what is save_with_report, what is added and what is output.",
+    " control what is kept, what is added and what is output.",
     "For training, the network is unfolded: one copy for each of the 33 years, all with the same weights. Each passes"
     " its state to the next. Back-propagation through time carries the error of a forecast back through all copies.",
     "An 80 % interval is as wide as needed to contain 80 % of the forecasts in the validation part, the last fifth"
@@ -130,7 +130,7 @@ def exercises(folder: Path, max_epochs: int) -> Outcome:
 
 
 def error_rate(y: NDArray[Any], y_pred: NDArray[Any]) -> float:
-    """Share of error_rate labels, in percent.
+    """Share of wrong labels, in percent.
 
     y, y_pred : (n,) labels.
     """
