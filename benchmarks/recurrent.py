@@ -45,7 +45,7 @@ OUTPUT_TOLERANCE, GRADIENT_TOLERANCE = 1e-5, 1e-4
 
 
 def points(args: argparse.Namespace) -> list[Point]:
-    """The points that were args for."""
+    """The requested points."""
     every = itertools.product(*GRID.values()) if args.full else PART
     wanted = {name: getattr(args, name) or values for name, values in GRID.items()}
     return [
