@@ -109,8 +109,8 @@ default="relativistic"
     turns : {"alternate", "scores"} or dict, default="alternate"
         The schedule: "alternate" updates both players on every batch, or each as many times as a dict of
         "discriminator" and "generator" gives; "scores" updates the generator until its smoothed score passes a
-        threshold, then the discriminator until it distinguishes real from generated rows again, with the parameters
-        "low", "high", "cap", "smoothing" and "warmup" in a dict such as ``{"high": 40}``. See
+        threshold, then the discriminator until it distinguishes real from generated rows again, with numbers for
+        "low", "high", "cap", "smoothing" and "warmup". The numbers are a dict such as ``{"high": 40}``, see
         `regen.training.turn_taking`.
     early_stopping : {"coverage", "density", "precision", "recall", "two_sample", "mmd"} or None, default=None
         Stop when this measure of generated rows, compared with held-out rows, has not improved for as many
