@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from regen.cli.io import read_rows_for
+from regen.cli.io import read_known_sequences, read_rows_for
 from regen.cli.run_options import RunPath
 from regen.cli.runs import REPORT, described, label_of
-from regen.data.io.sequence_files import TABLES, read_sequences
 from regen.data.io.tables import read_table
 from regen.persistence import load
 from regen.report import InspectionData, Section, sections_of, text_report, write
@@ -76,10 +75,7 @@ def _read(model: Any, run: Path, facts: Mapping[str, Any], path: Path, own: bool
         return InspectionData(read_table(path), None, source, own, facts.get("time"))
     labels = label_of(run)
     if model.command.data == "sequences":
-        label = labels[0] if labels else None
-        if label is not None and path.name.lower().endswith(TABLES):
-            label = label if label in read_table(path).column_names else None
-        table = read_sequences(path, label=label)
+        table = read_known_sequences(path, labels[0] if labels else None)
         return InspectionData(table.rows.arrays(), table.y, source, own)
     labelled = model.command.data.startswith("labelled") or len(labels) == 1
     rows = read_rows_for(model, path, labels, labelled=labelled)

@@ -21,7 +21,7 @@ from regen.data.io.image_files import (
     write_images,
 )
 from regen.data.io.paths import not_found_error
-from regen.data.io.sequence_files import TABLES, labels_of, read_sequences
+from regen.data.io.sequence_files import TABLES, LabelledSequences, labels_of, read_sequences
 from regen.data.io.tables import read_table, write_table
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "check_output",
     "give_rows",
     "one_after_another",
+    "read_known_sequences",
     "read_labelled",
     "read_rows",
     "read_rows_for",
@@ -119,6 +120,13 @@ def read_rows_for(model: Any, path: Path, labels: Sequence[str], *, labelled: bo
         labels = [label for label in labels if label in known]
     form = {"sequences": kind == "sequences", "flat": kind == "images"}
     return read_rows(path, labels, **form, labelled=labelled)
+
+
+def read_known_sequences(path: Path, label: str | None) -> LabelledSequences:
+    """Sequences for a fitted model; a table of them may lack the column of labels."""
+    if label is not None and path.name.lower().endswith(TABLES):
+        label = label if label in read_table(path).column_names else None
+    return read_sequences(path, label=label)
 
 
 def refuse_label(path: Path, label: str, *, optional: bool = False) -> None:

@@ -10,11 +10,11 @@ from sklearn.base import is_classifier
 
 from regen._check import Either, Int, Number
 from regen.cli.flags import parameter_help
+from regen.cli.io import read_known_sequences
 from regen.cli.run_options import RunPath, loaded, read_flag
 from regen.cli.runs import described
 from regen.cli.tables import columns_of, text_table
 from regen.data.dataframes import frame
-from regen.data.io.sequence_files import TABLES, read_sequences
 from regen.data.io.tables import read_table, write_table
 from regen.estimators.forecasting.forecaster import Forecaster
 from regen.metrics import forecast_scores
@@ -118,20 +118,13 @@ def _refuse_flags(model: Any, **flags: object) -> None:
 
 def _predictions(model: Any, data: Path, label: str | None) -> Any:
     """A row per sequence: its number, the prediction, and for classes the probability of each."""
-    X = _sequences(data, label)
+    X = read_known_sequences(data, label).rows.arrays()
     columns: dict[str, Any] = {"sequence": np.arange(len(X))}
     if is_classifier(model):
         probabilities = model.predict_proba(X)
         columns["label"] = model.classes_[probabilities.argmax(axis=1)]
         return frame(columns | {f"p_{name}": probabilities[:, k] for k, name in enumerate(model.classes_)})
     return frame(columns | {"prediction": model.predict(X)})
-
-
-def _sequences(data: Path, label: str | None) -> Any:
-    """Sequences of a file; the column of labels need not be there."""
-    if label is not None and data.name.lower().endswith(TABLES):
-        label = label if label in read_table(data).column_names else None
-    return read_sequences(data, label=label).rows.arrays()
 
 
 def _give(table: Any, output: Path | None) -> None:
