@@ -5,7 +5,7 @@ quality := $(wildcard benchmarks/quality_*.py)
 speed := $(filter-out $(quality),$(wildcard benchmarks/*.py))
 
 .PHONY: help demo test test-slow pytest lint style types layers wheel native sanitize bench bench-quality \
-	bench-peers freeze clean installed installed-dev
+	bench-peers faults freeze clean installed installed-dev
 .NOTPARALLEL:
 
 help:           ## this list
@@ -36,6 +36,9 @@ layers: installed-dev
 
 wheel: installed-dev native           ## build the wheel, and import it from another folder
 	$(python) .ci/wheel.py
+
+faults: installed-dev native           ## the long fault campaigns; their counts go to docs/reliability.md
+	REGEN_FAULTS=long $(python) -m pytest --durations=15 tests/faults; code=$$?; $(python) tests/faults/tally.py; exit $$code
 
 sanitize: installed-dev           ## the native tests again, on kernels that watch their memory and arithmetic
 	@sh .ci/native sanitize

@@ -3,12 +3,11 @@
 A claim about a mean over 256 sequences holds by at least 8 standard errors: a random result would not once in 10^15.
 """
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tasks
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,9 +16,6 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import regen
 from regen.inspect import ablate, clamp, gates, gradient_flow
 from regen.nets import recurrent
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "learning"))
-import tasks
 
 pytestmark = pytest.mark.slow
 

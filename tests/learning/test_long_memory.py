@@ -1,17 +1,12 @@
 """Networks that remember, and one that cannot: the long-lag tasks that the LSTM was made for."""
 
-import sys
-from pathlib import Path
-
 import pytest
+import tasks
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 import regen.nets
-
-sys.path.insert(0, str(Path(__file__).parent))
-import tasks
 
 pytestmark = pytest.mark.slow
 
