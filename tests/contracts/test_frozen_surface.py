@@ -1,10 +1,9 @@
-"""The public surface changes only on purpose: names, flags, and the arguments that estimators share."""
+"""The public surface changes only on purpose: names, defaults, flags, and the arguments that estimators share."""
 
 import inspect
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -64,21 +63,14 @@ def disagreements(signatures: Mapping[str, inspect.Signature]) -> list[str]:
     return found
 
 
-def test_public_names_are_frozen(root: Path) -> None:
-    """The public names are those of public_names.txt."""
+@pytest.mark.parametrize(
+    ("what", "file"),
+    [("names", "public_names.txt"), ("defaults", "public_defaults.txt"), ("flags", "cli_flags.txt")],
+)
+def test_the_surface_is_frozen(root: Path, what: str, file: str) -> None:
+    """Public names, defaults, commands and flags are those on record."""
     here = root / "tests/contracts"
-    assert difference((here / "public_names.txt").read_text().splitlines(), surface(here, "names")) == ""
-
-
-def test_flags_are_frozen(root: Path) -> None:
-    """The commands and flags are those of cli_flags.txt."""
-    if find_spec("regen.cli") is None:
-        pytest.skip("regen.cli is not written yet")
-    here = root / "tests/contracts"
-    frozen = here / "cli_flags.txt"
-    assert (
-        difference(frozen.read_text().splitlines() if frozen.exists() else (), surface(here, "flags")) == ""
-    )
+    assert difference((here / file).read_text().splitlines(), surface(here, what)) == ""
 
 
 def test_a_changed_surface_is_caught() -> None:
@@ -93,8 +85,7 @@ def test_a_changed_surface_is_caught() -> None:
 def test_estimators_share_their_last_arguments() -> None:
     """Every estimator ends with the same arguments, in the same order, with the same defaults."""
     kinds = estimators()
-    if find_spec("regen.estimators.forecasting.forecaster") is not None:
-        assert "Forecaster" in kinds
+    assert "Forecaster" in kinds
     assert disagreements({name: inspect.signature(kind) for name, kind in kinds.items()}) == []
 
 

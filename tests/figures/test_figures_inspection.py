@@ -10,6 +10,7 @@ import pytest
 import regen
 from regen import figures
 from regen.figures import Chart
+from regen.figures.basic import horizontal_bars
 from regen.figures.render._layout import in_words
 from regen.figures.style import columns_of
 from regen.inspection import Ablation, Labelled, Moments
@@ -193,6 +194,17 @@ def test_losses_that_shrink_have_room_for_their_numbers() -> None:
     low, high = figure.panels[0].x.limits
     assert low < -12 and high > 10
     assert figure.panels[0].y.tick_labels == ["input gate", "forget gate"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limits"),
+    [([10.0, -10.0], (-16.0, 12.0)), ([-4.0, -8.0], (-10.4, 0.8)), ([3.0, np.nan], None)],
+)
+def test_ranges_of_bars(sizes: list[float], limits: tuple[float, float] | None) -> None:
+    """Bars to the left get 0.3 of the spread for their numbers there, 0.1 on the right; others begin at 0."""
+    axis = horizontal_bars(["a", "b"], np.array(sizes), "#000000", "size").panels[0].x
+    assert axis.from_zero == (limits is None)
+    assert axis.limits == (pytest.approx(limits) if limits else None)
 
 
 @cache

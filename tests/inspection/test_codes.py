@@ -150,6 +150,14 @@ def test_a_map_of_two_units_is_the_code() -> None:
     np.testing.assert_allclose(drawn.decoded.values[[0, -1]], standard(corner), atol=1e-4)
 
 
+@pytest.mark.parametrize("code", [2, 3])
+def test_a_map_spans_its_points(code: int) -> None:
+    """The decoded grid reaches from the lowest to the highest point in each direction, and no further."""
+    drawn = codes(fitted("plain", code=code), table()).map(grid=3)
+    (low_x, low_y), (high_x, high_y) = drawn.points.min(axis=0), drawn.points.max(axis=0)
+    assert drawn.extent == (low_x, high_x, low_y, high_y)
+
+
 @given(st.integers(1, 6), st.integers(2, 40), st.integers(0, 2**31))
 def test_principal_axes(units: int, rows: int, seed: int) -> None:
     """Axes are orthogonal and of length one, and the share is between 0 and 1: all of it for up to two units."""
@@ -205,7 +213,7 @@ def test_images_sequences_and_gaps() -> None:
         0.3, "mask", code=4, backbone="conv", hidden=(4,), max_epochs=1, random_state=0
     )
     found = codes(model.fit(images), images)
-    assert found.data.values.shape == found.data.values.shape == (60, 8, 8)
+    assert found.data.values.shape == (60, 8, 8)
     assert found.repair is not None and found.repair.shape == (1, 8, 8)
     assert found.repair.examples is not None
     np.testing.assert_allclose(found.repair.examples["true"].values, images[:10], atol=1e-6)

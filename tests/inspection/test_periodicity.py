@@ -74,6 +74,25 @@ def test_half_life_of_the_diagonal_cell() -> None:
     assert found[2] < 0.02
 
 
+def test_half_life_of_the_diagonal_cell_with_tanh() -> None:
+    """At a state h the share kept is ``|u| (1 - h**2)``: by the rest of a change of the state, and by hand."""
+    net = recurrent(Diagonal("tanh"), 1, 2)
+    drive, weight = 0.4, np.array([0.9, -0.7])
+    with torch.no_grad():
+        net.weight_ih_l0.fill_(1.0)
+        net.weight_hh_l0.copy_(torch.from_numpy(weight))
+        net.bias_ih_l0.zero_()
+    found = column(gates(net, torch.full((1, 400, 1), drive)).units(), "half_life")
+    h = np.zeros(2)
+    for _ in range(400):
+        h = np.tanh(drive + weight * h)
+    np.testing.assert_allclose(found, np.log(0.5) / np.log(np.abs(weight) * (1 - h**2)), rtol=1e-3)
+    moved = h + 1e-6
+    for _ in range(3):
+        moved = np.tanh(drive + weight * moved)
+    np.testing.assert_allclose(np.abs(moved - h) / 1e-6, 0.5 ** (3 / found), rtol=1e-3)
+
+
 def made(i: np.ndarray, f: np.ndarray, inputs: np.ndarray | None = None) -> Gates:
     """Gates (L, D, n, S, H) of an LSTM with these input and forget gates."""
     L, D, n, S, H = i.shape
@@ -138,6 +157,25 @@ def test_sentences() -> None:
     assert str(found) == "\n".join(found.sentences())
     swapped = made(f, i, np.stack([noise, mark], 2))  # the twin: gates and features in each other's place
     assert "mark" not in swapped.sentences(1)[1]
+
+
+def test_sentences_of_two_directions_and_layers() -> None:
+    """Units have a layer and a direction; inputs of a backward unit change in the order that it receives them."""
+    n, S = 4, 60
+    mark = np.zeros((n, S))
+    mark[:, 9::10] = 1
+    i, f = np.full((2, 2, n, S, 1), 0.3), np.full((2, 2, n, S, 1), 0.5)
+    f[1, 1] = 0.99
+    i[1, 1, :, :, 0] = 0.05 + 0.94 * np.roll(mark, -1, axis=1)  # backwards, the step after the mark
+    found = made(i, f, np.stack([mark, np.zeros((n, S))], 2))
+    assert found.sentences(1) == [
+        "Half of the 4 units forget half of their content in 1 step; unit 0 of layer 1, backward has the longest"
+        " half-life, 69 steps.",
+        "Unit 0 of layer 1, backward keeps half of its content for 69 steps and is written about every 10 steps when"
+        " mark falls.",
+    ]
+    forward = made(i[:, :1], np.flip(f, 1)[:, :1])
+    assert "unit 0 of layer 1 has the longest" in forward.sentences(1)[0]
 
 
 def test_cells_with_a_recurrent_matrix() -> None:

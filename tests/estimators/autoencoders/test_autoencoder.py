@@ -43,6 +43,20 @@ MODALITIES = [
 ]
 
 
+def test_pixels_of_a_frame_keep_their_columns() -> None:
+    """Flat images with named pixels: other names, or the same in another order, are refused at use."""
+    names = [f"p{k}" for k in range(16)]
+    X = pd.DataFrame(np.random.default_rng(0).random((30, 16)), columns=names)
+    model = regen.Autoencoder(2, image_shape=(4, 4), hidden=(8,), max_epochs=1, random_state=0).fit(X)
+    assert model.feature_names_in_.tolist() == names
+    assert model.transform(X).shape == (30, 2)
+    for other in (X.rename(columns={"p3": "q3"}), X[names[::-1]]):
+        with pytest.raises(
+            ValueError, match="The feature names should match those that were passed during fit"
+        ):
+            model.transform(other)
+
+
 @pytest.mark.parametrize(
     ("options", "X"), MODALITIES, ids=lambda each: str(each) if isinstance(each, dict) else ""
 )

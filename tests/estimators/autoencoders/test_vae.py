@@ -234,6 +234,43 @@ def test_more_draws_train_on_a_tighter_bound() -> None:
     assert terms["elbo"] < terms["bound"] < evidence + 0.1
 
 
+@pytest.mark.parametrize("beta", [0.25, 4.0])
+def test_the_importance_bound_with_a_weight_of_the_divergence(beta: float) -> None:
+    """Training minimises ``log mean p(x|z) (p(z) / q(z|x))**beta``; the bound reported has the weight 1."""
+    fitted = model(importance_samples=5, beta=beta, max_epochs=1, warmup=0).fit(X)
+    objective, _, encoded = fitted.prepare(X)
+    (inputs,) = objective.model.batches(encoded)
+    with torch.no_grad():
+        terms = objective.loss(inputs, torch.Generator().manual_seed(7))
+        mean, log_var = objective.posterior(inputs)
+        q = torch.distributions.Normal(mean, (0.5 * log_var).exp())
+        noise = torch.empty(5, *mean.shape).normal_(generator=torch.Generator().manual_seed(7))
+        z = mean + (0.5 * log_var).exp() * noise
+        prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(-1)
+        ratio = prior - q.log_prob(z).sum(-1)
+        density = objective.log_density(objective.model.outputs_of_draws(z, inputs), inputs)
+    weighted, plain = (
+        torch.logsumexp(density + weight * ratio, 0).mean() - np.log(5) for weight in (beta, 1.0)
+    )
+    assert abs(float(weighted - plain)) > 0.02, "the two bounds differ enough to tell them apart"
+    assert float(terms["loss"]) == pytest.approx(-float(weighted), rel=1e-5)
+    assert float(terms["bound"]) == pytest.approx(float(plain), rel=1e-5)
+
+
+def test_terms_of_the_rows_held_out() -> None:
+    """elbo_terms_ are means over the rows held out, of which one here is far away."""
+    far = X.copy()
+    far[0] += 30
+    for seed in range(9):
+        fitted = model(random_state=seed, training={"validation": 0.5}, max_epochs=5).fit(far)
+        best = fitted.history_.iloc[int(fitted.history_["validation.loss"].argmin())]
+        if best["validation.elbo"] < best["train.elbo"] - 50:  # the far row is among them
+            break
+    else:
+        pytest.fail("of nine splits none holds out the far row")
+    assert fitted.elbo_terms_["elbo"] == pytest.approx(best["validation.elbo"], rel=0.2)
+
+
 def test_the_divergence_is_warmed_up() -> None:
     """Its weight rises linearly from 0 to beta; validation has the full weight."""
     warmup = KLWarmup(4.0)

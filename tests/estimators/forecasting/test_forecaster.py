@@ -33,6 +33,30 @@ def fitted():
 # Output
 
 
+def test_names_of_features_are_those_of_the_last_fit() -> None:
+    """Text names of columns, in their order; none after a fit without names."""
+    frame = pd.DataFrame({"b": WAVE, "a": WAVE[::-1]})
+    model = quick().fit(frame)
+    assert model.feature_names_in_.tolist() == ["b", "a"] and model.feature_names_in_.dtype == object
+    assert model.n_features_in_ == 2
+    model.fit(WAVE)
+    assert not hasattr(model, "feature_names_in_") and model.n_features_in_ == 1
+
+
+@pytest.mark.parametrize(("layers", "between"), [(1, 0.0), (3, 0.4)])
+def test_dropout_acts_between_layers_and_before_the_readout(layers: int, between: float) -> None:
+    """One layer has nothing between layers; several have the same probability in both places."""
+    net = quick(layers=layers, dropout=0.4).fit(WAVE).net_
+    assert (net.reader.dropout, net.drop.p) == (between, 0.4)
+    x = torch.randn(4, 12, 1)
+    net.train()
+    net.drop.eval()
+    varies = not torch.equal(net(x), net(x))
+    assert varies == (layers > 1)
+    net.eval()
+    assert torch.equal(net(x), net(x))
+
+
 def test_array_in_array_out(fitted):
     """One column gives (horizon,), several give (horizon, n_columns), levels give a dict of both ends."""
     assert fitted.predict().shape == (4,)
