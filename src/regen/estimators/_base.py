@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 import torch
 from sklearn import get_config
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state, estimator_html_repr
+from sklearn.utils import Tags, check_random_state, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -135,6 +135,13 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
             cls.__init__ = _naming_unknown_arguments(cls.__init__)  # type: ignore[method-assign]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        if self.command.data == "series":  # one series along time, no matrix of samples
+            tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, False
+            tags.input_tags.allow_nan = True
+        return tags
 
     @abstractmethod
     def _build(self) -> nn.Module:
