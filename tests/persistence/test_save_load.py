@@ -220,11 +220,11 @@ def test_a_read_only_folder(
 ) -> None:
     """A folder that cannot be written in is named."""
 
-    def denied(self: Path, *_: Any, **__: Any) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+    def denied(path: Path, *_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "open", denied)
-    with pytest.raises(PermissionError) as caught:
+    with monkeypatch.context() as patch, pytest.raises(PermissionError) as caught:
+        patch.setattr(os, "open", denied)
         regen.save(forecaster, tmp_path / "m.regen")
     assert str(caught.value) == (
         f"{str(tmp_path / 'm.regen')!r} cannot be written: the folder {str(tmp_path)!r} is read-only. Choose another."

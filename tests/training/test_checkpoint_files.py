@@ -122,7 +122,7 @@ def test_a_full_disk_does_not_end_the_run(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("regen.training.checkpoint.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     second = experiment()
     with pytest.warns(RuntimeWarning) as caught:
         history = second.run(checkpoint=path)
@@ -133,6 +133,66 @@ def test_a_full_disk_does_not_end_the_run(
     assert history.stopped == "Reached max_epochs=5."
     assert torch.equal(second.weights(), whole.weights())
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["run.ckpt"]
+
+
+def test_a_second_training_of_one_checkpoint_is_refused(
+    experiment: Any, tmp_path: Path, message_of: Any
+) -> None:
+    """It is refused before anything is read or trained; the first one is not disturbed, and gives the lock back."""
+    path, link, messages = tmp_path / "run.ckpt", tmp_path / "link", []
+    link.symlink_to(path)
+    first, whole = experiment(), experiment()
+    whole.run()
+    validate, second = first.validate, experiment()
+
+    def during() -> dict[str, float]:
+        for other in (path, link):
+            messages.append(message_of(ValueError, second.run, checkpoint=other))
+        return validate()
+
+    first.validate = during
+    first.run(checkpoint=path)
+    assert len(messages) == 10
+    for message in messages:
+        start, _, end = message.partition(
+            " is in use by this process, in another thread or an unfinished call, "
+        )
+        assert start in (f"The checkpoint {str(path)!r}", f"The checkpoint {str(link)!r}")
+        assert end.startswith("since 20")
+        assert end[25:] == (
+            ", and two trainings cannot share one. Wait until that training ends, end it, or choose another path."
+        )
+    assert torch.equal(second.toys[0].weights(), second.toys[0].before)
+    assert torch.equal(first.weights(), whole.weights())
+    second.run(checkpoint=path)
+    assert set(os.listdir(tmp_path)) == {"run.ckpt", "link"}
+
+
+def test_the_lock_is_given_back_when_training_fails(experiment: Any, tmp_path: Path, crash: Any) -> None:
+    """After an error in a step, or a checkpoint that is refused, the next training has the file."""
+    path = tmp_path / "run.ckpt"
+    with pytest.raises(crash):
+        experiment(10).run(checkpoint=path)
+    path.write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="is no checkpoint"):
+        experiment().run(checkpoint=path)
+    assert os.listdir(tmp_path) == ["run.ckpt"]
+
+
+def test_a_folder_without_locks(experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training goes on where the file system has no locks, and a warning says what is not prevented."""
+
+    def none(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("regen._files._lock", none)
+    path = tmp_path / "run.ckpt"
+    with pytest.warns(RuntimeWarning) as caught:
+        history = experiment().run(checkpoint=path)
+    assert [str(warning.message) for warning in caught] == [
+        f"The checkpoint {str(path)!r} cannot be locked (No locks available). Let no other training write it."
+    ]
+    assert history.stopped == "Reached max_epochs=5." and path.is_file()
 
 
 def test_the_checkpoint_is_the_only_file(experiment: Any, tmp_path: Path) -> None:

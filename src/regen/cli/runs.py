@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, final
 
 from regen import __version__
+from regen._files import atomic_write
 from regen.cli.tables import columns_of
 from regen.data.io.paths import make_folder
-from regen.data.io.tables import atomic_write
 from regen.persistence import save
 
 __all__ = ["REPORT", "Run", "claimed", "described", "label_of"]

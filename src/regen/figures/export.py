@@ -11,8 +11,8 @@ from pathlib import Path
 from re import DOTALL, search
 from urllib.parse import unquote
 
+from regen._files import atomic_write
 from regen._optional import installed
-from regen.data.io.tables import atomic_write
 from regen.figures.marks import Drawing
 from regen.figures.render.plotly import plotly_figure, plotly_script
 from regen.figures.render.svg import svg

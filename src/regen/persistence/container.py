@@ -1,7 +1,6 @@
 """The file: safetensors with one JSON document in its header, read with suspicion and written whole or not at all."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,7 +9,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from regen.data.io.tables import atomic_write
+from regen._files import atomic_write
 
 __all__ = ["read", "write"]
 
@@ -26,15 +25,8 @@ def write(path: Path, document: Mapping[str, Any], tensors: dict[str, Tensor]) -
     """Replace the file at `path`, or leave everything as it was and raise OSError."""
     text = json.dumps(document, allow_nan=False, separators=(",", ":"))
     content = safetensors.torch.save(tensors, {KEY: text})
-    target = Path(os.path.realpath(path))
-    try:
-        with atomic_write(target) as file:
-            file.write(content)
-    except OSError as error:
-        if error.errno is None:  # already in words
-            raise
-        why = error.strerror or "unknown reason"
-        raise type(error)(f"{str(path)!r} cannot be written: {why}. Nothing was left behind.") from error
+    with atomic_write(path) as file:
+        file.write(content)
 
 
 def read(path: Path) -> tuple[Any, dict[str, Tensor]]:

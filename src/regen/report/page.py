@@ -17,7 +17,7 @@ from re import fullmatch, sub
 from typing import Any, final
 
 from regen import figures
-from regen.data.io.tables import atomic_write
+from regen._files import atomic_write
 from regen.figures.render.plotly import plotly_script
 from regen.report._look import DRAW, STYLE
 

@@ -2,8 +2,8 @@
 
 The file is in safetensors format: every tensor under a number, and in the header's metadata ``format`` =
 ``"regen checkpoint"``, ``version``, and ``state``: JSON that places the tensors and numbers in a tree of states.
-Nothing in it is ever executed or unpickled. It is written to ``<path>.part``, flushed to the disk and renamed, so
-that the path always holds a whole checkpoint.
+Nothing in it is ever executed or unpickled. A new one takes the place of the former in one step, so that the path
+always holds a whole checkpoint. One training at a time has a checkpoint; a second one is refused.
 
 A run resumes bit for bit on the same device and thread count, from any step: the file holds the order of the data
 and the place in it, torch's generators, weights, optimizers, learning rates, schedule, history, best weights, the
@@ -13,6 +13,7 @@ count of epochs without improvement and that of divergences. Limits (``max_epoch
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -26,6 +27,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from regen._files import FileLock, atomic_write
 from regen.training.lr_schedules import FIXED_LENGTH
 from regen.training.options import Training
 from regen.training.player import Player
@@ -114,6 +116,8 @@ def run_identity(
 class Checkpoint:
     """The file of one run; without a path, nothing happens.
 
+    As a context, it locks the file, so that no other training writes it.
+
     Parameters
     ----------
     path : of the file, or None.
@@ -126,6 +130,46 @@ class Checkpoint:
         self._unwritten: dict[str, Any] | None = None
         self._due = 0.0
         self._warned = False
+        self._lock = None if self.path is None else FileLock(self.path)
+
+    def __enter__(self) -> Checkpoint:
+        """Lock the file.
+
+        Raises
+        ------
+        ValueError
+            When another training has it; the message names that.
+        FileNotFoundError
+            When the folder of the file does not exist, so that none could be written.
+        """
+        if self.path is None or self._lock is None:
+            return self
+        if not self.path.parent.is_dir():
+            folder = str(self.path.parent)
+            raise FileNotFoundError(
+                f"The checkpoint {str(self.path)!r} cannot be written: there is no folder {folder!r}."
+            )
+        try:
+            holder = self._lock.acquire()
+        except OSError as error:
+            warnings.warn(
+                f"The checkpoint {str(self.path)!r} cannot be locked ({_reason(error)}). Let no other"
+                " training write it.",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+            return self
+        if holder is not None:
+            raise ValueError(
+                f"The checkpoint {str(self.path)!r} is in use by {holder}, and two trainings cannot share one."
+                " Wait until that training ends, end it, or choose another path."
+            )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            self._lock.release()
 
     def read(self) -> dict[str, Any] | None:
         """The state in the file, or None if there is no file.
@@ -134,17 +178,8 @@ class Checkpoint:
         ------
         ValueError
             When the file is not a whole checkpoint, or is one of another run; the message names the difference.
-        FileNotFoundError
-            When the folder of the file does not exist, so that none could be written.
         """
-        if self.path is None:
-            return None
-        if not self.path.parent.is_dir():
-            folder = str(self.path.parent)
-            raise FileNotFoundError(
-                f"The checkpoint {str(self.path)!r} cannot be written: there is no folder {folder!r}."
-            )
-        if not self.path.exists():
+        if self.path is None or not self.path.exists():
             return None
         content = read_tree(self.path)
         if not isinstance(content, dict) or not all(
@@ -179,10 +214,10 @@ class Checkpoint:
         try:
             write_tree(self.path, {"whose": self._identity, "state": state})
             self._unwritten = None
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             if not self._warned:
                 warnings.warn(
-                    f"The checkpoint {str(self.path)!r} could not be written ({error.strerror or error}). "
+                    f"The checkpoint {str(self.path)!r} could not be written ({_reason(error)}). "
                     "Training goes on, but cannot be resumed from where it is now.",
                     RuntimeWarning,
                     stacklevel=6,
@@ -197,15 +232,8 @@ def write_tree(path: Path, tree: dict[str, Any]) -> None:
     store: dict[str, Tensor] = {}
     state = json.dumps(pack(tree, store))
     content = safetensors.torch.save(store, {"format": FORMAT, "version": VERSION, "state": state})
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        file.write(content)
 
 
 def read_tree(path: Path) -> Any:
@@ -228,6 +256,12 @@ def read_tree(path: Path) -> Any:
         return unpack(json.loads(state), store)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _damaged(path) from error
+
+
+def _reason(error: OSError | MemoryError) -> str:
+    """What went wrong, in the system's words."""
+    number = error.errno if isinstance(error, OSError) else errno.ENOMEM
+    return os.strerror(number) if number else str(error).rstrip(".")
 
 
 def _damaged(path: Path) -> ValueError:

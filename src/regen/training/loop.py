@@ -83,7 +83,7 @@ def train(
     Raises
     ------
     ValueError
-        When the checkpoint is damaged or of another run, or there are no batches.
+        When the checkpoint is damaged, of another run or in use by another training, or there are no batches.
 
     Warns
     -----
@@ -120,11 +120,12 @@ def train(
     run = _Run(
         players, schedule, batches, training, max_epochs, learning_rate, validate, generator, fingerprint
     )
-    try:
-        run.resume()
-        run.run()
-    except KeyboardInterrupt:
-        run.interrupt()
+    with run.checkpoint:
+        try:
+            run.resume()
+            run.run()
+        except KeyboardInterrupt:
+            run.interrupt()
     return run.finish()
 
 

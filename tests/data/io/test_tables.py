@@ -258,10 +258,10 @@ def test_no_folder_to_write_to(tmp_path, message_of):
 def test_read_only_folder(tmp_path, monkeypatch, message_of):
     """A read-only folder is named, and nothing is left in it."""
 
-    def refuse(self, *_):
-        raise OSError(errno.EROFS, "Read-only file system", str(self))
+    def refuse(path, *_):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert message_of(PermissionError, write_table, tmp_path / "t.csv", FRAME) == (
         f"{str(tmp_path / 't.csv')!r} cannot be written: the folder {str(tmp_path)!r} is read-only. Choose another."
     )

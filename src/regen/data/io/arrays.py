@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regen._files import atomic_write
 from regen.data.io.paths import not_found_error
-from regen.data.io.tables import atomic_write
 
 __all__ = ["ARRAYS", "InvalidFileError", "read_array", "read_labels", "refuse_zip_bomb", "write_array"]
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regen._files import atomic_write, flush_folder, sweep
 from regen._optional import require
 from regen.data.io.paths import make_folder, not_found_error
-from regen.data.io.tables import atomic_write
 
 __all__ = ["PICTURES", "folders_only", "read_images", "read_labelled_images", "write_grid", "write_images"]
 
@@ -182,8 +182,10 @@ def write_images(
     stems = [Path(name).stem for name in names]
     # a.png and a.jpg would both become a.png
     once = stems if len(set(stems)) == len(stems) else names
+    sweep(folder)
     for name, image in zip(once, shown, strict=True):
-        _write(folder / f"{name}.png", image)
+        _write(folder / f"{name}.png", image, alone=False)
+    flush_folder(folder)
 
 
 def _pictures(folder: Path) -> list[str]:
@@ -338,10 +340,10 @@ def _limits(images: NDArray[Any]) -> tuple[float, float]:
     return (0.0, 1.0) if inside or not math.isfinite(high - low) else (low, high)
 
 
-def _write(path: Path, image: Bytes) -> None:
-    """(C, Y, X) bytes as a PNG file."""
+def _write(path: Path, image: Bytes, alone: bool = True) -> None:
+    """(C, Y, X) bytes as a PNG file, `alone` or one of many."""
     pillow = require("PIL.Image", extra="images", purpose="Writing pictures")
     bands = image.transpose(1, 2, 0)
     picture = pillow.fromarray(np.ascontiguousarray(bands[:, :, 0] if len(image) == 1 else bands))
-    with atomic_write(path) as file:
+    with atomic_write(path, alone=alone) as file:
         picture.save(file, format="PNG")

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import codecs
-import errno
 import gzip
 import os
 import re
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import narwhals as nw
 import numpy as np
 
+from regen._files import atomic_write
 from regen._optional import require
 from regen.data.io.paths import not_found_error
 
-__all__ = ["atomic_write", "read_table", "write_table"]
+__all__ = ["read_table", "write_table"]
 
 _ENDINGS = (".csv", ".csv.gz", ".parquet")
 _BLOCK = 1 << 20
@@ -92,30 +91,6 @@ def write_table(path: str | os.PathLike[str], frame: Any) -> None:
             return
         with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
             csv.write_csv(_short_dates(table), packed, options)
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A new file that takes the place of `path` when the block ends well, and is removed when it does not."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{str(path)!r} cannot be written: there is no folder {str(path.parent)!r}.")
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        file = draft.open("xb")
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-        raise PermissionError(
-            f"{str(path)!r} cannot be written: the folder {str(path.parent)!r} is read-only. Choose another."
-        ) from None
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _ending(path: Path, does: str) -> str:
