@@ -5,7 +5,7 @@ quality := $(wildcard benchmarks/quality_*.py)
 speed := $(filter-out $(quality),$(wildcard benchmarks/*.py))
 
 .PHONY: help demo test test-slow pytest lint style types layers wheel native sanitize bench bench-quality \
-	bench-peers faults freeze clean installed installed-dev
+	bench-peers faults mutants freeze clean installed installed-dev
 .NOTPARALLEL:
 
 help:           ## this list
@@ -39,6 +39,12 @@ wheel: installed-dev native           ## build the wheel, and import it from ano
 
 faults: installed-dev native           ## the long fault campaigns; their counts go to docs/reliability.md
 	REGEN_FAULTS=long $(python) -m pytest --durations=15 tests/faults; code=$$?; $(python) tests/faults/tally.py; exit $$code
+
+mutants: installed-dev native           ## 100 faults put into copies of the code, one at a time: do the tests notice? (an hour)
+	@test -x build/mutants/tools/bin/cosmic-ray || { $(python) -m venv build/mutants/tools && \
+		build/mutants/tools/bin/python -m pip install --quiet --disable-pip-version-check cosmic-ray==8.7.0; }
+	build/mutants/tools/bin/python .ci/mutants.py draw $(or $(N),100) $(or $(SEED),$(shell date +%s)) >build/mutants/drawn.jsonl
+	$(python) .ci/mutants.py run build/mutants/drawn.jsonl
 
 sanitize: installed-dev           ## the native tests again, on kernels that watch their memory and arithmetic
 	@sh .ci/native sanitize
