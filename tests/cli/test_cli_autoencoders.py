@@ -154,7 +154,7 @@ def test_a_column_to_leave_out(output: Any, refusal: Any) -> None:
     assert list(package.load("runs/a").feature_names_in_) == ["a", "b", "c"]
     assert len(output("encode", "runs/a", "table.csv")) == 41
     assert refusal("fit", "vae", "table.csv", *QUICK, "--label", "nmber") == (
-        "'table.csv' has no column 'nmber'. Did you mean 'number'?"
+        "'table.csv' has no column 'nmber'. Did you mean 'number'? Its columns are: a, b, c, kind, number."
     )
     words = refusal("fit", "vae", "table.csv", *QUICK, "--image-shape", "1,5")
     assert words == "Column 'kind' of 'table.csv' holds no numbers. Leave it out with --label."

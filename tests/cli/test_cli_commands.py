@@ -135,7 +135,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     ),
     (
         ("fit", "forecaster", "sales.csv", *SERIES, "--target", "unit"),
-        "y has no column 'unit'. Did you mean 'units'? Its columns are: month, units, price.",
+        "'sales.csv' has no column 'unit'. Did you mean 'units'? Its columns are: month, units, price.",
     ),
     (
         ("fit", "forecaster", "sales.csv", "--widnow", "3"),

@@ -126,7 +126,7 @@ def test_labels_of_a_table(output: Any, refusal: Any) -> None:
     assert column("a.csv", "kind").tolist() == rows["kind"].to_pylist()
     assert output("sample", "runs/a", "-n", "3", "--label", "2")[0].split() == ["class", "a", "kind", "b"]
     assert refusal("fit", "gan", "table.csv", "--label", "clas") == (
-        "'table.csv' has no column 'clas'. Did you mean 'class'?"
+        "'table.csv' has no column 'clas'. Did you mean 'class'? Its columns are: a, kind, class, b."
     )
     output("fit", "gan", "table.csv", *QUICK, "--hidden", "16,16", "--label", "none", "-o", "runs/b")
     assert package.load("runs/b").n_labels_ == 0

@@ -118,7 +118,8 @@ def _option(name: str, kind: Any, flag: str, metavar: str, help: str) -> inspect
 
 def _fit_series(model: Any, data: Path, own: Mapping[str, Any]) -> None:
     target: Sequence[str] | None = own["target"] or None
-    model.fit(read_table(data), time=own["time"], target=target)
+    required = [name for name in (own["time"], *(target or ())) if name is not None]
+    model.fit(read_table(data, required=required), time=own["time"], target=target)
 
 
 def _fit_sequences(model: Any, data: Path, own: Mapping[str, Any]) -> None:

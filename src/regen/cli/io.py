@@ -9,7 +9,6 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from regen._check import closest
 from regen.cli.tables import columns_of, text_table
 from regen.data.io.arrays import ARRAYS, read_array, read_labels, write_array
 from regen.data.io.image_files import (
@@ -22,7 +21,7 @@ from regen.data.io.image_files import (
 )
 from regen.data.io.paths import not_found_error
 from regen.data.io.sequence_files import TABLES, LabelledSequences, labels_of, read_sequences
-from regen.data.io.tables import read_table, write_table
+from regen.data.io.tables import column_names, read_table, write_table
 
 __all__ = [
     "Found",
@@ -78,8 +77,8 @@ def read_rows(
         _refuse_ending(path)
     if path.name.lower().endswith(".ts"):
         raise ValueError(f"{str(path)!r} holds sequences. Say what reads them, such as --backbone recurrent.")
-    whole = read_table(path)
-    table = _without(whole, path, labels)
+    whole = read_table(path, required=labels)
+    table = whole.drop_columns(list(labels)) if labels else whole
     y = labels_of(path, nw.from_native(whole, eager_only=True)[labels[0]]) if labelled and labels else None
     return Found(_matrix(table, repr(str(path))) if flat else table, y=y)
 
@@ -116,7 +115,7 @@ def read_rows_for(model: Any, path: Path, labels: Sequence[str], *, labelled: bo
         white = layout["kind"] in ("unit", "binary") and layout["scale"].max() == 1
         return replace(found, X=(found.X / 255).astype(np.float32)) if white else found
     if path.name.lower().endswith(TABLES):
-        known = read_table(path).column_names
+        known = column_names(path)
         labels = [label for label in labels if label in known]
     form = {"sequences": kind == "sequences", "flat": kind == "images"}
     return read_rows(path, labels, **form, labelled=labelled)
@@ -125,7 +124,7 @@ def read_rows_for(model: Any, path: Path, labels: Sequence[str], *, labelled: bo
 def read_known_sequences(path: Path, label: str | None) -> LabelledSequences:
     """Sequences for a fitted model; a table of them may lack the column of labels."""
     if label is not None and path.name.lower().endswith(TABLES):
-        label = label if label in read_table(path).column_names else None
+        label = label if label in column_names(path) else None
     return read_sequences(path, label=label)
 
 
@@ -235,14 +234,6 @@ def _refuse_ending(path: Path) -> None:
         f"{str(path)!r} is nothing that regen reads: a folder of .png and .jpg pictures, or a file that ends in"
         f" {', '.join(ENDINGS)}."
     )
-
-
-def _without(table: Any, path: Path, labels: Sequence[str]) -> Any:
-    """A pyarrow table without some columns."""
-    for label in labels:
-        if label not in table.column_names:
-            raise ValueError(f"{str(path)!r} has no column {label!r}.{closest(label, table.column_names)}")
-    return table.drop_columns(list(labels)) if labels else table
 
 
 def _matrix(table: Any, where: str, advice: str = LEAVE_OUT) -> NDArray[Any]:

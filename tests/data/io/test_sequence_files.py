@@ -81,7 +81,7 @@ def test_ts_with_targets_or_nothing(tmp_path: Path) -> None:
         ("@classLabel true\n@data\n1,2:\n", "Line 3 of 'a.ts' ends without a label."),
         ("@classLabel true\n@data\nlabel\n", "Line 3 of 'a.ts' has 0 channels instead of at least 1."),
         ("@targetLabel true\n@data\n1,2:a\n", "'a.ts' holds text where target numbers belong."),
-        (b"@data\n\xff\xfe", "'a.ts' is not UTF-8 text: byte 6 cannot be read."),
+        (b"@data\n\xff\xfe", "'a.ts' is not UTF-8 text: line 2 has bytes that cannot be read."),
     ],
 )  # fmt: skip
 def test_ts_refusals(text: str | bytes, words: str, tmp_path: Path) -> None:
@@ -117,7 +117,11 @@ def test_a_wide_table_of_one_length(tmp_path: Path) -> None:
     ("text", "label", "words"),
     [
         (WIDE, None, "Column 'kind' of 'w.csv' holds no numbers. If it is the label, say so with label."),
-        (WIDE, "kinds", "'w.csv' has no column 'kinds'. Did you mean 'kind'?"),
+        (
+            WIDE,
+            "kinds",
+            "'w.csv' has no column 'kinds'. Did you mean 'kind'? Its columns are: a, kind, b, c.",
+        ),
         ("a,b,k\n1,t,x\n", "k", "Column 'b' of 'w.csv' holds no numbers."),
         ("k\nx\n", "k", "'w.csv' holds no sequences: it has 1 rows and 0 steps."),
         ("a,k\n1,3\n2,\n", "k", "Column 'k' of 'w.csv' has no label in row 1."),
@@ -143,7 +147,10 @@ def test_an_archive(tmp_path: Path) -> None:
     assert table.y is None
 
 
-DAMAGED = "'a.npz' is no NumPy archive of numbers: it is damaged, or holds Python objects, which regen does not open."
+DAMAGED = (
+    "'a.npz' is no NumPy file of numbers: it is damaged, was cut short, or holds Python objects, which regen does not"
+    " open."
+)
 
 
 def test_archive_refusals(tmp_path: Path) -> None:
@@ -156,7 +163,9 @@ def test_archive_refusals(tmp_path: Path) -> None:
     assert refusal_of(data=np.zeros(3)) == "'a.npz' has no array X. It holds data."
     shape = "X in 'a.npz' must be numbers of shape (n, T) or (n, T, F). Got"
     assert refusal_of(X=np.zeros(3)) == f"{shape} float64 of shape (3,) instead."
-    assert refusal_of(X=np.array([["a"]])) == f"{shape} <U1 of shape (1, 1) instead."
+    assert refusal_of(X=np.array([["a"]])) == (
+        "'a.npz' must hold numbers or truth values. It holds <U1 instead."
+    )
     assert refusal_of(X=np.zeros((0, 3))) == f"{shape} float64 of shape (0, 3) instead."
     assert refusal_of(X=np.zeros((2, 3)), y=np.zeros(3)) == "y in 'a.npz' has shape (3,); X has 2 sequences."
     assert refusal_of(X=np.array([[1], [2, 3]], dtype=object)) == DAMAGED
@@ -178,8 +187,9 @@ def test_an_archive_that_would_fill_the_memory(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert words == (
-        f"'a.npz' has {size} bytes and would unpack to {X.nbytes + 128}, more than 100 times as many."
-        " If that is right, save it without compression, with numpy.savez."
+        f"'a.npz' has {size} bytes and would unpack to {X.nbytes + 128}, over 100 times as many."
+        " If that is right, save it without compression, with numpy.savez, or set the environment variable"
+        f" REGEN_UNPACK_LIMIT to {X.nbytes + 128}."
     )
     np.savez(path, X=X)
     assert len(read_sequences(path).rows) == 10

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from regen.data.io.tables import read_table, write_table
+from regen.data.io.tables import column_names, read_table, write_table
 from regen.data.series import read_series
 
 DATES = pd.date_range("1990-01-31", periods=4, freq="ME", name="month")
@@ -237,7 +237,7 @@ def test_not_utf8_is_found_in_any_block(tmp_path, monkeypatch):
     content = "a,é\n1,ü\n".encode() * 5 + b"1,\xe9\n"
     (tmp_path / "t.csv").write_bytes(content)
     for size in (1, 2, 3, 7, 1000):
-        monkeypatch.setattr("regen.data.io.tables._BLOCK", size)
+        monkeypatch.setattr("regen.data.io.csv_text.BLOCK", size)
         assert refusal(tmp_path / "t.csv").startswith("'t.csv' is not UTF-8: byte 52, in line 11,")
 
 
@@ -274,7 +274,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     write_table(path, FRAME)
     before = path.read_bytes()
 
-    def fail(table, file):
+    def fail(table, file, **_):
         file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -283,3 +283,93 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_table(path, FRAME)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_a_link_to_nothing(tmp_path, message_of):
+    """The refusal names what the link points at, and does not offer the link itself."""
+    for name in ("a.csv", "a.parquet"):
+        link = tmp_path / name
+        link.symlink_to(tmp_path / "gone" / name)
+        assert message_of(FileNotFoundError, read_table, link) == (
+            f"{str(link)!r} is a link to {str(tmp_path / 'gone' / name)!r}, which does not exist. Give the path of a"
+            " file."
+        )
+
+
+def test_a_device(tmp_path):
+    """A device would be read without end."""
+    (tmp_path / "z.csv").symlink_to("/dev/zero")
+    assert refusal(tmp_path / "z.csv") == (
+        "'z.csv' is a device or a pipe. Write its content to a file first."
+    )
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet"])
+def test_absent_columns_are_refused_by_the_header(tmp_path, monkeypatch, name):
+    """A column that is not there is refused before the rows are read, whatever faults they have."""
+    write_table(tmp_path / name, {"apple": np.arange(3), "b": np.arange(3)})
+    assert column_names(tmp_path / name) == ["apple", "b"]
+    assert read_table(tmp_path / name, required=["b", "apple"]).num_rows == 3
+    monkeypatch.setattr(pq.ParquetFile, "read", None)
+    monkeypatch.setattr("regen.data.io.tables._parsed", None)
+    with pytest.raises(ValueError) as caught:
+        read_table(tmp_path / name, required=["b", "aple"])
+    assert str(caught.value).endswith(
+        f"{name}' has no column 'aple'. Did you mean 'apple'? Its columns are: apple, b."
+    )
+
+
+def parquet_of(path: Path, table: pa.Table, **options) -> str:
+    """A Parquet file, and the refusal to read it."""
+    pq.write_table(table, path, **options)
+    return refusal(path)
+
+
+def test_parquet_bombs(tmp_path, monkeypatch):
+    """Columns stored as one value and its count, and a long text that is stored once: refused unread."""
+    monkeypatch.setattr("regen.data.io.limits.UNPACKED", 1 << 20)
+    path = tmp_path / "t.parquet"
+    numbers = pa.table({"a": np.zeros(1 << 20)})
+    words = parquet_of(path, numbers)
+    size = path.stat().st_size
+    assert words == (
+        f"'t.parquet' has {size} bytes and would unpack to {8 << 20}, over 100 times as many. If that is right, write"
+        f" it as a .csv file, or set the environment variable REGEN_UNPACK_LIMIT to {8 << 20}."
+    )
+    texts = pa.table({"a": pa.array(["x" * 10_000]).take(pa.array(np.zeros(1000, np.int64)))})
+    assert f"would unpack to {10_000_000 + 8_000}, over 100" in parquet_of(path, texts)
+    monkeypatch.setenv("REGEN_UNPACK_LIMIT", str(1 << 27))
+    assert read_table(path).equals(texts)
+    pq.write_table(numbers, path)
+    assert read_table(path).equals(numbers)
+
+
+def test_texts_that_are_stored_once(tmp_path):
+    """Types of columns that are stored as a dictionary, or are one, come back as they were."""
+    words = ["ab", None, "c", "ab"]
+    table = pa.table(
+        {
+            "string": words,
+            "large": pa.array(words, pa.large_string()),
+            "category": pa.array(words).dictionary_encode(),
+            "list": [["ab"], None, ["ab", "c"], []],
+            "number": [1, None, 1, 1],
+        }
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet").equals(table)
+
+
+def test_damage_in_a_page(tmp_path):
+    """A flipped bit in the values of a Parquet file that regen wrote fails its checksum."""
+    write_table(tmp_path / "t.parquet", {"a": np.random.default_rng(0).normal(size=1000)})
+    content = bytearray((tmp_path / "t.parquet").read_bytes())
+    content[3000] ^= 1
+    (tmp_path / "t.parquet").write_bytes(bytes(content))
+    assert refusal(tmp_path / "t.parquet") == f"'t.parquet' {CUT}"
+
+
+def test_texts_that_are_not_utf8(tmp_path):
+    """Bytes that are no text in a column of text are refused, not raised where the text is used."""
+    array = pa.array([b"ok", b"\xff\xfe"]).view(pa.string())
+    assert parquet_of(tmp_path / "t.parquet", pa.table({"a": array})) == f"'t.parquet' {CUT}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import lzma
 import math
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from tokenize import TokenError
@@ -15,20 +18,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._files import atomic_write
+from regen.data.io.limits import refuse_bomb
 from regen.data.io.paths import not_found_error
 
-__all__ = ["ARRAYS", "InvalidFileError", "read_array", "read_labels", "refuse_zip_bomb", "write_array"]
+__all__ = ["ARRAYS", "names_of_arrays", "read_array", "read_labels", "write_array"]
 
 ARRAYS = (".npy", ".npz")
-UNPACKED, RATIO = 64 << 20, 100
-"""Bytes that any archive may unpack to, and times its own size that a larger one may."""
+NUMBERS, LABELS = "biuf", "biufU"
+"""Kinds of dtypes, as numpy names them."""
 DAMAGED = (
-    *(ValueError, TypeError, AttributeError, KeyError, OverflowError, MemoryError, RecursionError),
-    *(OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, SyntaxError, TokenError),
+    *(
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        OverflowError,
+        RuntimeError,
+        SyntaxError,
+        TokenError,
+    ),
+    *(OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error),
 )
 
 
-class InvalidFileError(ValueError):
+class _InvalidFileError(ValueError):
     """A file with a fault that the message names."""
 
 
@@ -49,14 +62,11 @@ def read_array(path: str | PathLike[str], name: str = "X") -> NDArray[Any]:
     FileNotFoundError
         When there is no such file; the message names the closest one in its folder.
     ValueError
-        When the file is damaged, was cut short, holds Python objects or text, has no such array, or is an archive
-        that unpacks to more than 64 MiB and more than 100 times its size.
+        When the file is damaged, was cut short, holds Python objects or text, which its header tells before it is
+        read, has no such array, or is an archive that unpacks to more than 64 MiB and more than 100 times its size.
+        The environment variable ``REGEN_UNPACK_LIMIT`` raises that limit to a number of bytes.
     """
-    path = Path(path)
-    array = _read(path, lambda: _npz(path, name) if path.name.lower().endswith(".npz") else _npy(path))
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{str(path)!r} must hold numbers or truth values. It holds {array.dtype} instead.")
-    return array
+    return _read(Path(path), name, NUMBERS, "{path} must hold numbers or truth values.")
 
 
 def read_labels(path: str | PathLike[str]) -> NDArray[Any] | None:
@@ -67,13 +77,23 @@ def read_labels(path: str | PathLike[str]) -> NDArray[Any] | None:
     FileNotFoundError, ValueError
         As `read_array`.
     """
-    path = Path(path)
-    labels = _read(path, lambda: _npz(path, "y") if "y" in _names(path) else np.empty(0))
-    if labels.dtype.kind not in "biufU":
-        raise ValueError(
-            f"y in {str(path)!r} must hold labels: numbers or texts. It holds {labels.dtype} instead."
-        )
+    if "y" not in names_of_arrays(path):
+        return None
+    labels = _read(Path(path), "y", LABELS, "y in {path} must hold labels: numbers or texts.")
     return labels if labels.size else None
+
+
+def names_of_arrays(path: str | PathLike[str]) -> list[str]:
+    """Names of the arrays in a ``.npz`` archive.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_array`.
+    """
+    path = Path(path)
+    with _whole(path), zipfile.ZipFile(path) as archive:
+        return [member.removesuffix(".npy") for member in archive.namelist()]
 
 
 def write_array(
@@ -92,73 +112,82 @@ def write_array(
             np.save(file, array, allow_pickle=False)
 
 
-def refuse_zip_bomb(path: Path) -> None:
-    """Refuse a zip bomb, an archive that is small on the disk and fills the memory, by the sizes that it declares.
-
-    No member can unpack to more than it declares: what is beyond is not read.
-    """
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    packed = path.stat().st_size
-    if unpacked > UNPACKED and unpacked > RATIO * packed:
-        raise InvalidFileError(
-            f"{str(path)!r} has {packed} bytes and would unpack to {unpacked}, more than {RATIO} times as many."
-            " If that is right, save it without compression, with numpy.savez."
-        )
+def _read(path: Path, name: str, kinds: str, expected: str) -> NDArray[Any]:
+    """The array in a file, of one of `kinds` of dtypes; an error that begins with `expected` for others."""
+    with _whole(path):
+        if not path.name.lower().endswith(".npz"):
+            return _npy(path, kinds, expected)
+        with zipfile.ZipFile(path) as archive:
+            return _npz(path, archive, name, kinds, expected)
 
 
-def _read(path: Path, read: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """The array that `read` returns, or an error that names the fault."""
-    if not path.is_file():
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Turn what NumPy and zipfile raise for a damaged file into a sentence."""
+    if not path.exists():
         raise not_found_error(path)
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} is no file. Give a file of numbers.")
     try:
-        return read()
-    except InvalidFileError:
+        yield
+    except (_InvalidFileError, MemoryError):
         raise
     except PermissionError:
         raise PermissionError(f"{str(path)!r} cannot be read: permission denied.") from None
     except DAMAGED as error:
-        raise ValueError(
-            f"{str(path)!r} is no NumPy file of numbers: it is damaged, was cut short, or holds Python objects, which"
-            " regen does not open."
-        ) from error
+        raise ValueError(_damaged(path)) from error
 
 
-def _names(path: Path) -> list[str]:
-    """The arrays of an archive."""
-    with zipfile.ZipFile(path) as archive:
-        return [member.removesuffix(".npy") for member in archive.namelist()]
+def _damaged(path: Path) -> str:
+    return (
+        f"{str(path)!r} is no NumPy file of numbers: it is damaged, was cut short, or holds Python objects, which"
+        " regen does not open."
+    )
 
 
-def _npy(path: Path) -> NDArray[Any]:
+def _npy(path: Path, kinds: str, expected: str) -> NDArray[Any]:
     with path.open("rb") as file:
         if file.read(4) == b"PK\x03\x04":
-            raise InvalidFileError(
+            raise _InvalidFileError(
                 f"{str(path)!r} is an archive of arrays. Give it a name that ends in .npz."
             )
         file.seek(0)
-        _refuse_short(file, path.stat().st_size)
+        _judge_header(path, file, path.stat().st_size, kinds, expected)
         file.seek(0)
-        return np.load(file, allow_pickle=False)  # type: ignore[no-any-return]
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _npz(path: Path, name: str) -> NDArray[Any]:
-    refuse_zip_bomb(path)
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        names = list(archive.files)
-        if name not in names and len(names) != 1:
-            found = ", ".join(names) or "nothing"
-            raise InvalidFileError(f"{str(path)!r} has no array {name}. It holds {found}.")
-        name = name if name in names else names[0]
-        with zipfile.ZipFile(path) as members, members.open(f"{name}.npy") as member:
-            _refuse_short(member, members.getinfo(f"{name}.npy").file_size)
-        return archive[name]  # type: ignore[no-any-return]
+def _npz(path: Path, archive: zipfile.ZipFile, name: str, kinds: str, expected: str) -> NDArray[Any]:
+    members = archive.infolist()
+    try:
+        # No member unpacks to more than it declares: what is beyond is not read.
+        unpacked = sum(member.file_size for member in members)
+        refuse_bomb(path, unpacked, "save it without compression, with numpy.savez")
+    except ValueError as error:
+        raise _InvalidFileError(str(error)) from None
+    names = [member.filename.removesuffix(".npy") for member in members]
+    if name not in names and len(names) != 1:
+        found = ", ".join(names) or "nothing"
+        raise _InvalidFileError(f"{str(path)!r} has no array {name}. It holds {found}.")
+    chosen = members[names.index(name) if name in names else 0]
+    with archive.open(chosen) as file:
+        _judge_header(path, file, chosen.file_size, kinds, expected)
+    with archive.open(chosen) as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        if file.read(1):  # zipfile compares the checksum once it has read to the end
+            raise _InvalidFileError(_damaged(path))
+    return array
 
 
-def _refuse_short(file: IO[bytes], size: int) -> None:
-    """Refuse an array that its header declares larger than the file, before memory is taken for it."""
-    version = np.lib.format.read_magic(file)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, _, dtype = read[version](file)
-    if math.prod(shape) * dtype.itemsize > size or min(shape, default=0) < 0:
-        raise EOFError
+def _judge_header(path: Path, file: IO[bytes], size: int, kinds: str, expected: str) -> None:
+    """Refuse an array of other kinds, or declared larger than its file, before memory is taken for it."""
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read[version](file)
+    except MemoryError as error:  # Python's parser, of too many brackets
+        raise _InvalidFileError(_damaged(path)) from error
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize > size or min(shape, default=0) < 0:
+        raise _InvalidFileError(_damaged(path))
+    if dtype.kind not in kinds:
+        raise _InvalidFileError(f"{expected.format(path=repr(str(path)))} It holds {dtype} instead.")

@@ -231,6 +231,8 @@ def _read(path: Path) -> Bytes:
             warnings.simplefilter("ignore")  # the sizes that Pillow warns of are checked here
             with pillow.open(path, formats=("PNG", "JPEG")) as image:
                 _refuse_huge(path, image.size)
+                image.verify()  # the checksums of a PNG, which are not compared when its pixels are read
+            with pillow.open(path, formats=("PNG", "JPEG")) as image:
                 image.load()
                 return _bands(turns.exif_transpose(image))
     except _InvalidPictureError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -12,7 +13,13 @@ __all__ = ["make_folder", "not_found_error"]
 
 def not_found_error(path: Path, kind: str = "file") -> FileNotFoundError:
     """The error for a path at which there is nothing; it names the closest one in the folder."""
-    near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    if path.is_symlink():
+        return FileNotFoundError(
+            f"{str(path)!r} is a link to {str(path.readlink())!r}, which does not exist. Give the path of a {kind}."
+        )
+    near: list[str] = []
+    with suppress(OSError):  # a folder that may not be read has no neighbours to name
+        near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
     return FileNotFoundError(f"There is no {kind} {str(path)!r}.{closest(path.name, near)}")
 
 

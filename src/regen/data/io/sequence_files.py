@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+import itertools
+import re
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -12,8 +13,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from regen._check import closest
-from regen.data.io.arrays import InvalidFileError, refuse_zip_bomb
+from regen.data.io.arrays import names_of_arrays, read_array, read_labels
 from regen.data.io.paths import not_found_error
 from regen.data.io.tables import read_table
 from regen.data.ragged import Ragged
@@ -23,6 +23,9 @@ __all__ = ["LabelledSequences", "labels_of", "read_sequences"]
 Values: TypeAlias = NDArray[np.float64]
 TABLES = (".csv", ".csv.gz", ".parquet")
 KINDS = (".ts", ".npz", *TABLES)
+LONGEST = 1 << 26
+"""Characters of a line of a ``.ts`` file."""
+SURROGATE = re.compile("[\udc80-\udcff]")
 
 
 class LabelledSequences(NamedTuple):
@@ -62,15 +65,15 @@ def read_sequences(path: str | PathLike[str], *, label: str | None = None) -> La
         )
     if name.endswith(TABLES):
         return _wide(path, label)
-    if not path.is_file():
+    if not path.exists():
         raise not_found_error(path)
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} is no file. Give a file of sequences.")
     return _ts(path) if name.endswith(".ts") else _npz(path)
 
 
 def _wide(path: Path, label: str | None) -> LabelledSequences:
-    table = nw.from_native(read_table(path), eager_only=True)
-    if label is not None and label not in table.columns:
-        raise ValueError(f"{str(path)!r} has no column {label!r}.{closest(label, table.columns)}")
+    table = nw.from_native(read_table(path, required=[] if label is None else [label]), eager_only=True)
     steps = [name for name in table.columns if name != label]
     for name in steps:
         dtype = table[name].dtype
@@ -107,30 +110,11 @@ def _trimmed(path: Path, table: Values) -> Ragged:
 
 
 def _npz(path: Path) -> LabelledSequences:
-    try:
-        refuse_zip_bomb(path)
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            if "X" not in archive:
-                found = ", ".join(archive.files) or "nothing"
-                raise InvalidFileError(f"{str(path)!r} has no array X. It holds {found}.")
-            X, y = archive["X"], archive.get("y", None)
-    except InvalidFileError:
-        raise
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        TypeError,
-        AttributeError,
-        MemoryError,
-    ) as error:
-        raise ValueError(
-            f"{str(path)!r} is no NumPy archive of numbers: it is damaged, or holds Python objects, which regen does"
-            " not open."
-        ) from error
-    if X.ndim not in (2, 3) or X.dtype.kind not in "biuf" or not len(X):
+    names = names_of_arrays(path)
+    if "X" not in names:
+        raise ValueError(f"{str(path)!r} has no array X. It holds {', '.join(names) or 'nothing'}.")
+    X, y = read_array(path, "X"), read_labels(path)
+    if X.ndim not in (2, 3) or not len(X):
         raise ValueError(
             f"X in {str(path)!r} must be numbers of shape (n, T) or (n, T, F). Got {X.dtype} of shape {X.shape}"
             " instead."
@@ -141,15 +125,26 @@ def _npz(path: Path) -> LabelledSequences:
     return LabelledSequences(Ragged.from_block(X[:, :, None] if X.ndim == 2 else X), y)
 
 
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text with their numbers, one at a time."""
+    with path.open(encoding="utf-8", errors="surrogateescape") as file:
+        for number in itertools.count(1):
+            line = file.readline(LONGEST + 1)
+            if not line:
+                return
+            if len(line) > LONGEST:
+                raise ValueError(f"Line {number} of {str(path)!r} has more than {LONGEST} characters.")
+            if not line.isascii() and SURROGATE.search(line):
+                raise ValueError(
+                    f"{str(path)!r} is not UTF-8 text: line {number} has bytes that cannot be read."
+                )
+            yield number, line.strip()
+
+
 def _ts(path: Path) -> LabelledSequences:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{str(path)!r} is not UTF-8 text: byte {error.start} cannot be read.") from error
     header: dict[str, str] = {}
     cases: list[tuple[int, str]] = []
-    for number, line in enumerate(lines, start=1):
-        line = line.strip()
+    for number, line in _lines(path):
         if line.startswith("@"):
             word, _, rest = line[1:].partition(" ")
             header[word.lower()] = rest.strip().lower()

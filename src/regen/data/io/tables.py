@@ -2,61 +2,81 @@
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import os
-import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 
+from regen._check import closest
 from regen._files import atomic_write
 from regen._optional import require
+from regen.data.io.csv_text import CsvText, opened_csv, refuse_equal_names, scan_csv
+from regen.data.io.limits import refuse_bomb
 from regen.data.io.paths import not_found_error
 
-__all__ = ["read_table", "write_table"]
+__all__ = ["column_names", "read_table", "write_table"]
 
 _ENDINGS = (".csv", ".csv.gz", ".parquet")
-_BLOCK = 1 << 20
-_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_UNPACKED_PARQUET = "write it as a .csv file"
 _DECIMAL_COMMA = r"^\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*$"
 
 
-def read_table(path: str | os.PathLike[str]) -> Any:
+def read_table(path: str | os.PathLike[str], *, required: Sequence[str] = ()) -> Any:
     """Read a ``.csv``, ``.csv.gz`` or ``.parquet`` file as a pyarrow Table.
 
     A CSV file has a header line and is UTF-8; its values are apart by commas, or, when the header has none outside
     of quotes, by semicolons or tabs. Where they are not apart by commas, decimal commas are understood if more
     columns are numbers so. Empty cells, ``NA`` and ``nan`` are missing values, of text as of numbers; ISO 8601 dates
-    become dates.
+    become dates. A value between quotes may have several lines.
+
+    Parameters
+    ----------
+    path : of the file.
+    required : names of columns that it must have; refused by the header, before its rows are read.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError, PermissionError
         When the file cannot be opened; the message names the closest one in its folder.
     ValueError
-        When its ending is unknown, it is empty, damaged, not UTF-8 (with line and byte), or a row has more or less
-        values than the header (with the line).
+        When its ending is unknown, it is empty, damaged, not UTF-8 (with line and byte), two columns have one name, a
+        row has more or less values than the header, a quote is never closed or stands in the middle of a value (with
+        the line), or a packed file unpacks to more than 64 MiB and more than 100 times its size. The environment
+        variable ``REGEN_UNPACK_LIMIT`` raises that limit to a number of bytes.
+
+    Warns
+    -----
+    UserWarning
+        When lines between two quotes, which are one value, each look like a row.
     """
     path = Path(path)
-    if not path.exists():
-        raise not_found_error(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{str(path)!r} is a folder. Give a file in it.")
-    ending = _ending(path, "reads")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{str(path)!r} is empty: it has 0 bytes.")
-    try:
-        table = _read_parquet(path) if ending == ".parquet" else _read_csv(path)
-    except PermissionError:
-        raise PermissionError(f"{str(path)!r} cannot be read: permission denied.") from None
+    ending = _checked_ending(path)
+    with _reading(path):
+        table = _read_parquet(path, required) if ending == ".parquet" else _read_csv(path, required)
     if table.num_rows == 0:
-        raise ValueError(f"{str(path)!r} has {table.num_columns} columns but no rows.")
+        raise ValueError(_no_rows(path, table.num_columns))
     return table
+
+
+def column_names(path: str | os.PathLike[str]) -> list[str]:
+    """Names of the columns of a file that `read_table` reads; its rows are not read.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, PermissionError, ValueError
+        As `read_table`, as far as the header goes.
+    """
+    path = Path(path)
+    ending = _checked_ending(path)
+    with _reading(path):
+        if ending == ".parquet":
+            return list(_opened_parquet(path).schema_arrow.names)
+        return list(scan_csv(path, header_only=True).names)
 
 
 def write_table(path: str | os.PathLike[str], frame: Any) -> None:
@@ -82,7 +102,7 @@ def write_table(path: str | os.PathLike[str], frame: Any) -> None:
     with atomic_write(path) as file:
         if ending == ".parquet":
             parquet = require("pyarrow.parquet", extra="sources", purpose="Writing Parquet files")
-            parquet.write_table(table, file)
+            parquet.write_table(table, file, write_page_checksum=True)
             return
         csv = require("pyarrow.csv", extra="sources", purpose="Writing CSV files")
         options = csv.WriteOptions(quoting_style="needed")
@@ -102,39 +122,140 @@ def _ending(path: Path, does: str) -> str:
     )
 
 
-def _read_parquet(path: Path) -> Any:
-    arrow = require("pyarrow", extra="sources", purpose="Reading Parquet files")
-    parquet = require("pyarrow.parquet", extra="sources", purpose="Reading Parquet files")
+def _checked_ending(path: Path) -> str:
+    """The ending of a file that can be read: it is there, is a file, is known by its ending, and is not empty."""
+    if not path.exists():
+        raise not_found_error(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder. Give a file in it.")
+    ending = _ending(path, "reads")
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} is a device or a pipe. Write its content to a file first.")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{str(path)!r} is empty: it has 0 bytes.")
+    return ending
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        return parquet.ParquetFile(path).read()
+        yield
     except PermissionError:
+        raise PermissionError(f"{str(path)!r} cannot be read: permission denied.") from None
+
+
+def _no_rows(path: Path, columns: int) -> str:
+    return f"{str(path)!r} has {columns} columns but no rows."
+
+
+def _refuse_absent(path: Path, names: Sequence[str], required: Sequence[str]) -> None:
+    for name in required:
+        if name not in names:
+            shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+            raise ValueError(
+                f"{str(path)!r} has no column {name!r}.{closest(name, names)} Its columns are: {shown}."
+            )
+
+
+@contextmanager
+def _whole_parquet(path: Path) -> Iterator[None]:
+    """Turn what the reader of Parquet files raises for a damaged one into a sentence."""
+    arrow = require("pyarrow", extra="sources", purpose="Reading Parquet files")
+    try:
+        yield
+    except (PermissionError, MemoryError):
         raise
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{str(path)!r} is not a whole Parquet file: it is damaged, was cut short, or is something else."
             " Write or fetch it again."
         ) from error
 
 
-def _read_csv(path: Path) -> Any:
+def _opened_parquet(path: Path, **options: Any) -> Any:
+    parquet = require("pyarrow.parquet", extra="sources", purpose="Reading Parquet files")
+    with _whole_parquet(path):
+        file = parquet.ParquetFile(path, page_checksum_verification=True, **options)
+        names = list(file.schema_arrow.names)
+    refuse_equal_names(path, names)
+    return file
+
+
+def _read_parquet(path: Path, required: Sequence[str]) -> Any:
+    file = _opened_parquet(path)
+    _refuse_absent(path, file.schema_arrow.names, required)
+    with _whole_parquet(path):
+        chunks = [group.column(k) for group in _row_groups(file) for k in range(group.num_columns)]
+        numbers = sum(8 * chunk.num_values for chunk in chunks)
+        # a text that is stored once and repeated is read so, and its size known, before it is copied for every row
+        repeated = {
+            chunk.path_in_schema
+            for chunk in chunks
+            if {"RLE_DICTIONARY", "PLAIN_DICTIONARY"} & {*chunk.encodings}
+        }
+    refuse_bomb(path, numbers, _UNPACKED_PARQUET)
+    schema = file.schema_arrow
+    with _whole_parquet(path):
+        table = _opened_parquet(path, read_dictionary=sorted(repeated)).read()
+        table.validate(full=True)
+    refuse_bomb(path, numbers + _decoded_bytes(table), _UNPACKED_PARQUET)
+    with _whole_parquet(path):
+        return table.cast(schema)
+
+
+def _row_groups(file: Any) -> list[Any]:
+    return [file.metadata.row_group(k) for k in range(file.metadata.num_row_groups)]
+
+
+def _decoded_bytes(table: Any) -> int:
+    """Bytes of the texts of a table of which some are stored once for many rows."""
+    arrow = require("pyarrow", extra="sources", purpose="Reading Parquet files")
+    compute = require("pyarrow.compute", extra="sources", purpose="Reading Parquet files")
+    total = 0
+    for column in table.columns:
+        if not arrow.types.is_dictionary(column.type) or not _is_text(arrow, column.type.value_type):
+            continue
+        for chunk in column.chunks:
+            lengths = compute.binary_length(chunk.dictionary)
+            total += compute.sum(compute.take(lengths, chunk.indices)).as_py() or 0
+    return total
+
+
+def _is_text(arrow: Any, kind: Any) -> bool:
+    types = arrow.types
+    return any(
+        each(kind)
+        for each in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    )
+
+
+def _read_csv(path: Path, required: Sequence[str]) -> Any:
     csv = require("pyarrow.csv", extra="sources", purpose="Reading CSV files")
-    header = _QUOTED.sub("", _refuse_text(path))
-    delimiter = next((mark for mark in (",", ";", "\t") if mark in header), ",")
-    table = _parsed(csv, path, delimiter, ".")
-    if delimiter != "," and any(_decimal_comma(column) for column in table.columns):
-        other = _parsed(csv, path, delimiter, ",")
+    _refuse_absent(path, scan_csv(path, header_only=True).names if required else (), required)
+    text = scan_csv(path)
+    if text.empty:
+        raise ValueError(_no_rows(path, len(text.names)))
+    table = _parsed(csv, path, text, ".")
+    if text.delimiter != "," and any(_decimal_comma(column) for column in table.columns):
+        other = _parsed(csv, path, text, ",")
         if _texts(other) < _texts(table):
             return other
     return table
 
 
-def _parsed(csv: Any, path: Path, delimiter: str, decimal: str) -> Any:
+def _parsed(csv: Any, path: Path, text: CsvText, decimal: str) -> Any:
     arrow = require("pyarrow", extra="sources", purpose="Reading CSV files")
     convert = csv.ConvertOptions(decimal_point=decimal, strings_can_be_null=True)
+    block = max(1 << 20, 2 * text.longest)
+    parse = {"delimiter": text.delimiter, "newlines_in_values": text.multiline}
     try:
-        return csv.read_csv(
-            path, parse_options=csv.ParseOptions(delimiter=delimiter), convert_options=convert
-        )
+        with opened_csv(path) as file:
+            return csv.read_csv(
+                file,
+                read_options=csv.ReadOptions(block_size=block),
+                parse_options=csv.ParseOptions(**parse),
+                convert_options=convert,
+            )
     except arrow.ArrowInvalid as error:
         problem = error
     bad: list[Any] = []
@@ -143,11 +264,14 @@ def _parsed(csv: Any, path: Path, delimiter: str, decimal: str) -> Any:
         bad.append(row)
         return "error"
 
-    with suppress(arrow.ArrowInvalid):  # once more in one thread, which alone counts lines
+    with (
+        suppress(arrow.ArrowInvalid),
+        opened_csv(path) as file,
+    ):  # once more in one thread, which alone counts lines
         csv.read_csv(
-            path,
-            read_options=csv.ReadOptions(use_threads=False),
-            parse_options=csv.ParseOptions(delimiter=delimiter, invalid_row_handler=keep),
+            file,
+            read_options=csv.ReadOptions(use_threads=False, block_size=block),
+            parse_options=csv.ParseOptions(**parse, invalid_row_handler=keep),
         )
     if not bad:
         raise ValueError(f"{str(path)!r} cannot be read as CSV: {problem}.") from problem
@@ -157,34 +281,6 @@ def _parsed(csv: Any, path: Path, delimiter: str, decimal: str) -> Any:
         f"{str(path)!r} has {values} in line {row.number}, where its header has {row.expected_columns}."
         " Give every row as many as the header."
     ) from None
-
-
-def _refuse_text(path: Path) -> str:
-    """The header line of a text file, once all of it is known to be UTF-8."""
-    header, line, offset = b"", 1, 0
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
-            while True:
-                block = file.read(_BLOCK)
-                if offset == 0:
-                    header = block.split(b"\n", 1)[0]
-                before = len(decoder.getstate()[0])
-                try:
-                    decoder.decode(block, final=not block)
-                except UnicodeDecodeError as error:
-                    place = error.start - before
-                    line += block[: max(place, 0)].count(b"\n")
-                    raise ValueError(
-                        f"{str(path)!r} is not UTF-8: byte {offset + place}, in line {line}, is no part of it."
-                        " Save it as UTF-8."
-                    ) from None
-                if not block:
-                    return header.decode("utf-8", errors="ignore")
-                line += block.count(b"\n")
-                offset += len(block)
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise ValueError(f"{str(path)!r} is damaged or was cut short. Write or fetch it again.") from error
 
 
 def _decimal_comma(column: Any) -> bool:
