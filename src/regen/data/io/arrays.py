@@ -152,7 +152,7 @@ def _npy(path: Path, kinds: str, expected: str) -> NDArray[Any]:
                 f"{str(path)!r} is an archive of arrays. Give it a name that ends in .npz."
             )
         file.seek(0)
-        _judge_header(path, file, path.stat().st_size, kinds, expected)
+        _check_header(path, file, path.stat().st_size, kinds, expected)
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
 
@@ -171,7 +171,7 @@ def _npz(path: Path, archive: zipfile.ZipFile, name: str, kinds: str, expected: 
         raise _InvalidFileError(f"{str(path)!r} has no array {name}. It holds {found}.")
     chosen = members[names.index(name) if name in names else 0]
     with archive.open(chosen) as file:
-        _judge_header(path, file, chosen.file_size, kinds, expected)
+        _check_header(path, file, chosen.file_size, kinds, expected)
     with archive.open(chosen) as file:
         array = np.lib.format.read_array(file, allow_pickle=False)
         if file.read(1):  # zipfile compares the checksum once it has read to the end
@@ -179,7 +179,7 @@ def _npz(path: Path, archive: zipfile.ZipFile, name: str, kinds: str, expected: 
     return array
 
 
-def _judge_header(path: Path, file: IO[bytes], size: int, kinds: str, expected: str) -> None:
+def _check_header(path: Path, file: IO[bytes], size: int, kinds: str, expected: str) -> None:
     """Refuse an array of other kinds, or declared larger than its file, before memory is taken for it."""
     try:
         version = np.lib.format.read_magic(file)
