@@ -75,6 +75,8 @@ def unpack(packed: Any, store: Mapping[str, Tensor]) -> Any:
 
 WRITE_EVERY = 5.0
 """Least seconds between two writes."""
+PATIENCE = 5.0
+"""Seconds that a write that is due waits for the next check of the training, whose state takes half as much room."""
 WRITE_SHARE = 0.05
 """Most of the time that writing may take; on a slow disk, checkpoints are written less often."""
 FORMAT = "regen checkpoint"
@@ -201,6 +203,10 @@ class Checkpoint:
         if time.monotonic() >= self._due:
             self.write(state)
 
+    def is_overdue(self) -> bool:
+        """Whether the last write is so long ago that the next one cannot wait for a check; asked after every batch."""
+        return self.path is not None and time.monotonic() >= self._due + PATIENCE
+
     def flush(self) -> None:
         """Write the last state passed to `write_if_due`, if it has not been written."""
         if self._unwritten is not None:
@@ -213,7 +219,7 @@ class Checkpoint:
         began = time.monotonic()
         try:
             write_tree(self.path, {"whose": self._identity, "state": state})
-            self._unwritten = None
+            self._unwritten = None  # also where it is older than `state`
         except (OSError, MemoryError) as error:
             if not self._warned:
                 warnings.warn(

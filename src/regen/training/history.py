@@ -110,3 +110,11 @@ class EpochMeans:
         """Restore what `state_dict` returned."""
         self._pending.clear()
         self._sums = {name: list(pair) for name, pair in state.items()}
+
+    def pending(self) -> dict[str, Tensor]:
+        """A copy of the pending terms (n,) by name."""
+        return {name: torch.stack(values) for name, values in self._pending.items()}
+
+    def load_pending(self, pending: dict[str, Tensor]) -> None:
+        """Restore what `pending` returned."""
+        self._pending = {name: list(values.unbind()) for name, values in pending.items()}

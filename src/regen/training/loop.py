@@ -28,9 +28,12 @@ from regen.training.stopping import Budget, EarlyStopping
 __all__ = ["train"]
 
 CHECK_EVERY = 64
-"""Batches between two checks that all is finite; each check waits for the device and copies the state."""
+"""Batches between two checks that all is finite; each check waits for the device and copies the state. They count
+batches, not seconds, because a rollback returns to the last of them and must not depend on the clock."""
 RNG_KEY = "chance"
 """Name of the generators' states in a checkpoint file."""
+LATEST_KEY = "latest"
+"""Name of what has changed since the last check, in a checkpoint file that was written between two checks."""
 
 
 def train(
@@ -93,7 +96,8 @@ def train(
         with half the learning rate, and training goes on with the next batch. The third time it stops. Also when a
         checkpoint cannot be written, which does not end training.
     UserWarning
-        When Ctrl-C ends training.
+        When Ctrl-C ends training, or any other KeyboardInterrupt; its text, if it has one, names the cause in place
+        of Ctrl-C.
 
     See Also
     --------
@@ -124,8 +128,8 @@ def train(
         try:
             run.resume()
             run.run()
-        except KeyboardInterrupt:
-            run.interrupt()
+        except KeyboardInterrupt as interrupt:
+            run.interrupt(str(interrupt) or "Ctrl-C")
     return run.finish()
 
 
@@ -176,7 +180,8 @@ class _Run:
             self.history.resumed = (
                 f"Resumed from {str(self.checkpoint.path)!r} after {self.epoch} epochs, at step {self.step}."
             )
-        self.take_snapshot()
+        if state is None or LATEST_KEY not in state:  # else the snapshot is the one of the file
+            self.take_snapshot()
 
     def run(self) -> None:
         """Epoch after epoch, until there is a reason to stop."""
@@ -201,6 +206,8 @@ class _Run:
             if self.step % CHECK_EVERY == 0:
                 self.check_finite()
                 self.take_snapshot()
+            elif self.checkpoint.is_overdue():
+                self.checkpoint.write(self.latest_state_dict())
             if self.n_done < n_batches and (self.budget.exceeded(self.step) or self.guard.exhausted):
                 return False
         return True
@@ -285,14 +292,14 @@ class _Run:
         best = self.early_stopping.epoch
         return f"weights of epoch {best}" if best else f"weights of step {self.guard.step}"
 
-    def interrupt(self) -> None:
+    def interrupt(self, cause: str) -> None:
         """End after Ctrl-C, perhaps in the middle of a step: the checkpoint gets the last snapshot."""
         self.checkpoint.flush()
         best = self.early_stopping.epoch
         if not best and not self.guard.all_finite():
             self.guard.roll_back()
         kept = f"the best weights so far (epoch {best})" if best else "the last weights"
-        self.history.stopped = f"Interrupted by Ctrl-C in epoch {self.epoch + 1}; {kept} are kept."
+        self.history.stopped = f"Interrupted by {cause} in epoch {self.epoch + 1}; {kept} are kept."
         warnings.warn(self.history.stopped, UserWarning, stacklevel=3)
 
     def finish(self) -> History:
@@ -326,8 +333,16 @@ class _Run:
             RNG_KEY: self.rng.state_dict(),
         }
 
+    def latest_state_dict(self) -> dict[str, Any]:
+        """The state after a batch that no check followed: that of `state_dict`, whose players are those of the last
+        check and stay the ones to roll back to, and what has changed since.
+        """
+        players = {name: player.state_dict() for name, player in self.players.items()}
+        latest = {"players": players, "pending": self.means.pending()}
+        return self.state_dict() | {LATEST_KEY: latest}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` or `latest_state_dict` returned."""
         self.epoch, self.n_done, self.step = state["epoch"], state["done"], state["step"]
         self.budget.resume(state["seconds"])
         self.guard.load_state_dict(state["guard"])
@@ -335,5 +350,9 @@ class _Run:
         self.schedule.load_state_dict(state["schedule"])
         self.terms = state["terms"]
         self.means.load_state_dict(state["means"])
+        if LATEST_KEY in state:
+            for name, player in self.players.items():
+                player.load_state_dict(state[LATEST_KEY]["players"][name])
+            self.means.load_pending(state[LATEST_KEY]["pending"])
         self.history.rows = state["rows"]
         self.rng.load_state_dict(state[RNG_KEY])
