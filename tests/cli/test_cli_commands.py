@@ -151,11 +151,16 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     ),
     (
         ("predict", "runs/f", "--level", "80,x"),
-        "The '--level' parameter of Forecaster must be a number in (0, 100). Got 'x' instead.",
+        "The '--level' parameter of Forecaster must be a number in (1, 100). Got 'x' instead.",
     ),
     (
         ("predict", "runs/f", "--level", "80", "--level", "100"),
-        "The '--level' parameter of Forecaster must be a number in (0, 100). Got 100.0 instead.",
+        "The '--level' parameter of Forecaster must be a number in (1, 100). Got 100.0 instead.",
+    ),
+    (
+        ("predict", "runs/f", "--level", "80,0.9"),
+        "The '--level' parameter of Forecaster must be a number in (1, 100). Got 0.9 instead. Levels are percentages:"
+        " give 90.",
     ),
     (
         ("predict", "runs/f", "--horizon", "0"),

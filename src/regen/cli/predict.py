@@ -1,6 +1,7 @@
 """`regen predict` and `regen backtest`."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from regen.cli.tables import columns_of, text_table
 from regen.data.dataframes import frame
 from regen.data.io.tables import read_table, write_table
 from regen.estimators.forecasting.forecaster import Forecaster
+from regen.estimators.forecasting.intervals import LEVEL, check_levels
 from regen.metrics import forecast_scores
 from regen.persistence import load
 
@@ -106,8 +108,12 @@ def _levels(model: Forecaster, texts: Sequence[str] | None) -> list[float] | Non
     """``80,95`` or ``80`` and ``95`` as numbers."""
     if not texts:
         return None
-    percent = Number(0, 100, low_open=True, high_open=True)
-    return [read_flag(model, "--level", percent, part) for text in texts for part in text.split(",")]
+    levels: list[Any] = []
+    for part in (part for text in texts for part in text.split(",")):
+        levels.append(part)
+        with suppress(ValueError):
+            levels[-1] = LEVEL.parse(part)
+    return list(check_levels(levels, type(model).__name__, "--level"))
 
 
 def _refuse_flags(model: Any, **flags: object) -> None:

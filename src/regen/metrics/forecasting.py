@@ -1,7 +1,7 @@
 """Errors of forecasts against observed values and against a seasonal naive forecast, as functions of NumPy arrays.
 
-Missing values (NaN) are left out of every mean. Letters: `n` forecasts (origins), `H` steps of the horizon, `C`
-columns of the series, `N` steps of the series.
+Missing values (NaN) are left out of every mean; a mean of nothing is NaN. Letters: `n` forecasts (origins), `H` steps
+of the horizon, `C` columns of the series, `N` steps of the series.
 """
 
 import math
@@ -22,6 +22,13 @@ __all__ = [
 ]
 
 Values = NDArray[np.float64]
+
+ROUNDING = {np.dtype(np.float32): 1e-6, np.dtype(np.float16): 1e-2}
+"""Share of the largest absolute value up to which a difference is rounding, by the type of the values."""
+ROUNDING_FLOAT64 = 1e-12
+"""The same for all other types: some thousand times their precision, as `regen.data.scaling` has it for constants."""
+_LARGE = 1e150
+"""Numbers whose squares stay below the largest float, and those of their inverses above the smallest."""
 
 
 def mae(y: Values, forecast: Values) -> float:
@@ -47,7 +54,8 @@ def mae(y: Values, forecast: Values) -> float:
     >>> mae(np.array([1.0, 5.0, np.nan]), np.array([2.0, 2.0, 2.0]))
     2.0
     """
-    return float(np.nanmean(np.abs(y - forecast)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _mean(np.abs(y - forecast))
 
 
 def rmse(y: Values, forecast: Values) -> float:
@@ -72,7 +80,11 @@ def rmse(y: Values, forecast: Values) -> float:
     >>> rmse(np.array([0.0, 0.0]), np.array([3.0, 3.0]))
     3.0
     """
-    return float(np.sqrt(np.nanmean((y - forecast) ** 2)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = np.abs(y - forecast)
+        largest = float(np.fmax.reduce(error, axis=None, initial=0.0))
+        unit = 1.0 if 1 / _LARGE < largest < _LARGE or largest in (0.0, math.inf) else largest
+        return unit * math.sqrt(_mean((error / unit) ** 2))
 
 
 def smape(y: Values, forecast: Values) -> float:
@@ -97,8 +109,9 @@ def smape(y: Values, forecast: Values) -> float:
     >>> smape(np.array([1.0, 0.0]), np.array([3.0, 0.0]))
     50.0
     """
-    error, size = np.abs(y - forecast), np.abs(y) + np.abs(forecast)
-    return float(np.nanmean(200 * np.divide(error, size, out=0 * error, where=size > 0)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        error, size = np.abs(y - forecast), np.abs(y) + np.abs(forecast)
+        return _mean(200 * np.divide(error, size, out=0 * error, where=size > 0))
 
 
 def seasonal_scale(values: Values, season: int) -> Values:
@@ -114,7 +127,9 @@ def seasonal_scale(values: Values, season: int) -> Values:
     Returns
     -------
     ndarray of shape (C,)
-        In the unit of the series; NaN for a column without a pair of observed values.
+        In the unit of the series; NaN for a column without a pair of observed values. It is 0 where it is rounding:
+        at most 1e-12 of the largest absolute value of the column, or 1e-6 where `values` is float32. A sine that
+        repeats, or a constant of many decimals, has differences of that size only.
 
     See Also
     --------
@@ -125,11 +140,12 @@ def seasonal_scale(values: Values, season: int) -> Values:
     >>> seasonal_scale(np.array([[1.0], [5.0], [2.0], [9.0]]), season=2)
     array([2.5])
     """
-    change = np.abs(values[season:] - values[:-season])
+    with np.errstate(over="ignore", invalid="ignore"):
+        change = np.abs(values[season:] - values[:-season])
     count = (~np.isnan(change)).sum(axis=0)
     scale: Values = np.full(values.shape[1], np.nan)
     np.divide(np.nansum(change, axis=0), count, out=scale, where=count > 0)
-    return scale
+    return np.where(scale <= _rounding(values, axis=0), 0.0, scale)
 
 
 def mase(y: Values, forecast: Values, scale: Values) -> float:
@@ -158,19 +174,21 @@ def mase(y: Values, forecast: Values, scale: Values) -> float:
     >>> mase(np.array([[10.0], [20.0]]), np.array([[12.0], [16.0]]), np.array([4.0]))
     0.75
     """
-    if not (scale > 0).any():
-        return math.nan
-    error = np.abs(y - forecast)
-    return float(np.nanmean(np.divide(error, scale, out=np.full_like(error, np.nan), where=scale > 0)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = np.abs(y - forecast)
+        return _mean(np.divide(error, scale, out=np.full_like(error, np.nan), where=scale > 0))
 
 
-def skill_score(error: float, baseline_error: float) -> float:
+def skill_score(error: float, baseline_error: float, rounding: float = 0.0) -> float:
     """``1 - error / baseline_error``: the share of the baseline's error that a forecast avoids.
 
     Parameters
     ----------
     error, baseline_error : float
         An error of the forecast and the same error of the baseline.
+    rounding : float, default=0.0
+        Error of the baseline up to which it counts as none. `forecast_scores` takes 1e-12 of the largest absolute
+        value of the observed ones, or 1e-6 of it where they are float32.
 
     Returns
     -------
@@ -187,7 +205,7 @@ def skill_score(error: float, baseline_error: float) -> float:
     >>> skill_score(1.5, 2.0)
     0.25
     """
-    return 1 - error / baseline_error if baseline_error else math.nan
+    return 1 - error / baseline_error if baseline_error > rounding else math.nan
 
 
 def coverage(y: Values, low: Values, high: Values) -> float:
@@ -201,7 +219,7 @@ def coverage(y: Values, low: Values, high: Values) -> float:
     Returns
     -------
     float
-        In percent; an 80 % interval is calibrated when this is 80.
+        In percent; an 80 % interval is calibrated when this is 80. NaN when no value was observed.
 
     See Also
     --------
@@ -212,8 +230,7 @@ def coverage(y: Values, low: Values, high: Values) -> float:
     >>> coverage(np.array([1.0, 5.0, np.nan]), np.zeros(3), np.full(3, 2.0))
     50.0
     """
-    inside = (y >= low) & (y <= high)
-    return float(100 * inside[~np.isnan(y)].mean())
+    return _mean(np.where(np.isnan(y), np.nan, 100.0 * ((y >= low) & (y <= high))))
 
 
 def forecast_scores(
@@ -257,6 +274,18 @@ def forecast_scores(
         "smape": smape(y, forecast),
         "mase": mase(y, forecast, scale),
         "naive_mae": naive_error,
-        "skill": skill_score(error, naive_error),
+        "skill": skill_score(error, naive_error, float(_rounding(y))),
         **{f"coverage_{level:g}": coverage(y, low, high) for level, (low, high) in bounds.items()},
     }
+
+
+def _mean(values: Values) -> float:
+    """The mean of the numbers among `values` (...), NaN when there are none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan
+
+
+def _rounding(values: Values, axis: int | None = None) -> Values:
+    """The size of a difference that is rounding, for `values` (N, C): (C,) along `axis`, or one for all."""
+    largest = np.fmax.reduce(np.abs(values), axis=axis, initial=0.0)
+    return np.asarray(largest * ROUNDING.get(values.dtype, ROUNDING_FLOAT64))

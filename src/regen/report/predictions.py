@@ -79,7 +79,12 @@ def _exposure(model: Any, data: InspectionData) -> str:
 
 def _compared_with_naive(result: Any) -> str:
     error, naive = result.scores["mae"], result.scores["naive_mae"]
-    share = 100 * (error / naive - 1) if naive else 0.0
+    share = -100 * result.scores["skill"]
+    if np.isnan(share):
+        return (
+            f"The mean absolute error of its forecasts is {error:.4g}; there is no error of repeating the previous"
+            " season to compare it with."
+        )
     change = f"{abs(share):.0f} % {'less' if share < 0 else 'more'} than"
     return (
         f"The mean absolute error of its forecasts is {error:.4g}, {change} that of repeating the previous season"

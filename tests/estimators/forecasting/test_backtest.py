@@ -73,7 +73,9 @@ def test_a_refit_uses_only_the_steps_before_the_origin(tmp_path):
          " Got -5 instead."),
         ({"start": 59}, "y has 60 steps; a backtest from step 59 with horizon=3 needs at least 62. Start earlier or"
          " give more data."),
-        ({"level": "80"}, "The 'level' parameter of predict must be a number in (0, 100). Got '80' instead."),
+        ({"level": "80"}, "The 'level' parameter of backtest must be a number in (1, 100). Got '80' instead."),
+        ({"level": [80, 0.95]}, "The 'level' parameter of backtest must be a number in (1, 100). Got 0.95 instead."
+         " Levels are percentages: give 95."),
     ],
 )  # fmt: skip
 def test_refusals(arguments, message, message_of):

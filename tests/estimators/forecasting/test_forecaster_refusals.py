@@ -95,6 +95,17 @@ def test_unfitted_and_other_columns(fitted):
         fitted.predict(level=100)
 
 
+@pytest.mark.parametrize(
+    ("level", "got", "meant"), [(0.95, "0.95", "95"), ([80, 0.5], "0.5", "50"), (1, "1", "95"), (1.0, "1.0", "95")]
+)
+def test_shares_are_no_levels(fitted, level, got, meant, message_of):
+    """0.95 would give an interval of next to no width: it is refused, with the percentage that was meant."""
+    assert message_of(ValueError, fitted.predict, level=level) == (
+        f"The 'level' parameter of predict must be a number in (1, 100). Got {got} instead. Levels are percentages:"
+        f" give {meant}."
+    )
+
+
 def test_parameters_set_after_fit(fitted):
     """A fitted net cannot be used as if it were another; set back, it can."""
     before = fitted.predict()

@@ -258,7 +258,7 @@ class Forecaster(Estimator):
             Steps to forecast; the trained horizon when None. Beyond it, forecasts are the input of further forecasts,
             and intervals widen with the square root of the distance.
         level : float or sequence of float, default=None
-            Coverage of the intervals in percent, such as 80 or [80, 95]. Half widths are quantiles of the errors on
+            Coverage of the intervals in percent, above 1 and below 100, such as 80 or [80, 95]. Half widths are quantiles of the errors on
             the validation part (split conformal prediction); NaN for a column that was never observed there.
 
         Returns
@@ -371,7 +371,7 @@ class Forecaster(Estimator):
         self._check_fitted()
         check_parameters("backtest", BACKTEST_CONSTRAINTS, {"start": start, "stride": stride, "refit": refit})
         series = read_again(self.layout_, y)
-        H, levels = self.horizon, check_levels(level)
+        H, levels = self.horizon, check_levels(level, "backtest")
         origins = rolling_origins(len(series), start, stride or H, H, self.window_)
         if not refit:
             forecast = self._forecast_from(series, origins)

@@ -10,16 +10,27 @@ from numpy.typing import NDArray
 
 from regen._check import Number, check_parameters
 
-__all__ = ["check_levels", "half_widths", "interval_columns"]
+__all__ = ["LEVEL", "check_levels", "half_widths", "interval_columns"]
 
 Values = NDArray[np.float64]
 
+LEVEL = Number(1, 100, low_open=True, high_open=True)
+"""Constraint of a level: a percentage. 0.95 is refused, for its interval would have next to no width."""
 
-def check_levels(level: float | Sequence[float] | None) -> tuple[float, ...]:
-    """The levels as a tuple; each must be a percentage between 0 and 100."""
-    levels = () if level is None else tuple(np.atleast_1d(level).tolist())
+
+def check_levels(
+    level: float | Sequence[float] | None, owner: str = "predict", name: str = "level"
+) -> tuple[float, ...]:
+    """The levels as a tuple; each must be a percentage between 1 and 100. owner, name : of the parameter."""
+    levels = () if level is None else tuple(np.atleast_1d(np.asarray(level, dtype=object)).ravel().tolist())
     for each in levels:
-        check_parameters("predict", {"level": Number(0, 100, low_open=True, high_open=True)}, {"level": each})
+        if Number(0, 1, low_open=True).accepts(each):
+            meant = f"{float(100 * each):g}" if each < 1 else "95"
+            raise ValueError(
+                f"The '{name}' parameter of {owner} must be {LEVEL}. Got {each!r} instead. Levels are percentages:"
+                f" give {meant}."
+            )
+        check_parameters(owner, {name: LEVEL}, {name: each})
     return levels
 
 
