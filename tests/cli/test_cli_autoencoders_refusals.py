@@ -62,7 +62,10 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
         "'broken/a.png' is not a whole PNG or JPEG picture: it is damaged, was cut short, or is something else. Write"
         " or fetch it again, or take it away.",
     ),
-    (("decode", "vae-table", "wide.npy", "-o", "x.csv"), "Z has 3 columns; the code has 2 units."),
+    (
+        ("decode", "vae-table", "wide.npy", "-o", "x.csv"),
+        "Z must have 2 columns, the size of the code. Got 3 columns.",
+    ),
     (
         ("sample", "denoiser-table"),
         "regen sample is for a VariationalAutoencoder, a GAN or a DCGAN. 'denoiser-table' holds a"

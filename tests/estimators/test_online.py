@@ -309,7 +309,7 @@ def test_changed_parameters_are_refused():
 
 
 NO_NUMBER = "y holds a value that is not a number. Give numbers, and NaN where one is missing."
-INFINITE = "y has an infinite value. Put a number there, or NaN if it is missing."
+INFINITE = "y has an infinite value in column {}. Put a number there, or NaN if it is missing."
 WRONG = [
     ([1.0, 2.0, 3.0], "y is one step of 2 columns, of shape (2,). Got shape (3,) instead."),
     (1.0, "y is one step of 2 columns, of shape (2,). Got shape () instead."),
@@ -317,8 +317,18 @@ WRONG = [
     (["a", "b"], NO_NUMBER),
     ([1j, 2.0], NO_NUMBER),
     ([object(), 2.0], NO_NUMBER),
-    ([np.inf, 2.0], INFINITE),
-    ([np.nan, -np.inf], INFINITE),
+    ([np.inf, 2.0], INFINITE.format(0)),
+    ([np.nan, -np.inf], INFINITE.format(1)),
+    (
+        [10**400, 1.0],
+        "y has a value beyond ±3.4e+38 (float32) in column 0. Give it in another unit, or put NaN there if it is"
+        " missing.",
+    ),
+    (
+        [1.0, -1e30],
+        "y has a value in column 1 that reaches the network as -3.5e+28, beyond ±1e+15, where networks overflow."
+        " Give it in the unit of the other values, or put NaN there if it is missing.",
+    ),
 ]
 
 

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from sklearn.base import BaseEstimator
 
+import regen
 from regen.data.ragged import Ragged
 from regen.estimators._sequence_input import read_known_sequences, read_sequences
 from regen.estimators._splits import hold_out
@@ -105,11 +107,11 @@ def test_number_of_features() -> None:
         ),
         (
             [np.zeros(3), np.array([0, 1, np.inf])],
-            "X has an infinite value in sequence 1 at step 2. Replace it by a number, or by NaN if it is missing.",
+            "X has an infinite value in sequence 1 at step 2. Put a number there, or NaN if it is missing.",
         ),
         (
             np.array([[0, -np.inf], [0, 0]]),
-            "X has an infinite value in sequence 0 at step 1. Replace it by a number, or by NaN if it is missing.",
+            "X has an infinite value in sequence 0 at step 1. Put a number there, or NaN if it is missing.",
         ),
     ],
 )
@@ -210,3 +212,74 @@ def test_too_few_to_validate_are_not_held_out() -> None:
     assert held_out([0] * 155, "auto") == []
     assert len(held_out([0] * 155, 0.2)) == 31
     assert len(held_out([0] * 160, "auto")) == 32
+
+
+FIRST = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [4, 5, 6]})
+LIBRARIES = [lambda frame: frame, pl.from_pandas, pa.Table.from_pandas]
+
+
+@pytest.mark.parametrize("kind", LIBRARIES, ids=["pandas", "polars", "pyarrow"])
+def test_dataframes_in_a_list_are_aligned_by_name(kind: Any) -> None:
+    """Columns in another order are the same features, at fit and afterwards; arrays are taken in order."""
+    owner = Owner()
+    found = read_sequences(owner, [kind(FIRST), kind(FIRST[["b", "a"]][:2])]).rows
+    np.testing.assert_array_equal(found.values, [[1, 4], [2, 5], [3, 6], [1, 4], [2, 5]])
+    assert owner.feature_names_in_.tolist() == ["a", "b"] and owner.n_features_in_ == 2
+    later = read_known_sequences(owner, [kind(FIRST[["b", "a"]]), FIRST.to_numpy()], 2, None).rows
+    np.testing.assert_array_equal(later.values[0], later.values[1])
+    read_sequences(owner, [FIRST.to_numpy(), FIRST.to_numpy()[:2]])
+    assert "feature_names_in_" not in vars(owner)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (
+            [FIRST, FIRST.rename(columns={"b": "bb"})],
+            "Sequence 1 of X has no column 'b'. Did you mean 'bb'? Its columns must be: a, b.",
+        ),
+        ([FIRST, FIRST[["a"]]], "Sequence 1 of X has no column 'b'. Its columns must be: a, b."),
+        ([FIRST[["a"]], FIRST], "Sequence 1 of X has a column 'b'. Its columns must be: a."),
+        (
+            [FIRST, FIRST.assign(b=["x", "y", "z"])],
+            "Sequence 1 of X holds a value that is not a number.",
+        ),
+    ],
+)
+def test_dataframes_with_other_names_are_refused(X: Any, message: str, message_of: Any) -> None:
+    """Silently mixed before: now the first name that differs is named, at fit and afterwards."""
+    assert message_of(ValueError, read, X) == message
+    owner = Owner()
+    read_sequences(owner, X[:1])
+    assert message_of(
+        ValueError, read_known_sequences, owner, [X[1]], X[0].shape[1], None
+    ) == message.replace("Sequence 1", "Sequence 0")
+
+
+ESTIMATORS = {
+    "classifier": lambda X: regen.SequenceClassifier(hidden=3, max_epochs=1, random_state=0).fit(
+        X, [0, 1] * 8
+    ),
+    "regressor": lambda X: regen.SequenceRegressor(hidden=3, max_epochs=1, random_state=0).fit(
+        X, np.arange(16.0)
+    ),
+    "autoencoder": lambda X: regen.Autoencoder(2, hidden=3, max_epochs=1, random_state=0).fit(X),
+    "gan": lambda X: regen.GAN(2, hidden=3, max_epochs=1, random_state=0).fit(X),
+}
+
+
+@pytest.mark.parametrize("fit", ESTIMATORS.values(), ids=ESTIMATORS)
+def test_estimators_take_columns_by_name(fit: Any, tmp_path: Any) -> None:
+    """Another order of columns is the same data, before and after saving; other names are refused."""
+    rng = np.random.default_rng(0)
+    X = [pd.DataFrame(rng.normal(size=(5 + k % 2, 2)), columns=["a", "b"]) for k in range(16)]
+    turned = [frame[["b", "a"]] if k % 3 else frame for k, frame in enumerate(X)]
+    model = fit(turned)
+    regen.save(model, tmp_path / "model")
+    kept = regen.load(tmp_path / "model")
+    use = next(name for name in ("predict", "transform", "score_samples") if name in dir(model))
+    expected = np.ravel(getattr(model, use)(X))
+    for each, rows in ((model, turned), (kept, turned), (kept, [frame.to_numpy() for frame in X])):
+        np.testing.assert_array_equal(np.ravel(getattr(each, use)(rows)), expected)
+    with pytest.raises(ValueError, match="Sequence 0 of X has no column 'b'"):
+        getattr(kept, use)([frame.rename(columns={"b": "c"}) for frame in X])

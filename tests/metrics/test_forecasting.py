@@ -88,7 +88,9 @@ EMPTY, WORST = np.full((1, 3, 2), np.nan), np.array([[[1e300, -1.7e308], [np.inf
 def test_scores_of_nothing_and_of_extremes_do_not_warn(y):
     """Nothing observed gives NaN, extreme values give numbers or NaN, and NumPy warns of neither."""
     forecast = np.full(y.shape, 1e300)
-    scores = forecast_scores(y, forecast, -forecast, seasonal_scale(y.reshape(-1, 2), 1), {80.0: (y, forecast)})
+    scores = forecast_scores(
+        y, forecast, -forecast, seasonal_scale(y.reshape(-1, 2), 1), {80.0: (y, forecast)}
+    )
     if y is not WORST:
         assert all(np.isnan(each) for each in scores.values())
     assert rmse(np.array([1e300, 1e300]), np.zeros(2)) == pytest.approx(1e300)

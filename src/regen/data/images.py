@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen._check import Choice, Int, check_parameters
+from regen.data.magnitude import as_floats, refuse_far, refuse_unusable
 from regen.data.masked_arrays import unmasked
 from regen.data.scaling import is_constant, moments
 from regen.data.table_encoding import Block
@@ -68,11 +69,12 @@ def check_images(X: Any, image_shape: Any = None) -> Images:
     Raises
     ------
     ValueError
-        When the shape is none of these, or differs; for channels in the last place; for infinite values.
+        When the shape is none of these, or differs; for channels in the last place; for values that are infinite or
+        beyond float32.
     """
     array, dtype = _numbers(X)
     size = image_size(array.shape) if image_shape is None else _requested_size(array.shape, image_shape)
-    _refuse_infinite(array, size)
+    refuse_unusable(array.reshape(-1, *size), _place)
     return Images(array, size, dtype)
 
 
@@ -82,7 +84,7 @@ def _numbers(X: Any) -> tuple[Values, np.dtype[Any]]:
     array = np.asarray(unmasked(X))
     if array.dtype.kind == "O":
         try:
-            array = array.astype(np.float64)
+            array = as_floats(array)
         except (TypeError, ValueError):
             raise ValueError("X holds something other than numbers where pixels belong.") from None
     if array.dtype.kind not in "biuf":
@@ -142,18 +144,14 @@ def _channels_last(C: int, Y: int, X: int) -> bool:
     return C > _DEEPEST and (X in (3, _DEEPEST) or (X == 1 and C == Y))
 
 
-def _refuse_infinite(array: Values, size: Size) -> None:
-    if array.dtype.kind != "f" or not np.isinf(array).any():
-        return
-    image, *place = np.argwhere(np.isinf(array.reshape(-1, *size)))[0].tolist()
-    raise ValueError(
-        f"Image {image} of X has an infinite value in channel {place[0]}, row {place[1]}, column {place[2]}."
-        " Put a number there, or NaN if it is missing."
-    )
+def _place(image: int, channel: int, row: int, column: int) -> tuple[str, str]:
+    return f"Image {image} of X", f"in channel {channel}, row {row}, column {column}"
 
 
 KINDS = ("real", "nonnegative", "unit", "binary", "counts")
 _OUTPUT = Choice(("auto", *KINDS))
+_SMALL = 1e-30
+"""Scales below it, or above its inverse, are divided by in float64."""
 _PART = 1 << 22
 """Numbers measured at a time."""
 
@@ -250,12 +248,17 @@ class Pixels:
         encoded = np.empty(channels.shape, dtype=np.float32)
         if self.kind == "counts" and images.dtype != np.bool_ and np.nanmin(channels, initial=0) < 0:
             raise ValueError("X has negative pixels. Counts are 0 or more.")
-        if self.center.any():  # the difference in the precision of X, then rounded once
-            np.subtract(channels, self.center[:, None], out=encoded, casting="same_kind")
-        else:
-            encoded[...] = channels
-        if (self.scale != 1).any():
-            encoded /= self.scale[:, None].astype(np.float32)
+        with np.errstate(over="ignore"):  # what overflows is refused
+            if ((self.scale < _SMALL) | (self.scale > 1 / _SMALL)).any():
+                encoded[...] = (channels - self.center[:, None]) / self.scale[:, None]
+            else:
+                if self.center.any():  # the difference in the precision of X, then rounded once
+                    np.subtract(channels, self.center[:, None], out=encoded, casting="same_kind")
+                else:
+                    encoded[...] = channels
+                if (self.scale != 1).any():
+                    encoded /= self.scale[:, None].astype(np.float32)
+        refuse_far(encoded.reshape(-1, *self.shape), _place)
         return encoded.reshape(len(images), math.prod(self.shape))
 
     def inputs(self, encoded: Tensor) -> Tensor:

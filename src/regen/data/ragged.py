@@ -234,6 +234,11 @@ class Ragged:
             np.take_along_axis(self.with_nan().reshape(self.steps.shape).numpy(), source, axis=0)
         )
 
+    def place(self, step: int, feature: int) -> tuple[str, str]:
+        """A row of `steps` in words, fit for a refusal: ``("X", "in sequence 1 at step 2")``."""
+        k = int(torch.searchsorted(self.starts, step, right=True)) - 1
+        return "X", f"in sequence {k} at step {step - int(self.starts[k])}"
+
     def with_nan(self) -> Shaped[Tensor, "..."]:
         """The values, (N, F) or (n, ...), with NaN where nothing was observed."""
         return self.values if self.observed is None else self.values.masked_fill(~self.observed, torch.nan)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from regen.data.magnitude import power_of_two, refuse_far
 from regen.data.ragged import Ragged
 
 __all__ = ["Standardizer", "is_constant", "moments"]
@@ -63,7 +64,10 @@ class Standardizer:
     def transform(self, values: Values) -> Values:
         """(..., F) values standardised; 0 where the scale is 0."""
         assert self.center is not None and self.scale is not None
-        return np.divide(values - self.center, self.scale, out=np.zeros_like(values), where=self.scale > 0)
+        with np.errstate(over="ignore"):  # to infinity, which `refuse_far` finds
+            return np.divide(
+                values - self.center, self.scale, out=np.zeros_like(values), where=self.scale > 0
+            )
 
     def inverse_transform(self, z: NDArray[Any]) -> Values:
         """Values (..., F) in their own units from z (..., F), standardised ones."""
@@ -88,7 +92,10 @@ class Standardizer:
             )
             scale = np.where(is_constant(center, deviation), np.inf, deviation)
             center, scale = (np.repeat(each, lengths, axis=0) for each in (center, scale))
-        z = np.nan_to_num((rows.filled().numpy() - center) / scale, nan=0.0)
+        with np.errstate(over="ignore"):  # what overflows is refused
+            z = (rows.filled().numpy() - center) / scale
+        refuse_far(z, rows.place)
+        z = np.nan_to_num(z, nan=0.0)
         if mark:
             z = np.concatenate([z, rows.observed_steps.numpy()], axis=1)
         return Ragged.from_steps(torch.from_numpy(z.astype(np.float32)), rows.n_steps, rows.ids)
@@ -132,6 +139,11 @@ def moments(
     center, deviation : float64 arrays
         Mean and standard deviation; 0 where nothing was observed.
     """
+    unit = power_of_two(values)
+    if unit != 1:
+        scaled = values / unit
+        center, deviation = moments(scaled, observed, axis=axis, starts=starts, numbers=numbers)
+        return center * unit, deviation * unit
     there = ~np.isnan(values) if observed is None else observed
     rows = max(len(values), 1) if numbers is None else max(1, numbers // max(values[:1].size, 1))
     parts = [slice(at, at + rows) for at in range(0, len(values), rows)]

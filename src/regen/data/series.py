@@ -18,6 +18,7 @@ from regen._check import closest
 from regen.data.calendar import Dates, Step, column_dates, date_text, holds_dates, index_dates, zone_named
 from regen.data.dataframes import column_labels, json_label, open_dataframe
 from regen.data.layout import dates_after
+from regen.data.magnitude import as_float, as_floats, refuse_unusable
 from regen.data.masked_arrays import unmasked
 
 __all__ = ["Kind", "Reading", "Series", "read", "read_series"]
@@ -110,7 +111,7 @@ def _read_array(y: Any, time: str | None, target: Any) -> Reading:
             f" series or table. Got {_described(y, array)} instead."
         )
     shape = "series" if array.ndim == 1 else "frame"
-    values = array.astype(np.float64).reshape(len(array), -1) if array.size else np.zeros((0, 1))
+    values = as_floats(array).reshape(len(array), -1) if array.size else np.zeros((0, 1))
     count = values.shape[1]
     names = ("y",) if shape == "series" else tuple(f"y{k}" for k in range(count))
     return Reading(values, names, None, None, Kind("numpy", shape, names, named=False))
@@ -209,7 +210,7 @@ def _objects(where: str, values: NDArray[Any], per_row: int = 1) -> NDArray[np.f
             texts.append(place)
         elif value is not None and type(value).__name__ not in ("NAType", "NaTType"):
             try:
-                numbers[place] = float(value)
+                numbers[place] = as_float(value)
             except (TypeError, ValueError):
                 texts.append(place)
     if texts:  # numbers written as text are the fault of the cell that is none, if there is one
@@ -278,6 +279,14 @@ class Series:
     def observed(self) -> NDArray[np.bool_]:
         """(N, C) True where there is a number."""
         return ~np.isnan(self.values)
+
+    def place(self, row: int, k: int) -> tuple[str, str]:
+        """Column k and a row in words, fit for a refusal: ``("Column 'a' of y", "in row 3 (1990-04-01)")``."""
+        column = f"Column {self.names[k]!r} of y" if self.kind.named else f"Column {k} of y"
+        if not self.kind.named and len(self.names) == 1:
+            column = "y"
+        date = "" if self.dates is None else f" ({date_text(self.dates[row])})"
+        return column, f"in row {row}{date}"
 
     def filled(self) -> NDArray[np.float64]:
         """(N, C) without NaN: each gap holds the last number before it, so that no step sees its future.
@@ -382,7 +391,8 @@ def read_series(
     ------
     ValueError
         With the first place that is wrong: no rows, a column that isn't there, text or an infinite value
-        where numbers belong, only missing values, dates that are irregular, repeated, or out of order.
+        where numbers belong, a number beyond float32, only missing values, dates that are irregular, repeated, or
+        out of order.
     """
     reading: Reading = read(y, time, target)
     series = Series(reading.values, reading.names, reading.dates, reading.step, reading.kind)
@@ -393,18 +403,9 @@ def read_series(
 def _refuse_values(series: Series, part: bool) -> None:
     if len(series) == 0:
         raise ValueError("y is empty: it has no rows.")
-    for k, name in enumerate(series.names):
-        column = f"Column {name!r} of y" if series.kind.named else f"Column {k} of y"
-        if not series.kind.named and len(series.names) == 1:
-            column = "y"
-        infinite = np.isinf(series.values[:, k])
-        if infinite.any():
-            row = int(infinite.argmax())
-            date = "" if series.dates is None else f" ({date_text(series.dates[row])})"
-            raise ValueError(
-                f"{column} has an infinite value in row {row}{date}."
-                " Put a number there, or NaN if it is missing."
-            )
+    refuse_unusable(series.values, series.place)
+    for k in range(len(series.names)):
+        column, _ = series.place(0, k)
         if not part and np.isnan(series.values[:, k]).all():
             raise ValueError(f"{column} has only missing values.")
 

@@ -34,6 +34,7 @@ from torch import Tensor
 from regen._check import closest
 from regen.data.column_kinds import KINDS, infer_kinds, refuse_fitted, refuse_new
 from regen.data.layout import Layout
+from regen.data.magnitude import refuse_far
 from regen.data.scaling import is_constant, moments
 from regen.data.table_input import Cells
 
@@ -226,8 +227,16 @@ class Columns:
 
     def _numbers(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
         """(n, E) from (n, F) whose categorical columns are places among their levels."""
+
+        def place(row: int, e: int) -> tuple[str, str]:
+            name = self.names[self.source[e]]
+            return f"Column {name!r} of X" if self.named else f"Column {name} of X", f"in row {row}"
+
         plain = values if self._straight else values[:, self.source]
-        encoded = ((plain - self.center) / self.scale).astype(np.float32)
+        with np.errstate(over="ignore"):  # what overflows is refused
+            scaled = (plain - self.center) / self.scale
+        refuse_far(scaled, place)
+        encoded = scaled.astype(np.float32)
         for block in self.blocks:
             if block.kind == "categorical":
                 codes = values[:, list(block.columns)]

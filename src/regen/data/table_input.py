@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from regen.data.dataframes import column_labels, open_dataframe
 from regen.data.layout import Layout, layout_of
+from regen.data.magnitude import as_float, as_floats, refuse_unusable
 
 __all__ = ["Cells", "read_cells"]
 
@@ -51,6 +52,10 @@ class Cells:
         """Column k in words, fit to begin a refusal."""
         return f"Column {self.names[k]!r} of X" if self.named else f"Column {k} of X"
 
+    def place(self, row: int, k: int) -> tuple[str, str]:
+        """Column k and a row in words, fit for a refusal."""
+        return self.column(k), f"in row {row}"
+
     def reordered(self, order: Sequence[int]) -> Cells:
         """The same cells with their F columns in another order; `native` stays as it is."""
         chosen = list(order)
@@ -77,13 +82,14 @@ def read_cells(X: Any) -> Cells:
     ------
     ValueError
         With the first place that is wrong: no rows or columns, a cell that is neither a number nor text, an
-        infinite value, columns of one name. TypeError for a cell that is no text or number, and a sparse matrix.
+        infinite value or one beyond float32, columns of one name. TypeError for a cell that is no text or number, and
+        a sparse matrix.
     """
     if type(X).__module__.startswith("scipy.sparse"):
         raise TypeError("X is a sparse matrix, which is not supported. Give X.toarray().")
     table = open_dataframe(X)
     cells = _read_frame(table) if isinstance(table, nw.DataFrame) else _read_array(X)
-    _refuse_infinite(cells)
+    refuse_unusable(cells.values, cells.place)
     return cells
 
 
@@ -101,7 +107,7 @@ def _read_array(X: Any) -> Cells:
     hidden = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
     native = array
     if array.dtype.kind in "biuf":
-        values = array.astype(np.float64) if hidden is not None else np.asarray(array, dtype=np.float64)
+        values = as_floats(array) if hidden is not None or array.dtype != np.float64 else array
         if hidden is not None:
             values[hidden] = np.nan
         word = _stored(array.dtype)
@@ -176,7 +182,7 @@ def _read_objects(objects: NDArray[Any], where: str) -> Column:
         if isinstance(value, complex | np.complexfloating):
             raise ValueError(f"{where} holds a complex number in row {row}. Complex data not supported.")
         try:
-            numbers[row] = float(value)
+            numbers[row] = as_float(value)
         except (TypeError, ValueError):
             raise TypeError(
                 f"{where} holds {value!r} in row {row}: the argument must be a string or a number."
@@ -218,13 +224,3 @@ def _refuse_shape(X: Any) -> None:
         raise ValueError(f"X has 0 sample(s) (shape={shape}) while a minimum of 1 is required.")
     if not shape[1]:
         raise ValueError(f"X has 0 feature(s) (shape={shape}) while a minimum of 1 is required.")
-
-
-def _refuse_infinite(cells: Cells) -> None:
-    infinite = np.isinf(cells.values)
-    if infinite.any():
-        k = int(infinite.any(axis=0).argmax())
-        row = int(infinite[:, k].argmax())
-        raise ValueError(
-            f"{cells.column(k)} has an infinite value in row {row}. Put a number there, or NaN if it is missing."
-        )

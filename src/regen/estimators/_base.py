@@ -264,6 +264,8 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     @property
     def _loss_function(self) -> Callable[[Tensor, Tensor], Tensor]:
         """The loss of `training` for each element, one of `losses`."""
+        if not self.losses:  # no IndexError: scikit-learn's dir() reads every attribute
+            raise AttributeError(f"{type(self).__name__} resolves its loss itself.")
         loss = self._options.loss
         return LOSSES[self.losses[0] if loss == "auto" else loss]
 

@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
+    check_array,
     validate_data,
 )
 from torch import Tensor
@@ -26,12 +27,14 @@ from torch import Tensor
 from regen._masks import length_mask
 from regen.cells import Cell
 from regen.data.images import Images, Pixels
+from regen.data.magnitude import overflow_refusal, refuse_far
+from regen.data.masked_arrays import unmasked
 from regen.data.ragged import Ragged
 from regen.data.table_encoding import Columns
 from regen.data.table_input import Cells, read_cells
 from regen.estimators._sequence_input import SequenceInput, read_known_sequences, read_sequences
 
-__all__ = ["MODALITIES", "Modality", "modality_of", "ragged"]
+__all__ = ["MODALITIES", "Modality", "modality_of", "ragged", "read_codes"]
 
 Data = TypeVar("Data")
 Index = NDArray[np.int64]
@@ -255,6 +258,21 @@ MODALITIES: Mapping[str, type[Modality[Any]]] = {
 }
 
 
+def read_codes(owner: Any, Z: Any, code: int) -> Tensor:
+    """Codes (n, Z) for a decoder, float32.
+
+    owner : the estimator, or its name, for messages. code : Z.
+    """
+    try:
+        codes = check_array(unmasked(Z), dtype=np.float64, estimator=owner, input_name="Z")
+    except OverflowError:  # a whole number beyond all floats
+        raise overflow_refusal("Z", Z) from None
+    refuse_far(codes, lambda row, k: (f"Column {k} of Z", f"in row {row}"))
+    if codes.shape[1] != code:
+        raise ValueError(f"Z must have {code} columns, the size of the code. Got {codes.shape[1]} columns.")
+    return torch.from_numpy(codes.astype(np.float32))
+
+
 def modality_of(X: Any, backbone: str | Cell, image_shape: Any) -> str:
     """Which of `MODALITIES` X is for this backbone.
 
@@ -298,7 +316,10 @@ def _table(owner: BaseEstimator, X: Any, *, reset: bool) -> Cells:
     """A table: its columns as scikit-learn checks them, its values as `read_cells` does."""
     named = isinstance(nw.from_native(X, pass_through=True, eager_only=True), nw.DataFrame)
     if not named:
-        checked = validate_data(owner, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+        try:
+            checked = validate_data(owner, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+        except OverflowError:  # a whole number beyond all floats
+            raise overflow_refusal("X", X) from None
         masked = isinstance(X, np.ma.MaskedArray)  # scikit-learn returns the values under the mask
         return read_cells(np.ma.MaskedArray(checked, np.ma.getmaskarray(X)) if masked else checked)
     _check_feature_names(owner, X, reset=reset)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from regen.data.magnitude import FARTHEST, LARGEST, as_floats, refuse_far, refuse_unusable
 from regen.data.masked_arrays import unmasked
 from regen.estimators._sequence_input import Values
 from regen.nets.stream import Stream
@@ -25,7 +26,7 @@ def read_step(name: str, step: Any, width: int, element: str) -> tuple[Values, N
     """
     try:
         raw = np.asarray(unmasked(step))
-        row = np.array(raw, dtype=np.float64) if raw.dtype.kind in "biufO" else None
+        row = as_floats(raw) if raw.dtype.kind in "biufO" else None
     except (TypeError, ValueError):
         row = None
     if row is None:
@@ -40,10 +41,16 @@ def read_step(name: str, step: Any, width: int, element: str) -> tuple[Values, N
                 f"{name} is one step of {columns}, of shape ({width},){scalar}. Got shape {row.shape} instead."
             )
         row = row.reshape(1)
-    observed = np.isfinite(row)
-    if not observed.all() and np.isinf(row).any():
-        raise ValueError(f"{name} has an infinite value. Put a number there, or NaN if it is missing.")
+    observed = np.abs(row) <= LARGEST
+    if not observed.all():
+        refuse_unusable(row, lambda k: (name, f"in {element} {k}" if width > 1 else ""))
     return row, observed
+
+
+def check_step(name: str, z: Values, observed: NDArray[np.bool_], element: str) -> None:
+    """Refuse standardised values (C,) of a step, those `observed`, with which a network overflows."""
+    if not (np.abs(z, where=observed, out=np.zeros_like(z)) <= FARTHEST).all():
+        refuse_far(z, lambda k: (name, f"in {element} {k}" if len(z) > 1 else ""))
 
 
 def softmax(logits: NDArray[np.float32]) -> Values:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+import narwhals as nw
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
+from regen._check import closest
+from regen.data.dataframes import column_labels, open_dataframe
+from regen.data.magnitude import as_floats, overflow_refusal, refuse_unusable
 from regen.data.masked_arrays import unmasked
 from regen.data.ragged import Ragged
 
@@ -24,10 +27,14 @@ Values = NDArray[np.float64]
 @final
 @dataclass(frozen=True, eq=False)
 class SequenceInput:
-    """Sequences, and what they came in: "table" (n, T), "block" (n, T, F), or "list" of (T_k, F)."""
+    """Sequences, and what they came in: "table" (n, T), "block" (n, T, F), or "list" of (T_k, F).
+
+    names : names of the F features, from dataframes in a list that have some.
+    """
 
     rows: Ragged
     kind: str
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -43,11 +50,13 @@ def read_sequences(owner: BaseEstimator, X: Any) -> SequenceInput:
     Raises
     ------
     ValueError
-        When X is none of these, is empty, or has a value that is infinite or no number.
+        When X is none of these, is empty, or has a value that is infinite, beyond float32, or no number.
     """
     sequences = _read(owner, X, reset=True)
     if sequences.kind != "table":
-        validate_data(owner, sequences.rows.steps.numpy(), reset=True, skip_check_array=True)
+        named = next((x for x in X if open_dataframe(x) is not None), None) if sequences.names else None
+        steps = sequences.rows.steps.numpy() if named is None else named
+        validate_data(owner, steps, reset=True, skip_check_array=True)
     return sequences
 
 
@@ -70,9 +79,17 @@ def read_known_sequences(owner: BaseEstimator, X: Any, features: int, steps: int
 
 
 def _read(owner: BaseEstimator, X: Any, *, reset: bool, table: bool = True) -> SequenceInput:
+    try:
+        return _read_checked(owner, X, reset=reset, table=table)
+    except OverflowError:  # scikit-learn's conversion of a whole number beyond all floats
+        raise overflow_refusal("X", X) from None
+
+
+def _read_checked(owner: BaseEstimator, X: Any, *, reset: bool, table: bool) -> SequenceInput:
     if _is_list_of_sequences(X):
-        rows = _from_list(X)
-        return SequenceInput(_finite(rows), "block" if rows.lengths is None else "list")
+        known = () if reset or table else tuple(getattr(owner, "feature_names_in_", ()))
+        rows, names = _from_list(X, known)
+        return SequenceInput(_finite(rows), "block" if rows.lengths is None else "list", names)
     X = unmasked(X)
     X = X if getattr(X, "shape", None) else np.asarray(X)
     if len(X.shape) == 2:
@@ -114,8 +131,20 @@ def _from_block(block: Values) -> Ragged:
     return Ragged.from_block(block)
 
 
-def _from_list(X: Sequence[Any]) -> Ragged:
-    rows = [_one(k, x) for k, x in enumerate(X)]
+def _from_list(X: Sequence[Any], known: tuple[str, ...]) -> tuple[Ragged, tuple[str, ...]]:
+    """Sequences in a list, and the names of their features: those `known`, else of the first dataframe with names.
+
+    The columns of dataframes are taken by name; those of arrays, and of dataframes whose columns are mere numbers, in
+    order.
+    """
+    names, rows = known, []
+    for k, x in enumerate(X):
+        table = open_dataframe(x, f"Sequence {k} of X")
+        if isinstance(table, nw.DataFrame):
+            own = _own_names(table)
+            names = names or own
+            x = _columns(k, table, names if own else ())
+        rows.append(_one(k, x))
     features = rows[0].shape[1]
     for k, row in enumerate(rows):
         if row.shape[1] != features:
@@ -123,14 +152,41 @@ def _from_list(X: Sequence[Any]) -> Ragged:
                 f"Sequence {k} of X has {row.shape[1]} features; those before it have {features}."
                 " All must have the same features."
             )
-    return Ragged.from_list(rows)
+    return Ragged.from_list(rows), names
+
+
+def _own_names(table: nw.DataFrame[Any]) -> tuple[str, ...]:
+    """The names of the columns of a dataframe, none where they are mere numbers."""
+    labels = column_labels(table)
+    return tuple(map(str, labels)) if any(isinstance(label, str) for label in labels) else ()
+
+
+def _columns(k: int, table: nw.DataFrame[Any], names: tuple[str, ...]) -> Any:
+    """The columns (T, F) of dataframe number k as an array, in the order of `names` if there are some."""
+    own = [str(label) for label in column_labels(table)]
+    if names and set(own) != set(names):
+        missing = [name for name in names if name not in own]
+        strange = [name for name in own if name not in names]
+        what = f"no column {missing[0]!r}" if missing else f"a column {strange[0]!r}"
+        hint = closest(missing[0], own) if missing else closest(strange[0], names)
+        raise ValueError(f"Sequence {k} of X has {what}.{hint} Its columns must be: {', '.join(names)}.")
+    columns = dict(zip(own, table.iter_columns(), strict=True))
+    values = [
+        column.cast(nw.Float64)
+        if column.dtype.is_numeric() or isinstance(column.dtype, nw.Boolean)
+        else column
+        for column in (columns[name] for name in names or own)
+    ]
+    return (
+        np.stack([np.asarray(value.to_numpy()) for value in values], axis=1) if values else np.empty((0, 0))
+    )
 
 
 def _one(k: int, x: Any) -> Values:
     """Sequence number k as (T, F)."""
     try:
         row = np.asarray(unmasked(x))
-        row = row if row.dtype.kind == "c" else row.astype(np.float64)
+        row = row if row.dtype.kind == "c" else as_floats(row)
     except (ValueError, TypeError):
         raise ValueError(f"Sequence {k} of X holds a value that is not a number.") from None
     if row.dtype.kind == "c":
@@ -143,13 +199,6 @@ def _one(k: int, x: Any) -> Values:
 
 
 def _finite(rows: Ragged) -> Ragged:
-    """The same sequences; refused if a value is infinite."""
-    infinite = rows.steps.isinf().any(1)
-    if bool(infinite.any()):
-        place = int(infinite.long().argmax())
-        row = int(torch.searchsorted(rows.starts, place, right=True)) - 1
-        raise ValueError(
-            f"X has an infinite value in sequence {row} at step {place - int(rows.starts[row])}."
-            " Replace it by a number, or by NaN if it is missing."
-        )
+    """The same sequences; refused if a value is infinite or beyond float32."""
+    refuse_unusable(rows.steps.numpy(), rows.place)
     return rows

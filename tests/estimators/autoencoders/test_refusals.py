@@ -250,7 +250,7 @@ BAD_CALLS: dict[str, tuple[Kind, Any, Callable[[Any], Any], str]] = {
         Autoencoder,
         DIGITS,
         lambda model: model.inverse_transform(np.zeros((4, 3))),
-        "Z has 3 columns; the code has 2 units.",
+        "Z must have 2 columns, the size of the code. Got 3 columns.",
     ),
     "lengths of rows": (
         Autoencoder,

@@ -96,7 +96,8 @@ def test_unfitted_and_other_columns(fitted):
 
 
 @pytest.mark.parametrize(
-    ("level", "got", "meant"), [(0.95, "0.95", "95"), ([80, 0.5], "0.5", "50"), (1, "1", "95"), (1.0, "1.0", "95")]
+    ("level", "got", "meant"),
+    [(0.95, "0.95", "95"), ([80, 0.5], "0.5", "50"), (1, "1", "95"), (1.0, "1.0", "95")],
 )
 def test_shares_are_no_levels(fitted, level, got, meant, message_of):
     """0.95 would give an interval of next to no width: it is refused, with the percentage that was meant."""

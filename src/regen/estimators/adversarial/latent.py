@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_array
 from torch import Generator, Tensor
 
 from regen._check import Number, check_parameters
 from regen._masks import length_mask
 from regen.data.batching import RowBatch
-from regen.data.masked_arrays import refuse_masked, unmasked
+from regen.data.masked_arrays import refuse_masked
+from regen.estimators._modalities import read_codes
 from regen.estimators.adversarial.gan_model import GANModel
 from regen.training.device import EVALUATION_BATCH, evaluating
 
@@ -43,12 +43,7 @@ def draw_codes(model: GANModel, n: int, truncation: float | None, rng: Generator
 
 def check_codes(model: GANModel, Z: Any) -> Tensor:
     """Validate codes (n, Z) and move them to the device of the model."""
-    codes = check_array(unmasked(Z), dtype=np.float32, estimator=model.owner, input_name="Z")
-    if codes.shape[1] != model.code_size:
-        raise ValueError(
-            f"Z must have {model.code_size} columns, the size of the code. Got {codes.shape[1]} columns."
-        )
-    return torch.from_numpy(codes).to(model.device)
+    return read_codes(model.owner, Z, model.code_size).to(model.device)
 
 
 def label_index(model: GANModel, label: Any, n: int, rng: Generator | None) -> Tensor | None:

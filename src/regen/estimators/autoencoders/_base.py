@@ -16,15 +16,13 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_array
 from torch import Generator, Tensor, nn
 
 from regen.cells import Cell
 from regen.data.batching import RowBatches
-from regen.data.masked_arrays import unmasked
 from regen.data.ragged import Ragged
 from regen.estimators._base import Estimator, rollback_on_error
-from regen.estimators._modalities import MODALITIES, Modality, modality_of
+from regen.estimators._modalities import MODALITIES, Modality, modality_of, read_codes
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators._splits import LEAST_BATCHES, hold_out
 from regen.estimators.autoencoders.objectives import Objective
@@ -309,11 +307,9 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
         """
         self._check_fitted()
         model = self._row_model()
-        codes = check_array(unmasked(Z), dtype=np.float32, estimator=self, input_name="Z")
-        if codes.shape[1] != self.code:
-            raise ValueError(f"Z has {codes.shape[1]} columns; the code has {self.code} units.")
+        codes = read_codes(self, Z, self.code)
         steps, lengths = model.lengths(lengths, len(codes))
-        return model.modality.decode(model.expected(torch.from_numpy(codes), steps), lengths)
+        return model.modality.decode(model.expected(codes, steps), lengths)
 
     def reconstruct(self, X: Any) -> Any:
         """Compress rows and restore them.

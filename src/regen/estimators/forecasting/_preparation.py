@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from regen.data import magnitude
 from regen.data.calendar import Step, season_length
 from regen.data.layout import dates_after
 from regen.data.scaling import Standardizer, moments
@@ -52,6 +53,12 @@ def scale_series(
     """Standardised float32 tensors of a series (N, C) without gaps and of its mask."""
     z = torch.from_numpy(standardizer.transform(filled).astype(np.float32))
     return Scaled(z.to(device), torch.from_numpy(observed).to(device))
+
+
+def refuse_far(series: Series, standardizer: Standardizer) -> None:
+    """Refuse values with which a network overflows, once they are standardised."""
+    z = standardizer.transform(series.values)
+    magnitude.refuse_far(z, series.place)
 
 
 def _moments(values: Values) -> tuple[Values, Values]:

@@ -23,6 +23,7 @@ from regen.estimators.forecasting._preparation import (
     Values,
     center_and_scale,
     read_again,
+    refuse_far,
     resolve_window,
     scale_series,
     series_of,
@@ -234,6 +235,7 @@ class Forecaster(Estimator):
         self._set_features(series)
         self.center_, self.scale_ = center_and_scale(series.values, cut)
         self.gaps_, self.validated_ = not series.observed.all(), cut < len(series)
+        refuse_far(series, self._standardizer)
         data = self._standardised(series)
         with self._seeded_rng() as rng:
             self.net_ = self._build().to(self._device)
@@ -258,8 +260,9 @@ class Forecaster(Estimator):
             Steps to forecast; the trained horizon when None. Beyond it, forecasts are the input of further forecasts,
             and intervals widen with the square root of the distance.
         level : float or sequence of float, default=None
-            Coverage of the intervals in percent, above 1 and below 100, such as 80 or [80, 95]. Half widths are quantiles of the errors on
-            the validation part (split conformal prediction); NaN for a column that was never observed there.
+            Coverage of the intervals in percent, above 1 and below 100, such as 80 or [80, 95]. Half widths are
+            quantiles of the errors on the validation part (split conformal prediction); NaN for a column that was
+            never observed there.
 
         Returns
         -------
@@ -312,7 +315,7 @@ class Forecaster(Estimator):
         """
         self._check_fitted()
         tail = series_of(self.layout_, self.tail_)
-        grown = tail.append(read_again(self.layout_, y, part=True))
+        grown = tail.append(self._read_again(y, part=True))
         new = len(grown) - len(tail)
         n_steps = self.layout_["n_steps"] + new
         self._set_end(grown, np.concatenate([self.tail_seen_, grown.observed[-new:]]), new)
@@ -370,7 +373,7 @@ class Forecaster(Estimator):
         """
         self._check_fitted()
         check_parameters("backtest", BACKTEST_CONSTRAINTS, {"start": start, "stride": stride, "refit": refit})
-        series = read_again(self.layout_, y)
+        series = self._read_again(y)
         H, levels = self.horizon, check_levels(level, "backtest")
         origins = rolling_origins(len(series), start, stride or H, H, self.window_)
         if not refit:
@@ -398,7 +401,7 @@ class Forecaster(Estimator):
         self._check_fitted()
         if y is not None:
             raise ValueError("The targets of a Forecaster are the next steps of its series. Leave out y.")
-        series = read_again(self.layout_, X)
+        series = self._read_again(X)
         data, stream = self._standardised(series), self.bptt != "full"
         task = partial(self._bptt, data, len(series) if stream else self.window_)  # over the whole series
         return ForecastProbing(
@@ -433,6 +436,12 @@ class Forecaster(Estimator):
         if self.bptt == "full":
             return WindowBPTT(*task, batch_size=batch_size)
         return StreamBPTT(*task, batch_size=batch_size, bptt=int(self.bptt))
+
+    def _read_again(self, y: Any, *, part: bool = False) -> Series:
+        """A series for the fitted network, or a `part` that continues it."""
+        series = read_again(self.layout_, y, part=part)
+        refuse_far(series, self._standardizer)
+        return series
 
     @property
     def _standardizer(self) -> Standardizer:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen.data.scaling import Standardizer
-from regen.estimators._online import Floats, carried_backend, eval_copy, linear_weights, read_step
+from regen.estimators._online import (
+    Floats,
+    carried_backend,
+    check_step,
+    eval_copy,
+    linear_weights,
+    read_step,
+)
 from regen.estimators.forecasting._preparation import Values, scale_series
 from regen.nets.forecast import WindowNet
 
@@ -207,9 +214,11 @@ class ForecastStream:
         """
         row, observed = read_step("y", y, len(self._center), "column")
         filled = row if observed.all() else np.where(observed, row, self._last)
+        z = (filled - self._center) / self._divisor
+        check_step("y", z, observed, "column")
         self._last = filled
         self.n_steps += 1
-        forecast = self._net.step(((filled - self._center) / self._divisor).astype(np.float32), observed)
+        forecast = self._net.step(z.astype(np.float32), observed)
         values: Values = forecast * self._scale
         values += self._center
         return values[:, 0] if self._single else values

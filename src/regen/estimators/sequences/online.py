@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from regen.data.ragged import Ragged
 from regen.data.scaling import Standardizer
-from regen.estimators._online import Floats, carried_backend, eval_copy, linear_weights, read_step
+from regen.estimators._online import Floats, carried_backend, check_step, eval_copy, linear_weights, read_step
 from regen.nets.sequence import BEFORE, SequenceNet
 
 __all__ = ["SequenceStream"]
@@ -174,6 +174,8 @@ class SequenceStream:
             When x has another shape, or holds a value that is no number or infinite. The stream is then unchanged.
         """
         row, observed = read_step("x", x, self._features, "feature")
+        if self._scale.center is not None:
+            check_step("x", self._scale.transform(row), observed, "feature")
         self.n_steps += 1
         if self._carried is None:
             self._store(row)

@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_consistent_length
 
+from regen.data.magnitude import overflow_refusal, refuse_far, refuse_unusable
 from regen.data.masked_arrays import unmasked
 from regen.data.scaling import is_constant, moments
 from regen.estimators._base import Command, rollback_on_error
@@ -117,7 +118,12 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         self._check_params()
         sequences = read_sequences(self, X)
         self._refuse_missing_target(y)
-        y = check_array(unmasked(y), ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
+        y = unmasked(y)
+        try:
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
+        except OverflowError:  # a whole number beyond all floats
+            raise overflow_refusal("y", y) from None
+        refuse_unusable(y, _place)
         check_consistent_length(sequences.rows.n_steps, y)
         self.one_target_ = y.ndim == 1
         y = y.reshape(len(y), -1)
@@ -166,5 +172,12 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
 
     def _encode_targets(self, y: NDArray[Any]) -> torch.Tensor:
         scale = np.where(self.target_scale_ > 0, self.target_scale_, 1.0)
-        z = (y.astype(np.float64).reshape(len(y), -1) - self.target_center_) / scale
+        with np.errstate(over="ignore"):  # what overflows is refused
+            z = (y.astype(np.float64).reshape(len(y), -1) - self.target_center_) / scale
+        refuse_far(z, _place)
         return torch.from_numpy(z.astype(np.float32))
+
+
+def _place(row: int, target: int = 0) -> tuple[str, str]:
+    """A target in words, fit for a refusal."""
+    return "y", f"in row {row}" + (f", target {target}" if target else "")
