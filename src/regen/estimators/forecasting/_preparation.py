@@ -79,11 +79,13 @@ def series_of(layout: Mapping[str, Any], values: Values) -> Series:
     return Series(values, tuple(layout["names"]), dates, step, Kind(**kind))
 
 
-def read_again(layout: Mapping[str, Any], y: Any, *, part: bool = False) -> Series:
+def read_again(
+    layout: Mapping[str, Any], y: Any, standardizer: Standardizer, *, part: bool = False
+) -> Series:
     """Convert y, a table of any kind, to a series with the columns of `layout` in their order.
 
     A whole series must have the date step of `layout`; a `part`, which continues the series, may be too short to
-    have one.
+    have one. Standardised, its values must be such that no network overflows.
     """
     table = nw.from_native(y, eager_only=True, pass_through=True)
     time = target = None
@@ -96,6 +98,7 @@ def read_again(layout: Mapping[str, Any], y: Any, *, part: bool = False) -> Seri
         raise ValueError(
             f"The dates of y go by {series.step}; the model was fitted with a step of {fitted}. Resample y."
         )
+    refuse_far(series, standardizer)
     return series
 
 

@@ -315,7 +315,7 @@ class Forecaster(Estimator):
         """
         self._check_fitted()
         tail = series_of(self.layout_, self.tail_)
-        grown = tail.append(self._read_again(y, part=True))
+        grown = tail.append(read_again(self.layout_, y, self._standardizer, part=True))
         new = len(grown) - len(tail)
         n_steps = self.layout_["n_steps"] + new
         self._set_end(grown, np.concatenate([self.tail_seen_, grown.observed[-new:]]), new)
@@ -373,7 +373,7 @@ class Forecaster(Estimator):
         """
         self._check_fitted()
         check_parameters("backtest", BACKTEST_CONSTRAINTS, {"start": start, "stride": stride, "refit": refit})
-        series = self._read_again(y)
+        series = read_again(self.layout_, y, self._standardizer)
         H, levels = self.horizon, check_levels(level, "backtest")
         origins = rolling_origins(len(series), start, stride or H, H, self.window_)
         if not refit:
@@ -401,7 +401,7 @@ class Forecaster(Estimator):
         self._check_fitted()
         if y is not None:
             raise ValueError("The targets of a Forecaster are the next steps of its series. Leave out y.")
-        series = self._read_again(X)
+        series = read_again(self.layout_, X, self._standardizer)
         data, stream = self._standardised(series), self.bptt != "full"
         task = partial(self._bptt, data, len(series) if stream else self.window_)  # over the whole series
         return ForecastProbing(
@@ -436,12 +436,6 @@ class Forecaster(Estimator):
         if self.bptt == "full":
             return WindowBPTT(*task, batch_size=batch_size)
         return StreamBPTT(*task, batch_size=batch_size, bptt=int(self.bptt))
-
-    def _read_again(self, y: Any, *, part: bool = False) -> Series:
-        """A series for the fitted network, or a `part` that continues it."""
-        series = read_again(self.layout_, y, part=part)
-        refuse_far(series, self._standardizer)
-        return series
 
     @property
     def _standardizer(self) -> Standardizer:
