@@ -352,7 +352,6 @@ def test_texts_that_are_stored_once(tmp_path):
             "string": words,
             "large": pa.array(words, pa.large_string()),
             "category": pa.array(words).dictionary_encode(),
-            "list": [["ab"], None, ["ab", "c"], []],
             "number": [1, None, 1, 1],
         }
     )
@@ -373,3 +372,12 @@ def test_texts_that_are_not_utf8(tmp_path):
     """Bytes that are no text in a column of text are refused, not raised where the text is used."""
     array = pa.array([b"ok", b"\xff\xfe"]).view(pa.string())
     assert parquet_of(tmp_path / "t.parquet", pa.table({"a": array})) == f"'t.parquet' {CUT}"
+
+
+def test_lists_in_cells(tmp_path):
+    """A column of lists or structs is refused by the header, with its type."""
+    for cells, kind in (([[1, 2], None], "list<element: int64>"), ([{"a": 1}], "struct<a: int64>")):
+        assert parquet_of(tmp_path / "t.parquet", pa.table({"n": cells})) == (
+            f"Column 'n' of 't.parquet' holds {kind}: a cell must be one number, text or date. Write each value of it"
+            " into a column of its own, or leave it out."
+        )

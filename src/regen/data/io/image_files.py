@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from regen._files import atomic_write, flush_folder, sweep
 from regen._optional import require
 from regen.data.io.paths import make_folder, not_found_error
+from regen.data.io.png import is_whole_png
 
 __all__ = ["PICTURES", "folders_only", "read_images", "read_labelled_images", "write_grid", "write_images"]
 
@@ -231,8 +232,8 @@ def _read(path: Path) -> Bytes:
             warnings.simplefilter("ignore")  # the sizes that Pillow warns of are checked here
             with pillow.open(path, formats=("PNG", "JPEG")) as image:
                 _refuse_huge(path, image.size)
-                image.verify()  # the checksums of a PNG, which are not compared when its pixels are read
-            with pillow.open(path, formats=("PNG", "JPEG")) as image:
+                if not is_whole_png(path):
+                    raise EOFError
                 image.load()
                 return _bands(turns.exif_transpose(image))
     except _InvalidPictureError:
@@ -264,8 +265,8 @@ class _InvalidPictureError(ValueError):
 def _bands(image: Any) -> Bytes:
     """A picture of any mode as (Y, X, C) bytes: grey or colour, with opacity or without."""
     if image.mode[:1] in ("I", "F"):  # 16 bits
-        shades = np.asarray(image, dtype=np.float64)
-        return np.clip(np.rint(shades / 257), 0, 255).astype(np.uint8)[:, :, None]
+        shades = np.clip(np.asarray(image), 0, 65535).astype(np.uint32)
+        return ((shades + 128) // 257).astype(np.uint8)[:, :, None]
     through = "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa")
     grey = image.mode in ("1", "L", "LA", "La")
     mode = {(True, False): "L", (True, True): "LA", (False, False): "RGB", (False, True): "RGBA"}[

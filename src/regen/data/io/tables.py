@@ -165,7 +165,7 @@ def _whole_parquet(path: Path) -> Iterator[None]:
         yield
     except (PermissionError, MemoryError):
         raise
-    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (arrow.ArrowException, OSError, UnicodeDecodeError, LookupError) as error:
         raise ValueError(
             f"{str(path)!r} is not a whole Parquet file: it is damaged, was cut short, or is something else."
             " Write or fetch it again."
@@ -182,29 +182,27 @@ def _opened_parquet(path: Path, **options: Any) -> Any:
 
 
 def _read_parquet(path: Path, required: Sequence[str]) -> Any:
+    arrow = require("pyarrow", extra="sources", purpose="Reading Parquet files")
     file = _opened_parquet(path)
-    _refuse_absent(path, file.schema_arrow.names, required)
-    with _whole_parquet(path):
-        chunks = [group.column(k) for group in _row_groups(file) for k in range(group.num_columns)]
-        numbers = sum(8 * chunk.num_values for chunk in chunks)
-        # a text that is stored once and repeated is read so, and its size known, before it is copied for every row
-        repeated = {
-            chunk.path_in_schema
-            for chunk in chunks
-            if {"RLE_DICTIONARY", "PLAIN_DICTIONARY"} & {*chunk.encodings}
-        }
-    refuse_bomb(path, numbers, _UNPACKED_PARQUET)
     schema = file.schema_arrow
+    _refuse_absent(path, schema.names, required)
+    for field in schema:
+        if arrow.types.is_nested(field.type):
+            raise ValueError(
+                f"Column {field.name!r} of {str(path)!r} holds {field.type}: a cell must be one number, text or date."
+                " Write each value of it into a column of its own, or leave it out."
+            )
+    # Not from the descriptions of row groups: pyarrow ends the process where one of them is damaged.
+    numbers = 8 * file.metadata.num_rows * max(len(schema), 1)
+    refuse_bomb(path, numbers, _UNPACKED_PARQUET)
+    # A text that is stored once and repeated is read so, and its size known, before it is copied for every row.
+    texts = [field.name for field in schema if _is_text(arrow, field.type)]
     with _whole_parquet(path):
-        table = _opened_parquet(path, read_dictionary=sorted(repeated)).read()
+        table = _opened_parquet(path, read_dictionary=texts).read()
         table.validate(full=True)
     refuse_bomb(path, numbers + _decoded_bytes(table), _UNPACKED_PARQUET)
     with _whole_parquet(path):
         return table.cast(schema)
-
-
-def _row_groups(file: Any) -> list[Any]:
-    return [file.metadata.row_group(k) for k in range(file.metadata.num_row_groups)]
 
 
 def _decoded_bytes(table: Any) -> int:
