@@ -266,7 +266,8 @@ def _bands(image: Any) -> Bytes:
     """A picture of any mode as (Y, X, C) bytes: grey or colour, with opacity or without."""
     if image.mode[:1] in ("I", "F"):  # 16 bits
         shades = np.clip(np.asarray(image), 0, 65535).astype(np.uint32)
-        return ((shades + 128) // 257).astype(np.uint8)[:, :, None]
+        rounded: Bytes = ((shades + 128) // 257).astype(np.uint8)
+        return rounded[:, :, None]
     through = "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa")
     grey = image.mode in ("1", "L", "LA", "La")
     mode = {(True, False): "L", (True, True): "LA", (False, False): "RGB", (False, True): "RGBA"}[
