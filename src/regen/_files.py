@@ -125,7 +125,7 @@ class FileLock:
     """The right to write one file, which a single holder has at a time.
 
     The system takes it back when the process of the holder ends, however it ends. While it is held, there is a file
-    ``.NAME.regen-lock`` beside the file NAME.
+    ``.NAME.regen-lock`` in the folder of the file NAME.
 
     Parameters
     ----------

@@ -21,14 +21,15 @@ from regen._version import __version__
 from regen.data.io.paths import not_found_error
 from regen.estimators import ESTIMATORS
 from regen.estimators._base import Estimator
-from regen.persistence.container import DAMAGE, damaged, read, write
+from regen._tensor_files import DAMAGE
+from regen.persistence.container import damaged, read, write
 from regen.persistence.values import Packer, Unpacker
 from regen.training.device import resolve_device
 from regen.training.options import Training
 
 __all__ = ["load", "save"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 FITTED: Final = re.compile(r"[a-z]\w*_")
 FILE: Final = "model.safetensors"
 KINDS: Final[Mapping[str, type[Estimator]]] = {kind.__name__: kind for kind in ESTIMATORS}
@@ -182,7 +183,7 @@ def _kind(name: str, document: Any) -> type[Estimator]:
     known = isinstance(document, dict) and type(document.get("format")) is int
     if known and document["format"] > FORMAT:
         raise ValueError(
-            f"{name!r} was written by a newer regen (format {document['format']}); this one reads format {FORMAT}."
+            f"{name!r} was written by a newer regen (format {document['format']}); this one reads formats up to {FORMAT}."
             " Upgrade regen."
         )
     if (

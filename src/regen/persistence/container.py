@@ -1,36 +1,48 @@
 """The file: safetensors with one JSON document in its header, read with suspicion and written whole or not at all."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import safetensors.torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from regen._files import atomic_write
+from regen import _tensor_files
+from regen._tensor_files import DAMAGE, Header, InvalidFileError, loads, read_header, read_tensors, verify
 
 __all__ = ["read", "write"]
 
 KEY = "regen"
-LONGEST_HEADER = 100_000_000
-"""Bytes; the limit that safetensors itself sets."""
+OLD_FORMAT = 1
+"""Its files have no checksum."""
 READS = "regen.load reads what regen.save wrote."
-DAMAGE = (KeyError, TypeError, ValueError, OverflowError, RuntimeError, AttributeError, IndexError)
-"""What decoding altered bytes may raise; RecursionError is a RuntimeError."""
+ADVICE = {
+    "empty": "Save the model again.",
+    "truncated": "Copy or save it again.",
+    "stranger": READS,
+    "damaged": "Save the model again.",
+}
+DTYPES = {
+    **{f"int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)},
+    **{f"float{bits}": f"F{bits}" for bits in (16, 32, 64)},
+    "bool": "BOOL",
+    "bfloat16": "BF16",
+}
+"""Names of dtypes in the header by those in the document."""
+DATES = "I64"
+"""The one of dates, whose dtypes have a unit each."""
 
 
 def write(path: Path, document: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
     """Replace the file at `path`, or leave everything as it was and raise OSError."""
-    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
-    content = safetensors.torch.save(tensors, {KEY: text})
-    with atomic_write(path) as file:
-        file.write(content)
+    _tensor_files.write(path, KEY, document, tensors)
 
 
 def read(path: Path) -> tuple[Any, dict[str, Tensor]]:
     """The JSON document and the tensors of the file at `path`.
+
+    The document is compared with the header before the tensors are read, and what was written with the checksum before
+    the tensors are decoded.
 
     Raises
     ------
@@ -38,66 +50,70 @@ def read(path: Path) -> tuple[Any, dict[str, Tensor]]:
         One sentence for each way in which a file can be another one: empty, cut short, a pickle, a zip file, any
         other bytes, safetensors without our document, or altered.
     """
-    name = str(path)
-    content = path.read_bytes()
-    if not content:
-        raise ValueError(f"{name!r} is empty. Save the model again.")
-    length = int.from_bytes(content[:8], "little")
-    if content[8:9] != b"{" or length > LONGEST_HEADER:
-        _refuse_stranger(name, content)
-    _refuse_short(name, 8 + length, content)
     try:
-        header = loads(content[8 : 8 + length].decode())
-        metadata = header.pop("__metadata__", {})
-        ends = [int(entry["data_offsets"][1]) for entry in header.values()]
-    except DAMAGE as error:
-        raise damaged(name, "its header is no safetensors header") from error
-    _refuse_short(name, 8 + length + max(ends, default=0), content)
-    if not isinstance(metadata, dict) or not isinstance(metadata.get(KEY), str):
-        raise ValueError(f"{name!r} is a safetensors file without a regen model in it. {READS}")
-    try:
-        document = loads(metadata[KEY])
-    except DAMAGE as error:
-        raise damaged(name, "its description is no JSON") from error
-    try:
-        return document, safetensors.torch.load(content)
-    except (SafetensorError, *DAMAGE) as error:
-        raise damaged(name, f"its tensors cannot be read ({error})") from error
-
-
-def loads(text: str) -> Any:
-    """Strict JSON: no NaN or Infinity, no name twice in an object."""
-    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        with path.open("rb") as file:
+            header = read_header(file, KEY)
+            document = _document(header)
+            _compare(document, header)
+            if header.has_checksum:
+                verify(file, KEY)
+            return document, read_tensors(file)
+    except InvalidFileError as error:
+        raise ValueError(f"{str(path)!r} {error}. {ADVICE[error.kind]}") from error
 
 
 def damaged(name: str, reason: object) -> ValueError:
     """The refusal of a file that is ours and cannot be right."""
-    return ValueError(f"{name!r} is damaged or was altered: {reason}. Save the model again.")
+    return ValueError(f"{name!r} is damaged or was altered: {reason}. {ADVICE['damaged']}")
 
 
-def _refuse_stranger(name: str, content: bytes) -> NoReturn:
-    if content[:2] == b"PK":
-        raise ValueError(f"{name!r} is a zip archive, such as torch.save writes. {READS}")
-    if (content[:1] == b"\x80" and content[1:2] in b"\x02\x03\x04\x05") or content[-1:] == b".":
-        raise ValueError(
-            f"{name!r} is a pickle, which can run any code when opened; regen never does. {READS}"
-        )
-    raise ValueError(f"{name!r} is not a regen file. {READS}")
+def _document(header: Header) -> Any:
+    """The document, without its checksum."""
+    if KEY not in header.metadata:
+        raise InvalidFileError("stranger", "is a safetensors file without a regen model in it")
+    try:
+        document = loads(header.metadata[KEY])
+    except DAMAGE as error:
+        raise _damaged("its description is no JSON") from error
+    if not isinstance(document, dict):
+        return document
+    checksum = document.pop("sha256", None)
+    if header.has_checksum != (checksum is not None):
+        raise _damaged("its checksum is not at its place")
+    if not header.has_checksum and document.get("format") == OLD_FORMAT + 1:
+        raise _damaged("its checksum is missing")
+    return document
 
 
-def _refuse_short(name: str, needed: int, content: bytes) -> None:
-    if len(content) < needed:
-        raise ValueError(
-            f"{name!r} is truncated: it holds {len(content)} bytes of at least {needed}. Copy or save it again."
-        )
+def _compare(document: Any, header: Header) -> None:
+    """Refuse a document that does not use each tensor of the file once, with its dtype and its shape."""
+    unused = dict(header.entries)
+    for spec in _specs(document):
+        name, dtype, shape = spec["entry"], spec["dtype"], spec["shape"]
+        if not isinstance(name, str) or name not in unused:
+            raise _damaged(f"the tensor {name!r} is missing or used twice")
+        stored, size = unused.pop(name)
+        if size != shape:
+            raise _damaged(f"the tensor {name!r} has shape {size} instead of {shape}")
+        if not isinstance(dtype, str) or stored != DTYPES.get(dtype, DATES):
+            raise _damaged(f"the tensor {name!r} holds {stored} instead of {dtype}")
+    if unused:
+        raise _damaged(f"nothing uses the tensor {min(unused)!r}")
 
 
-def _refuse_constant(token: str) -> NoReturn:
-    raise ValueError(f"{token} is no JSON")
+def _specs(document: Any) -> Iterator[dict[str, Any]]:
+    """Every place of the document that names a tensor."""
+    waiting = [document]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            for tag in ("array", "tensor"):
+                if isinstance(node.get(tag), dict) and set(node[tag]) == {"entry", "dtype", "shape"}:
+                    yield node[tag]
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    items = dict(pairs)
-    if len(items) != len(pairs):
-        raise ValueError("a name comes twice")
-    return items
+def _damaged(reason: str) -> InvalidFileError:
+    return InvalidFileError("damaged", f"is damaged or was altered: {reason}")

@@ -236,31 +236,26 @@ class Checkpoint:
 def write_tree(path: Path, tree: dict[str, Any]) -> None:
     """Replace the file at `path` by one that holds `tree`, or leave it as it is and raise OSError."""
     store: dict[str, Tensor] = {}
-    state = json.dumps(pack(tree, store))
-    content = safetensors.torch.save(store, {"format": FORMAT, "version": VERSION, "state": state})
-    with atomic_write(path) as file:
-        file.write(content)
+    state = pack(tree, store)
+    write(path, KEY, {"version": VERSION, "state": state}, store)
 
 
 def read_tree(path: Path) -> Any:
     """The tree that `write_tree` wrote; ValueError if the file is anything else."""
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            store = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
-        if header["format"] != FORMAT:
-            raise KeyError("format")
-        version, state = header["version"], header["state"]
-    except (SafetensorError, OSError, KeyError) as error:
-        raise _damaged(path) from error
-    if version != VERSION:
-        raise ValueError(
-            f"The checkpoint {str(path)!r} was written by another version of this package (format "
-            f"{version}, this one reads {VERSION}). Delete the file or choose another path."
-        )
-    try:
-        return unpack(json.loads(state), store)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        if not path.is_file():
+            raise InvalidFileError("stranger", "is not a file")
+        with path.open("rb") as file:
+            header = read_header(file, KEY)
+            state = _state(path, header)
+            if header.has_checksum:
+                verify(file, KEY)
+            return unpack(state, read_tensors(file))
+    except InvalidFileError as error:
+        raise _damaged(path, str(error)) from error
+    except OSError as error:
+        raise _damaged(path, f"cannot be read ({_reason(error)})") from error
+    except DAMAGE as error:
         raise _damaged(path) from error
 
 

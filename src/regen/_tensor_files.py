@@ -1,0 +1,195 @@
+"""Safetensors files with one JSON document and a checksum, judged from their header before the rest is read.
+
+The header's metadata has one entry, whose text is the document. The document begins with ``sha256``: the SHA-256, in
+hexadecimal digits, of the whole file with zeros in the place of these digits. So it covers every byte of data and of
+description, and stands at the same offset in every file of one kind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple, NoReturn, final
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from regen._files import atomic_write
+
+__all__ = ["DAMAGE", "Header", "InvalidFileError", "dumps", "loads", "read_header", "read_tensors", "verify", "write"]
+
+LONGEST_HEADER = 100_000_000
+"""Bytes; the limit that safetensors itself sets."""
+BLOCK = 1 << 20
+FIELD = "sha256"
+ZEROS = b"0" * 64
+DAMAGE = (KeyError, TypeError, ValueError, OverflowError, RuntimeError, AttributeError, IndexError)
+"""What decoding altered bytes may raise; RecursionError is a RuntimeError."""
+
+
+@final
+class InvalidFileError(ValueError):
+    """A file that is none of ours or not as it was written; the message continues a sentence that begins with its path.
+
+    Attributes
+    ----------
+    kind : "empty", "truncated", "stranger" (of another program) or "damaged".
+    """
+
+    def __init__(self, kind: Literal["empty", "truncated", "stranger", "damaged"], message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@final
+class Header(NamedTuple):
+    """What the header of a file says.
+
+    metadata : texts by name.
+    entries : dtype, as safetensors names it, and shape of each tensor.
+    has_checksum : whether the document begins with one.
+    """
+
+    metadata: dict[str, str]
+    entries: dict[str, tuple[str, list[int]]]
+    has_checksum: bool
+
+
+def write(path: Path, key: str, document: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Replace the file at `path` by one with `document` in its metadata under `key`, or raise OSError.
+
+    The same document and tensors give the same bytes.
+    """
+    text = dumps({FIELD: ZEROS.decode(), **document})
+    content = memoryview(safetensors.torch.save(tensors, {key: text}))
+    place = _place(key)
+    assert content[place - len(_start(key)) : place] == _start(key), "safetensors writes metadata first"
+    assert content[place : place + len(ZEROS)] == ZEROS
+    digest = hashlib.sha256(content).hexdigest().encode()
+    with atomic_write(path) as file:
+        file.write(content[:place])
+        file.write(digest)
+        file.write(content[place + len(ZEROS) :])
+
+
+def read_header(file: IO[bytes], key: str) -> Header:
+    """The header of an open file, without reading further.
+
+    Raises
+    ------
+    InvalidFileError
+        When the file is empty, cut short, a pickle, a zip archive or any other bytes, or its header is none.
+    """
+    size = os.fstat(file.fileno()).st_size
+    if not size:
+        raise InvalidFileError("empty", "is empty")
+    file.seek(0)
+    start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    if start[8:] != b"{" or length > LONGEST_HEADER:
+        _refuse_stranger(file, start)
+    _refuse_short(8 + length, size)
+    file.seek(8)
+    text = file.read(length)
+    try:
+        header = loads(text.decode())
+        metadata = header.pop("__metadata__", {})
+        entries = {str(name): (str(entry["dtype"]), list(entry["shape"])) for name, entry in header.items()}
+        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+        if not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError("metadata holds texts only")
+    except DAMAGE as error:
+        raise _damaged("its header is no safetensors header") from error
+    _refuse_short(8 + length + end, size)
+    if size > 8 + length + end:
+        raise _damaged("its tensors cannot be read (there is something after them)")
+    return Header(metadata, entries, text.startswith(_start(key)))
+
+
+def verify(file: IO[bytes], key: str) -> None:
+    """Refuse an open file whose bytes are not those that were written; read block by block.
+
+    Raises
+    ------
+    InvalidFileError
+        When they differ from the checksum, which `Header.has_checksum` must have found.
+    """
+    place = _place(key)
+    digest = hashlib.sha256()
+    file.seek(0)
+    digest.update(file.read(place))
+    expected = file.read(len(ZEROS))
+    digest.update(ZEROS)
+    while block := file.read(BLOCK):
+        digest.update(block)
+    if digest.hexdigest().encode() != expected:
+        raise _damaged("its content does not have the checksum that was written with it")
+
+
+def read_tensors(file: IO[bytes]) -> dict[str, Tensor]:
+    """All tensors of an open file, by name.
+
+    Raises
+    ------
+    InvalidFileError
+        When they overlap, leave gaps, or differ from their shapes.
+    """
+    file.seek(0)
+    try:
+        return safetensors.torch.load(file.read())
+    except (SafetensorError, *DAMAGE) as error:
+        raise _damaged(f"its tensors cannot be read ({error})") from error
+
+
+def dumps(document: Any) -> str:
+    """Strict JSON, as short as it can be."""
+    return json.dumps(document, allow_nan=False, separators=(",", ":"))
+
+
+def loads(text: str) -> Any:
+    """Strict JSON: no NaN or Infinity, no name twice in an object."""
+    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+
+
+def _start(key: str) -> bytes:
+    """How the header of a file with a checksum begins."""
+    return b'{"__metadata__":{"%s":"{\\"%s\\":\\"' % (key.encode(), FIELD.encode())
+
+
+def _place(key: str) -> int:
+    """Offset of the digits of the checksum in a file."""
+    return 8 + len(_start(key))
+
+
+def _damaged(reason: str) -> InvalidFileError:
+    return InvalidFileError("damaged", f"is damaged or was altered: {reason}")
+
+
+def _refuse_stranger(file: IO[bytes], start: bytes) -> NoReturn:
+    file.seek(-1, os.SEEK_END)
+    last = file.read(1)
+    if start[:2] == b"PK":
+        raise InvalidFileError("stranger", "is a zip archive, such as torch.save writes")
+    if (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05") or last == b".":
+        raise InvalidFileError("stranger", "is a pickle, which can run any code when opened; regen never does")
+    raise InvalidFileError("stranger", "is not a regen file")
+
+
+def _refuse_short(needed: int, size: int) -> None:
+    if size < needed:
+        raise InvalidFileError("truncated", f"is truncated: it holds {size} bytes of at least {needed}")
+
+
+def _refuse_constant(token: str) -> NoReturn:
+    raise ValueError(f"{token} is no JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    items = dict(pairs)
+    if len(items) != len(pairs):
+        raise ValueError("a name comes twice")
+    return items
