@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,27 +21,49 @@ from torch import Tensor
 
 from regen._files import atomic_write
 
-__all__ = ["DAMAGE", "Header", "InvalidFileError", "dumps", "loads", "read_header", "read_tensors", "verify", "write"]
+__all__ = [
+    "DAMAGE",
+    "Header",
+    "InvalidFileError",
+    "dumps",
+    "loads",
+    "read_header",
+    "read_tensors",
+    "verify",
+    "write",
+]
 
 LONGEST_HEADER = 100_000_000
 """Bytes; the limit that safetensors itself sets."""
 BLOCK = 1 << 20
+MOST_DIMENSIONS = 64
+"""As in torch and numpy."""
+SIZES = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
+    **dict.fromkeys(("U32", "I32", "F32"), 4),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
+}
+"""Bytes of a number by the name of its dtype."""
 FIELD = "sha256"
 ZEROS = b"0" * 64
 DAMAGE = (KeyError, TypeError, ValueError, OverflowError, RuntimeError, AttributeError, IndexError)
 """What decoding altered bytes may raise; RecursionError is a RuntimeError."""
 
 
+Kind = Literal["empty", "truncated", "stranger", "damaged", "newer"]
+
+
 @final
 class InvalidFileError(ValueError):
-    """A file that is none of ours or not as it was written; the message continues a sentence that begins with its path.
+    """A file that is none of ours or not as it was written; the message continues a sentence that its path begins.
 
     Attributes
     ----------
-    kind : "empty", "truncated", "stranger" (of another program) or "damaged".
+    kind : "empty", "truncated", "stranger" (of another program), "damaged" or "newer" (than this version).
     """
 
-    def __init__(self, kind: Literal["empty", "truncated", "stranger", "damaged"], message: str) -> None:
+    def __init__(self, kind: Kind, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
@@ -98,15 +121,16 @@ def read_header(file: IO[bytes], key: str) -> Header:
     try:
         header = loads(text.decode())
         metadata = header.pop("__metadata__", {})
-        entries = {str(name): (str(entry["dtype"]), list(entry["shape"])) for name, entry in header.items()}
-        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+        entries = {name: (entry["dtype"], entry["shape"]) for name, entry in header.items()}
+        spans = sorted((*map(int, entry["data_offsets"]), name) for name, entry in header.items())
         if not all(isinstance(value, str) for value in metadata.values()):
             raise ValueError("metadata holds texts only")
     except DAMAGE as error:
         raise _damaged("its header is no safetensors header") from error
+    end = max((span[1] for span in spans), default=0)
     _refuse_short(8 + length + end, size)
-    if size > 8 + length + end:
-        raise _damaged("its tensors cannot be read (there is something after them)")
+    if size != 8 + length + end or not _side_by_side(spans, entries):
+        raise _damaged("its tensors cannot be read (they are not of their shapes, overlap, or leave gaps)")
     return Header(metadata, entries, text.startswith(_start(key)))
 
 
@@ -140,9 +164,10 @@ def read_tensors(file: IO[bytes]) -> dict[str, Tensor]:
     """
     file.seek(0)
     try:
-        return safetensors.torch.load(file.read())
+        tensors: dict[str, Tensor] = safetensors.torch.load(file.read())
     except (SafetensorError, *DAMAGE) as error:
         raise _damaged(f"its tensors cannot be read ({error})") from error
+    return tensors
 
 
 def dumps(document: Any) -> str:
@@ -153,6 +178,28 @@ def dumps(document: Any) -> str:
 def loads(text: str) -> Any:
     """Strict JSON: no NaN or Infinity, no name twice in an object."""
     return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+
+
+def _side_by_side(spans: list[tuple[Any, ...]], entries: Mapping[str, tuple[Any, Any]]) -> bool:
+    """Whether each tensor begins where the one before it ends, and has the bytes that its shape needs."""
+    place = 0
+    for span in spans:
+        begin, end, name = span
+        dtype, shape = entries[name]
+        if not isinstance(dtype, str) or dtype not in SIZES or not _is_shape(shape):
+            return False
+        if begin != place or end - begin != SIZES[dtype] * math.prod(shape):
+            return False
+        place = end
+    return True
+
+
+def _is_shape(shape: Any) -> bool:
+    return (
+        isinstance(shape, list)
+        and len(shape) <= MOST_DIMENSIONS
+        and all(type(size) is int and 0 <= size < 1 << 63 for size in shape)
+    )
 
 
 def _start(key: str) -> bytes:
@@ -175,7 +222,9 @@ def _refuse_stranger(file: IO[bytes], start: bytes) -> NoReturn:
     if start[:2] == b"PK":
         raise InvalidFileError("stranger", "is a zip archive, such as torch.save writes")
     if (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05") or last == b".":
-        raise InvalidFileError("stranger", "is a pickle, which can run any code when opened; regen never does")
+        raise InvalidFileError(
+            "stranger", "is a pickle, which can run any code when opened; regen never does"
+        )
     raise InvalidFileError("stranger", "is not a regen file")
 
 

@@ -1,4 +1,4 @@
-"""Models of every kind, saved by the first version of the format, load and predict what they predicted then."""
+"""Models of every kind, saved in every format so far, load and predict what they predicted then."""
 
 import importlib.util
 import json
@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import regen
-from regen.persistence.container import read, write
+from regen.estimators import ESTIMATORS
+from regen.persistence.container import FORMAT, read, write
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -27,12 +28,15 @@ def golden_models() -> ModuleType:
 
 
 MODELS = golden_models().PREDICTIONS
-EXPECTED = json.loads((GOLDEN / "predictions-format-1.json").read_text())
+FORMATS = tuple(range(1, FORMAT + 1))
+EXPECTED = {
+    number: json.loads((GOLDEN / f"predictions-format-{number}.json").read_text()) for number in FORMATS
+}
 
 
-def golden_file(name: str) -> Path:
+def golden_file(name: str, number: int = FORMAT) -> Path:
     """The file of a golden model."""
-    return GOLDEN / f"{name}-format-1.safetensors"
+    return GOLDEN / f"{name}-format-{number}.safetensors"
 
 
 def assert_alike(actual: Any, expected: Any, where: str) -> None:
@@ -54,26 +58,19 @@ def predictions(name: str, model: Any) -> dict[str, Any]:
 
 def test_every_kind_has_a_golden_model() -> None:
     """No estimator without a file, no file without an entry."""
-    kinds = {type(regen.load(golden_file(name))).__name__ for name in MODELS}
-    assert kinds == {
-        "Forecaster",
-        "SequenceClassifier",
-        "SequenceRegressor",
-        "Autoencoder",
-        "GAN",
-        "DCGAN",
-    } | {
-        "DenoisingAutoencoder",
-        "VariationalAutoencoder",
+    for number in FORMATS:
+        assert {type(regen.load(golden_file(name, number))) for name in MODELS} == set(ESTIMATORS)
+        assert set(EXPECTED[number]) == set(MODELS)
+    assert {path.name for path in GOLDEN.glob("*.safetensors")} == {
+        golden_file(name, number).name for name in MODELS for number in FORMATS
     }
-    assert {path.name for path in GOLDEN.glob("*.safetensors")} == {golden_file(name).name for name in MODELS}
-    assert set(EXPECTED) == set(MODELS)
 
 
+@pytest.mark.parametrize("number", FORMATS)
 @pytest.mark.parametrize("name", MODELS)
-def test_predictions(name: str) -> None:
+def test_predictions(name: str, number: int) -> None:
     """A loaded model predicts what it predicted when it was saved."""
-    assert_alike(predictions(name, regen.load(golden_file(name))), EXPECTED[name], name)
+    assert_alike(predictions(name, regen.load(golden_file(name, number))), EXPECTED[number][name], name)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -84,7 +81,7 @@ def test_a_scaled_net_is_caught(name: str) -> None:
         for weight in model.net_.parameters():
             weight.mul_(1.01)
     with pytest.raises(AssertionError):
-        assert_alike(predictions(name, model), EXPECTED[name], name)
+        assert_alike(predictions(name, model), EXPECTED[FORMAT][name], name)
 
 
 def test_parameters() -> None:
@@ -100,7 +97,7 @@ def test_swapped_gates_are_caught() -> None:
     with torch.no_grad():
         weight = model.net_.reader.weight_ih_l0
         weight[:4] = weight[[2, 3, 0, 1]]
-    assert not np.allclose(model.predict(4), EXPECTED["forecaster"]["forecast"], **CLOSE)
+    assert not np.allclose(model.predict(4), EXPECTED[FORMAT]["forecaster"]["forecast"], **CLOSE)
 
 
 def test_a_lost_peephole_is_caught() -> None:
@@ -108,7 +105,7 @@ def test_a_lost_peephole_is_caught() -> None:
     model = regen.load(golden_file("forecaster"))
     with torch.no_grad():
         model.net_.reader.weight_co_l0.zero_()
-    assert not np.allclose(model.predict(4), EXPECTED["forecaster"]["forecast"], **CLOSE)
+    assert not np.allclose(model.predict(4), EXPECTED[FORMAT]["forecaster"]["forecast"], **CLOSE)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,13 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from sealing import documented, joined, parts, sealed
 
 import regen
 from regen.persistence import KINDS
 from regen.persistence.container import read, write
 
+Y = np.sin(np.arange(40) / 2)
 READS = "regen.load reads what regen.save wrote."
 
 
@@ -29,24 +32,12 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def parts(content: bytes) -> tuple[dict[str, Any], bytes]:
-    """Header and data of a safetensors file."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    return json.loads(content[8:end]), content[end:]
-
-
-def joined(header: str, data: bytes) -> bytes:
-    """A safetensors file of a header and data."""
-    return struct.pack("<Q", len(header.encode())) + header.encode() + data
-
-
 def altered(path: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
-    """The file with its document changed, in place."""
+    """The file with its document changed, in place, and the checksum of what it holds now."""
     header, data = parts(path.read_bytes())
     document = json.loads(header["__metadata__"]["regen"])
     change(document)
-    header["__metadata__"]["regen"] = json.dumps(document)
-    path.write_bytes(joined(json.dumps(header), data))
+    path.write_bytes(documented("regen", document, header, data))
     return path
 
 
@@ -156,11 +147,16 @@ def test_a_pickle_is_never_opened(protocol: int, saved: Path) -> None:
 
 
 def test_a_newer_format(saved: Path) -> None:
-    """A format of the future, whatever else is in it."""
-    altered(saved, lambda document: (document.clear(), document.update(format=2, anything=1)))
-    assert refusal(saved) == (
-        f"{str(saved)!r} was written by a newer regen (format 2); this one reads format 1. Upgrade regen."
-    )
+    """A format of the future, whatever else is in it; but not one that only a flipped bit makes of the present."""
+    content = saved.read_bytes()
+    altered(saved, lambda document: (document.clear(), document.update(format=3, anything=1)))
+    newer = f"{str(saved)!r} was written by a newer regen (format 3); this one reads formats up to 2. Upgrade regen."
+    assert refusal(saved) == newer
+    header, data = parts(content)
+    saved.write_bytes(joined(header | {"__metadata__": {"regen": '{"format":3}'}}, data))
+    assert refusal(saved) == newer
+    saved.write_bytes(content.replace(rb"\"format\":2", rb"\"format\":3"))
+    assert refusal(saved) == damage(saved, CHECKSUM)
 
 
 @pytest.mark.parametrize("name", ["os.system", "forecaster", "", None, ["Forecaster"], "Estimator"])
@@ -178,6 +174,8 @@ def test_the_class_of_another(saved: Path) -> None:
     assert refusal(saved) == damage(saved, "SequenceClassifier has no parameter 'bptt'")
 
 
+CHECKSUM = "its content does not have the checksum that was written with it"
+PLACE = "its checksum is not at its place"
 HEADER = "its header is no safetensors header"
 JSON = "its description is no JSON"
 DESCRIPTION = "its description lacks format, regen, class, params or fitted, or has more"
@@ -291,25 +289,147 @@ def test_a_hostile_header(header: str, reason: str, saved: Path) -> None:
 )
 def test_hostile_tensors(tensors: dict[str, Any], saved: Path) -> None:
     """Tensors that overlap, leave holes, or whose size contradicts their shape."""
-    header = {"__metadata__": {"regen": "{}"}}
+    specs = [{"tensor": {"entry": n, "dtype": "float32", "shape": s}} for n, (_, s) in tensors.items()]
+    document = {"format": 1, "regen": "0", "class": "Forecaster", "params": {}, "fitted": {"a_": specs}}
+    header: dict[str, Any] = {"__metadata__": {"regen": json.dumps(document)}}
     header |= {name: {"dtype": "F32", "shape": s, "data_offsets": o} for name, (o, s) in tensors.items()}
-    saved.write_bytes(joined(json.dumps(header), b"\0" * 12))
+    saved.write_bytes(joined(header, b"\0" * 12))
     assert refusal(saved).startswith(f"{str(saved)!r} is damaged or was altered: its tensors cannot be read")
 
 
-def test_any_byte_changed(saved: Path, forecaster: regen.Forecaster) -> None:
-    """A byte changed anywhere is refused with its path, or changes a number; it never ends in another error."""
+def test_every_flipped_bit_is_noticed(saved: Path) -> None:
+    """Every bit around the checksum and the format, and some of all others: no flip gives a model, of any format."""
     content = saved.read_bytes()
-    header = 8 + int.from_bytes(content[:8], "little")
-    generator = np.random.default_rng(0)
-    for place in generator.integers(0, header, 150):
-        broken = bytearray(content)
-        broken[place] ^= 1 << int(generator.integers(0, 7))
-        saved.write_bytes(broken)
-        try:
+    assert sealed(content) == content, "the checksum is the one that the documentation defines"
+    for bit in (*range(45 * 8), *range(105 * 8, 180 * 8), *range(45 * 8, len(content) * 8, 797)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        saved.write_bytes(flipped)
+        assert refusal(saved).startswith(f"{str(saved)!r} ")
+
+
+def test_damage_to_the_data_is_named(saved: Path) -> None:
+    """A weight that was altered, which nothing but the checksum can find."""
+    content = saved.read_bytes()
+    saved.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert refusal(saved) == damage(saved, CHECKSUM)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_checksum_that_is_lost(number: int, saved: Path) -> None:
+    """Without a checksum, or with one at another place, a model of this format is none, and none of the first."""
+    header, data = parts(saved.read_bytes())
+    document = json.loads(header["__metadata__"]["regen"]) | {"format": number}
+    checksum = document.pop("sha256")
+    for changed in (document, document | {"sha256": checksum}):
+        saved.write_bytes(joined(header | {"__metadata__": {"regen": json.dumps(changed)}}, data))
+        if (number, changed) == (1, document):
             regen.load(saved)
-        except ValueError as error:
-            assert str(saved) in str(error)
+        else:
+            assert refusal(saved) == damage(saved, PLACE)
+
+
+def test_programs_for_safetensors_read_models(saved: Path) -> None:
+    """The file is a safetensors file like any other, and its description is strict JSON."""
+    with safetensors.safe_open(saved, framework="np") as file:
+        document = json.loads(file.metadata()["regen"], parse_constant=pytest.fail)
+        assert list(file.metadata()) == ["regen"] and "fitted.net_.reader.bias_ih_l0" in file.keys()  # noqa: SIM118
+    assert list(document)[:2] == ["sha256", "format"] and document["format"] == 2
+
+
+def test_huge_files_are_judged_by_their_header(saved: Path) -> None:
+    """Files of eight gigabytes, of zeros, with a header of their size, or a tensor of it, are not read."""
+    size, entry = 1 << 33, {"dtype": "U8", "data_offsets": [0, 1 << 33]}
+    array = {"array": {"entry": "a", "dtype": "uint8", "shape": [4]}}
+    document = {"format": 1, "regen": "0", "class": "Forecaster", "params": {}, "fitted": {"a_": array}}
+    metadata = {"__metadata__": {"regen": json.dumps(document)}}
+    cases = {
+        b"": f"is not a regen file. {READS}",
+        struct.pack("<Q", 99_999_999) + b"{": f"is damaged or was altered: {HEADER}. Save the model again.",
+        struct.pack("<Q", size) + b"{": f"is not a regen file. {READS}",
+        joined(metadata | {"a": entry | {"shape": [size]}}, b""): (
+            f"is damaged or was altered: the tensor 'a' has shape [{size}] instead of [4]. Save the model again."
+        ),
+        joined(metadata | {"b": entry | {"shape": [size]}}, b""): (
+            "is damaged or was altered: the tensor 'a' is missing or used twice. Save the model again."
+        ),
+        joined(metadata | {"a": entry | {"shape": [4]}}, b""): (
+            "is damaged or was altered: its tensors cannot be read (they are not of their shapes, overlap, or leave"
+            " gaps). Save the model again."
+        ),
+    }
+    for start, words in cases.items():
+        saved.write_bytes(start)
+        os.truncate(saved, size + (len(start) if b"__metadata__" in start else 0))
+        tracemalloc.start()
+        assert refusal(saved) == f"{str(saved)!r} {words}"
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1 << 20 or (len(start) == 9 and peak < 1 << 28)  # that of the longest header
+
+
+def path_of(training: Any) -> Any:
+    """The path of a checkpoint in training options of any kind."""
+    return (
+        training.get("checkpoint") if isinstance(training, dict) else regen.Training.of(training).checkpoint
+    )
+
+
+@pytest.mark.parametrize(
+    "training",
+    [regen.Training(checkpoint="run.ckpt", clip=2.0), {"checkpoint": Path("run.ckpt"), "clip": 2.0}],
+)
+def test_no_path_is_saved(training: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path of a checkpoint belongs to one training: it is not saved, and the model keeps it."""
+    monkeypatch.chdir(tmp_path)
+    model = regen.Forecaster(
+        window=6, horizon=3, hidden=3, max_epochs=1, random_state=0, training=training
+    ).fit(Y)
+    loaded = regen.load(regen.save(model, "model.regen"))
+    assert (
+        path_of(model.training) == path_of(training) and b"run.ckpt" not in Path("model.regen").read_bytes()
+    )
+    assert type(loaded.training) is type(training) and path_of(loaded.training) is None
+    assert regen.Training.of(loaded.training).clip == 2.0
+    os.remove("run.ckpt")
+    loaded.fit(Y)
+    assert os.listdir() == ["model.regen"]
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"training": {"checkpoint": "planted"}},
+        {"dict": {"checkpoint": "planted"}},
+        {"training": {"checkpoint": {"tuple": ["planted"]}}},
+    ],
+)
+@pytest.mark.parametrize("number", [1, 2])
+def test_no_path_is_taken_from_a_file(
+    training: Any, number: int, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a file, old or new, says of a checkpoint is not taken: fit writes nothing."""
+    monkeypatch.chdir(saved.parent)
+    altered(
+        saved, lambda document: (document.update(format=number), document["params"].update(training=training))
+    )
+    model = regen.load(saved)
+    assert path_of(model.training) is None
+    model.fit(Y)
+    assert os.listdir() == [saved.name]
+
+
+def test_no_other_parameter_is_a_path() -> None:
+    """The path of a checkpoint is the only parameter of any estimator that names a file."""
+    tables = [
+        regen.Training.constraints,
+        regen.Game.constraints,
+        *(kind.constraints for kind in KINDS.values()),
+    ]
+    paths = [
+        name for table in tables for name, each in table.items() if "path" in str(each) or "file" in str(each)
+    ]
+    assert paths == ["checkpoint"]
 
 
 def test_not_a_file(tmp_path: Path) -> None:

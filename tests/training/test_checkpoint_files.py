@@ -3,13 +3,16 @@
 import errno
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from sealing import documented, joined, parts, sealed
 
 from regen.training.checkpoint import read_tree, write_tree
 
@@ -66,48 +69,140 @@ def test_a_schedule_laid_out_over_the_run_cannot_be_extended(
     )
 
 
-def header(state: str, version: str = "1") -> dict[str, str]:
-    """The metadata of a checkpoint file."""
+def old(state: str, version: str = "1") -> dict[str, str]:
+    """The metadata of a checkpoint file of version 1."""
     return {"format": "regen checkpoint", "version": version, "state": state}
 
 
+def rewritten(path: Path, change: Callable[[dict[str, Any]], object], seal: bool = True) -> None:
+    """Change the document of a checkpoint, and give it the checksum of what it holds now, or not."""
+    header, data = parts(path.read_bytes())
+    document = json.loads(header["__metadata__"]["regen checkpoint"])
+    change(document)
+    content = documented("regen checkpoint", document, header, data)
+    path.write_bytes(content if seal else content.replace(content[60:80], b"0" * 20, 1))
+
+
 PACKED_OTHERWISE = json.dumps({"dict": [["whose", 1, 2]], "tuple": []})
-DAMAGE: dict[str, Callable[[Path], object]] = {
-    "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
-    "cut by a byte": lambda path: path.write_bytes(path.read_bytes()[:-1]),
-    "empty": lambda path: path.write_bytes(b""),
-    "garbage": lambda path: path.write_bytes(b"\x07" * 4000),
-    "a model": lambda path: save_file({"a": torch.zeros(2)}, path, {"format": "pt"}),
-    "no metadata": lambda path: save_file({"a": torch.zeros(2)}, path),
-    "not json": lambda path: save_file({}, path, header("{")),
-    "json of something else": lambda path: save_file({}, path, header(json.dumps({"tensor": "0"}))),
-    "another tree": lambda path: write_tree(path, {"weights": {"a": torch.zeros(2)}}),
-    "no tree": lambda path: save_file({}, path, header("3")),
-    "another way to pack": lambda path: save_file({}, path, header(PACKED_OTHERWISE)),
-    "a state that is none": lambda path: write_tree(path, {"whose": {}, "state": [1]}),
-    "a folder": lambda path: (path.unlink(), path.mkdir()),
+STATES = "is damaged or was altered: its states are not those of a training"
+TENSORS = "is damaged or was altered: its states are not those of its tensors"
+CHECKSUM = "is damaged or was altered: its content does not have the checksum that was written with it"
+OTHER = "is a safetensors file, and no checkpoint"
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "truncated": (
+        lambda path: path.write_bytes(path.read_bytes()[:1000]),
+        "is truncated: it holds 1000 bytes of at least {header}",
+    ),
+    "cut by a byte": (
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        "is truncated: it holds {less} bytes of at least {size}",
+    ),
+    "empty": (lambda path: path.write_bytes(b""), "is empty"),
+    "garbage": (lambda path: path.write_bytes(b"\x07" * 4000), "is not a regen file"),
+    "safetensors": (lambda path: save_file({"a": torch.zeros(2)}, path, {"format": "pt"}), OTHER),
+    "no metadata": (lambda path: save_file({"a": torch.zeros(2)}, path), OTHER),
+    "not json": (lambda path: save_file({}, path, old("{")), STATES),
+    "json of something else": (lambda path: save_file({}, path, old(json.dumps({"tensor": "0"}))), TENSORS),
+    "a tensor left over": (lambda path: save_file({"a": torch.zeros(2)}, path, old("3")), TENSORS),
+    "another tree": (lambda path: write_tree(path, {"weights": {"a": torch.zeros(2)}}), STATES),
+    "no tree": (lambda path: save_file({}, path, old("3")), STATES),
+    "another way to pack": (lambda path: save_file({}, path, old(PACKED_OTHERWISE)), STATES),
+    "an unknown tag": (lambda path: save_file({}, path, old('{"eval": "1"}')), STATES),
+    "a state that is none": (lambda path: write_tree(path, {"whose": {}, "state": [1]}), STATES),
+    "an identity of tensors": (
+        lambda path: write_tree(
+            path, {"whose": dict.fromkeys(["learning_rate"], torch.zeros(2)), "state": {}}
+        ),
+        STATES,
+    ),
+    "no checksum": (
+        lambda path: save_file({}, path, {"regen checkpoint": '{"version":2,"state":null}'}),
+        "is damaged or was altered: its checksum is not at its place",
+    ),
+    "another checksum": (lambda path: rewritten(path, lambda document: None, seal=False), CHECKSUM),
+    "a lost version": (lambda path: rewritten(path, lambda document: document.pop("version")), STATES),
+    "a folder": (lambda path: (path.unlink(), path.mkdir()), "is not a file"),
 }
 
 
 @pytest.mark.parametrize("how", DAMAGE)
 def test_a_damaged_checkpoint_is_refused(experiment: Any, tmp_path: Path, how: str, message_of: Any) -> None:
-    """Whatever is wrong with the file, the message is the same sentence."""
+    """The message says what is wrong with the file and what to do; nothing is trained."""
     path = tmp_path / "run.ckpt"
     experiment().run(max_epochs=1, checkpoint=path)
-    DAMAGE[how](path)
-    assert message_of(ValueError, experiment().run, checkpoint=path) == (
-        f"{str(path)!r} is no checkpoint, or is damaged. Delete the file or choose another path."
+    size, header = path.stat().st_size, 8 + int.from_bytes(path.read_bytes()[:8], "little")
+    change, words = DAMAGE[how]
+    change(path)
+    words, other = words.format(size=size, less=size - 1, header=header), experiment()
+    assert message_of(ValueError, other.run, checkpoint=path) == (
+        f"The checkpoint {str(path)!r} {words}. Restore a copy of it, delete it to train from the start, or choose"
+        " another path."
     )
+    assert torch.equal(other.toys[0].weights(), other.toys[0].before)
 
 
-def test_a_checkpoint_of_another_version_is_refused(experiment: Any, tmp_path: Path, message_of: Any) -> None:
-    """The format's number is checked before anything else is read."""
+@pytest.mark.parametrize("seal", [True, False])
+def test_a_checkpoint_of_a_later_version_is_refused(
+    experiment: Any, tmp_path: Path, message_of: Any, seal: bool
+) -> None:
+    """The version's number is checked before anything else is read, but not before the checksum."""
     path = tmp_path / "run.ckpt"
-    save_file({}, path, header("?", version="2"))
+    experiment().run(max_epochs=1, checkpoint=path)
+    rewritten(path, lambda document: document.update(version=3, state="?"), seal)
+    newer = "was written by a newer regen (version 3; this one reads versions up to 2)"
     assert message_of(ValueError, experiment().run, checkpoint=path) == (
-        f"The checkpoint {str(path)!r} was written by another version of this package (format 2, this one reads 1). "
-        "Delete the file or choose another path."
+        f"The checkpoint {str(path)!r} {newer if seal else CHECKSUM}. Restore a copy of it, delete it to train from"
+        " the start, or choose another path."
     )
+
+
+def test_every_flipped_bit_is_noticed(experiment: Any, tmp_path: Path) -> None:
+    """Every bit of the first 300 bytes, and some of all others: no flip gives a checkpoint, of any version."""
+    path = tmp_path / "run.ckpt"
+    experiment().run(max_epochs=1, checkpoint=path)
+    content = path.read_bytes()
+    assert sealed(content) == content, "the checksum is the one that the documentation defines"
+    for bit in (*range(50 * 8), *range(110 * 8, 140 * 8), *range(50 * 8, len(content) * 8, 797)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(ValueError, match=r"^The checkpoint '.*Restore a copy of it"):
+            read_tree(path)
+
+
+def test_programs_for_safetensors_read_checkpoints(experiment: Any, tmp_path: Path) -> None:
+    """The file is a safetensors file like any other, and its description is strict JSON."""
+    path = tmp_path / "run.ckpt"
+    experiment().run(max_epochs=1, checkpoint=path)
+    with safe_open(path, framework="pt") as file:
+        document = json.loads(file.metadata()["regen checkpoint"], parse_constant=pytest.fail)
+        assert list(file.metadata()) == ["regen checkpoint"]
+        assert len(file.keys()) == len(load_file(path)) > 10
+    assert list(document) == ["sha256", "version", "state"] and document["version"] == 2
+
+
+def test_equal_states_give_equal_bytes(tmp_path: Path) -> None:
+    """There is nothing accidental in a file."""
+    for name in "ab":
+        write_tree(tmp_path / name, {"a": torch.arange(5), "b": [float("-inf"), {1: torch.ones(2, 2)}]})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_huge_files_are_judged_by_their_header(tmp_path: Path, message_of: Any) -> None:
+    """Files of eight gigabytes, of zeros or with a tensor that no state names, are not read."""
+    path = tmp_path / "run.ckpt"
+    header = {
+        "__metadata__": old("3"),
+        "0": {"dtype": "U8", "shape": [1 << 33], "data_offsets": [0, 1 << 33]},
+    }
+    tracemalloc.start()
+    for start in (b"", joined(header, b"")):
+        path.write_bytes(start)
+        os.truncate(path, len(start) + (1 << 33))
+        assert "Restore a copy" in message_of(ValueError, read_tree, path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_a_full_disk_does_not_end_the_run(
@@ -174,7 +269,7 @@ def test_the_lock_is_given_back_when_training_fails(experiment: Any, tmp_path: P
     with pytest.raises(crash):
         experiment(10).run(checkpoint=path)
     path.write_bytes(b"damaged")
-    with pytest.raises(ValueError, match="is no checkpoint"):
+    with pytest.raises(ValueError, match="is not a regen file"):
         experiment().run(checkpoint=path)
     assert os.listdir(tmp_path) == ["run.ckpt"]
 

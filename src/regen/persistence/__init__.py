@@ -17,19 +17,18 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from regen._check import check_parameters
+from regen._tensor_files import DAMAGE
 from regen._version import __version__
 from regen.data.io.paths import not_found_error
 from regen.estimators import ESTIMATORS
 from regen.estimators._base import Estimator
-from regen._tensor_files import DAMAGE
-from regen.persistence.container import damaged, read, write
+from regen.persistence.container import FORMAT, damaged, read, write
 from regen.persistence.values import Packer, Unpacker
 from regen.training.device import resolve_device
 from regen.training.options import Training
 
 __all__ = ["load", "save"]
 
-FORMAT: Final = 2
 FITTED: Final = re.compile(r"[a-z]\w*_")
 FILE: Final = "model.safetensors"
 KINDS: Final[Mapping[str, type[Estimator]]] = {kind.__name__: kind for kind in ESTIMATORS}
@@ -41,7 +40,8 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> Path:
     Parameters
     ----------
     estimator : Estimator
-        A fitted estimator. Its parameters are saved, too, except a RandomState instance, which becomes None.
+        A fitted estimator. Its parameters are saved, too, except a RandomState instance and the path of a
+        checkpoint, which become None.
     path : str or path-like
         The file. For a folder, or a path that ends in a slash, ``model.safetensors`` in it; the folder is created if
         it does not exist. An existing file is replaced in one step, or stays whole when writing fails.
@@ -83,7 +83,7 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> Path:
         "format": FORMAT,
         "regen": __version__,
         "class": kind.__name__,
-        "params": packer.pack(estimator.get_params(deep=False), "params")["dict"],
+        "params": packer.pack(_without_paths(estimator.get_params(deep=False)), "params")["dict"],
         "fitted": packer.pack(dict(sorted(estimator.fitted_state().items())), "fitted")["dict"],
     }
     target = _target(path)
@@ -179,19 +179,7 @@ def _source(path: Path) -> Path:
 
 
 def _kind(name: str, document: Any) -> type[Estimator]:
-    """The class that the document names, after its format."""
-    known = isinstance(document, dict) and type(document.get("format")) is int
-    if known and document["format"] > FORMAT:
-        raise ValueError(
-            f"{name!r} was written by a newer regen (format {document['format']}); this one reads formats up to {FORMAT}."
-            " Upgrade regen."
-        )
-    if (
-        not known
-        or set(document) != {"format", "regen", "class", "params", "fitted"}
-        or document["format"] < 1
-    ):
-        raise damaged(name, "its description lacks format, regen, class, params or fitted, or has more")
+    """The class that the document names."""
     if not isinstance(document["class"], str) or document["class"] not in KINDS:
         raise ValueError(
             f"{name!r} holds a {document['class']!r}, which is no estimator of this regen. It knows"
@@ -206,10 +194,20 @@ def _unfitted(kind: type[Estimator], params: Mapping[str, Any]) -> Estimator:
     for name in params:
         if name not in known:
             raise ValueError(f"{kind.__name__} has no parameter {name!r}")
-    estimator = kind(**params)
+    estimator = kind(**_without_paths(params))
     check_parameters(kind.__name__, kind.constraints, estimator.get_params(deep=False))
     Training.of(estimator.training).check()
     return estimator
+
+
+def _without_paths(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without the path of a checkpoint: it belongs to one training, and a file names none to write to."""
+    training = params.get("training")
+    if isinstance(training, Training):
+        training = Training(**training.get_params() | {"checkpoint": None})
+    elif isinstance(training, Mapping):
+        training = {name: value for name, value in training.items() if name != "checkpoint"}
+    return dict(params) | ({} if training is None else {"training": training})
 
 
 def _use_available_device(name: str, estimator: Estimator) -> None:

@@ -12,14 +12,16 @@ from regen._tensor_files import DAMAGE, Header, InvalidFileError, loads, read_he
 __all__ = ["read", "write"]
 
 KEY = "regen"
-OLD_FORMAT = 1
-"""Its files have no checksum."""
+FORMAT = 2
+WITHOUT_CHECKSUM = (1,)
+"""Formats whose files have no checksum."""
 READS = "regen.load reads what regen.save wrote."
 ADVICE = {
     "empty": "Save the model again.",
     "truncated": "Copy or save it again.",
     "stranger": READS,
     "damaged": "Save the model again.",
+    "newer": "Upgrade regen.",
 }
 DTYPES = {
     **{f"int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)},
@@ -41,8 +43,7 @@ def write(path: Path, document: Mapping[str, Any], tensors: dict[str, Tensor]) -
 def read(path: Path) -> tuple[Any, dict[str, Tensor]]:
     """The JSON document and the tensors of the file at `path`.
 
-    The document is compared with the header before the tensors are read, and what was written with the checksum before
-    the tensors are decoded.
+    The document is compared with the header, and all bytes with their checksum, before the tensors are decoded.
 
     Raises
     ------
@@ -54,6 +55,11 @@ def read(path: Path) -> tuple[Any, dict[str, Tensor]]:
         with path.open("rb") as file:
             header = read_header(file, KEY)
             document = _document(header)
+            if _format(document) > FORMAT:
+                if header.has_checksum:
+                    verify(file, KEY)
+                raise _newer(_format(document))
+            _refuse_other(document, header)
             _compare(document, header)
             if header.has_checksum:
                 verify(file, KEY)
@@ -75,14 +81,29 @@ def _document(header: Header) -> Any:
         document = loads(header.metadata[KEY])
     except DAMAGE as error:
         raise _damaged("its description is no JSON") from error
-    if not isinstance(document, dict):
-        return document
-    checksum = document.pop("sha256", None)
-    if header.has_checksum != (checksum is not None):
-        raise _damaged("its checksum is not at its place")
-    if not header.has_checksum and document.get("format") == OLD_FORMAT + 1:
-        raise _damaged("its checksum is missing")
+    if header.has_checksum:
+        document.pop("sha256")
     return document
+
+
+def _format(document: Any) -> int:
+    """The number of the format; 0 where there is none."""
+    number = document.get("format") if isinstance(document, dict) else None
+    return number if type(number) is int and number > 0 else 0
+
+
+def _refuse_other(document: Any, header: Header) -> None:
+    """Refuse a document without the parts of a model, and one that must have a checksum and has none."""
+    if not _format(document) or set(document) - {"sha256"} != {
+        "format",
+        "regen",
+        "class",
+        "params",
+        "fitted",
+    }:
+        raise _damaged("its description lacks format, regen, class, params or fitted, or has more")
+    if "sha256" in document or (not header.has_checksum and document["format"] not in WITHOUT_CHECKSUM):
+        raise _damaged("its checksum is not at its place")
 
 
 def _compare(document: Any, header: Header) -> None:
@@ -113,6 +134,12 @@ def _specs(document: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
+
+
+def _newer(number: int) -> InvalidFileError:
+    return InvalidFileError(
+        "newer", f"was written by a newer regen (format {number}); this one reads formats up to {FORMAT}"
+    )
 
 
 def _damaged(reason: str) -> InvalidFileError:

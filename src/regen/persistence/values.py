@@ -16,7 +16,6 @@ None, bool, int, finite floats, text and lists are plain JSON. Everything else i
 """
 
 import math
-import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, final
@@ -71,8 +70,6 @@ class Packer:
             return self._array(value, place)
         if isinstance(value, Tensor):
             return {"tensor": self._store(value.detach().cpu().clone(), place)}
-        if isinstance(value, os.PathLike):
-            return os.fspath(value)
         return self._container(value, place)
 
     def _container(self, value: Any, place: str) -> Any:

@@ -1,9 +1,10 @@
 """Checkpoints: the whole state of a run in one file, so that an interrupted run continues bit for bit.
 
-The file is in safetensors format: every tensor under a number, and in the header's metadata ``format`` =
-``"regen checkpoint"``, ``version``, and ``state``: JSON that places the tensors and numbers in a tree of states.
-Nothing in it is ever executed or unpickled. A new one takes the place of the former in one step, so that the path
-always holds a whole checkpoint. One training at a time has a checkpoint; a second one is refused.
+The file is in safetensors format: every tensor under a number, and in the header's metadata, under
+``"regen checkpoint"``, JSON with ``sha256``, the checksum of the whole file, ``version``, and ``state``, which places
+the tensors and numbers in a tree of states; docs/file-format.md describes it. Nothing in it is ever executed or
+unpickled. A new one takes the place of the former in one step, so that the path always holds a whole checkpoint. One
+training at a time has a checkpoint; a second one is refused.
 
 A run resumes bit for bit on the same device and thread count, from any step: the file holds the order of the data
 and the place in it, torch's generators, weights, optimizers, learning rates, schedule, history, best weights, the
@@ -15,19 +16,28 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, final
 
-import safetensors.torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from regen._files import FileLock, atomic_write
+from regen._files import FileLock
+from regen._tensor_files import (
+    DAMAGE,
+    Header,
+    InvalidFileError,
+    loads,
+    read_header,
+    read_tensors,
+    verify,
+    write,
+)
 from regen.training.lr_schedules import FIXED_LENGTH
 from regen.training.options import Training
 from regen.training.player import Player
@@ -36,14 +46,19 @@ from regen.training.schedule import Schedule
 __all__ = ["Checkpoint", "pack", "read_tree", "run_identity", "unpack", "write_tree"]
 
 
+FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
 def pack(tree: Any, store: dict[str, Tensor]) -> Any:
-    """`tree` as JSON; its tensors go to `store`, under numbers that stand for them in the JSON.
+    """`tree` as strict JSON; its tensors go to `store`, under numbers that stand for them in the JSON.
 
     Raises
     ------
     TypeError
         For anything but dicts (keys: text or int), lists, tuples, tensors, numbers, texts and None.
     """
+    if isinstance(tree, float) and not math.isfinite(tree):
+        return {"float": repr(tree)}
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree
     if isinstance(tree, Tensor):
@@ -68,9 +83,13 @@ def unpack(packed: Any, store: Mapping[str, Tensor]) -> Any:
     ((kind, content),) = packed.items()
     if kind == "tensor":
         return store[content]
+    if kind == "float":
+        return FLOATS[content]
     if kind == "tuple":
         return tuple(unpack(value, store) for value in content)
-    return {key: unpack(value, store) for key, value in content}
+    if kind == "dict":
+        return {key: unpack(value, store) for key, value in content}
+    raise ValueError(f"the tag {kind!r} is unknown")
 
 
 WRITE_EVERY = 5.0
@@ -79,8 +98,12 @@ PATIENCE = 5.0
 """Seconds that a write that is due waits for the next check of the training, whose state takes half as much room."""
 WRITE_SHARE = 0.05
 """Most of the time that writing may take; on a slow disk, checkpoints are written less often."""
-FORMAT = "regen checkpoint"
-VERSION = "1"
+KEY = "regen checkpoint"
+VERSION = 2
+OLD_VERSION = "1"
+"""Its files have no checksum; their metadata is ``format``, which is `KEY`, ``version`` and ``state``."""
+READ = (VERSION, OLD_VERSION)
+DAMAGED = "is damaged or was altered: its states are not those of a training"
 SETTINGS = ("loss", "optimizer", "weight_decay", "schedule", "clip", "batch_size", "validation", "precision")
 
 
@@ -184,10 +207,12 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return None
         content = read_tree(self.path)
-        if not isinstance(content, dict) or not all(
-            isinstance(content.get(part), dict) for part in ("whose", "state")
+        if (
+            not isinstance(content, dict)
+            or not all(isinstance(content.get(part), dict) for part in ("whose", "state"))
+            or not _is_identity(content["whose"])
         ):
-            raise _damaged(self.path)
+            raise _refusal(self.path, DAMAGED)
         difference = _difference(content["whose"], self._identity)
         if difference:
             raise ValueError(
@@ -247,16 +272,23 @@ def read_tree(path: Path) -> Any:
             raise InvalidFileError("stranger", "is not a file")
         with path.open("rb") as file:
             header = read_header(file, KEY)
-            state = _state(path, header)
+            version, state = _document(header)
+            if version in READ:
+                _compare(state, header)
             if header.has_checksum:
                 verify(file, KEY)
+            if version not in READ:
+                raise InvalidFileError(
+                    "newer",
+                    f"was written by a newer regen (version {version}; this one reads versions up to {VERSION})",
+                )
             return unpack(state, read_tensors(file))
     except InvalidFileError as error:
-        raise _damaged(path, str(error)) from error
+        raise _refusal(path, str(error)) from error
     except OSError as error:
-        raise _damaged(path, f"cannot be read ({_reason(error)})") from error
+        raise _refusal(path, f"cannot be read: {_reason(error)}") from error
     except DAMAGE as error:
-        raise _damaged(path) from error
+        raise _refusal(path, DAMAGED) from error
 
 
 def _reason(error: OSError | MemoryError) -> str:
@@ -265,9 +297,48 @@ def _reason(error: OSError | MemoryError) -> str:
     return os.strerror(number) if number else str(error).rstrip(".")
 
 
-def _damaged(path: Path) -> ValueError:
+def _document(header: Header) -> tuple[Any, Any]:
+    """The version and the packed tree."""
+    metadata = header.metadata
+    if KEY in metadata:
+        document = loads(metadata[KEY])
+        version, state = document["version"], document["state"]
+        if not header.has_checksum and version in READ:
+            raise InvalidFileError("damaged", "is damaged or was altered: its checksum is not at its place")
+    elif metadata.get("format") == KEY and "version" in metadata and "state" in metadata:
+        version, state = metadata["version"], metadata["state"]
+        if version == OLD_VERSION:
+            state = json.loads(state)
+    else:
+        raise InvalidFileError("stranger", "is a safetensors file, and no checkpoint")
+    return version, state
+
+
+def _compare(state: Any, header: Header) -> None:
+    """Refuse a packed tree that does not use each tensor of the file once."""
+    if sorted(_used(state)) != sorted(header.entries):
+        raise InvalidFileError(
+            "damaged", "is damaged or was altered: its states are not those of its tensors"
+        )
+
+
+def _used(state: Any) -> Iterator[str]:
+    """Names of the tensors in a packed tree."""
+    waiting = [state]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if isinstance(node.get("tensor"), str):
+                yield node["tensor"]
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+
+
+def _refusal(path: Path, message: str) -> ValueError:
     return ValueError(
-        f"{str(path)!r} is no checkpoint, or is damaged. Delete the file or choose another path."
+        f"The checkpoint {str(path)!r} {message}. Restore a copy of it, delete it to train from the start, or choose"
+        " another path."
     )
 
 
@@ -283,6 +354,17 @@ def _difference(then: dict[str, Any], now: dict[str, Any]) -> str:
             return _weights_difference(old or {}, value)
         return f"{name} was {old!r} and is now {value!r}"
     return ""
+
+
+def _is_identity(whose: dict[Any, Any]) -> bool:
+    """Whether it holds numbers and texts, and the shapes of weights by their names."""
+    shapes = whose.get("the network", {})
+    return (
+        all(not isinstance(value, Tensor | list | tuple) for value in whose.values())
+        and isinstance(shapes, dict)
+        and all(isinstance(shape, list) for shape in shapes.values())
+        and all(type(size) is int for shape in shapes.values() for size in shape)
+    )
 
 
 def _weights_difference(then: dict[str, list[int]], now: dict[str, list[int]]) -> str:
