@@ -70,7 +70,7 @@ class InvalidFileError(ValueError):
 
 @final
 class Header(NamedTuple):
-    """What the header of a file says.
+    """The contents of the header of a file.
 
     metadata : texts by name.
     entries : dtype, as safetensors names it, and shape of each tensor.

@@ -229,7 +229,7 @@ class Checkpoint:
             self.write(state)
 
     def is_overdue(self) -> bool:
-        """Whether the last write is so long ago that the next cannot wait for a check; asked after every batch."""
+        """Whether the last write is so long ago that the next cannot wait for a check; called after every batch."""
         return self.path is not None and time.monotonic() >= self._due + PATIENCE
 
     def flush(self) -> None:
