@@ -1,4 +1,4 @@
-"""The command line as a program, `regen` or `python -m regen`. Ctrl-C works while the imports still run."""
+"""The command line as a program, `regen` or `python -m regen`. Ctrl-C and SIGTERM work while the imports run."""
 
 import os
 import signal
@@ -10,25 +10,29 @@ from typing import Any
 __all__ = ["main"]
 
 WORDS, INTERRUPTED = "Interrupted by Ctrl-C.", 130
+USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+"""The handlers that are replaced; any other is left alone."""
 
 
-def leave(*_: Any) -> None:
+def leave(number: int, *_: Any) -> None:
     """End the process at once; an exception could be lost or turned into another by a module half imported."""
-    os.write(2, f"{WORDS}\n".encode())
-    os._exit(INTERRUPTED)
+    words = WORDS if number == signal.SIGINT else "Interrupted by SIGTERM."
+    os.write(2, f"{words}\n".encode())
+    os._exit(128 + number)
 
 
 @contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """End the process at Ctrl-C, unless a handler is installed."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, leave)
+    """End the process at Ctrl-C and SIGTERM, unless a handler is installed."""
+    former = {number: signal.getsignal(number) for number in USUAL}
+    replaced = [number for number, handler in USUAL.items() if former[number] is handler]
+    for number in replaced:
+        signal.signal(number, leave)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in replaced:
+            signal.signal(number, former[number])
 
 
 with leaving_at_once():

@@ -31,33 +31,44 @@ def test_a_real_process(sales: str, tmp_path: Path) -> None:
     )
 
 
-def test_ctrl_c_in_a_real_process(sales: str, tmp_path: Path) -> None:
-    """The signal that a terminal sends: the run is saved, exit code 130."""
-    options = ("--max-epochs", "1000000", "--patience", "none", "--checkpoint", "c")
+@pytest.mark.parametrize(("number", "cause"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_a_signal_in_a_real_process(sales: str, tmp_path: Path, number: signal.Signals, cause: str) -> None:
+    """What a terminal or a scheduler sends: the run is saved, exit code 130 or 143."""
+    options = ("--max-epochs", "1000000", "--patience", "none")
+    checkpoint = tmp_path / "runs/sales/checkpoint.safetensors"
     running = process("fit", "forecaster", sales, "--window", "6", "--hidden", "3", *options, cwd=tmp_path)
     deadline = time.monotonic() + 90
-    while not (tmp_path / "c").exists() and time.monotonic() < deadline and running.poll() is None:
+    while not checkpoint.exists() and time.monotonic() < deadline and running.poll() is None:
         time.sleep(0.1)
     time.sleep(0.5)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, err = running.communicate(timeout=60)
-    assert running.returncode == 130, err
-    assert "Interrupted by Ctrl-C in epoch" in err
-    assert err.splitlines()[-1] == "The run is saved in runs/sales."
+    assert running.returncode == 128 + number, err
+    assert f"Interrupted by {cause} in epoch" in err
+    assert err.splitlines()[-1] == "The run is saved in runs/sales. Continue it with: regen resume runs/sales"
+    assert checkpoint.exists()
     assert "Traceback" not in err
     package.load(tmp_path / "runs/sales").predict()
 
 
-@pytest.mark.parametrize("module", ["torch", "sklearn.base", "typer"])
-def test_ctrl_c_while_the_program_starts(tmp_path: Path, module: str) -> None:
-    """The signal in the middle of an import: a sentence, exit code 130, no traceback."""
+@pytest.mark.parametrize(
+    ("module", "name", "code"),
+    [
+        ("torch", "SIGINT", 130),
+        ("sklearn.base", "SIGINT", 130),
+        ("typer", "SIGINT", 130),
+        ("torch", "SIGTERM", 143),
+    ],
+)
+def test_a_signal_while_the_program_starts(tmp_path: Path, module: str, name: str, code: int) -> None:
+    """The signal in the middle of an import: a sentence, the exit code, no traceback."""
     stop = f"""
 import importlib.abc, os, signal, sys
 
 class Stop(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == {module!r}:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.{name})
 
 sys.meta_path.insert(0, Stop())
 import regen.__main__
@@ -66,7 +77,8 @@ regen.__main__.main()
     result = subprocess.run(
         [sys.executable, "-c", stop], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
-    assert (result.returncode, result.stdout, result.stderr) == (130, "", "Interrupted by Ctrl-C.\n")
+    cause = {"SIGINT": "Ctrl-C"}.get(name, name)
+    assert (result.returncode, result.stdout, result.stderr) == (code, "", f"Interrupted by {cause}.\n")
 
 
 def test_sizes_that_no_machine_has(sales: str, tmp_path: Path) -> None:

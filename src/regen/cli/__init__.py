@@ -1,4 +1,4 @@
-"""The command line: `fit`; `predict`, `encode` and others that use a run; `inspect`, `explain`; `demo`, `doctor`."""
+"""The command line: `fit`, `resume`; `predict`, `encode` and others that use a run; `inspect`; `demo`, `doctor`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +12,7 @@ from regen.cli.fit import commands
 from regen.cli.generate import COMMANDS as GENERATE
 from regen.cli.inspect import explain, inspect
 from regen.cli.predict import backtest, predict
+from regen.cli.resume import resume
 from regen.demo import run as run_demo
 from regen.doctor import examine, report
 
@@ -21,6 +22,7 @@ PLAIN = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_e
 app = typer.Typer(name="regen", cls=PlainGroup, invoke_without_command=True, **PLAIN)  # type: ignore[arg-type]
 fit = typer.Typer(no_args_is_help=True, **PLAIN)  # type: ignore[arg-type]
 app.add_typer(fit, name="fit", help="Train on a file and keep all in a folder.")
+app.command(short_help="Continue a training that was interrupted.")(resume)
 app.command(short_help="Forecast what follows, or predict sequences.")(predict)
 app.command(short_help="Score forecasts along a series, compared with seasonal naive ones.")(backtest)
 for _name, (_command, _short) in (AUTOENCODERS | GENERATE).items():

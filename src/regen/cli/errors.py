@@ -9,6 +9,8 @@ from typing import Any, final
 import typer
 from typer.core import TyperGroup
 
+from regen.cli.signals import CODES, Interruptible
+
 __all__ = ["Interrupted", "PlainGroup", "say"]
 
 # The base of every misuse that typer finds by itself, in all its versions.
@@ -17,7 +19,7 @@ REFUSED, INTERRUPTED = 2, 130
 
 
 class Interrupted(Exception):
-    """Ctrl-C stopped the training; the message names what was kept."""
+    """A signal stopped the training; the message names what was kept."""
 
 
 @final
@@ -28,10 +30,16 @@ class PlainGroup(TyperGroup):
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **options: Any
     ) -> Any:
         """Run a command and exit."""
-        with _warnings_in_words():
-            sys.exit(self._exit_code(args, prog_name, options | {"standalone_mode": False}))
+        with _warnings_in_words(), Interruptible() as signals:
+            sys.exit(self._exit_code(args, prog_name, options | {"standalone_mode": False}, signals))
 
-    def _exit_code(self, args: Sequence[str] | None, prog_name: str | None, options: dict[str, Any]) -> int:
+    def _exit_code(
+        self,
+        args: Sequence[str] | None,
+        prog_name: str | None,
+        options: dict[str, Any],
+        signals: Interruptible,
+    ) -> int:
         try:
             code = super().main(args=args, prog_name=prog_name or "regen", **options)
         except Misuse as error:
@@ -39,7 +47,7 @@ class PlainGroup(TyperGroup):
             return REFUSED
         except Interrupted as error:
             say(str(error))
-            return INTERRUPTED
+            return CODES.get(signals.cause, INTERRUPTED)
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
         except (ValueError, OSError, ImportError) as error:
@@ -51,7 +59,9 @@ class PlainGroup(TyperGroup):
             say("There is not enough memory for this. Choose smaller sizes, or give less data.")
             return REFUSED
         if code == INTERRUPTED:
-            say("Interrupted by Ctrl-C.")
+            cause = signals.cause or "Ctrl-C"
+            say(f"Interrupted by {cause}.")
+            return CODES[cause]
         return code if isinstance(code, int) else 0
 
 

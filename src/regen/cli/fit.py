@@ -1,25 +1,28 @@
 """`regen fit`: a command for each estimator, its flags made from the estimator itself."""
 
 import inspect
+import secrets
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, final
 
 import typer
 
 from regen.cli.errors import Interrupted
-from regen.cli.flags import chosen, flags_of, parameter_help
+from regen.cli.flags import Flag, chosen, flags_of, parameter_help
 from regen.cli.io import read_labelled, read_rows, refuse_label
-from regen.cli.runs import Run, claimed
+from regen.cli.runs import CHECKPOINT, Run, claimed, resume_command
+from regen.data.io.paths import content_digest
 from regen.data.io.sequence_files import read_sequences
 from regen.data.io.tables import read_table
 from regen.estimators import ESTIMATORS
 from regen.estimators._base import Estimator
 from regen.estimators.forecasting.forecaster import Forecaster
 
-__all__ = ["commands"]
+__all__ = ["FitCommand", "checkpoint_path", "commands", "report", "train"]
 
 Fit = Callable[[Any, Path, Mapping[str, Any]], None]
 
@@ -33,7 +36,39 @@ LABELLED_IMAGES = (
     "Folder of PNG and JPEG pictures of one size, with --label folder one with a folder of them for each label, or"
     " an NPY or NPZ file of images."
 )
-OUTPUT = "Folder of the run. [default: runs/ and the name of DATA]"
+OUTPUT = "Folder of the run, whatever it is called. [default: runs/ and the name of DATA]"
+CHECKPOINT_HELP = (
+    "File that holds the whole state of the run, for regen resume; none writes none. [default: "
+    f"{CHECKPOINT} in the folder of the run, removed when the run is finished]"
+)
+
+
+@final
+class FitCommand(NamedTuple):
+    """A `regen fit` as it was typed, and all that `regen resume` needs to go on with it.
+
+    estimator : name of the class. data : path, as it was typed. own : the options that are no parameters, such as
+    --target. options : parameters by the name of their flag. command : the whole line. place : absolute path of the
+    data. sha256 : digest of their content; None where they came from a pipe.
+    """
+
+    estimator: str
+    data: str
+    own: dict[str, Any]
+    options: dict[str, str | bool]
+    command: str
+    place: str
+    sha256: str | None
+
+    def facts(self) -> dict[str, Any]:
+        """Its fields as they are in ``run.json``, where `own` have no level of their own."""
+        fields = self._asdict()
+        return {
+            "estimator": fields.pop("estimator"),
+            "data": fields.pop("data"),
+            **fields.pop("own"),
+            **fields,
+        }
 
 
 def commands() -> dict[str, tuple[Callable[..., None], str]]:
@@ -55,12 +90,12 @@ def commands() -> dict[str, tuple[Callable[..., None], str]]:
         "Column of labels in a table, so that rows of one label can be drawn; folder takes the names of the folders"
         " of the pictures. Labels of .npz (y) and .ts files are read without it; none ignores them.",
     )
-    kinds: dict[str, tuple[str, list[inspect.Parameter], Fit]] = {
-        "series": (SERIES, [time, target], _fit_series),
-        "sequences": (SEQUENCES, [label], _fit_sequences),
-        "rows": (ROWS, [excluded], _fit_rows),
-        "labelled rows": (LABELLED_ROWS, [conditional], _fit_labelled_rows),
-        "labelled images": (LABELLED_IMAGES, [conditional], _fit_labelled_images),
+    kinds: dict[str, tuple[str, list[inspect.Parameter]]] = {
+        "series": (SERIES, [time, target]),
+        "sequences": (SEQUENCES, [label]),
+        "rows": (ROWS, [excluded]),
+        "labelled rows": (LABELLED_ROWS, [conditional]),
+        "labelled images": (LABELLED_IMAGES, [conditional]),
     }
     return {
         kind.command.name: (_command(kind, *kinds[kind.command.data]), kind.command.summary)
@@ -68,21 +103,16 @@ def commands() -> dict[str, tuple[Callable[..., None], str]]:
     }
 
 
-def _command(kind: type[Estimator], data: str, own: list[inspect.Parameter], fit: Fit) -> Callable[..., None]:
+def _command(kind: type[Estimator], data: str, own: list[inspect.Parameter]) -> Callable[..., None]:
     """A function whose signature is the flags of `kind`, for typer to read."""
     flags = flags_of(kind)
 
     def command(**values: Any) -> None:
-        arguments = chosen(flags, values)
-        if values["verbose"] is None and sys.stderr.isatty():
-            arguments["training"] = arguments.get("training", {}) | {"verbose": True}
-        output = values["output"] or Path("runs") / values["data"].stem
-        with claimed(output, values["force"]) as run:
-            model = kind(**arguments)
-            fit(model, values["data"], {parameter.name: values[parameter.name] for parameter in own})
-            _conclude(
-                run, model, values["data"], {parameter.name: values[parameter.name] for parameter in own}
-            )
+        typed = _typed(kind, flags, [parameter.name for parameter in own], values)
+        folder = values["output"] or Path("runs") / values["data"].stem
+        with claimed(folder, values["force"], checkpoint_path(typed.options, folder)) as run:
+            model = train(run, typed)
+        report(run, model, values["data"])
 
     parameters = [
         _parameter(
@@ -96,12 +126,62 @@ def _command(kind: type[Estimator], data: str, own: list[inspect.Parameter], fit
         ),
         _parameter("force", bool, typer.Option("--force", help="Replace a run in that folder."), False),
         *own,
-        *(flag.parameter() for flag in flags),
+        *(_with_help(flag).parameter() for flag in flags),
     ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     summary = (inspect.getdoc(kind) or "").partition("\n\n")[0]
     command.__doc__ = " ".join(summary.split())
     return command
+
+
+def _typed(
+    kind: type[Estimator], flags: Sequence[Flag], own: Sequence[str], values: Mapping[str, Any]
+) -> FitCommand:
+    options = {flag.word: values[flag.word] for flag in flags if values[flag.word] is not None}
+    chosen(flags, options)  # refused before anything is made
+    options.setdefault("random_state", str(secrets.randbelow(2**31)))  # a resumed run needs the same
+    if "checkpoint" in options and checkpoint_path(options, Path()) is not None:
+        options["checkpoint"] = str(Path(options["checkpoint"]).absolute())
+    data: Path = values["data"]
+    return FitCommand(
+        kind.__name__,
+        str(data),
+        {name: values[name] for name in own},
+        options,
+        shlex.join(["regen", *sys.argv[1:]]),
+        str(data.absolute()),
+        content_digest(data),
+    )
+
+
+def train(run: Run, typed: FitCommand) -> Any:
+    """Describe the run, train, and write it, or what there is of it, in its folder; return the model."""
+    (kind,) = (kind for kind in ESTIMATORS if kind.__name__ == typed.estimator)
+    arguments = chosen(flags_of(kind), typed.options)
+    wanted = arguments.get("training", {})
+    training = wanted | {"checkpoint": run.checkpoint}
+    if "verbose" not in wanted and sys.stderr.isatty():
+        training["verbose"] = True
+    run.begin(typed.facts())
+    model = kind(**arguments | {"training": training})
+    _FITS[kind.command.data](model, Path(typed.data), typed.own)
+    model.set_params(training=wanted or None)  # the paths of this machine are no part of the model
+    stopped = str(model.stopped_)
+    run.keep(model, finished=not stopped.startswith(("Interrupted", "Reached max_time")))
+    return model
+
+
+def checkpoint_path(options: Mapping[str, Any], folder: Path) -> Path | None:
+    """Where the state of a training with these options goes; None for nowhere."""
+    path = options.get("checkpoint")
+    if path is None:
+        return folder / CHECKPOINT
+    return None if path.lower() == "none" else Path(path)
+
+
+def _with_help(flag: Flag) -> Flag:
+    """A flag as `regen fit` has it, where the state of a run is saved by default."""
+    return replace(flag, help=CHECKPOINT_HELP) if flag.name == "checkpoint" else flag
 
 
 def _parameter(name: str, kind: Any, info: Any, default: Any) -> inspect.Parameter:
@@ -150,18 +230,29 @@ def _fit_labelled_images(model: Any, data: Path, own: Mapping[str, Any]) -> None
     model.fit(found.X, found.y)
 
 
-def _conclude(run: Run, model: Any, data: Path, own: Mapping[str, Any]) -> None:
-    """Write the run and report the training; one that Ctrl-C stopped is a run, too."""
-    run.keep(model, {"data": str(data), **own})
+_FITS: Mapping[str, Fit] = {
+    "series": _fit_series,
+    "sequences": _fit_sequences,
+    "rows": _fit_rows,
+    "labelled rows": _fit_labelled_rows,
+    "labelled images": _fit_labelled_images,
+}
+
+
+def report(run: Run, model: Any, data: Path) -> None:
+    """Report the training; one that a signal stopped is a run, too."""
     stopped = str(model.stopped_)
+    go_on = f"Continue it with: {resume_command(run.folder)}" if run.checkpoint is not None else ""
     if stopped.startswith("Interrupted"):
-        raise Interrupted(f"The run is saved in {run.folder}.")
+        raise Interrupted(f"The run is saved in {run.folder}. {go_on}".rstrip())
     epochs = f"{model.n_epochs_} epoch{'' if model.n_epochs_ == 1 else 's'}"
     typer.echo(f"{type(model).__name__}: {epochs} in {run.seconds:.1f} s. {stopped}")
     typer.echo(f"Backend {model.backend_}.")
     if "quality_" in vars(model):
         typer.echo(_quality(model))
     use, more = _next(model, data)
+    if stopped.startswith("Reached max_time") and run.checkpoint is not None:
+        typer.echo(f"{go_on} --max-time TIME")
     typer.echo(f"Saved in {run.folder}. Next: regen {use} {shlex.quote(str(run.folder))}{more}")
 
 

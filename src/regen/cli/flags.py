@@ -97,7 +97,9 @@ class Flag:
         """The keyword argument from which typer makes the flag; text, because its constraint reads it."""
         long = len(self.metavar) > LONGEST
         words = f" One of {self.metavar.replace('|', ', ')}." if long else ""
-        shown = f"{self.help}{words} [default: {_shown(self.default)}]"
+        shown = f"{self.help}{words}"
+        if "[default:" not in shown:
+            shown += f" [default: {_shown(self.default)}]"
         if isinstance(self.constraint, Bool):
             kind: Any = bool | None
             option = typer.Option(f"{self.flag}/--no-{self.flag[2:]}", help=shown, show_default=False)
@@ -140,7 +142,7 @@ def chosen(flags: Iterable[Flag], values: Mapping[str, Any]) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     places = {plan.__name__: name for name, plan in PLANS.items()}
     for flag in flags:
-        if values[flag.word] is not None:
+        if values.get(flag.word) is not None:
             of = arguments.setdefault(places[flag.owner], {}) if flag.owner in places else arguments
             of[flag.name] = flag.read(values[flag.word])
     return arguments

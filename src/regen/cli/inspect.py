@@ -9,7 +9,7 @@ import typer
 
 from regen.cli.io import read_known_sequences, read_rows_for
 from regen.cli.run_options import RunPath
-from regen.cli.runs import REPORT, described, label_of
+from regen.cli.runs import REPORT, described, label_of, refuse_unfinished
 from regen.data.io.tables import read_table
 from regen.persistence import load
 from regen.report import InspectionData, Section, sections_of, text_report, write
@@ -45,6 +45,7 @@ def _default_page(run: Path) -> Path:
 
 def _found(run: Path, data: Path | None) -> tuple[Any, list[Section]]:
     """The model of a run, and what is found in it."""
+    refuse_unfinished(run)
     model, facts = load(run), described(run)
     place, absent = _data_of(run, facts, data)
     found = None if place is None else _read(model, run, facts, place, own=data is None)

@@ -13,7 +13,7 @@ from regen._check import Either, Int, Number
 from regen.cli.flags import parameter_help
 from regen.cli.io import read_known_sequences
 from regen.cli.run_options import RunPath, loaded, read_flag
-from regen.cli.runs import described
+from regen.cli.runs import described, refuse_unfinished
 from regen.cli.tables import columns_of, text_table
 from regen.data.dataframes import frame
 from regen.data.io.tables import read_table, write_table
@@ -88,6 +88,7 @@ def backtest(
     output: Output = None,
 ) -> None:
     """Forecast from many origins along a series; compare with the observed values and a seasonal naive forecast."""
+    refuse_unfinished(run)
     model = load(run)
     if "backtest" not in model.capabilities:
         raise ValueError(f"A backtest is for a Forecaster. {str(run)!r} holds a {type(model).__name__}.")

@@ -11,6 +11,7 @@ import typer
 from numpy.typing import NDArray
 
 from regen._check import Constraint, check_parameters
+from regen.cli.runs import refuse_unfinished
 from regen.cli.tables import text_table
 from regen.data.io.arrays import ARRAYS, write_array
 from regen.data.io.sequence_files import TABLES
@@ -51,6 +52,7 @@ SeedText = Annotated[
 
 def loaded(run: Path, use: str) -> Any:
     """The model of a run, which must be one for `use`."""
+    refuse_unfinished(run)
     model = load(run)
     refuse_other(model, run, use)
     return model
