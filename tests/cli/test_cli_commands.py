@@ -304,7 +304,7 @@ def test_ctrl_c_keeps_the_best(regen: Any, sales: str, monkeypatch: pytest.Monke
     assert result.exit_code == 130
     note, end = result.stderr.splitlines()
     assert note.startswith("Note: Interrupted by Ctrl-C in epoch 3; the best weights so far (epoch ")
-    assert end == "The run is saved in runs/a."
+    assert end == "The run is saved in runs/a. Continue it with: regen resume runs/a"
     assert package.load("runs/a").n_epochs_ == 2
 
 

@@ -92,10 +92,10 @@ def claimed(folder: Path, force: bool, checkpoint: Path | None) -> Iterator[Run]
     made = [] if folder.exists() else [path for path in (folder, *folder.parents) if not path.exists()]
     former = _read(folder / DESCRIPTION)
     own = folder / CHECKPOINT
+    before = 0 if checkpoint == own else _steps(checkpoint)
     try:
         make_folder(folder, "Choose another with --output.")
         _move(own, folder / FORMER_CHECKPOINT)  # of a run that is replaced
-        before = _steps(checkpoint)
         yield Run(folder, checkpoint, time.monotonic())
     except BaseException:
         if (steps := _steps(checkpoint)) > before:
