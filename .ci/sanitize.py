@@ -19,9 +19,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SOABI = sysconfig.get_config_var("SOABI")
 MODULE = ROOT / "build/sanitize" / SOABI / f"_native.{SOABI}.so"
+CAMPAIGNS = [
+    ROOT / "tests/faults/test_operators.py"
+]  # with REGEN_FAULTS=long, as many tries as in make faults
 TESTS = [
     str(path.relative_to(ROOT))
-    for path in sorted({*ROOT.glob("tests/native/test_*.py"), *ROOT.glob("tests/*/test_native*.py")})
+    for path in sorted(
+        {*ROOT.glob("tests/native/test_*.py"), *ROOT.glob("tests/*/test_native*.py"), *CAMPAIGNS}
+    )
     if path.name != "test_native_build.py"  # it starts compilers, and calls no kernel
 ]
 # How exact the last bits are, which are not those of -O3; and what runs in a process of its own, unwatched.

@@ -198,6 +198,7 @@ private:
         Cell::backward(act, h_prev, c_prev, extra, to_h, to_c, d, dh_prev);
         store(dh_row + unit, dh_prev * keep + zoneout_h);
         if constexpr (Cell::context) store(dc_row + unit, to_c + zoneout_c);
+        clear_lanes(d, n);   // those past H hold NaN where an input is infinite (0 * inf), and the products of d read them
         for (int k = 0; k < Cell::D + Cell::E; ++k) store(d_row + d_at<Cell>(preactivations.unit_blocks, block, k), d[k]);
     }
 

@@ -45,6 +45,15 @@ REGEN_INLINE void store_first(float* p, vec v, long n) {
     std::memcpy(p, &v, sizeof(float) * n);
 }
 
+// Set the lanes from n on to 0, whatever they hold; n >= W changes nothing.
+template <int count>
+REGEN_INLINE void clear_lanes(vec (&values)[count], long n) {
+    if (n >= W) return;
+    ivec lane;
+    for (int k = 0; k < W; ++k) lane[k] = k;
+    for (vec& v : values) v = (vec)((ivec)v & (lane < static_cast<int32_t>(n)));
+}
+
 // Prefetch the cache lines of the n floats at p; p may be outside of every array.
 REGEN_INLINE void prefetch(const float* p, int n = W) {
     for (int k = 0; k < n; k += 16) __builtin_prefetch(p + k);

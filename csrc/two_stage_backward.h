@@ -159,7 +159,7 @@ private:
         for (long i = 0; i < n; ++i)
             for (long block = part * V; block < std::min(part * V + V, Pp / W); ++block) {
                 const long unit = block * W, b = at.b[i], t = at.t[i];
-                vec act[Cell::A], o_prev{}, d[G], d_second, d_prev, zoneout_o{}, to_o = load(at.carried[i] + unit);
+                vec act[Cell::A], o_prev{}, d[G]{}, d_second[1], d_prev, zoneout_o{}, to_o = load(at.carried[i] + unit);
                 if (Cell::same_units) load_gates(at.act[i], block, act), o_prev = load_first(at.o_prev[i] + unit, p.P - unit);
                 if (p.dout) {
                     const float* from = p.dout + (b * p.T + t) * p.P + unit;
@@ -171,9 +171,12 @@ private:
                     zoneout_o = z * to_o;
                     to_o *= 1.0f - z;
                 }
-                Cell::backward_output(act, o_prev, to_o, d, d_second, d_prev);
+                Cell::backward_output(act, o_prev, to_o, d, d_second[0], d_prev);
+                // The lanes past the units hold NaN where an input is infinite (0 * inf), and the products of d read them.
+                clear_lanes(d, p.P - unit);
+                clear_lanes(d_second, p.P - unit);
                 store(at.carried[i] + unit, d_prev + zoneout_o);
-                store(at.d[i] + chunk.second + unit, d_second);
+                store(at.d[i] + chunk.second + unit, d_second[0]);
                 for (int g = Cell::middle_gates; g < G; ++g) store(at.d[i] + (block * G + g) * W, d[g]);
             }
     }
@@ -188,10 +191,11 @@ private:
             for (long i = top; i < top + R; ++i)
                 for (int v = 0; v < width; ++v) {
                     const long block = part * V + v, unit = block * W;
-                    vec act[Cell::A], d[G], dh_in{};
+                    vec act[Cell::A], d[G]{}, dh_in{};
                     load_gates(at.act[i], block, act);
                     const vec h_in = Base::matching_units(at.h_in[i], unit);
                     Cell::backward_middle(act, h_in, load(to_m + ((i - top) * width + v) * W), d, dh_in);
+                    clear_lanes(d, p.H - unit);
                     for (int g = 0; g < Cell::middle_gates; ++g) store(at.d[i] + (block * G + g) * W, d[g]);
                     if (Cell::same_units) backward_recurrent(at, i, unit, dh_in);
                 }

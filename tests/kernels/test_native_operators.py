@@ -65,6 +65,76 @@ def test_the_operator_refuses() -> None:
         torch.ops.regen.unfold_backward(*rest)
 
 
+NO_CELL = (
+    "There is no cell 'rnn'. Give a cell and its option, such as 'elman_tanh', 'diagonal_relu', 'lstm_none' or "
+    "'gru_after', and for a Jordan cell also its proj_size, 'jordan_tanh_3'."
+)
+MISUSES: list[tuple[dict[int, Any], str]] = [
+    ({0: "rnn"}, NO_CELL),
+    ({1: torch.zeros(2)}, "x has shape (2,); the native kernels expect (B, T, I) with T >= 1."),
+    ({1: None}, "x must be given. Got None instead of a tensor."),
+    ({2: []}, "weights has 0 entries and needs 4: one for each true entry of present."),
+    (
+        {2: [], 4: [False] * 4},
+        "weight_ih is missing; GRU(reset='after') expects (3*H, I).",
+    ),
+    (
+        {4: [True]},
+        "present has 1 entries and needs 4: "
+        "GRU(reset='after') has the parameters weight_ih, weight_hh, bias_ih, bias_hh.",
+    ),
+    ({8: []}, "masks has 0 entries and needs 1: one for each negative entry of zones."),
+    ({9: []}, "zones has 0 entries and needs 1: GRU(reset='after') has the states h."),
+    (
+        {8: [], 9: [torch.nan]},
+        "zones must be fractions from 0 to 1, or negative for a mask. Got [nan] instead.",
+    ),
+    (
+        {1: torch.zeros(B, T, I, device="meta")},
+        "x is on meta and other tensors are on cpu. Move them to one device.",
+    ),
+    (
+        {7: torch.rand(B, H, requires_grad=True)},
+        "The native kernels compute no gradient of keep and masks. Detach them.",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "message"), MISUSES, ids=[message[:30] for _, message in MISUSES])
+def test_misuse_is_refused(changes: dict[int, Any], message: str) -> None:
+    """One sentence each, from the operator and from its fake implementation; other misuse in tests/faults."""
+    args = arguments(GRU(), True, True)
+    for place, value in changes.items():
+        args[place] = value
+    with pytest.raises(ValueError) as caught:
+        torch.ops.regen.unfold(*args)
+    assert str(caught.value) == message
+
+
+def test_misuse_of_the_backward_pass_is_refused() -> None:
+    """Gradients and flags in another number."""
+    args = arguments(GRU(), True, False)
+    results = torch.ops.regen.unfold(*args)
+    for grads, needed, message in (
+        (
+            [None],
+            [True] * 6,
+            "grads has 1 entries and needs 2: one for the output and one for each last state, or None.",
+        ),
+        ([None] * 2, [True], "needed has 1 entries and needs 6: one for x, each weight and each state."),
+    ):
+        with pytest.raises(ValueError) as caught:
+            torch.ops.regen.unfold_backward(*args[:-1], results[0], results[-1], grads, needed)
+        assert str(caught.value) == message
+
+
+def test_no_rows() -> None:
+    """A batch of none gives results of none."""
+    args = arguments(GRU(), True, False)
+    args[1], args[3], args[5] = torch.zeros(0, T, I), [], torch.zeros(0, dtype=torch.int64)
+    assert [t.shape for t in torch.ops.regen.unfold(*args)[:2]] == [(0, T, H), (0, H)]
+
+
 def test_fake_tensors() -> None:
     """Shapes are known without numbers, for tensors that are fake outside a tracer too."""
     with FakeTensorMode():

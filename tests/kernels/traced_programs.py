@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from regen.cells import GRU, LSTM, Cell, Jordan
+from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.nets.recurrent import Recurrent, recurrent
 
 torch.set_num_threads(1)
@@ -58,6 +58,32 @@ def test_compiled(cell: Cell) -> None:
             assert torch.equal(compiled(x)[0], net(x)[0])
 
 
+@pytest.mark.parametrize("cell", [*CELLS, Diagonal(), Elman("relu")], ids=str)
+@pytest.mark.parametrize("dynamic", [True, None])
+def test_compiled_for_changing_sizes(cell: Cell, dynamic: bool | None) -> None:
+    """Training without ``fullgraph``, where nothing but a whole graph keeps Dynamo out of the operators."""
+    net, _ = made(cell)
+    compiled = torch.compile(net, backend="aot_eager", dynamic=dynamic)
+    for sizes in ((B, T), (7, 9), (B, 9)):
+        x = torch.randn(*sizes, I)
+        for a, b in zip(results(compiled, x), results(net, x), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_compiled_in_pieces() -> None:
+    """A break in the graph between two passes."""
+    net, _ = made(LSTM())
+
+    def twice(x: Tensor) -> tuple[Tensor, Tensor]:
+        first = net(x)[0]
+        torch._dynamo.graph_break()
+        return net(x + first.sum(-1, keepdim=True))
+
+    compiled = torch.compile(twice, backend="aot_eager", dynamic=True)
+    for rows in (torch.randn(B, T, I), torch.randn(7, 9, I)):
+        assert torch.equal(compiled(rows)[0], twice(rows)[0])
+
+
 def test_compiled_with_options() -> None:
     """Lengths, gates, low memory, zoneout; lengths that do not fit are refused when the program runs."""
     net, x = made(LSTM("full"), memory="low", zoneout=0.2)
@@ -79,16 +105,17 @@ def test_compiled_to_machine_code() -> None:
     def whole(x: Tensor) -> Tensor:
         return torch.tanh(net(2 * x)[0]).sum()
 
-    compiled = torch.compile(whole, fullgraph=True)
-    try:
-        loss = compiled(x)
-    except torch._inductor.exc.InvalidCxxCompiler:
-        pytest.skip("inductor finds no C++ compiler")
-    torch.testing.assert_close(loss, whole(x))
-    for a, b in zip(
-        *(torch.autograd.grad(f(x), list(net.parameters())) for f in (compiled, whole)), strict=True
-    ):
-        torch.testing.assert_close(a, b)
+    compiled = torch.compile(whole, dynamic=True)
+    for rows in (x, torch.randn(7, 9, I)):
+        try:
+            loss = compiled(rows)
+        except torch._inductor.exc.InvalidCxxCompiler:
+            pytest.skip("inductor finds no C++ compiler")
+        torch.testing.assert_close(loss, whole(rows))
+        for a, b in zip(
+            *(torch.autograd.grad(f(rows), list(net.parameters())) for f in (compiled, whole)), strict=True
+        ):
+            torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize("strict", [False, True])

@@ -17,6 +17,7 @@ from regen.kernels.native import extension
 Slots: TypeAlias = tuple[Tensor | None, ...]
 """One entry for each parameter of the cell, in the order of ``cell.shapes``; None is a bias left out."""
 
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 NO_MASKS = (None, None)  # cells have at most two states
 _GATES: dict[type[Cell], tuple[str, ...]] = {
     LSTM: ("i", "f", "g", "o", "c"),
@@ -287,11 +288,17 @@ def validated(
 
 def spec_of(cell: Cell, params: Parameters, I: int) -> CellSpec:  # noqa: E741
     """The cell with the sizes of its parameters."""
-    shape, G = params["weight_ih"].shape, len(cell.gates)
+    return cell_spec(cell, I, hidden_units(cell, params.get("weight_ih")))
+
+
+def hidden_units(cell: Cell, weight_ih: Tensor | None) -> int:
+    """H, from the rows of `weight_ih`; ValueError unless they are whole blocks of the cell's gates."""
+    shape, G = None if weight_ih is None else weight_ih.shape, len(cell.gates)
     rows = shape[0] if shape else 0
     if rows == 0 or rows % G:
-        raise ValueError(f"weight_ih has shape {tuple(shape)}; {cell} expects ({G}*H, I).")
-    return cell_spec(cell, I, rows // G)
+        got = "is missing" if shape is None else f"has shape {tuple(shape)}"
+        raise ValueError(f"weight_ih {got}; {cell} expects ({G}*H, I).")
+    return rows // G
 
 
 def weights(spec: CellSpec, cell: Cell, params: Parameters) -> Slots:
@@ -328,7 +335,7 @@ def check_lengths(lengths: Tensor | None, T: int) -> None:
     if lengths is None:
         return
     each = lengths.tolist()
-    low, high = min(each), max(each)
+    low, high = min(each, default=0), max(each, default=0)
     if low < 0 or high > T:
         raise ValueError(f"lengths must be from 0 to {T}, the steps of x. Got {low} to {high} instead.")
 
@@ -350,7 +357,7 @@ _unwrapped = torch._C._functorch.unwrap_if_dead
 
 
 def _lengths(lengths: Tensor, B: int) -> Tensor:
-    if lengths.shape != (B,) or lengths.is_floating_point() or not lengths.is_cpu:
+    if lengths.shape != (B,) or lengths.dtype not in _INTEGERS or not lengths.is_cpu:
         raise ValueError(
             f"lengths has shape {tuple(lengths.shape)}, type {lengths.dtype} and is on {lengths.device.type}; "
             f"give one int for each of the {B} rows of x, on the CPU."

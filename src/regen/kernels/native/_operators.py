@@ -4,6 +4,7 @@
 and ``torch.export`` see one node each. A program that was exported needs ``import regen.nn`` where it is run.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,14 +51,47 @@ def _unpack(
     lengths: Tensor | None, reverse: bool, keep: Tensor | None, masks: Sequence[Tensor],
     zones: Sequence[float], gates: bool, low: bool, stacked: bool,
 ) -> tuple[KernelArgs, Tensor, Slots, tuple[Tensor, ...]]:  # fmt: skip
-    """The arguments of the operator as `_autograd.forward` takes them."""
-    left = iter(weights)
+    """The arguments of the operator as `_autograd.forward` takes them; ValueError where their numbers do not fit."""
+    known = _cell(cell)
+    names, states = _autograd.names(known), known.states
+    _check_count("present", len(present), len(names), f"{known} has the parameters {', '.join(names)}")
+    _check_count("weights", len(weights), sum(present), "one for each true entry of present")
+    _check_count("zones", len(zones), len(states), f"{known} has the states {', '.join(states)}")
+    _check_count("masks", len(masks), sum(z < 0 for z in zones), "one for each negative entry of zones")
+    if any(math.isnan(z) or z > 1 for z in zones):
+        raise ValueError(
+            f"zones must be fractions from 0 to 1, or negative for a mask. Got {list(zones)} instead."
+        )
+    _check_given(x=x, weights=weights, state=state, masks=masks)
+    if x.ndim != 3:
+        raise ValueError(f"x has shape {tuple(x.shape)}; the native kernels expect (B, T, I) with T >= 1.")
+    _check_devices(x, [*weights, *state, keep, *masks, lengths])
+    left, drawn = iter(weights), iter(masks)
     slots = tuple([next(left) if there else None for there in present])
-    drawn = iter(masks)
-    spread = tuple([next(drawn, None) if z < 0 else None for z in zones])
+    spread = tuple([next(drawn) if z < 0 else None for z in zones])
     numbers = tuple([max(z, 0.0) for z in zones])
-    args = KernelArgs(_cell(cell), lengths, reverse, keep, spread, numbers, gates, low, stacked)
+    args = KernelArgs(known, lengths, reverse, keep, spread, numbers, gates, low, stacked)
     return args, x, slots, tuple(state)
+
+
+def _check_count(name: str, actual: int, expected: int, reason: str) -> None:
+    if actual != expected:
+        raise ValueError(f"{name} has {actual} entries and needs {expected}: {reason}.")
+
+
+def _check_given(**arguments: Tensor | Sequence[Tensor] | None) -> None:
+    """ValueError for None, which the dispatcher passes on in place of a tensor."""
+    for name, value in arguments.items():
+        if value is None or (isinstance(value, Sequence) and any(t is None for t in value)):
+            raise ValueError(f"{name} must be given. Got None instead of a tensor.")
+
+
+def _check_devices(x: Tensor, others: Sequence[Tensor | None]) -> None:
+    kinds = {t.device.type for t in others if t is not None} - {x.device.type}
+    if kinds:
+        raise ValueError(
+            f"x is on {x.device.type} and other tensors are on {', '.join(kinds)}. Move them to one device."
+        )
 
 
 def _cell_name(cell: Cell) -> str:
@@ -67,11 +101,17 @@ def _cell_name(cell: Cell) -> str:
 
 def _cell(name: str) -> Cell:
     """The cell of a `_cell_name`."""
-    name, option, *width = name.split("_")
-    if width:
-        return Jordan(option, int(width[0]))
-    known: dict[str, type[Cell]] = {"elman": Elman, "diagonal": Diagonal, "lstm": LSTM, "gru": GRU}
-    return known[name](option)  # type: ignore[call-arg]
+    kind, _, option = name.partition("_")
+    option, _, width = option.partition("_")
+    makers: dict[str, type[Cell]] = {"elman": Elman, "diagonal": Diagonal, "lstm": LSTM, "gru": GRU}
+    if kind == "jordan" and width.isdecimal() and len(width) < 10:
+        return Jordan(option, int(width))
+    if kind in makers and not width:
+        return makers[kind](option)  # type: ignore[call-arg]
+    raise ValueError(
+        f"There is no cell {name!r}. Give a cell and its option, such as 'elman_tanh', 'diagonal_relu', 'lstm_none' "
+        "or 'gru_after', and for a Jordan cell also its proj_size, 'jordan_tanh_3'."
+    )
 
 
 def _validated(*arguments: Any) -> tuple[CellSpec, KernelArgs, Tensor, Slots, tuple[Tensor, ...]]:
@@ -98,13 +138,11 @@ def _forward(*args: Any) -> list[Tensor]:
 def _forward_fake(*args: Any) -> list[Tensor]:
     *arguments, save = args
     args, x, weights, _ = _unpack(*arguments)
-    (B, T, I), H = x.shape, weights[0].shape[0] // len(args.cell.gates)  # type: ignore[union-attr]  # noqa: E741
+    (B, T, I), H = x.shape, _autograd.hidden_units(args.cell, weights[0])  # noqa: E741
     sizes = args.cell.state_sizes(H)
-    count: Any = 0
-    if save and all(isinstance(size, int) for size in (B, T, I, H)):
-        count = _autograd.saved_size(_autograd.cell_spec(args.cell, I, H), args, B, T)
-    elif save:
-        count = torch.library.get_ctx().new_dynamic_size()
+    # B and T may be symbols, which the compiled module does not take: it gives the floats of one row and step.
+    each = _autograd.saved_size(_autograd.cell_spec(args.cell, int(I), int(H)), args, 1, 1) if save else 0
+    count = each * B * T
     shapes = [(B, T, sizes[0]), *_lasts(args, B, sizes)]
     shapes += [(B, T, H)] * len(_autograd.gate_names(args.cell)) * args.gates
     return [x.new_empty(shape) for shape in (*shapes, (count,))]
@@ -119,9 +157,13 @@ def _backward(*args: Any) -> list[Tensor]:
     *arguments, output, saved, grads, needed = args
     spec, args, x, weights, state = _validated(*arguments)
     (B, T, _), sizes = x.shape, spec.sizes
+    _check_given(output=output, saved=saved)
     output = _autograd.tensor("output", output, (B, T, sizes[0]))
     saved = _autograd.tensor("saved", saved, (_autograd.saved_size(spec, args, B, T),))
-    for grad, shape in zip(grads, ((B, T, sizes[0]), *_lasts(args, B, sizes)), strict=True):
+    shapes = ((B, T, sizes[0]), *_lasts(args, B, sizes))
+    _check_count("grads", len(grads), len(shapes), "one for the output and one for each last state, or None")
+    _check_needed(arguments, needed)
+    for grad, shape in zip(grads, shapes, strict=True):
         if grad is not None:
             _autograd.tensor("a gradient", grad, shape, as_is=True)
     outputs = KernelOutputs(output, (), (), saved)
@@ -132,9 +174,18 @@ def _backward(*args: Any) -> list[Tensor]:
 
 
 def _backward_fake(*args: Any) -> list[Tensor]:
-    *arguments, _, _, _, needed = args
+    *arguments, output, saved, grads, needed = args
+    _unpack(*arguments)
+    _check_given(output=output, saved=saved)
+    _check_devices(arguments[1], [output, saved, *grads])
+    _check_needed(arguments, needed)
     leaves = (arguments[1], *arguments[2], *arguments[3])
     return [leaf.new_empty(leaf.shape) for leaf, want in zip(leaves, needed, strict=True) if want]
+
+
+def _check_needed(arguments: Sequence[Any], needed: Sequence[bool]) -> None:
+    count = 1 + len(arguments[2]) + len(arguments[3])
+    _check_count("needed", len(needed), count, "one for x, each weight and each state")
 
 
 def _per_slot(present: Sequence[bool], needed: Sequence[bool]) -> tuple[bool, ...]:
@@ -146,6 +197,8 @@ def _per_slot(present: Sequence[bool], needed: Sequence[bool]) -> tuple[bool, ..
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     (cell, x, weights, state, present, lengths, reverse, keep, masks, zones, gates, low, stacked, _) = inputs
+    if any(mask is not None and mask.requires_grad for mask in (keep, *masks)):
+        raise ValueError("The native kernels compute no gradient of keep and masks. Detach them.")
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(x, *weights, *state, lengths, keep, *masks, output[0], output[-1])
     ctx.fixed = (cell, present, reverse, zones, gates, low, stacked, len(weights), len(state), len(masks))
@@ -172,8 +225,9 @@ def _gradients(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     return (None, found[0], found[1 : W + 1], found[W + 1 :], *(None,) * 4, [None] * M, *(None,) * 5)
 
 
-_LIBRARY.impl("unfold", _forward, "CPU")
-_LIBRARY.impl("unfold_backward", _backward, "CPU")
+# Dynamo, where it runs a program piece by piece, must not trace the lines of an operator.
+_LIBRARY.impl("unfold", torch._disable_dynamo(_forward), "CPU")
+_LIBRARY.impl("unfold_backward", torch._disable_dynamo(_backward), "CPU")
 torch.library.register_fake("regen::unfold", _forward_fake, lib=_LIBRARY)
 torch.library.register_fake("regen::unfold_backward", _backward_fake, lib=_LIBRARY)
 torch.library.register_autograd("regen::unfold", _gradients, setup_context=_save, lib=_LIBRARY)
