@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 
 from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan
 from regen.kernels.native import _autograd
@@ -226,8 +227,8 @@ def _gradients(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
 
 
 # Dynamo, where it runs a program piece by piece, must not trace the lines of an operator.
-_LIBRARY.impl("unfold", torch._disable_dynamo(_forward), "CPU")
-_LIBRARY.impl("unfold_backward", torch._disable_dynamo(_backward), "CPU")
+_LIBRARY.impl("unfold", _disable_dynamo(_forward), "CPU")
+_LIBRARY.impl("unfold_backward", _disable_dynamo(_backward), "CPU")
 torch.library.register_fake("regen::unfold", _forward_fake, lib=_LIBRARY)
 torch.library.register_fake("regen::unfold_backward", _backward_fake, lib=_LIBRARY)
 torch.library.register_autograd("regen::unfold", _gradients, setup_context=_save, lib=_LIBRARY)
