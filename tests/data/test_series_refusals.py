@@ -193,7 +193,7 @@ def test_a_part_may_be_missing():
 
 
 THREE = pd.DataFrame({"a": UNITS, "b": UNITS, "c": UNITS}, MONTHS)
-ONE, APPEND = read_series(pd.Series([1], MONTHS[:1])), read_series(THREE).append
+ONE, APPEND = read_series(pd.Series([1], pd.DatetimeIndex(MONTHS[:1], freq=None))), read_series(THREE).append
 LATER = pd.date_range("1990-07-01", periods=3, freq="MS")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._optional import require
-from regen.data.calendar import Step
+from regen.data.calendar import Step, date_text, offset_named, to_utc, written_numbers
 from regen.data.dataframes import backend, library, narwhals_frame
 
 __all__ = ["Layout", "SeriesLayout", "dates_after", "from_layout", "layout_of"]
@@ -56,7 +56,7 @@ def from_layout(
         return _pandas(layout, arrays, single, dates, start)
     table: dict[str, Any] = {}
     if dates is not None and layout["index"] != "labels":
-        table[str(layout["time"] or "time")] = dates
+        table[str(layout["time"] or "time")] = _as_written(layout, dates)
     table |= {str(_label(layout, name)): each for name, each in arrays.items()}
     if chosen is None:
         return table
@@ -72,8 +72,16 @@ def dates_after(layout: SeriesLayout, start: int, n: int) -> NDArray[Any] | None
         return None
     if layout["step"] is None:
         raise ValueError("y has a single date, so its step is not known. Give at least two rows.")
-    step = Step(**layout["step"])
-    return step.after(np.array(layout["last"], dtype=layout["dtype"]), np.arange(start, start + n))
+    step, last = Step(**layout["step"]), np.array(layout["last"], dtype=layout["dtype"])
+    dates = step.after(last, np.arange(start, start + n))
+    if (dates[1:] <= dates[:-1]).any() or (
+        n and (dates[0] > last) != (start > 0)
+    ):  # the integers wrapped around
+        raise ValueError(
+            f"The {n} steps of {step} from {date_text(last[()])} leave the range of {dates.dtype}. Convert the dates"
+            " to a coarser unit, such as microseconds or days."
+        )
+    return dates
 
 
 def _arrays(arrays: dict[str, NDArray[Any]], own: bool, single: bool) -> Any:
@@ -111,23 +119,36 @@ def _pandas(
     return pandas.DataFrame({_label(layout, name): each for name, each in arrays.items()}, index=index)
 
 
+def _as_written(layout: SeriesLayout, dates: NDArray[Any]) -> NDArray[Any]:
+    """Dates as instants where they have a time zone, as numbers where they came as such."""
+    if layout["tz"] is not None and layout["clock"] == "local":
+        return to_utc(dates, layout["tz"])
+    written = layout.get("written", "")
+    return written_numbers(dates, written) if written else dates
+
+
 def _pandas_index(pandas: Any, layout: SeriesLayout, dates: NDArray[Any]) -> Any:
-    name = layout["index_name"]
-    if dates.dtype.kind != "M":
-        if layout["index"] == "labels" and len(dates) > 1:
+    name, number = layout["index_name"], layout.get("number", "")
+    dates = _as_written(layout, dates)
+    if dates.dtype.kind not in "Mm":
+        if layout["index"] == "labels" and len(dates) > 1 and number in ("", "int64"):
             step = int(dates[1] - dates[0])
             return pandas.RangeIndex(int(dates[0]), int(dates[-1]) + step, step, name=name)
-        return pandas.Index(dates, name=name)
+        own = layout["library"] == "pandas" and number
+        return pandas.Index(dates, name=name).astype(number) if own else pandas.Index(dates, name=name)
     if layout["period"]:
         return pandas.DatetimeIndex(dates, name=name).to_period(layout["period"])
-    index = pandas.DatetimeIndex(dates, name=name)
-    if layout["tz"] is not None and layout["clock"] == "utc":
+    index = (
+        pandas.TimedeltaIndex(dates, name=name)
+        if dates.dtype.kind == "m"
+        else pandas.DatetimeIndex(dates, name=name)
+    )
+    if layout["tz"] is not None:
         index = index.tz_localize("UTC").tz_convert(layout["tz"])
-    elif layout["tz"] is not None:
-        first = np.ones(len(dates), dtype=bool)  # of two equal times when clocks go back
-        index = index.tz_localize(layout["tz"], nonexistent="shift_forward", ambiguous=first)
+    offset, freq = (layout["step"] or {}).get("offset", ""), layout["freq"]
+    text = offset or (freq if freq and freq.startswith("[") else "")
     try:
-        return pandas.DatetimeIndex(index, freq=layout["freq"])
+        return type(index)(index, freq=offset_named(text) if text else freq)
     except ValueError:  # dates that were given need not follow the frequency
         return index
 
@@ -136,18 +157,26 @@ def _narwhals_frame(table: dict[str, Any], chosen: str, layout: SeriesLayout | N
     """A polars or pyarrow table; its date column, if the layout names one, in the type that it came in."""
     built = narwhals_frame(table, chosen)
     time = None if layout is None else str(layout["time"] or "time")
-    if layout is None or time not in table or table[time].dtype.kind != "M":
+    if layout is None or time not in table:
         return built.to_native()
+    kind = table[time].dtype.kind
+    if kind == "m":
+        return built.with_columns(nw.col(time).cast(nw.Duration(_unit(layout, chosen)))).to_native()
+    if kind != "M":
+        number = getattr(nw, layout.get("number", ""), None) if layout["library"] == chosen else None
+        return (built if number is None else built.with_columns(nw.col(time).cast(number))).to_native()
     if layout["date"]:
         return built.with_columns(nw.col(time).cast(nw.Date)).to_native()
-    unit = np.datetime_data(layout["dtype"])[0]
-    known = "s" if unit == "s" and chosen == "pyarrow" else unit if unit in ("ms", "us", "ns") else "us"
-    dates = nw.col(time).cast(nw.Datetime(known))  # type: ignore[arg-type]
-    if layout["tz"] is not None and layout["clock"] == "utc":
+    dates = nw.col(time).cast(nw.Datetime(_unit(layout, chosen)))
+    if layout["tz"] is not None:
         dates = dates.dt.replace_time_zone("UTC").dt.convert_time_zone(layout["tz"])
-    elif layout["tz"] is not None:
-        dates = dates.dt.replace_time_zone(layout["tz"])
     return built.with_columns(dates).to_native()
+
+
+def _unit(layout: SeriesLayout, chosen: str) -> Any:
+    """The unit of the dates of a layout, or the nearest that the library has."""
+    unit = np.datetime_data(layout["dtype"])[0]
+    return "s" if unit == "s" and chosen == "pyarrow" else unit if unit in ("ms", "us", "ns") else "us"
 
 
 @final

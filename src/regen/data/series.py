@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC
 from typing import Any, NamedTuple, final
 
 import narwhals as nw
@@ -15,7 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._check import closest
-from regen.data.calendar import Dates, Step, column_dates, date_text, holds_dates, index_dates, zone_named
+from regen.data.calendar import (
+    Dates,
+    KnownStep,
+    Step,
+    column_dates,
+    date_text,
+    holds_dates,
+    index_dates,
+    to_local,
+    to_utc,
+    written_numbers,
+)
 from regen.data.dataframes import column_labels, json_label, open_dataframe
 from regen.data.layout import dates_after
 from regen.data.magnitude import as_float, as_floats, refuse_unusable
@@ -38,7 +48,8 @@ class Kind:
     time, index_name : name of the date column; of the pandas index.
     dtype : numpy's name of the dates' type. date : days without a time of day.
     tz, clock : time zone; whether `dates` are on the ``utc`` or the ``local`` clock.
-    freq, period : pandas' name of the frequency of a DatetimeIndex; of a PeriodIndex.
+    freq, period : pandas' name of the frequency of a DatetimeIndex; of periods.
+    number, written : type of the numbers that the dates came as; ``YYYYMM`` or ``YYYYMMDD`` where they are dates.
     """
 
     library: str
@@ -54,6 +65,8 @@ class Kind:
     clock: str = "local"
     freq: str | None = None
     period: str | None = None
+    number: str = ""
+    written: str = ""
 
     def dates_on(self, dates: NDArray[Any], other: Kind) -> NDArray[Any]:
         """`dates` (N,) of this kind on the clock and in the unit of another."""
@@ -63,14 +76,18 @@ class Kind:
                 " Convert them to the same."
             )
         if self.tz is not None and self.clock != other.clock:
-            dates = np.array(
-                [_turn_clock(date, self.tz, other.clock) for date in dates.astype("M8[us]").tolist()]
-            )
-        counter = np.dtype(other.dtype).kind != "M"
-        if counter != (dates.dtype.kind != "M"):
-            words = ("dates", "a counter") if counter else ("a counter", "dates")
-            raise ValueError(f"y has {words[0]} for its time; the model was fitted with {words[1]}.")
+            dates = (to_local if other.clock == "local" else to_utc)(dates, self.tz)
+        if self.written and np.dtype(other.dtype).kind == "i":
+            dates = written_numbers(dates, self.written)
+        found, fitted = (
+            _TIMES.get(kind, "a counter") for kind in (dates.dtype.kind, np.dtype(other.dtype).kind)
+        )
+        if found != fitted:
+            raise ValueError(f"y has {found} for its time; the model was fitted with {fitted}.")
         return dates.astype(np.promote_types(dates.dtype, np.dtype(other.dtype)))
+
+
+_TIMES = {"M": "dates", "m": "durations"}
 
 
 class Reading(NamedTuple):
@@ -83,13 +100,15 @@ class Reading(NamedTuple):
     kind: Kind
 
 
-def read(y: Any, time: str | None, target: str | Sequence[str] | None) -> Reading:
+def read(
+    y: Any, time: str | None, target: str | Sequence[str] | None, known: KnownStep | None = None
+) -> Reading:
     """Read the parts of `y`, (N,) or (N, C); the arguments are those of `read_series`."""
     table = open_dataframe(y, "y", series=True)
     if isinstance(table, nw.Series):
-        return _read_series(table, time, target)
+        return _read_series(table, time, target, known)
     if isinstance(table, nw.DataFrame):
-        return _read_frame(table, time, target)
+        return _read_frame(table, time, target, known)
     return _read_array(y, time, target)
 
 
@@ -117,25 +136,25 @@ def _read_array(y: Any, time: str | None, target: Any) -> Reading:
     return Reading(values, names, None, None, Kind("numpy", shape, names, named=False))
 
 
-def _read_series(column: nw.Series[Any], time: str | None, target: Any) -> Reading:
+def _read_series(column: nw.Series[Any], time: str | None, target: Any, known: KnownStep | None) -> Reading:
     if time is not None or target is not None:
         raise ValueError("y is a single series, so time= and target= cannot be used. Give a dataframe.")
     native = column.to_native()
     label = getattr(native, "name", None)
     name = "y" if label in (None, "") else str(label)
-    found = index_dates(native, column.implementation)
+    found = index_dates(native, column.implementation, known)
     kind = Kind(
         column.implementation.value, "series", (json_label(label),), label not in (None, ""), **found.fields
     )
     return Reading(_numbers(column, name)[:, None], (name,), found.dates, found.step, kind)
 
 
-def _read_frame(table: nw.DataFrame[Any], time: str | None, target: Any) -> Reading:
+def _read_frame(table: nw.DataFrame[Any], time: str | None, target: Any, known: KnownStep | None) -> Reading:
     native = table.to_native()
     labels = column_labels(table, "y")
     names = [str(label) for label in labels]
     columns = dict(zip(names, table.iter_columns(), strict=True))
-    found = _frame_dates(native, table.implementation, columns, time)
+    found = _frame_dates(native, table.implementation, columns, time, known)
     wanted = _wanted(target)
     for name in wanted:
         if name not in columns:
@@ -165,7 +184,11 @@ def _wanted(target: Any) -> list[str]:
 
 
 def _frame_dates(
-    native: Any, implementation: Any, columns: dict[str, nw.Series[Any]], time: str | None
+    native: Any,
+    implementation: Any,
+    columns: dict[str, nw.Series[Any]],
+    time: str | None,
+    known: KnownStep | None,
 ) -> Dates:
     """Dates from the requested column, else the index, else the only column of dates."""
     index = getattr(native, "index", None) if implementation.is_pandas_like() else None
@@ -174,7 +197,7 @@ def _frame_dates(
             raise ValueError(_no_column(time, columns))
         time = None
     if time is None:
-        found = index_dates(native, implementation)
+        found = index_dates(native, implementation, known)
         if found.fields.get("index") == "index":
             return found
         dated = [name for name, each in columns.items() if holds_dates(each)]
@@ -185,7 +208,7 @@ def _frame_dates(
         if not dated:
             return found
         time = dated[0]
-    found = column_dates(columns[time], f"Column {time!r} of y")
+    found = column_dates(columns[time], f"Column {time!r} of y", known)
     return found._replace(fields=found.fields | {"index": "column", "time": time})
 
 
@@ -198,6 +221,11 @@ def _numbers(column: nw.Series[Any], name: str) -> NDArray[np.float64]:
         return np.full(len(column), np.nan)
     if holds_dates(column):
         raise ValueError(f"Column {name!r} of y holds dates where numbers belong. Name it with time=.")
+    if isinstance(dtype, nw.Duration):
+        raise ValueError(
+            f"Column {name!r} of y holds durations where numbers belong. Name it with time=, or convert it to"
+            " seconds."
+        )
     return _objects(f"Column {name!r} of y", np.array(column.to_list(), dtype=object))
 
 
@@ -244,12 +272,6 @@ def _described(y: Any, array: NDArray[Any]) -> str:
 
 def _zone(tz: str | None) -> str:
     return "no time zone" if tz is None else f"time zone {tz}"
-
-
-def _turn_clock(date: Any, tz: str, clock: str) -> np.datetime64:
-    """One date moved from the local to the UTC clock, or the other way."""
-    here, there = (UTC, zone_named(tz)) if clock == "local" else (zone_named(tz), UTC)
-    return np.datetime64(date.replace(tzinfo=here).astimezone(there).replace(tzinfo=None), "us")
 
 
 @final
@@ -349,7 +371,11 @@ class Series:
         following = self.continue_dates(len(other))
         assert following is not None
         if other.dates is not None and self.kind.index != "labels" and other.kind.index != "labels":
-            _refuse_gap(self.dates[-1], following, other.kind.dates_on(other.dates, self.kind), self.step)
+            found = other.kind.dates_on(other.dates, self.kind)
+            agrees = following == found
+            if self.kind.tz is not None and self.kind.clock == "local":
+                agrees |= to_utc(following, self.kind.tz) == to_utc(found, self.kind.tz)
+            _refuse_gap(self.dates[-1], following, found, agrees, self.step)
         return replace(self, values=values, dates=np.concatenate([self.dates, following]))
 
     def layout(self) -> dict[str, Any]:
@@ -360,7 +386,9 @@ class Series:
         """
         last: Any = None
         if self.dates is not None:
-            last = str(self.dates[-1]) if self.dates.dtype.kind == "M" else int(self.dates[-1])
+            last = (
+                str(self.dates[-1]) if self.dates.dtype.kind == "M" else int(self.dates[-1].astype(np.int64))
+            )
         described: dict[str, Any] = asdict(self.kind)
         described["labels"] = list(self.kind.labels)
         return described | {
@@ -372,20 +400,29 @@ class Series:
 
 
 def read_series(
-    y: Any, *, time: str | None = None, target: str | Sequence[str] | None = None, part: bool = False
+    y: Any,
+    *,
+    time: str | None = None,
+    target: str | Sequence[str] | None = None,
+    part: bool = False,
+    known: KnownStep | None = None,
 ) -> Series:
     """Read a series from any kind of table.
 
     Parameters
     ----------
     y : list, numpy (N,) or (N, C), masked or not, pandas Series or DataFrame, polars Series or DataFrame, pyarrow
-        Table, RecordBatch, ChunkedArray or Array. Its dates are a DatetimeIndex or PeriodIndex, the column `time`,
-        or its only column of dates; text is read as ISO 8601 (``1990-12-31``, ``1990-12``, ``19901231``,
-        ``1990Q4``, with a time of day or without; ``Z`` or ``+00:00`` at the end of all is the time zone UTC). A
-        counter such as a year is continued by its step.
+        Table, RecordBatch, ChunkedArray or Array. Its dates are an index of dates, periods or durations, the column
+        `time`, or its only column of dates or periods; text is read as ISO 8601 (``1990-12-31``, ``1990-12``,
+        ``19901231``, ``1990Q4``, with a time of day or without; with ``Z`` or a distance such as ``+02:00`` at the
+        end of all they are instants in the time zone UTC). Whole numbers are days where all are YYYYMMDD, months
+        where all are YYYYMM, else a counter such as a year, which is continued by its step. The frequency that a
+        pandas index states is its step. In a time zone, days and longer steps are those of its clock: a time that
+        daylight saving removes is the first that exists after it, and of one that occurs twice the first.
     time : name of the column of dates, or of the pandas index.
     target : name or names of the columns to read; None for all but the dates.
     part : y is a part of a longer series: a column may then have only missing values.
+    known : a step that is taken where the dates keep it, before others are tried.
 
     Raises
     ------
@@ -394,7 +431,7 @@ def read_series(
         where numbers belong, a number beyond float32, only missing values, dates that are irregular, repeated, or
         out of order.
     """
-    reading: Reading = read(y, time, target)
+    reading: Reading = read(y, time, target, known)
     series = Series(reading.values, reading.names, reading.dates, reading.step, reading.kind)
     _refuse_values(series, part)
     return series
@@ -410,9 +447,10 @@ def _refuse_values(series: Series, part: bool) -> None:
             raise ValueError(f"{column} has only missing values.")
 
 
-def _refuse_gap(last: Any, following: NDArray[Any], found: NDArray[Any], step: Step | None) -> None:
-    """Refuse dates that are not those that follow, at the first that is not."""
-    agrees = following == found
+def _refuse_gap(
+    last: Any, following: NDArray[Any], found: NDArray[Any], agrees: NDArray[np.bool_], step: Step | None
+) -> None:
+    """Refuse dates `found` that are not those that follow, at the first that is not."""
     if agrees.all():
         return
     where = int(np.argmin(agrees))

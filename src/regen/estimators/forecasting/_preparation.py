@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen.data import magnitude
-from regen.data.calendar import Step, season_length
-from regen.data.layout import dates_after
+from regen.data.calendar import KnownStep, Step, season_length
+from regen.data.layout import dates_after, from_layout
 from regen.data.scaling import Standardizer, moments
 from regen.data.series import Kind, Series, read_series
 from regen.training.options import validation_share
@@ -72,7 +72,7 @@ def _moments(values: Values) -> tuple[Values, Values]:
 
 def series_of(layout: Mapping[str, Any], values: Values) -> Series:
     """The series of values (N, C) that ends at the step where the series of `layout` ends."""
-    kind = {field.name: layout[field.name] for field in fields(Kind)}
+    kind = {field.name: layout[field.name] for field in fields(Kind) if field.name in layout}
     kind["labels"] = tuple(kind["labels"])
     step = None if layout["step"] is None else Step(**layout["step"])
     dates = dates_after(layout, 1 - len(values), len(values))
@@ -92,8 +92,9 @@ def read_again(
     if isinstance(table, nw.DataFrame):
         time = layout["time"] if layout["time"] in table.columns else None
         target = layout["names"] if set(layout["names"]) <= set(table.columns) else None
-    series = read_series(y, time=time, target=target, part=part).aligned(layout["names"])
     fitted = None if layout["step"] is None else Step(**layout["step"])
+    known = None if fitted is None else KnownStep(fitted, layout["clock"])
+    series = read_series(y, time=time, target=target, part=part, known=known).aligned(layout["names"])
     if not part and fitted is not None and series.step is not None and series.step != fitted:
         raise ValueError(
             f"The dates of y go by {series.step}; the model was fitted with a step of {fitted}. Resample y."
@@ -102,9 +103,23 @@ def read_again(
     return series
 
 
+def check_continuation(series: Series, horizon: int) -> None:
+    """Refuse, before training, dates that cannot be continued or written in the kind of the series."""
+    try:
+        from_layout(series.layout(), {name: np.zeros(horizon) for name in series.names})
+    except ValueError:
+        raise
+    except Exception as error:  # of the library of the table
+        raise ValueError(
+            f"The dates of y cannot be continued by horizon={horizon} steps: {error}. Convert them to another unit or"
+            " time zone."
+        ) from error
+
+
 def resolve_window(window: int | str, series: Series, horizon: int, segment: int) -> int:
-    """The window in steps, "auto" resolved; refuse a window that the series or the segment does not allow."""
+    """The window in steps, "auto" resolved; refuse a window, or dates, that do not allow a forecast."""
     n_steps = len(series)
+    check_continuation(series, horizon)
     if window == "auto":
         if n_steps <= horizon:
             raise ValueError(

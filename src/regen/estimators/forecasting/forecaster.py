@@ -316,6 +316,7 @@ class Forecaster(Estimator):
         self._check_fitted()
         tail = series_of(self.layout_, self.tail_)
         grown = tail.append(read_again(self.layout_, y, self._standardizer, part=True))
+        grown.continue_dates(self.horizon)
         new = len(grown) - len(tail)
         n_steps = self.layout_["n_steps"] + new
         self._set_end(grown, np.concatenate([self.tail_seen_, grown.observed[-new:]]), new)
