@@ -129,12 +129,14 @@ def test_another_seed_is_another_run(tmp_path):
         quick(training=training, random_state=1).fit(WAVE)
 
 
-@pytest.mark.parametrize("size", [1e160, 1e300, 1e-300])
+@pytest.mark.parametrize("size", [1e20, 1e37, 1e-300])
 def test_values_of_any_size(size):
-    """Forecasts scale with the unit of the series over the range of float64."""
+    """Forecasts scale with the unit of the series, up to the largest of float32; what is larger is refused."""
     np.testing.assert_allclose(
         quick().fit(WAVE * size).predict() / size, quick().fit(WAVE).predict(), rtol=1e-4
     )
+    with pytest.raises(ValueError, match=r"y has a value beyond ±3\.4e\+38 \(float32\) in row 0\."):
+        quick().fit(WAVE * 1e160)
 
 
 def test_nothing_observed_to_validate():

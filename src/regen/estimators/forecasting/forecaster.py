@@ -457,8 +457,7 @@ class Forecaster(Estimator):
 
     def _set_features(self, series: Series) -> None:
         self.n_features_in_ = len(series.names)
-        if "feature_names_in_" in vars(self):
-            del self.feature_names_in_
+        self.__dict__.pop("feature_names_in_", None)
         if series.kind.named:
             self.feature_names_in_ = np.array(series.names, dtype=object)
 
