@@ -4,10 +4,11 @@ import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import wraps
 from html import escape
+from types import FunctionType
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
@@ -30,6 +31,7 @@ from regen._check import (
     check_parameters,
     closest,
 )
+from regen._random import Generators
 from regen.cells import NAMES, Cell
 from regen.data.dataframes import frame
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
@@ -318,14 +320,17 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     # Training.
 
     @contextmanager
-    def _seeded_rng(self) -> Iterator[torch.Generator]:
-        """Seed torch's global generators (weights, dropout) by `random_state` and restore them afterwards; yield a
-        generator of the same seed for the order of the data.
-        """
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        with torch.random.fork_rng(range(torch.cuda.device_count())):  # manual_seed seeds every GPU
-            torch.manual_seed(seed)
-            yield torch.Generator().manual_seed(seed)
+    def _seeded_rng(self) -> Iterator[Generators]:
+        """Yield the generators of one fit, seeded by `random_state`; networks draw from them in this context."""
+        rng = Generators(int(check_random_state(self.random_state).randint(2**31 - 1)))
+        with rng.serving():
+            yield rng
+
+    def _new_net(self, rng: Generators) -> Any:
+        """A network with weights drawn from `rng`, on its device."""
+        with rng.redirecting():
+            net = self._build()
+        return net.to(self._device)
 
     def _train_module(
         self,
@@ -333,7 +338,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         loss: Callable[[Any], Mapping[str, Tensor]],
         batches: Batches,
         validate: Callable[[], dict[str, float]] | None,
-        rng: torch.Generator,
+        rng: Generators,
         *data: Tensor,
         memory: Stateful | None = None,
     ) -> None:
@@ -351,22 +356,23 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         schedule: Schedule,
         batches: Batches,
         validate: Callable[[], dict[str, float]] | None,
-        rng: torch.Generator,
+        rng: Generators,
         *data: Tensor,
     ) -> None:
         """Train several players in turn; otherwise as `_train_module`."""
         params = self._frozen_params()
-        history = train(
-            players,
-            schedule,
-            batches,
-            self._options,
-            max_epochs=self.max_epochs,
-            learning_rate=self._learning_rate,
-            validate=validate,
-            generator=rng,
-            fingerprint=f"{type(self).__name__} {params} seed {self._int_seed()} {_digest(data)}",
-        )
+        with rng.redirecting() if _has_own_cell(params) else nullcontext():
+            history = train(
+                players,
+                schedule,
+                batches,
+                self._options,
+                max_epochs=self.max_epochs,
+                learning_rate=self._learning_rate,
+                validate=validate,
+                generator=rng.order,
+                fingerprint=f"{type(self).__name__} {_named(params)} seed {self._int_seed()} {_digest(data)}",
+            )
         self.fitted_with_ = {name: repr(value) for name, value in params.items()}
         self.epochs_ = history.columns()
         self.stopped_ = f"{history.stopped} {history.resumed}".strip()
@@ -416,7 +422,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
             raise ValueError(f"layers={layers} is more than its {len(weights)} weights")
         with torch.device("meta"):  # a wrong size is refused before memory is allocated for it
             _check_weights(weights, self._build().state_dict())
-        self.net_ = self._build().to(self._device)
+        self.net_ = self._new_net(Generators(0))  # of any seed: the saved weights replace those that it draws
         self.net_.load_state_dict(weights)
         self.net_.eval()
 
@@ -456,6 +462,20 @@ def _naming_unknown_arguments(init: Callable[..., None]) -> Callable[..., None]:
         init(self, *args, **kwargs)
 
     return checked
+
+
+def _has_own_cell(params: Mapping[str, Any]) -> bool:
+    """Whether a cell among the parameters is a class of the user, who may draw random numbers in its steps."""
+    cells = [value for value in params.values() if isinstance(value, Cell)]
+    return any(not type(cell).__module__.startswith("regen.cells.") for cell in cells)
+
+
+def _named(params: Mapping[str, Any]) -> dict[str, Any]:
+    """`params` with the names of functions, whose repr is another one in every process."""
+    return {
+        name: f"{value.__module__}.{value.__qualname__}" if isinstance(value, FunctionType) else value
+        for name, value in params.items()
+    }
 
 
 def _digest(tensors: tuple[Tensor, ...]) -> str:

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from regen._masks import length_mask
+from regen._random import dropout as drop
+from regen._random import generator_of
 from regen.cells import GRU, LSTM, Cell, Elman, Parameters, State
 from regen.kernels.reference import Result, blank
 
@@ -94,6 +96,8 @@ def stack(
     (B, T, D*P) outputs, packed if x was, and the last states.
     """
     D = 2 if bidirectional else 1
+    if 0 < dropout < 1 and len(layers) > D and generator_of(state[0].device) is not None:
+        return _stack_by_layer(cell, layers, x, state, bidirectional, dropout)
     weights = _flat_weights(layers)
     train = torch.is_grad_enabled() or dropout > 0
     settings = ("bias_ih" in layers[0], len(layers) // D, dropout, train, bidirectional)
@@ -105,6 +109,36 @@ def stack(
             return x._replace(data=data), tuple(_rows(s, x.unsorted_indices) for s in last)
         output, *last = operator(x, _hidden(state), weights, *settings, True)
     return output, tuple(last)
+
+
+def _stack_by_layer(
+    cell: Cell,
+    layers: Sequence[Parameters],
+    x: Tensor | PackedSequence,
+    state: State,
+    bidirectional: bool,
+    dropout: float,
+) -> tuple[Tensor | PackedSequence, State]:
+    """As `stack`, layer by layer: the operators draw dropout between layers from the global generator only.
+
+    Between them the steps come first, as within the operators, so that a mask falls on the same outputs.
+    """
+    D, last = 2 if bidirectional else 1, []
+    for k in range(0, len(layers), D):
+        if k:
+            x = _between(x, dropout)
+        x, after = stack(
+            cell, layers[k : k + D], x, tuple(s[k : k + D] for s in state), bidirectional=bidirectional
+        )
+        last.append(after)
+    return x, tuple(torch.cat(states) for states in zip(*last, strict=True))
+
+
+def _between(x: Tensor | PackedSequence, p: float) -> Tensor | PackedSequence:
+    """The outputs of a layer as the inputs of the next, with dropout."""
+    if isinstance(x, PackedSequence):
+        return x._replace(data=drop(x.data, p))
+    return drop(x.transpose(0, 1).contiguous(), p).transpose(0, 1)
 
 
 def pack(x: Float[Tensor, "B T F"], lengths: Int64[Tensor, "B"] | None) -> Tensor | PackedSequence:

@@ -389,7 +389,7 @@ class Poisson(Likelihood):
         return bounded(outputs, LOG_RATE).exp()
 
     def sample(self, outputs: Outputs, generator: Generator | None = None) -> Cells:
-        return torch.poisson(wide(self.mean(outputs)), generator).to(outputs.dtype)
+        return torch.poisson(wide(self.mean(outputs)), generator=generator).to(outputs.dtype)
 
     def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         return bounded_inverse(target.nanmean(0).clamp(min=NEAR_CERTAIN).log(), LOG_RATE)
@@ -419,7 +419,7 @@ class NegativeBinomial(Likelihood):
         """A Poisson sample whose rate is sampled from a gamma distribution."""
         log_rate, log_shape = wide(bounded(outputs, LOG_RATE)).chunk(2, -1)
         rate = torch._standard_gamma(log_shape.exp(), generator) * (log_rate - log_shape).exp()
-        return torch.poisson(rate, generator).to(outputs.dtype)
+        return torch.poisson(rate, generator=generator).to(outputs.dtype)
 
     def initial_bias(self, target: Float[Tensor, "n E"]) -> Float[Tensor, " W"]:
         """From the moments of the columns; a column with less variance than a Poisson gets the largest k, 1e4."""

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from regen._random import dropout, generator_of
 from regen.cells import Cell, Gates, Init, State
 from regen.kernels import LayerCall, Result, Run, choose, native, torch_fused
 from regen.nets import _validation
@@ -347,7 +347,7 @@ class Recurrent(nn.Module, ABC):
         done: list[Result] = []
         for k, params in enumerate(layers):
             if k and k % D == 0:
-                x = F.dropout(self._concatenated(done[-D:]), self.dropout, self.training)
+                x = dropout(self._concatenated(done[-D:]), self.dropout, self.training)
             before = None if state is None else tuple([s[k] for s in state])
             keep = self._keep(x) if self.recurrent_dropout and self.training else None
             zoneout = self._zone_masks(x) if self.zoneout else None
@@ -402,7 +402,7 @@ class Recurrent(nn.Module, ABC):
 
     def _keep(self, x: Tensor) -> Tensor:
         """One mask for all steps, scaled so that the expectation is 1 (Gal & Ghahramani 2016)."""
-        return F.dropout(x.new_ones((x.shape[0], self.output_size)), self.recurrent_dropout)
+        return dropout(x.new_ones((x.shape[0], self.output_size)), self.recurrent_dropout)
 
     def _zones(self) -> tuple[float, ...]:
         return self.zoneout if isinstance(self.zoneout, tuple) else (self.zoneout,) * len(self.cell.states)
@@ -413,8 +413,11 @@ class Recurrent(nn.Module, ABC):
         if not any(zones) or not self.training:
             return zones if any(zones) else None
         B, T, _ = x.shape
-        sizes = self.cell.state_sizes(self.hidden_size)
-        return [torch.bernoulli(x.new_full((B, T, size), z)) for z, size in zip(zones, sizes, strict=True)]
+        generator, sizes = generator_of(x.device), self.cell.state_sizes(self.hidden_size)
+        return [
+            torch.bernoulli(x.new_full((B, T, size), z), generator=generator)
+            for z, size in zip(zones, sizes, strict=True)
+        ]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Recurrent":
         moved: Recurrent = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from regen._random import dropout
 from regen.cells import Cell
 from regen.nets.recurrent import recurrent
 
@@ -74,7 +75,7 @@ class WindowNet(nn.Module):
             dropout=dropout if layers > 1 else 0.0,
             **options,
         )
-        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = dropout
         steps = horizon if decoding == "direct" else segment
         self.readout = nn.Linear(self.reader.output_size, steps * width)
         nn.init.zeros_(self.readout.bias)
@@ -122,7 +123,7 @@ class WindowNet(nn.Module):
         moving = self.normalize == "last"
         u = torch.cat([before, x], 1).diff(dim=1) if moving else x
         output, state = self.reader(self._segments(u, observed), state)
-        y = self.readout(self.drop(output)).unflatten(-1, (self.horizon, x.shape[-1]))
+        y = self.readout(self._dropped(output)).unflatten(-1, (self.horizon, x.shape[-1]))
         y = y + x[:, :, None] if moving else y
         if self.independent:
             y = y.reshape(batch, channels, steps, self.horizon).permute(0, 2, 3, 1)
@@ -149,7 +150,10 @@ class WindowNet(nn.Module):
     def _write(self, state: Any, steps: int, width: int) -> Float[Tensor, "B steps width"]:
         """What the readout makes of the last layer's last output, which is the first part of its state."""
         output = state[0] if isinstance(state, tuple) else state
-        return self.readout(self.drop(output[-1])).view(-1, steps, width)  # type: ignore[no-any-return]
+        return self.readout(self._dropped(output[-1])).view(-1, steps, width)  # type: ignore[no-any-return]
+
+    def _dropped(self, output: Tensor) -> Tensor:
+        return dropout(output, self.dropout, self.training) if self.dropout else output
 
     def _normalised(self, x: Window) -> tuple[Window, Tensor | None, Tensor | None]:
         """Each window less its shift over its scale, both (B, 1, C), by `normalize`; None is 0 and 1."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regen._masks import length_mask
+from regen._random import dropout
 from regen.cells import Cell
 from regen.nets.recurrent import recurrent
 
@@ -71,7 +72,7 @@ class SequenceNet(nn.Module):
             dropout=dropout if layers > 1 else 0.0,
             **options,
         )
-        self.drop = nn.Dropout(dropout)
+        self.dropout = dropout
         width = self.reader.output_size * (2 if bidirectional else 1)
         self.readout = nn.Linear(width * (3 if pool == "all" else 1), outputs)
 
@@ -82,7 +83,7 @@ class SequenceNet(nn.Module):
         output, valid = self._read(x, lengths)
         kinds = ("last", "mean", "max") if self.pool == "all" else (self.pool,)
         pooled = {"last": self._last, "mean": _mean, "max": _max}
-        return self.readout(self.drop(torch.cat([pooled[kind](output, valid) for kind in kinds], 1)))  # type: ignore[no-any-return]
+        return self._written(torch.cat([pooled[kind](output, valid) for kind in kinds], 1))
 
     def copy_outputs(
         self,
@@ -110,12 +111,15 @@ class SequenceNet(nn.Module):
             "max": output.cummax(1).values,
         }
         kinds = ("last", "mean", "max") if self.pool == "all" else (self.pool,)
-        outputs = self.readout(self.drop(torch.cat([past[kind] for kind in kinds], 2)))
+        outputs = self._written(torch.cat([past[kind] for kind in kinds], 2))
         ends = steps[list(copies)]
         if valid is None:
-            return outputs[:, ends - 1]  # type: ignore[no-any-return]
+            return outputs[:, ends - 1]
         last = torch.minimum(ends, valid.sum(1, keepdim=True)) - 1
-        return outputs.gather(1, last[..., None].expand(-1, -1, outputs.shape[2]))  # type: ignore[no-any-return]
+        return outputs.gather(1, last[..., None].expand(-1, -1, outputs.shape[2]))
+
+    def _written(self, pooled: Float[Tensor, "B *copies W"]) -> Float[Tensor, "B *copies K"]:
+        return self.readout(dropout(pooled, self.dropout, self.training))  # type: ignore[no-any-return]
 
     def _read(
         self, x: Float[Tensor, "B T F"], lengths: Int64[Tensor, " B"] | None

@@ -13,7 +13,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from sklearn.utils.validation import check_is_fitted
 
 from regen._check import check_parameters
@@ -146,8 +145,7 @@ def load(path: str | PathLike[str]) -> Any:
         _use_available_device(name, estimator)
         if unknown := [name for name in fitted if not FITTED.fullmatch(name)]:
             raise ValueError(f"{unknown[0]!r} is no fitted attribute")
-        with torch.random.fork_rng([]):  # a new network draws weights before it takes the saved ones
-            estimator.restore_fitted_state(fitted)
+        estimator.restore_fitted_state(fitted)
     except DAMAGE as error:
         raise damaged(name, str(error).rstrip(".")) from error
     return estimator

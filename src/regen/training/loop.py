@@ -73,8 +73,8 @@ def train(
         Called after every epoch with modules in eval mode and without gradients; returns floats by name. The epoch
         with the lowest ``"loss"`` is the best one; one without ``"loss"`` is not compared.
     generator : torch.Generator
-        Gives the order of the data and nothing else. Dropout and noise use torch's global generators, which the
-        caller seeds.
+        Gives the order of the data and nothing else. Modules and losses that draw from torch's global generators do
+        so as in any loop of torch; the caller seeds them. Their state is saved in a checkpoint and set to resume it.
     fingerprint : str, default=""
         Identifies the data; a checkpoint made with another one is refused.
 

@@ -17,6 +17,8 @@ B, E, Z, K = 12, 3, 4, 3
 LENGTHS = torch.tensor([5, 2, 4, 1, 3, 5, 2, 2, 4, 5, 1, 3])
 DEFAULTS = {"penalty_weight": 0.7, "ema_half_life": 0, "beta1": 0.0, "beta2": 0.99}
 KINDS = ("mlp", "gru", "conv", "normed")
+RNG = torch.default_generator
+"""The generator of the losses, which the tests seed."""
 
 
 def nets(kind: str, classes: int = 0, pack: int = 1, **options: Any) -> tuple[Any, Any]:
@@ -47,7 +49,11 @@ def losses_of(
     game = Game(**fields)
     generator, critic = nets(kind, K if labelled else 0, game.pack, spectral_norm=game.spectral_norm)
     rules = game.rules(DEFAULTS, batch_norm=kind == "normed")
-    return GANLosses(generator, critic, to_inputs or (lambda outputs: outputs), rules), generator, critic
+    return (
+        GANLosses(generator, critic, to_inputs or (lambda outputs, rng: outputs), rules, RNG),
+        generator,
+        critic,
+    )
 
 
 def by_hand(kind: str, labelled: bool, twin: str = "", **fields: Any) -> tuple[Tensor, list[Tensor]]:
@@ -167,7 +173,7 @@ def test_each_batch_has_its_own_rows() -> None:
     """Both players see the same generated rows of one batch, and others of the next; also when only one moves."""
     seen: list[Tensor] = []
 
-    def record(outputs: Tensor) -> Tensor:
+    def record(outputs: Tensor, rng: torch.Generator) -> Tensor:
         seen.append(outputs)
         return outputs
 
@@ -247,7 +253,9 @@ def test_wasserstein_wants_a_slope_of_one() -> None:
     generator, _ = nets("mlp")
     for slope, penalty in ((1.0, 0.0), (0.0, 1.0), (3.0, 4.0)):
         rules = Game(objective="wasserstein").rules(DEFAULTS, batch_norm=False)
-        terms = GANLosses(generator, Straight(slope), lambda x: x, rules).discriminator_loss(batch_of("mlp"))
+        terms = GANLosses(generator, Straight(slope), lambda x, rng: x, rules, RNG).discriminator_loss(
+            batch_of("mlp")
+        )
         assert float(terms["penalty"].detach()) == pytest.approx(penalty, abs=1e-12)
 
 
@@ -274,7 +282,7 @@ def test_penalties_through_every_kernel(cell: str) -> None:
         generator, critic = make_gan_nets(cell, features=E, outputs=E, code=Z, hidden=5, backend=backend)
         rules = Game().rules(DEFAULTS, batch_norm=False)
         torch.manual_seed(3)
-        terms = GANLosses(generator, critic, lambda x: x, rules).discriminator_loss(batch_of("gru"))
+        terms = GANLosses(generator, critic, lambda x, rng: x, rules, RNG).discriminator_loss(batch_of("gru"))
         assert float(terms["penalty"].detach()) > 1e-6
         found.append((terms["loss"].detach(), gradient_of(terms["loss"], critic)))
     torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-9, atol=1e-12)

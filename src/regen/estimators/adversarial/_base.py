@@ -19,6 +19,7 @@ from sklearn.utils.validation import column_or_1d
 from torch import Generator, nn
 
 from regen._check import Constraint, Either, Int, Kind, Nothing, check_parameters
+from regen._random import Generators
 from regen.data.batching import RowBatch
 from regen.data.masked_arrays import refuse_masked
 from regen.estimators._base import SHARED_CONSTRAINTS, Estimator, rollback_on_error
@@ -167,7 +168,7 @@ class AdversarialEstimator(Estimator):
             warnings.warn(message, UserWarning, stacklevel=3)
         return self
 
-    def _prepare(self, X: Any, y: Any, rng: Generator) -> GameData:
+    def _prepare(self, X: Any, y: Any, rng: Generators) -> GameData:
         """Read, split and encode the data, build the networks, and set the attributes that describe them."""
         kind = MODALITIES[self._modality_name(X)]
         raw = kind.read(self, X, self.image_shape)
@@ -176,14 +177,16 @@ class AdversarialEstimator(Estimator):
         classes, labels = encode_labels(y, len(raw))
         self.n_labels_ = 0
         shares: NDArray[Any] = np.ones(1)
-        training, held_out = split_rows(type(self).__name__, len(raw), labels, self._options.validation, rng)
+        training, held_out = split_rows(
+            type(self).__name__, len(raw), labels, self._options.validation, rng.order
+        )
         if classes is not None and labels is not None:
             self.classes_, self.n_labels_ = classes, len(classes)
             shares = np.bincount(labels[training], minlength=len(classes))
         self.label_shares_ = shares / shares.sum()
         self.form_ = kind.learn(raw, self.output, training).state()
         self.companions_, self.lengths_ = [], None
-        self.net_ = self._build().to(self._device)
+        self.net_ = self._new_net(rng)
         rows = self._model().encode(raw)
         self.lengths_ = None if rows.lengths is None else rows.lengths.numpy()[training]
         index = None if labels is None else torch.from_numpy(labels).to(self._device)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from regen.data.batching import RowBatch
 from regen.estimators.adversarial.game import PAIRED, GameRules
@@ -53,15 +53,21 @@ class GANLosses:
     Parameters
     ----------
     generator, discriminator : the networks.
-    to_inputs : callable, outputs of the generator -> inputs of the discriminator; differentiable.
+    to_inputs : callable, (outputs of the generator, rng) -> inputs of the discriminator; differentiable.
     rules : objective and penalty.
+    rng : draws codes, samples, noise and the points of the gradient penalty; on the device of the networks.
     """
 
     def __init__(
-        self, generator: Any, discriminator: Any, to_inputs: Callable[[Tensor], Tensor], rules: GameRules
+        self,
+        generator: Any,
+        discriminator: Any,
+        to_inputs: Callable[[Tensor, Generator], Tensor],
+        rules: GameRules,
+        rng: Generator,
     ) -> None:
         self._generator, self._discriminator = generator, discriminator
-        self._to_inputs, self._rules = to_inputs, rules
+        self._to_inputs, self._rules, self._rng = to_inputs, rules, rng
         self._drawn: tuple[Tensor, Tensor] | None = None
         self._needs_real = rules.losses.needs_real or (rules.by_scores and rules.objective in PAIRED)
 
@@ -94,15 +100,15 @@ class GANLosses:
         """As many generated rows as the batch has, the same for both players on one batch."""
         if self._drawn is None or self._drawn[0] is not batch.x:
             x = batch.x
-            z = torch.randn(len(x), self._generator.code, device=x.device)
+            z = torch.randn(len(x), self._generator.code, generator=self._rng, device=x.device)
             steps = x.shape[1] if x.ndim == 3 else None
-            self._drawn = x, self._to_inputs(self._generator(z, batch.y, steps))
+            self._drawn = x, self._to_inputs(self._generator(z, batch.y, steps), self._rng)
         return self._drawn[1]
 
     def _noisy(self, x: Tensor) -> Tensor:
         """Rows with instance noise."""
         noise = self._rules.instance_noise
-        return x + noise * torch.randn_like(x) if noise else x
+        return x + noise * torch.empty_like(x).normal_(generator=self._rng) if noise else x
 
     def _logits(self, x: Tensor, batch: RowBatch) -> Tensor:
         return self._discriminator(x, batch.y, batch.lengths)  # type: ignore[no-any-return]
@@ -147,7 +153,7 @@ class GANLosses:
             return None
         if kind == "gradient":
             pack = self._rules.pack
-            return gradient_penalty(lambda x: self._logits(x, batch), real, fake, pack=pack).mean()
+            return gradient_penalty(lambda x: self._logits(x, batch), real, fake, self._rng, pack).mean()
         rows = (("r1", logits[0], real), ("r2", logits[1], fake))
         terms = [zero_centred_penalty(logit, x).mean() for name, logit, x in rows if name in kind]
         return 0.5 * sum(terms[1:], terms[0])

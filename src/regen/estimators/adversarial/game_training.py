@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 from torch import Generator, Tensor, nn
 
+from regen._random import Generators
 from regen.data.batching import RowBatch, RowBatches
 from regen.data.masked_arrays import refuse_masked
 from regen.data.ragged import Ragged
@@ -116,14 +117,14 @@ class GameTraining:
     options: Training
     learning_rate: float
 
-    def run(self, data: GameData, train: Callable[..., None], rng: Generator) -> GameResult:
+    def run(self, data: GameData, train: Callable[..., None], rng: Generators) -> GameResult:
         """Train on `data`, evaluate the generator that is kept, and calibrate the scores of the discriminator.
 
         Parameters
         ----------
         data : encoded rows.
         train : callable, (players, schedule, batches, validate, rng, *tensors) -> None; trains the players.
-        rng : draws companions, rows to compare and the order of the batches.
+        rng : draws companions, rows to compare, the order of the batches, codes and noise.
         """
         rules, net = self.rules, self.model.net
         generator = EMAGenerator(net.generator, rules.ema_half_life)
@@ -131,22 +132,22 @@ class GameTraining:
         passes = -(-max(MIN_BATCHES * self.options.batch_size, 1) // len(data.training))
         index = data.training.repeat(max(passes, 1))
         batches = RowBatches(data.rows, data.labels, index, self.options.batch_size, whole=True)
-        companions = data.subset(data.training, max(rules.pack - 1, 1), rng)
+        companions = data.subset(data.training, max(rules.pack - 1, 1), rng.order)
         model = replace(self.model, companions=companions if rules.pack > 1 else None)
         monitored = data.held_out if len(data.held_out) else data.training
-        rows, seed = data.subset(monitored, MAX_COMPARED, rng), _seed(rng)
+        rows, seed = data.subset(monitored, MAX_COMPARED, rng.order), _seed(rng.order)
         evaluator = Evaluator(rows, model.generate, model.logits, model.code_size, seed)
         monitor = None
         if len(data.held_out):
             every = max(1, round(rules.quality_every / len(batches)))
             monitor = QualityMonitor(evaluator, lambda: generator.sampler, every, rules.early_stopping)
-        losses = GANLosses(generator.net, discriminator, model.to_inputs, rules)
+        losses = GANLosses(generator.net, discriminator, model.to_inputs, rules, rng.on(model.device))
         players = self._players(generator, discriminator, losses, monitor)
         with fitting_threads(net, self.options.batch_size, model.modality.steps or 1):
             train(players, self.schedule, batches, monitor, rng, *data.tensors)
         trained = GANPair(generator.sampler, discriminator).eval()
         backend = str(discriminator.backend_)
-        training_rows = data.subset(data.training, MAX_MEMORISED, rng)
+        training_rows = data.subset(data.training, MAX_MEMORISED, rng.order)
         quality, calibration, warnings = _evaluate(
             evaluator, trained.generator, training_rows, len(data.held_out) > 0
         )

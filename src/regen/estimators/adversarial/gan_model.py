@@ -84,7 +84,7 @@ class GANModel:
             )
         return Ragged(self.modality.layout.inputs(rows.values), lengths=rows.lengths).to(self.device)
 
-    def to_inputs(self, outputs: Tensor, rng: Generator | None = None) -> Tensor:
+    def to_inputs(self, outputs: Tensor, rng: Generator) -> Tensor:
         """Inputs of the discriminator from outputs (n, E) or (n, T, E) of a generator; differentiable."""
         return self.modality.layout.inputs(self.output_layer.sample(outputs, rng))
 

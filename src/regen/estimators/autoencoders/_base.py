@@ -18,6 +18,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, OutlierMixin, Transfor
 from sklearn.utils import Tags
 from torch import Generator, Tensor, nn
 
+from regen._random import Generators
 from regen.cells import Cell
 from regen.data.batching import RowBatches
 from regen.data.ragged import Ragged
@@ -86,7 +87,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
         """What is minimised, and what scores rows."""
 
     @abstractmethod
-    def _train_net(self, model: RowModel, split: RowSplit, rng: Generator) -> None:
+    def _train_net(self, model: RowModel, split: RowSplit, rng: Generators) -> None:
         """Train the new network, and set the attributes that only this estimator has."""
 
     @property
@@ -137,16 +138,16 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
             self._fit_rows(X, rng)
         return self
 
-    def _fit_rows(self, X: Any, rng: Generator) -> None:
+    def _fit_rows(self, X: Any, rng: Generators) -> None:
         kind = MODALITIES[modality_of(X, self.backbone, self.image_shape)]
         data = kind.read(self, X, self.image_shape)
-        held_out = hold_out(np.zeros(len(data), dtype=np.int64), self._options.validation, rng)
+        held_out = hold_out(np.zeros(len(data), dtype=np.int64), self._options.validation, rng.order)
         training = np.setdiff1d(np.arange(len(data)), held_out)
         modality = kind.learn(data, self._numeric_kind, training)
         self.form_ = modality.state()
         rows = modality.encode(data)
         self.gaps_ = rows.observed is not None
-        self.net_ = self._build().to(self._device)
+        self.net_ = self._new_net(rng)
         if self.warns_of_wide_code:
             _warn_of_wide_code(self.code, rows)
         rows = rows.to(self._device)
@@ -200,11 +201,12 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
         return RowBatches(split.rows, None, split.training.repeat(passes), batch_size)
 
     def _minimise(
-        self, objective: Objective, split: RowSplit, rng: Generator, memory: Stateful | None = None
+        self, objective: Objective, split: RowSplit, rng: Generators, memory: Stateful | None = None
     ) -> None:
         """Train, and validate on the rows held out, with the same random numbers in every epoch."""
         model, rows, held_out = objective.model, split.rows, split.held_out
-        seed = int(torch.randint(2**31 - 1, (), generator=rng))
+        seed = int(torch.randint(2**31 - 1, (), generator=rng.order))
+        noise = rng.on(model.device)
 
         def validate() -> dict[str, float]:
             own, sums = Generator(model.device).manual_seed(seed), dict[str, float]()
@@ -215,7 +217,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
 
         self._train_module(
             self.net_,
-            lambda batch: objective.loss(model.inputs(batch), None),
+            lambda batch: objective.loss(model.inputs(batch), noise),
             self._batches(split),
             validate if len(held_out) else None,
             rng,

@@ -5,9 +5,9 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Generator
 
 from regen._check import Anything, Bool, Choice, Constraint, Either, Nothing, Number
+from regen._random import Generators
 from regen.cells import Cell
 from regen.data.batching import RowBatches
 from regen.estimators._base import Command
@@ -210,7 +210,7 @@ class Autoencoder(AutoencodingEstimator):
         penalty = {name: weight for name, weight in (self.penalty or {}).items() if weight}
         return Reconstruction(model, self._options.loss, penalty)
 
-    def _train_net(self, model: RowModel, split: RowSplit, rng: Generator) -> None:
+    def _train_net(self, model: RowModel, split: RowSplit, rng: Generators) -> None:
         objective = self._objective(model)
         if self.pretraining:
             if not isinstance(self.net_.encoder, MLPEncoder):
@@ -219,5 +219,7 @@ class Autoencoder(AutoencodingEstimator):
                 )
             plan = self._options
             batches = RowBatches(split.rows, None, split.training, plan.batch_size)
-            pretrain(objective, self.activation, batches, plan, self.max_epochs, self._learning_rate, rng)
+            pretrain(
+                objective, self.activation, batches, plan, self.max_epochs, self._learning_rate, rng.order
+            )
         self._minimise(objective, split, rng)

@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from torch import Generator, Tensor
 
 from regen._check import Anything, Choice, Constraint, Either, Int, Nothing, Number, check_parameters
+from regen._random import Generators
 from regen.cells import Cell
 from regen.data.corruption import CORRUPTIONS
 from regen.estimators._base import Command
@@ -267,11 +268,13 @@ class DenoisingAutoencoder(AutoencodingEstimator):
         columns = columns_of(layout.blocks)
         return Denoising(model, self._options.loss, self.corruption, self.noise, columns, (low, high))
 
-    def _train_net(self, model: RowModel, split: RowSplit, rng: Generator) -> None:
+    def _train_net(self, model: RowModel, split: RowSplit, rng: Generators) -> None:
         self.extremes_ = _extremes(split.rows.with_nan())
         objective = self._objective(model)
         self._minimise(objective, split, rng)
-        self.donors_ = find_donors(objective, split.rows, split.evaluation, rng) if objective.hides else None
+        self.donors_ = (
+            find_donors(objective, split.rows, split.evaluation, rng.order) if objective.hides else None
+        )
 
 
 def _extremes(values: Tensor) -> NDArray[np.float32]:

@@ -76,11 +76,12 @@ class ELBO(Objective):
     per_row: float = 1.0
     warmup: KLWarmup | None = None
 
-    def loss(self, inputs: RowInputs, rng: Generator | None) -> Mapping[str, Tensor]:
-        """The beta of the warm-up where `rng` is None, as in training; else the full one."""
+    def loss(self, inputs: RowInputs, rng: Generator) -> Mapping[str, Tensor]:
+        """With the beta of the warm-up while the network trains; else with the full one."""
         if self.binarized:
             inputs = self._binarize(inputs, rng)
-        beta = self.warmup.weight(self.beta) if self.warmup is not None and rng is None else self.beta
+        warmup = self.warmup if self.model.net.training else None
+        beta = self.beta if warmup is None else warmup.weight(self.beta)
         mean, log_var = self.posterior(inputs)
         kl = gaussian_kl(mean, log_var)
         z = draw_normal(mean, log_var, self.importance_samples, rng)
@@ -118,7 +119,7 @@ class ELBO(Objective):
             return density - (counted * units).sum(cells)
         return density - units.sum() * (1 if target.ndim == 2 else target.shape[1])
 
-    def _binarize(self, inputs: RowInputs, rng: Generator | None) -> RowInputs:
+    def _binarize(self, inputs: RowInputs, rng: Generator) -> RowInputs:
         uniform = torch.empty_like(inputs.target).uniform_(generator=rng)
         target = (uniform < inputs.target).to(uniform.dtype)
         x = self.model.modality.layout.inputs(target)

@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from regen._masks import length_mask
+from regen._random import Generators, fit_generators
 from regen.data.corruption import corrupt
 from regen.data.table_encoding import Block
 from regen.estimators.autoencoders.row_model import RowInputs, RowModel
@@ -34,7 +35,7 @@ __all__ = [
     "hidden_cells",
 ]
 
-Corruption = Callable[[Tensor, Generator | None], Tensor]
+Corruption = Callable[[Tensor, Generator], Tensor]
 
 NUMERIC_KINDS = ("real", "nonnegative", "unit", "binary", "counts")
 """What a column of numbers may be."""
@@ -66,8 +67,8 @@ class Objective(ABC):
     cell_loss: str
 
     @abstractmethod
-    def loss(self, inputs: RowInputs, rng: Generator | None) -> Mapping[str, Tensor]:
-        """Named scalars of a batch, "loss" among them; random numbers are from `rng` (None: torch's own)."""
+    def loss(self, inputs: RowInputs, rng: Generator) -> Mapping[str, Tensor]:
+        """Named scalars of a batch, "loss" among them; random numbers are from `rng`."""
 
     @abstractmethod
     def row_scores(self, inputs: RowInputs) -> Tensor:
@@ -86,8 +87,8 @@ class Reconstruction(Objective):
         losses = self.model.cell_losses(outputs, inputs, self.cell_loss)
         return losses.mean() if inputs.observed is None else losses.sum() / inputs.observed.sum().clamp(min=1)
 
-    def loss(self, inputs: RowInputs, rng: Generator | None) -> Mapping[str, Tensor]:
-        """The error and each penalty; `rng` is not used."""
+    def loss(self, inputs: RowInputs, rng: Generator) -> Mapping[str, Tensor]:
+        """The error and each penalty; `rng` draws what estimates the contractive one."""
         model = self.model
         if not self.penalty:
             return {"loss": self.error(model.outputs(model.codes(inputs), inputs), inputs)}
@@ -97,7 +98,7 @@ class Reconstruction(Objective):
             penalties: dict[str, Callable[[], Tensor]] = {
                 "l1": lambda: l1(codes).mean(),
                 "kl": lambda: kl_sparsity(codes.sigmoid(), SPARSITY).sum(),
-                "contractive": lambda: contractive(codes, inputs.x).mean(),
+                "contractive": lambda: contractive(codes, inputs.x, generator=rng).mean(),
             }
             terms = {name: penalties[name]() for name in self.penalty}
         error = self.error(model.outputs(codes, inputs), inputs)
@@ -128,7 +129,7 @@ class Denoising(Objective):
         """Whether values are hidden in training, so that the encoder needs the mask."""
         return self.model.encodes_mask
 
-    def loss(self, inputs: RowInputs, rng: Generator | None) -> Mapping[str, Tensor]:
+    def loss(self, inputs: RowInputs, rng: Generator) -> Mapping[str, Tensor]:
         """The mean loss of the values; of hidden and of visible ones where any are hidden."""
         corrupted, hidden = self.corrupt(inputs, rng)
         outputs = self.model.outputs(self.model.codes(corrupted), inputs)
@@ -147,10 +148,10 @@ class Denoising(Objective):
         """Minus the mean loss of the observed values."""
         return -self.model.row_losses(inputs, self.cell_loss)
 
-    def corrupt(self, inputs: RowInputs, rng: Generator | None) -> tuple[RowInputs, Tensor | None]:
+    def corrupt(self, inputs: RowInputs, rng: Generator) -> tuple[RowInputs, Tensor | None]:
         """Corrupted inputs, and which observed cells (as x) are hidden; None where none ever are."""
         if callable(self.corruption):
-            x = self.corruption(inputs.x, rng)
+            x = _corrupted(self.corruption, inputs.x, rng)
         elif self.corruption == "mask":
             x = inputs.x  # hidden below, together with the gaps of other rows
         else:
@@ -176,6 +177,13 @@ class Denoising(Objective):
         return inputs._replace(x=torch.where(visible, x, 0.0), observed=visible), hidden
 
 
+def _corrupted(corruption: Corruption, x: Tensor, rng: Generator) -> Tensor:
+    """Rows corrupted by the function of a user; what it draws without `rng` is not from torch's global generator."""
+    generators = fit_generators() or Generators(rng.initial_seed())
+    with generators.redirecting():
+        return corruption(x, rng)
+
+
 def columns_of(blocks: Sequence[Block]) -> Tensor:
     """(E,) the column of each encoded number, counted from 0: the numbers of a category share one."""
     found: list[int] = []
@@ -185,9 +193,7 @@ def columns_of(blocks: Sequence[Block]) -> Tensor:
     return torch.tensor(found)
 
 
-def hidden_cells(
-    inputs: RowInputs, share: float, patterns: bool, columns: Tensor, rng: Generator | None
-) -> Tensor:
+def hidden_cells(inputs: RowInputs, share: float, patterns: bool, columns: Tensor, rng: Generator) -> Tensor:
     """Which observed cells of a batch to hide, shaped as x; never a missing one.
 
     Parameters
@@ -198,7 +204,7 @@ def hidden_cells(
     columns : (E,) from `columns_of`; numbers of one column are hidden together.
     """
     observed = inputs.mask
-    device = observed.device if rng is None else rng.device
+    device = rng.device
     cells = (*observed.shape[:-1], int(columns[-1]) + 1)
     hidden = torch.rand(cells, generator=rng, device=device) < share
     hidden = hidden.to(observed.device)[..., columns.to(observed.device)]

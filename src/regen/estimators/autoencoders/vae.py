@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from torch import Generator, Tensor
 
 from regen._check import Choice, Constraint, Int, Number, check_parameters
+from regen._random import Generators
 from regen.cells import Cell
 from regen.data.ragged import Ragged
 from regen.estimators._base import Command
@@ -379,8 +380,8 @@ class VariationalAutoencoder(AutoencodingEstimator):
         binarized, weights = self.likelihood == "binarized", (self.beta, self.free_bits)
         return ELBO(model, "auto", binarized, *weights, self.importance_samples, *units_of(model))
 
-    def _train_net(self, model: RowModel, split: RowSplit, rng: Generator) -> None:
-        seed = int(torch.randint(2**31 - 1, (), generator=rng))
+    def _train_net(self, model: RowModel, split: RowSplit, rng: Generators) -> None:
+        seed = int(torch.randint(2**31 - 1, (), generator=rng.order))
         rows = split.rows
         warmup = KLWarmup(self.warmup * len(self._batches(split)))
         count = rows.values.numel() if rows.observed is None else float(rows.observed.sum())

@@ -238,7 +238,7 @@ class Forecaster(Estimator):
         refuse_far(series, self._standardizer)
         data = self._standardised(series)
         with self._seeded_rng() as rng:
-            self.net_ = self._build().to(self._device)
+            self.net_ = self._new_net(rng)
             bptt = self._bptt(data, cut)
             validate = bptt.validate if self.validated_ else None
             with fitting_threads(self.net_, options.batch_size, self.window_ // self.segment):

@@ -11,6 +11,7 @@ from sklearn.utils import Tags
 from torch import Tensor
 
 from regen._check import Bool, Choice, Constraint, Either, Int, Number
+from regen._random import Generators
 from regen.cells import Cell
 from regen.data.masked_arrays import refuse_masked
 from regen.data.ragged import Ragged
@@ -88,7 +89,7 @@ class SequenceEstimator(Estimator):
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
 
-    def _fit(self, X: SequenceInput, y: Tensor, held_out: NDArray[np.int64], rng: torch.Generator) -> None:
+    def _fit(self, X: SequenceInput, y: Tensor, held_out: NDArray[np.int64], rng: Generators) -> None:
         """Standardise the sequences, build the network and train it.
 
         y : (n,) places of the classes, or (n, K) standardised targets.
@@ -102,7 +103,7 @@ class SequenceEstimator(Estimator):
         self.n_steps_in_ = longest if X.kind == "table" else None
         self.n_features_per_step_ = sequences.values.shape[-1]
         self.segment_ = -(-longest // MOST_STEPS) if self.segment == "auto" else int(self.segment)
-        self.net_ = self._build().to(self._device)
+        self.net_ = self._new_net(rng)
         rows, y = self._standardized(sequences), y.to(self._device)
         batch_size = self._options.batch_size
         bptt = SequenceBPTT(self.net_, self._loss_function, rows, y, held_out, batch_size)

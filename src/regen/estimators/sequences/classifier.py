@@ -140,7 +140,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         self.classes_, places = np.unique(y, return_inverse=True)
         self.n_outputs_ = len(self.classes_)
         with self._seeded_rng() as rng:
-            held_out = hold_out(places, self._options.validation, rng)
+            held_out = hold_out(places, self._options.validation, rng.order)
             self._fit(sequences, torch.from_numpy(places.astype(np.int64)), held_out, rng)
         return self
 

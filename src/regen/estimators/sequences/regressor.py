@@ -129,7 +129,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         y = y.reshape(len(y), -1)
         self.n_outputs_ = y.shape[1]
         with self._seeded_rng() as rng:
-            held_out = hold_out(np.zeros(len(y), dtype=np.int64), self._options.validation, rng)
+            held_out = hold_out(np.zeros(len(y), dtype=np.int64), self._options.validation, rng.order)
             train = np.delete(y, held_out, axis=0)
             self.target_center_, deviation = moments(train)
             self.target_scale_ = np.where(is_constant(self.target_center_, deviation), 0.0, deviation)
