@@ -141,11 +141,13 @@ def _device_of(args: tuple[Any, ...], options: Mapping[str, Any]) -> torch.devic
 @cache
 def _draw_of(func: Any) -> Draw | None:
     """How to call an operator with a generator; None if it draws nothing."""
-    if any(argument.name == "generator" for argument in func._schema.arguments):
+    full, _, overload = func.name().partition(".")
+    name, overload = full.removeprefix("aten::"), overload or "default"
+    schema = torch._C._get_schema(full, "" if overload == "default" else overload)
+    if any(argument.name == "generator" for argument in schema.arguments):
         return lambda generator, args, options: func(*args, **options | {"generator": generator})
     if torch.Tag.nondeterministic_seeded not in func.tags:
         return None
-    name, overload = func._schema.name.removeprefix("aten::"), func._overloadname
     if name in _LIKE:
         return _LIKE[name]
     with_generator = {"default": "generator", "names": "generator_with_names"}.get(

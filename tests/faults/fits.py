@@ -96,7 +96,7 @@ def outputs(fitted: Any, data: tuple[Any, ...]) -> list[Any]:
         "sample": lambda: fitted.sample(3, random_state=1),
         "impute": lambda: fitted.impute(X, n_draws=2, random_state=1)[1],
     }
-    able = set(dir(fitted))
+    able = set(dir(type(fitted)))
     return [call() for name, call in calls.items() if name in able]
 
 
