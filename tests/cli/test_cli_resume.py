@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,16 @@ FILES = ["history.csv", "model.safetensors", "run.json"]
 UNFINISHED = ["checkpoint.safetensors", *FILES]
 Ends = Callable[..., None]
 pytestmark = pytest.mark.filterwarnings("default:Interrupted by:UserWarning")
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """The handlers of a program in the foreground; a shell starts one in the background with Ctrl-C ignored."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    former = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

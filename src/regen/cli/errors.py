@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from regen.cli.signals import CODES, Interruptible
+from regen.training.row_parts import lacks_memory
 
 __all__ = ["Interrupted", "PlainGroup", "say"]
 
@@ -54,7 +55,7 @@ class PlainGroup(TyperGroup):
             say(str(error))
             return REFUSED
         except (MemoryError, RuntimeError) as error:
-            if not _lacks_memory(error):
+            if not lacks_memory(error):
                 raise
             say("There is not enough memory for this. Choose smaller sizes, or give less data.")
             return REFUSED
@@ -68,13 +69,6 @@ class PlainGroup(TyperGroup):
 def say(sentence: str) -> None:
     """Print on stderr, separate from results."""
     typer.echo(sentence, err=True)
-
-
-def _lacks_memory(error: Exception) -> bool:
-    """Whether `error` is that of a tensor or array that is too large."""
-    return isinstance(error, MemoryError) or any(
-        words in str(error) for words in ("allocate", "not enough memory", "Storage size")
-    )
 
 
 def _misuse(error: Any) -> str:

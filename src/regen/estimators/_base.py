@@ -41,6 +41,7 @@ from regen.training.device import resolve_device
 from regen.training.loop import train
 from regen.training.options import Params, Training
 from regen.training.player import Player, Stateful
+from regen.training.row_parts import RowParts
 from regen.training.schedule import Schedule, solo
 
 __all__ = ["CELL_CONSTRAINT", "SHARED_CONSTRAINTS", "Estimator", "rollback_on_error"]
@@ -341,13 +342,15 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         rng: Generators,
         *data: Tensor,
         memory: Stateful | None = None,
+        parts: RowParts | None = None,
     ) -> None:
         """Train `module` on the given batches, keep the weights of the lowest validation loss, and set the
         fitted attributes that describe the training.
 
-        `data` are the tensors that the batches are drawn from; a checkpoint made with other data is refused.
+        `data` are the tensors that the batches are drawn from; a checkpoint made with other data is refused. `parts`
+        is what the loss runs the module with.
         """
-        players = [Player("train", module, loss, stateful=memory)]
+        players = [Player("train", module, loss, stateful=memory, parts=parts)]
         self._train_players(players, solo("train"), batches, validate, rng, *data)
 
     def _train_players(

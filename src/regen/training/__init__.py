@@ -7,6 +7,7 @@ from regen.training.history import History
 from regen.training.loop import train
 from regen.training.options import Training
 from regen.training.player import Player, Stateful, make_optimizer
+from regen.training.row_parts import RowParts
 from regen.training.schedule import Schedule, alternate, solo
 from regen.training.turn_taking import Turn, turns
 
@@ -14,6 +15,7 @@ __all__ = [
     "Batches",
     "History",
     "Player",
+    "RowParts",
     "Schedule",
     "Stateful",
     "Training",

@@ -165,6 +165,8 @@ class _Run:
         self.early_stopping = EarlyStopping(modules, training.patience)
         self.guard = DivergenceGuard(self.players)
         self.rng = RNGStates(generator, device)
+        for player in self.players.values():
+            player.follow(self.rng)
         self.history, self.means = History(), EpochMeans()
         self.terms: dict[str, dict[str, Tensor]] = {}
         self.epoch = self.n_done = self.step = 0  # whole epochs; batches of the present one; batches in all

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,8 +15,14 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from regen.training.lr_schedules import LearningRate
 from regen.training.optimizer_step import GradientHook, OptimizerStep
 from regen.training.options import Training
+from regen.training.rng import RNGStates
+from regen.training.row_parts import RowParts, lacks_memory
 
 __all__ = ["Player", "PlayerState", "Stateful", "clone", "make_optimizer", "tensors"]
+
+
+PARTS_KEY = "parts"
+"""Name of the number of parts in which a batch is run, in a checkpoint file of a run that lacked memory."""
 
 
 class Stateful(Protocol):
@@ -88,6 +95,9 @@ class Player:
         Called once per step, after the backward pass and before clipping, with the gradients of this player's
         parameters (in the order of `parameters`; parameters without a gradient are left out). It changes them in
         place. Data-parallel training reduces gradients over processes here.
+    parts : RowParts or None, default=None
+        What `loss` runs its modules with. When a step lacks memory, the rows of a batch are run in twice as many
+        parts from then on. None: such a step raises its error.
 
     See Also
     --------
@@ -109,6 +119,7 @@ class Player:
     stateful: Stateful | None = None
     after_step: Callable[[], None] | None = None
     gradient_hook: GradientHook | None = None
+    parts: RowParts | None = None
 
     def parameters(self) -> list[nn.Parameter]:
         """The parameters that this player optimizes.
@@ -195,7 +206,7 @@ class PlayerState:
         )
         self.learning_rate = LearningRate(training.schedule, self.optimizer, steps)
         self.has_stepped = False
-        self._loss = player.loss
+        self._loss, self._parts = player.loss, player.parts
         self._stateful = player.stateful
         self._after_step = player.after_step
         self._optimizer_step = OptimizerStep(
@@ -209,15 +220,50 @@ class PlayerState:
         Only this player's parameters get a gradient: those of other players that the loss runs through keep
         theirs as it was.
         """
-        self._optimizer_step.zero_grad()
-        with self._precision:
-            terms = self._loss(batch)
-        self._optimizer_step.backward(terms["loss"])
+        while (terms := self._gradients(batch)) is None:
+            pass
         self._optimizer_step.step()
         if self._after_step is not None:
             self._after_step()
         self.has_stepped = True
         return {name: term.detach() for name, term in terms.items()}
+
+    def _gradients(self, batch: Any) -> Mapping[str, Tensor] | None:
+        """Compute the gradients of a batch and return its terms; None when it must be run again in smaller parts."""
+        carried = None if self._stateful is None else self._stateful.state_dict()
+        try:
+            self._optimizer_step.zero_grad()
+            with self._precision:
+                terms = self._loss(batch)
+            self._optimizer_step.backward(terms["loss"])
+            return terms
+        except (RuntimeError, MemoryError) as error:
+            if self._parts is None or not lacks_memory(error) or not self._parts.can_halve():
+                raise
+        # Only here, without the error, is the memory of the step free.
+        self._optimizer_step.zero_grad()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if self._stateful is not None:
+            self._stateful.load_state_dict(carried)  # type: ignore[arg-type]
+        self._halve(self._parts)
+        return None
+
+    def _halve(self, parts: RowParts) -> None:
+        parts.halve()
+        if parts.n == 2:  # once
+            warnings.warn(
+                "There is not enough memory for a step on a whole batch. From now on its rows are run in parts, whose"
+                " gradients are added up: the loss stays that of the whole batch, and a step takes longer. Lower"
+                " batch_size to avoid that.",
+                RuntimeWarning,
+                stacklevel=8,
+            )
+
+    def follow(self, rng: RNGStates) -> None:
+        """Let the parts of a batch draw from these generators."""
+        if self._parts is not None:
+            self._parts.follow(rng)
 
     @torch.no_grad()
     def is_finite(self) -> bool:
@@ -237,6 +283,7 @@ class PlayerState:
             "rate": clone(self.learning_rate.state_dict()),
             "memory": None if self._stateful is None else clone(self._stateful.state_dict()),
             "moved": self.has_stepped,
+            **({PARTS_KEY: self._parts.n} if self._parts is not None and self._parts.n > 1 else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -244,6 +291,8 @@ class PlayerState:
         self._load(state, state["optimizer"]["param_groups"])
         self.learning_rate.load_state_dict(state["rate"])
         self.has_stepped = state["moved"]
+        if self._parts is not None:
+            self._parts.n = state.get(PARTS_KEY, 1)
 
     def roll_back(self, state: dict[str, Any]) -> None:
         """Restore weights, optimizer moments and the carried state; the learning rate stays as it is now."""

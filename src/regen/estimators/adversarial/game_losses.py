@@ -16,6 +16,7 @@ from regen.estimators.adversarial.game import PAIRED, GameRules
 from regen.losses.gan import gradient_penalty, score, zero_centred_penalty
 from regen.nets.adversarial import MLPCritic
 from regen.nets.ema import EMA
+from regen.training.row_parts import RowParts
 
 __all__ = ["EMAGenerator", "GANLosses"]
 
@@ -68,6 +69,7 @@ class GANLosses:
     ) -> None:
         self._generator, self._discriminator = generator, discriminator
         self._to_inputs, self._rules, self._rng = to_inputs, rules, rng
+        self.parts = RowParts(generator, discriminator, multiple=rules.pack)
         self._drawn: tuple[Tensor, Tensor] | None = None
         self._needs_real = rules.losses.needs_real or (rules.by_scores and rules.objective in PAIRED)
 
@@ -102,7 +104,7 @@ class GANLosses:
             x = batch.x
             z = torch.randn(len(x), self._generator.code, generator=self._rng, device=x.device)
             steps = x.shape[1] if x.ndim == 3 else None
-            self._drawn = x, self._to_inputs(self._generator(z, batch.y, steps), self._rng)
+            self._drawn = x, self._to_inputs(self.parts(self._generator, z, batch.y, steps), self._rng)
         return self._drawn[1]
 
     def _noisy(self, x: Tensor) -> Tensor:
@@ -111,7 +113,10 @@ class GANLosses:
         return x + noise * torch.empty_like(x).normal_(generator=self._rng) if noise else x
 
     def _logits(self, x: Tensor, batch: RowBatch) -> Tensor:
-        return self._discriminator(x, batch.y, batch.lengths)  # type: ignore[no-any-return]
+        return self._run(x, batch.y, batch.lengths)
+
+    def _run(self, x: Tensor, label: Tensor | None, lengths: Tensor | None) -> Tensor:
+        return self.parts(self._discriminator, x, label, lengths)  # type: ignore[no-any-return]
 
     def _single_pass(self, real: Tensor, fake: Tensor, batch: RowBatch) -> tuple[Logits, Tensor | None]:
         """Logits and penalty by one pass over real and generated rows."""
@@ -124,7 +129,7 @@ class GANLosses:
         if kind == "r1+r2":
             logits, squared_norms = self._logits_and_squared_norms(both, *_repeated(batch))
             return _halves(logits), squared_norms.mean()
-        pair = _halves(self._discriminator(both, *_repeated(batch)))
+        pair = _halves(self._run(both, *_repeated(batch)))
         return pair, self._penalty(pair, real, fake, batch)
 
     def _separate_passes(self, real: Tensor, fake: Tensor, batch: RowBatch) -> tuple[Logits, Tensor | None]:
@@ -140,10 +145,10 @@ class GANLosses:
     ) -> tuple[Tensor, Tensor]:
         """Logits and the squared norms of their input gradients, in closed form where the network has one."""
         if isinstance(self._discriminator, MLPCritic):
-            found = self._discriminator.squared_input_gradients(x, label)
+            found = self.parts(self._discriminator.squared_input_gradients, x, label)
             if found is not None:
-                return found
-        logits = self._discriminator(x.requires_grad_(), label, lengths)
+                return found  # type: ignore[no-any-return]
+        logits = self._run(x.requires_grad_(), label, lengths)
         return logits, zero_centred_penalty(logits, x)
 
     def _penalty(self, logits: Logits, real: Tensor, fake: Tensor, batch: RowBatch) -> Tensor | None:

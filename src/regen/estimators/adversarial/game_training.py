@@ -167,12 +167,14 @@ class GameTraining:
                 self._optimizer(generator, 1.0),
                 stateful=monitor,
                 after_step=generator.update,
+                parts=losses.parts,
             ),
             Player(
                 "discriminator",
                 discriminator,
                 losses.discriminator_loss,
                 self._optimizer(discriminator, ratio),
+                parts=losses.parts,
             ),
         ]
 

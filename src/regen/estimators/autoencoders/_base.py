@@ -33,6 +33,7 @@ from regen.losses.mixed_likelihood import MixedLikelihood
 from regen.nets.autoencoder import AutoencoderNet, make_autoencoder
 from regen.training.device import fitting_threads
 from regen.training.player import Stateful
+from regen.training.row_parts import RowParts
 
 __all__ = ["AutoencodingEstimator", "PreparedRows"]
 
@@ -192,7 +193,8 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
     def _row_model(self) -> RowModel:
         modality = self._modality
         likelihood, device = self._mixed_likelihood(modality), self._device
-        return RowModel(self.net_, modality, likelihood, self.code, self._encodes_mask, self.gaps_, device)
+        masks = self._encodes_mask, self.gaps_
+        return RowModel(self.net_, modality, likelihood, self.code, *masks, device, RowParts(self.net_))
 
     def _batches(self, split: RowSplit) -> RowBatches:
         """Training batches; an epoch of few rows is several passes over them."""
@@ -224,6 +226,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
             rows.with_nan(),
             held_out,
             memory=memory,
+            parts=model.parts,
         )
 
     # Use.

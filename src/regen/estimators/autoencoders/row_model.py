@@ -23,6 +23,7 @@ from regen.losses.mixed_likelihood import MixedLikelihood
 from regen.nets.autoencoder import AutoencoderNet
 from regen.nets.recurrent_autoencoder import RecurrentEncoder
 from regen.training.device import EVALUATION_BATCH, evaluating
+from regen.training.row_parts import RowParts
 
 __all__ = ["RowInputs", "RowModel", "RowSplit"]
 
@@ -74,6 +75,7 @@ class RowModel:
     encodes_mask : whether the encoder also receives the mask of observed values.
     has_missing : whether the training rows had missing values.
     device : of the network.
+    parts : in which encoder and decoder are run.
     """
 
     net: AutoencoderNet
@@ -83,6 +85,7 @@ class RowModel:
     encodes_mask: bool
     has_missing: bool
     device: torch.device
+    parts: RowParts
 
     @property
     def backend(self) -> str:
@@ -120,7 +123,8 @@ class RowModel:
 
     def encoder_outputs(self, inputs: RowInputs) -> Tensor:
         """(B, Z), or a multiple of Z."""
-        return self.net.encoder(inputs.x, inputs.observed if self.encodes_mask else None, inputs.lengths)  # type: ignore[no-any-return]
+        mask = inputs.observed if self.encodes_mask else None
+        return self.parts(self.net.encoder, inputs.x, mask, inputs.lengths)  # type: ignore[no-any-return]
 
     def codes(self, inputs: RowInputs) -> Tensor:
         """(B, Z), the first Z outputs of the encoder."""
@@ -130,7 +134,7 @@ class RowModel:
     def outputs(self, codes: Tensor, inputs: RowInputs) -> Tensor:
         """(B, W) or (B, T, W), outputs of the decoder for codes (B, Z), as long as the rows of `inputs`."""
         steps = inputs.x.shape[1] if inputs.x.ndim == 3 else None
-        return self.net.decoder(codes, steps, inputs.lengths)  # type: ignore[no-any-return]
+        return self.parts(self.net.decoder, codes, steps, inputs.lengths)  # type: ignore[no-any-return]
 
     def outputs_of_draws(self, codes: Tensor, inputs: RowInputs) -> Tensor:
         """(S, B, W) or (S, B, T, W), outputs for S codes of each row, (S, B, Z)."""

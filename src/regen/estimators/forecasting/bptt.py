@@ -16,6 +16,7 @@ from regen.estimators.forecasting._preparation import Scaled, Values
 from regen.losses.regression import mean
 from regen.nets.forecast import WindowNet
 from regen.training.device import EVALUATION_BATCH, evaluating
+from regen.training.row_parts import RowParts
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 EVALUATION_STEPS = 4096
@@ -40,6 +41,7 @@ class BPTT(ABC):
         self.values = data.values
         self.observed = None if bool(data.observed.all()) else data.observed
         self.cut = cut
+        self.parts = RowParts(net)
 
     @abstractmethod
     def loss(self, batch: Any) -> Mapping[str, Tensor]:
@@ -84,7 +86,7 @@ class WindowBPTT(BPTT):
 
     def loss(self, batch: WindowBatch) -> Mapping[str, Tensor]:
         """Mean loss of a batch of windows."""
-        forecast = self.net(batch.inputs, batch.observed)
+        forecast = self.parts(self.net, batch.inputs, batch.observed)
         return {"loss": mean(self.loss_function(forecast, batch.targets), batch.target_mask)}
 
     def validate(self) -> dict[str, float]:
@@ -141,8 +143,9 @@ class StreamState:
     latest : (B, H, C), the forecast made after it.
     """
 
-    def __init__(self, net: WindowNet) -> None:
+    def __init__(self, net: WindowNet, parts: RowParts | None = None) -> None:
         self.net = net
+        self._parts = RowParts(net) if parts is None else parts
         self.reset()
 
     def reset(self) -> None:
@@ -157,10 +160,29 @@ class StreamState:
         x, observed : (B, L, C) values and their mask.
         """
         before = x[:, :1] if self.before is None else self.before
-        forecasts, state = self.net.stream(x, before, observed, self.state)
+        if self._parts.all_at_once(len(x)):
+            forecasts, state = self.net.stream(x, before, observed, self.state)
+        else:
+            forecasts, state = self._in_parts(x, before, observed)
         self.state = tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
         self.before, self.latest = x[:, -1:], forecasts[:, -1].detach()
         return forecasts
+
+    def _in_parts(self, x: Tensor, before: Tensor, observed: Tensor | None) -> tuple[Tensor, Any]:
+        """As `net.stream`; the states (layers, B, ...) are divided as the streams are."""
+
+        def run(x: Tensor, before: Tensor, observed: Tensor | None, *state: Tensor) -> tuple[Tensor, ...]:
+            rows = [part.transpose(0, 1) for part in state]
+            former = None if not rows else tuple(rows) if len(rows) > 1 else rows[0]
+            forecasts, after = self.net.stream(x, before, observed, former)
+            parts = after if isinstance(after, tuple) else (after,)
+            return forecasts, *(part.transpose(0, 1) for part in parts)
+
+        state = () if self.state is None else self.state if isinstance(self.state, tuple) else (self.state,)
+        rows = [part.transpose(0, 1) for part in state]
+        forecasts, *after = self._parts(run, x, before, observed, *rows)
+        parts = tuple(part.transpose(0, 1).contiguous() for part in after)
+        return forecasts, parts if len(parts) > 1 else parts[0]
 
     def forecast(self, horizon: int) -> Tensor:
         """The next `horizon` steps (B, horizon, C), recursively beyond H; the state does not change."""
@@ -206,7 +228,7 @@ class StreamBPTT(BPTT):
     ) -> None:
         super().__init__(net, loss_function, data, window, cut)
         self.bptt = bptt
-        self.memory = self.stream = StreamState(net)
+        self.memory = self.stream = StreamState(net, self.parts)
         # In streams shorter than a few windows, most steps would come right after the empty initial state.
         streams = max(1, min(batch_size, (cut - net.horizon) // (4 * window)))
         mask = None if self.observed is None else self.observed[:cut]

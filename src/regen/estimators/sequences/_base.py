@@ -111,7 +111,7 @@ class SequenceEstimator(Estimator):
         # `held_out` identifies the run too: resumed with another one, it would validate on what it was trained on.
         data = (rows.values, y, torch.from_numpy(held_out))
         with fitting_threads(self.net_, batch_size, -(-longest // self.segment_)):
-            self._train_module(self.net_, bptt.loss, bptt.batches, validate, rng, *data)
+            self._train_module(self.net_, bptt.loss, bptt.batches, validate, rng, *data, parts=bptt.parts)
             self.loss_per_step_ = bptt.loss_per_copy().cpu().numpy()
         self.backend_ = self.net_.reader.backend_
 

@@ -18,6 +18,7 @@ from regen.estimators._splits import LEAST_BATCHES
 from regen.losses.regression import mean_per_step
 from regen.nets.sequence import SequenceNet
 from regen.training.device import EVALUATION_BATCH, evaluating
+from regen.training.row_parts import RowParts
 
 __all__ = ["SequenceBPTT", "fit_standardizer", "predict_rows"]
 
@@ -70,6 +71,7 @@ class SequenceBPTT:
         batch_size: int,
     ) -> None:
         self.net, self.loss_function, self.sequences, self.y = net, loss_function, sequences, y
+        self.parts = RowParts(net)
         training = torch.from_numpy(np.setdiff1d(np.arange(len(sequences)), held_out))
         self.held_out = torch.from_numpy(held_out) if len(held_out) else training
         batches = -(-len(training) // batch_size)
@@ -78,7 +80,7 @@ class SequenceBPTT:
 
     def loss(self, batch: RowBatch) -> Mapping[str, Tensor]:
         """Mean loss of one batch."""
-        return {"loss": self.loss_function(self.net(batch.x, batch.lengths), batch.y).mean()}  # type: ignore[arg-type]
+        return {"loss": self.loss_function(self.parts(self.net, batch.x, batch.lengths), batch.y).mean()}  # type: ignore[arg-type]
 
     def validate(self) -> dict[str, float]:
         """Mean loss of the held-out sequences."""
