@@ -242,16 +242,8 @@ class Forecaster(Estimator):
             bptt = self._bptt(data, cut)
             validate = bptt.validate if self.validated_ else None
             with fitting_threads(self.net_, options.batch_size, self.window_ // self.segment):
-                self._train_module(
-                    self.net_,
-                    bptt.loss,
-                    bptt.batches,
-                    validate,
-                    rng,
-                    bptt.values,
-                    memory=bptt.memory,
-                    parts=bptt.parts,
-                )
+                more: Any = {"memory": bptt.memory, "parts": bptt.parts}
+                self._train_module(self.net_, bptt.loss, bptt.batches, validate, rng, bptt.values, **more)
                 self.loss_per_step_ = bptt.loss_per_copy()
                 self.errors_ = bptt.absolute_errors(CALIBRATION_WINDOWS).cpu().numpy()
         self.backend_ = self.net_.reader.backend_
