@@ -15,14 +15,14 @@ from regen.training.rng import RNGStates
 __all__ = ["RowParts", "lacks_memory"]
 
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_SAYS = ("allocate", "not enough memory", "out of memory", "Storage size")
+_MESSAGES = ("allocate", "not enough memory", "out of memory", "Storage size")
 
 
 def lacks_memory(error: BaseException) -> bool:
     """Whether `error` is that of a tensor or array for which there is no memory, on any device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _SAYS)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _MESSAGES)
 
 
 @final
