@@ -85,12 +85,29 @@ class RowParts:
         return tuple(torch.cat(values) for values in zip(*parts, strict=True))
 
     def all_at_once(self, rows: int) -> bool:
-        """Whether that many rows are run at once, as they are wherever no gradient is computed."""
+        """Whether that many rows are run at once, as they are wherever no gradient is computed.
+
+        Parameters
+        ----------
+        rows : int
+            B of a batch.
+
+        Returns
+        -------
+        bool
+            True until the first `halve`.
+        """
         self._rows = max(self._rows, rows)
         return self.n == 1 or not torch.is_grad_enabled()
 
     def can_halve(self) -> bool:
-        """Whether more parts are possible: the rows suffice, and no layer needs all of them at once."""
+        """Whether more parts are possible.
+
+        Returns
+        -------
+        bool
+            False when a part has one row already, or `multiple`, or when a layer needs all rows at once.
+        """
         layers = [layer for module in self._modules for layer in module.modules()]
         whole = any(isinstance(layer, BATCH_NORM) or "Spectral" in type(layer).__name__ for layer in layers)
         return not whole and self._rows // self._multiple > self.n
@@ -100,7 +117,13 @@ class RowParts:
         self.n *= 2
 
     def follow(self, rng: RNGStates) -> None:
-        """Draw the numbers of a part again, from these generators, when it is computed again."""
+        """Draw the numbers of a part again when it is computed again.
+
+        Parameters
+        ----------
+        rng : RNGStates
+            The generators that the modules draw from.
+        """
         self._rng = rng
 
     def _divided(self, x: Tensor, others: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
