@@ -122,7 +122,7 @@ def read_header(file: IO[bytes], key: str) -> Header:
         header = loads(text.decode())
         metadata = header.pop("__metadata__", {})
         entries = {name: (entry["dtype"], entry["shape"]) for name, entry in header.items()}
-        spans = sorted((*map(int, entry["data_offsets"]), name) for name, entry in header.items())
+        spans = sorted((*_offsets(entry["data_offsets"]), name) for name, entry in header.items())
         if not all(isinstance(value, str) for value in metadata.values()):
             raise ValueError("metadata holds texts only")
     except DAMAGE as error:
@@ -178,6 +178,13 @@ def dumps(document: Any) -> str:
 def loads(text: str) -> Any:
     """Strict JSON: no NaN or Infinity, no name twice in an object."""
     return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+
+
+def _offsets(offsets: Any) -> tuple[int, int]:
+    begin, end = offsets
+    if type(begin) is not int or type(end) is not int:
+        raise TypeError("offsets are ints")
+    return begin, end
 
 
 def _side_by_side(spans: list[tuple[Any, ...]], entries: Mapping[str, tuple[Any, Any]]) -> bool:

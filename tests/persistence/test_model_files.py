@@ -225,7 +225,7 @@ DESCRIPTION = "its description lacks format, regen, class, params or fitted, or 
         (lambda d: d["fitted"]["net_"].update(tensor=1), "an object has 2 tags instead of one"),
         (
             lambda d: d["fitted"].update(history_=1),
-            "property 'history_' of 'Forecaster' object has no setter",
+            "'history_' is no fitted attribute of Forecaster",
         ),
     ],
 )

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen._check import Choice, Int, check_parameters
+from regen._schema import Fields, Numbers, Several, Whole, Words
 from regen.data.magnitude import as_floats, refuse_far, refuse_unusable
 from regen.data.masked_arrays import unmasked
 from regen.data.scaling import is_constant, moments
 from regen.data.table_encoding import Block
 
-__all__ = ["Images", "Pixels", "check_images", "image_size"]
+__all__ = ["PIXELS", "Images", "Pixels", "check_images", "image_size"]
 
 
 Values: TypeAlias = NDArray[Any]
@@ -149,6 +150,19 @@ def _place(image: int, channel: int, row: int, column: int) -> tuple[str, str]:
 
 
 KINDS = ("real", "nonnegative", "unit", "binary", "counts")
+PIXELS = Fields(
+    {
+        "shape": Several(Whole(1, 2**31), 3),
+        "form": Words(("flat", "nyx", "ncyx")),
+        "dtype": Words(),
+        "kind": Words(KINDS),
+        "center": Numbers("f", ("channels",)),
+        "scale": Numbers("f", ("channels",), low=0, above=True),
+        "middle": Numbers("f", ("inputs",)),
+        "spread": Numbers("f", ("inputs",), low=0, above=True),
+    }
+)
+"""The form of what `Pixels.state` returns."""
 _OUTPUT = Choice(("auto", *KINDS))
 _SMALL = 1e-30
 """Scales below it, or above its inverse, are divided by in float64."""
@@ -343,6 +357,10 @@ class Pixels:
         """The pixels with this `state`."""
         C, Y, X = (int(size) for size in state["shape"])
         arrays = [np.asarray(state[name]) for name in ("center", "scale", "middle", "spread")]
+        if len(arrays[0]) != C or len(arrays[2]) not in (1, C) or (state["form"] == "nyx" and C != 1):
+            raise ValueError(f"the layout of images with {C} channels has other numbers of them")
+        if np.dtype(state["dtype"]).kind not in "biuf":
+            raise ValueError(f"images cannot be of {state['dtype']!r}")
         return cls((C, Y, X), state["form"], np.dtype(state["dtype"]), state["kind"], *arrays)
 
     def _input_values(self, encoded: NDArray[np.float32]) -> NDArray[np.float32]:

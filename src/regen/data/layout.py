@@ -5,6 +5,8 @@ Letters: `n` rows, `F` columns.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
@@ -14,14 +16,74 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._optional import require
-from regen.data.calendar import Step, date_text, offset_named, to_utc, written_numbers
+from regen._schema import Fields, Maybe, OneOf, Optional, Real, Several, Truth, Whole, Words
+from regen.data.calendar import Step, date_text, offset_named, to_utc, written_numbers, zone_named
 from regen.data.dataframes import backend, library, narwhals_frame
 
-__all__ = ["Layout", "SeriesLayout", "dates_after", "from_layout", "layout_of"]
+__all__ = [
+    "CELL",
+    "SERIES_LAYOUT",
+    "TABLE_LAYOUT",
+    "Layout",
+    "SeriesLayout",
+    "dates_after",
+    "from_layout",
+    "layout_of",
+    "refuse_unreadable",
+]
 
 
 SeriesLayout: TypeAlias = Mapping[str, Any]
 """What `Series.layout()` returns: the kind of a series, in JSON's own types."""
+
+DATES = re.compile(r"(datetime64|timedelta64)\[(D|h|m|s|ms|us|ns)\]|u?int(8|16|32|64)")
+UNITS = ("D", "h", "m", "s", "ms", "us", "ns", "M", "BM", "SM", "WM", "B", "offset", "1")
+NAME = OneOf((Words(), Whole(-math.inf)))
+SERIES_LAYOUT = Fields(
+    {
+        "library": Words(),
+        "shape": Words(("series", "frame")),
+        "labels": Several(Maybe(NAME), "F"),
+        "named": Truth(),
+        "index": Words(("index", "column", "labels", "none")),
+        "time": Maybe(NAME),
+        "index_name": Maybe(NAME),
+        "dtype": Words(),
+        "date": Truth(),
+        "tz": Maybe(Words()),
+        "clock": Words(("utc", "local")),
+        "freq": Maybe(Words()),
+        "period": Maybe(Words()),
+        "number": Optional(Words()),
+        "written": Optional(Words(("", "YYYYMM", "YYYYMMDD"))),
+        "names": Several(Words(), "F", distinct=True),
+        "step": Maybe(
+            Fields(
+                {
+                    "count": Whole(1, 2**31),
+                    "unit": Words(UNITS),
+                    "day": Whole(0, 34),
+                    "offset": Optional(Words()),
+                }
+            )
+        ),
+        "last": Maybe(OneOf((Words(), Whole(-(2**62), 2**62)))),
+        "n_steps": Whole(1, 2**62),
+    }
+)
+"""The form of a `SeriesLayout` of F columns."""
+CELL = OneOf((Real(), Words(), Truth()))
+TABLE_LAYOUT = Fields(
+    {
+        "library": Words(),
+        "labels": Several(NAME, "columns", distinct=True),
+        "dtypes": Several(Words(), "columns"),
+        "categories": Several(Maybe(Several(CELL, distinct=True)), "columns"),
+        "ordered": Several(Truth(), "columns"),
+        "stored": Several(Words(("bool", "byte", "int", "float", "text")), "columns"),
+    }
+)
+"""The form of what `Layout.state` returns."""
 
 
 def from_layout(
@@ -64,6 +126,24 @@ def from_layout(
         (values,) = arrays.values()
         return nw.new_series(str(layout["labels"][0] or ""), values, backend=backend(chosen)).to_native()
     return _narwhals_frame(table, chosen, layout)
+
+
+def refuse_unreadable(layout: SeriesLayout) -> None:
+    """Refuse a layout of the right form with a type of dates or a time zone that there is not."""
+    if layout["index"] == "none":
+        return
+    if not DATES.fullmatch(layout["dtype"]) or layout["last"] is None:
+        raise ValueError(f"the dates of the series cannot be {layout['dtype']!r}")
+    np.array(layout["last"], dtype=layout["dtype"])
+    offset, freq = (layout["step"] or {}).get("offset", ""), layout["freq"] or ""
+    try:
+        if layout["tz"] is not None:
+            zone_named(layout["tz"])
+        for text in (offset, freq if freq.startswith("[") else ""):
+            if text and library("pandas") == "pandas":
+                offset_named(text)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise ValueError(f"the time zone or the frequency of the dates is unknown: {error}") from error
 
 
 def dates_after(layout: SeriesLayout, start: int, n: int) -> NDArray[Any] | None:
@@ -211,6 +291,26 @@ class Layout:
         categories = tuple(None if each is None else tuple(each) for each in state["categories"])
         rest = {name: tuple(state[name]) for name in ("labels", "dtypes", "ordered", "stored")}
         return cls(library=state["library"], categories=categories, **rest)
+
+    def refuse_unreadable(self) -> None:
+        """Refuse, when a model is loaded, types that the library of the table does not have.
+
+        Where that library is not installed, they are not used.
+        """
+        try:
+            if self.library == "numpy":
+                np.dtype(self.dtypes[0])
+            elif self.library == "pandas" and library("pandas") == "pandas":
+                pandas = require("pandas", extra="sources", purpose="A pandas table")
+                for name in self.dtypes:
+                    pandas.api.types.pandas_dtype(name)
+            elif self.library != "pandas":
+                for name in self.dtypes:
+                    nw.new_series(
+                        "", [], getattr(nw, name, nw.Float64), backend=backend(str(library(self.library)))
+                    )
+        except Exception as error:
+            raise ValueError(f"the types of the columns are not those of {self.library}: {error}") from error
 
     def reordered(self, order: Sequence[int]) -> Layout:
         """The same with its F columns in another order."""

@@ -32,13 +32,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen._check import closest
+from regen._schema import Fields, Maybe, Numbers, Several, Truth, Words
 from regen.data.column_kinds import KINDS, infer_kinds, refuse_fitted, refuse_new
-from regen.data.layout import Layout
+from regen.data.layout import CELL, TABLE_LAYOUT, Layout
 from regen.data.magnitude import refuse_far
 from regen.data.scaling import is_constant, moments
 from regen.data.table_input import Cells
 
-__all__ = ["KINDS", "Block", "Columns"]
+__all__ = ["COLUMNS", "KINDS", "Block", "Columns"]
+
+COLUMNS = Fields(
+    {
+        "named": Truth(),
+        "source": Numbers("i", ("E",), low=0),
+        "center": Numbers("f", ("E",)),
+        "scale": Numbers("f", ("E",), low=0, above=True),
+        "shift": Numbers("f", ("E",)),
+        "spread": Numbers("f", ("E",), low=0, above=True),
+        "names": Several(Words(), "columns"),
+        "kinds": Several(Words(tuple(KINDS)), "columns"),
+        "levels": Several(Maybe(Several(CELL, distinct=True)), "columns"),
+        "layout": TABLE_LAYOUT,
+    }
+)
+"""The form of what `Columns.state` returns."""
 
 Levels = tuple[tuple[Any, ...] | None, ...]
 
@@ -206,6 +223,7 @@ class Columns:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Columns:
         """The columns with this `state`."""
+        _refuse_inconsistent(state)
         lists = {
             "names": tuple(state["names"]),
             "kinds": tuple(state["kinds"]),
@@ -314,6 +332,18 @@ class Columns:
         for k in changed:
             values[:, k] = _recoded_column(cells, k, self.levels[k], self.kinds[k])
         return values
+
+
+def _refuse_inconsistent(state: Mapping[str, Any]) -> None:
+    """Refuse a state of the right form whose encoded numbers are not those of its columns."""
+    kinds, levels = state["kinds"], state["levels"]
+    for k, kind in enumerate(kinds):
+        if (kind == "categorical" and not levels[k]) or (kind == "binary" and len(levels[k] or (0, 1)) != 2):
+            raise ValueError(f"the {kind} column {state['names'][k]!r} has other values than its kind")
+    order = sorted(range(len(kinds)), key=lambda k: KINDS.index(kinds[k]))
+    widths = [len(levels[k] or ()) if kinds[k] == "categorical" else 1 for k in order]
+    if not np.array_equal(state["source"], np.repeat(np.array(order, dtype=np.int64), widths)):
+        raise ValueError("the encoded numbers are not those of the kinds of the columns")
 
 
 def _recoded_column(cells: Cells, k: int, known: tuple[Any, ...] | None, kind: str) -> NDArray[np.float64]:

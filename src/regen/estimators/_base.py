@@ -32,8 +32,10 @@ from regen._check import (
     closest,
 )
 from regen._random import Generators
+from regen._schema import Form
 from regen.cells import NAMES, Cell
 from regen.data.dataframes import frame
+from regen.estimators._forms import check_state
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.losses.regression import LOSSES
 from regen.training.batches import Batches
@@ -94,6 +96,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     Class attributes
     ----------------
     constraints : the constraint of each constructor argument.
+    forms : the form of each fitted attribute but `net_`; a saved state is checked against it.
     capabilities : what a fitted model can do, in the order in which messages list it; each is also a command of
         the command line. The vocabulary:
 
@@ -120,6 +123,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     """
 
     constraints: ClassVar[Mapping[str, Constraint]]
+    forms: ClassVar[Mapping[str, Form]]
     capabilities: ClassVar[tuple[str, ...]]
     y_is_input: ClassVar[bool] = False
     command: ClassVar[Command]
@@ -304,7 +308,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         """Refuse an estimator before fit, or with other parameters than those it was fitted with."""
         check_is_fitted(self, "net_")
         for name, value in self._frozen_params().items():
-            if repr(value) != self.fitted_with_[name]:
+            if repr(value) != self.fitted_with_.get(name, repr(value)):  # a later version may have added it
                 raise ValueError(
                     f"{name}={value!r} was set after fit, which had {name}={self.fitted_with_[name]}. Fit again, or"
                     " set it back."
@@ -414,8 +418,10 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            When the weights are not those of the network that the parameters and attributes describe.
+            When an attribute is missing or not of its form, or the weights are not those of the network that the
+            parameters and attributes describe.
         """
+        check_state(type(self).__name__, self.forms, state)
         for name, value in state.items():
             if name != "net_":
                 setattr(self, name, value)
@@ -428,6 +434,11 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         self.net_ = self._new_net(Generators(0))  # of any seed: the saved weights replace those that it draws
         self.net_.load_state_dict(weights)
         self.net_.eval()
+        self._check_fitted()
+        self._check_restored()
+
+    def _check_restored(self) -> None:
+        """Hook: refuse restored attributes that do not fit together, each of which is of its form."""
 
     # Notebooks.
 

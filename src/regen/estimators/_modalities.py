@@ -89,6 +89,10 @@ class Modality(ABC, Generic[Data]):
     def of(cls, state: Mapping[str, Any]) -> Modality[Data]:
         """The modality with that `state`."""
 
+    @abstractmethod
+    def refuse_other(self, features: int) -> None:
+        """Refuse, when a model is loaded, a modality that is not of as many features as the model."""
+
     @property
     def shape(self) -> tuple[int, int, int] | None:
         """Hook: (C, Y, X) of images, None for other modalities."""
@@ -136,6 +140,10 @@ class TableModality(Modality[Cells]):
     def of(cls, state: Mapping[str, Any]) -> TableModality:
         return cls(Columns.from_state(state["layout"]))
 
+    def refuse_other(self, features: int) -> None:
+        self.layout.layout.refuse_unreadable()
+        _refuse_count(len(self.layout.names), features)
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -176,6 +184,9 @@ class ImageModality(Modality[Images]):
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> ImageModality:
         return cls(Pixels.from_state(state["layout"]))
+
+    def refuse_other(self, features: int) -> None:
+        _refuse_count(math.prod(self.layout.shape), features)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -246,6 +257,14 @@ class SequenceModality(Modality[SequenceInput]):
     def of(cls, state: Mapping[str, Any]) -> SequenceModality:
         return cls(Columns.from_state(state["layout"]), str(state["given"]), int(state["longest"]))
 
+    def refuse_other(self, features: int) -> None:
+        self.layout.layout.refuse_unreadable()
+        if self.kind == "table":
+            _refuse_count(len(self.layout.names), 1)
+            _refuse_count(self.longest, features)
+        else:
+            _refuse_count(len(self.layout.names), features)
+
     @property
     def steps(self) -> int:
         return self.longest
@@ -310,6 +329,11 @@ def ragged(X: Any) -> bool:
     if any(getattr(x, "shape", None) for x in X):
         return True
     return all(isinstance(x, list | tuple) for x in X) and len({len(x) for x in X}) > 1
+
+
+def _refuse_count(found: int, features: int) -> None:
+    if found != features:
+        raise ValueError(f"form_ describes {found} features, and the model has {features}")
 
 
 def _table(owner: BaseEstimator, X: Any, *, reset: bool) -> Cells:

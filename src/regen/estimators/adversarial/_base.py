@@ -20,12 +20,14 @@ from torch import Generator, nn
 
 from regen._check import Constraint, Either, Int, Kind, Nothing, check_parameters
 from regen._random import Generators
+from regen._schema import Form
 from regen.data.batching import RowBatch
 from regen.data.masked_arrays import refuse_masked
 from regen.estimators._base import SHARED_CONSTRAINTS, Estimator, rollback_on_error
 from regen.estimators._modalities import MODALITIES, Modality
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators.adversarial.evaluation import Evaluator
+from regen.estimators.adversarial.forms import FORMS, refuse_inconsistent
 from regen.estimators.adversarial.game import Game, GameRules
 from regen.estimators.adversarial.game_training import (
     MAX_COMPARED,
@@ -73,6 +75,7 @@ class AdversarialEstimator(Estimator):
     loss_parameter: ClassVar[str] = "game"
     y_is_input: ClassVar[bool] = True
     default_game: ClassVar[Mapping[str, float]]
+    forms: ClassVar[Mapping[str, Form]] = FORMS
     output: str = "auto"
     image_shape: Any = None
     norm: bool = False
@@ -212,6 +215,10 @@ class AdversarialEstimator(Estimator):
             lengths=self.lengths_,
             companions=RowBatch(*parts) if parts else None,  # type: ignore[arg-type]
         )
+
+    def _check_restored(self) -> None:
+        self.modality_.refuse_other(self.n_features_in_)
+        refuse_inconsistent(self._model(), self._rules.pack)
 
     # Fitted parts.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -19,10 +20,12 @@ from sklearn.utils import Tags
 from torch import Generator, Tensor, nn
 
 from regen._random import Generators
+from regen._schema import Form, Real, Truth
 from regen.cells import Cell
 from regen.data.batching import RowBatches
 from regen.data.ragged import Ragged
 from regen.estimators._base import Estimator, rollback_on_error
+from regen.estimators._forms import MODALITY, SHARED_FORMS
 from regen.estimators._modalities import MODALITIES, Modality, modality_of, read_codes
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators._splits import LEAST_BATCHES, hold_out
@@ -61,6 +64,12 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
     """
 
     default_learning_rate = 1e-3
+    forms: ClassVar[Mapping[str, Form]] = {
+        **SHARED_FORMS,
+        "form_": MODALITY,
+        "gaps_": Truth(),
+        "threshold_": Real(finite=False),
+    }
     outputs_per_unit: ClassVar[int] = 1
     """Outputs of the encoder for each unit of the code."""
     warns_of_wide_code: ClassVar[bool] = True
@@ -180,6 +189,9 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
             tied=bool(self.tied),
             backend=self._options.backend,
         )
+
+    def _check_restored(self) -> None:
+        self._modality.refuse_other(self.n_features_in_)
 
     @property
     def _modality(self) -> Modality[Any]:

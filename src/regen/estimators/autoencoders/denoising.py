@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from regen._check import Anything, Choice, Constraint, Either, Int, Nothing, Number, check_parameters
 from regen._random import Generators
+from regen._schema import Form, Maybe, Numbers
 from regen.cells import Cell
 from regen.data.corruption import CORRUPTIONS
 from regen.estimators._base import Command
@@ -136,6 +137,11 @@ class DenoisingAutoencoder(AutoencodingEstimator):
         "denoise",
         "impute",
     )
+    forms: ClassVar[Mapping[str, Form]] = {
+        **AutoencodingEstimator.forms,
+        "extremes_": Numbers("f", (2, "E"), finite=False),
+        "donors_": Maybe(Numbers("f", (2, "*", "E"), finite=False)),
+    }
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **ROW_CONSTRAINTS,
         "noise": Number(0),

@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 
 from regen._check import Choice, Constraint, Int, Number, check_parameters
 from regen._random import Generators
+from regen._schema import Form, Mapped, Numbers, Real
 from regen.cells import Cell
 from regen.data.ragged import Ragged
 from regen.estimators._base import Command
@@ -166,6 +167,12 @@ class VariationalAutoencoder(AutoencodingEstimator):
     loss_parameter: ClassVar[str] = "likelihood"
     command: ClassVar[Command] = Command("vae", "Learn how rows are distributed, to draw new ones.", "rows")
     capabilities: ClassVar[tuple[str, ...]] = ("encode", "decode", "reconstruct", "score", "impute", "sample")
+    forms: ClassVar[Mapping[str, Form]] = {
+        **AutoencodingEstimator.forms,
+        "elbo_terms_": Mapped(Real(finite=False), ("elbo", "reconstruction", "kl")),
+        "kl_per_unit_": Numbers("f", ("code",), finite=False),
+        "active_units_": Numbers("b", ("code",)),
+    }
     constraints: ClassVar[Mapping[str, Constraint]] = {
         **ROW_CONSTRAINTS,
         "likelihood": Choice(("auto", *KIND_OF_LIKELIHOOD)),

@@ -148,6 +148,13 @@ class StreamState:
         self._parts = RowParts(net) if parts is None else parts
         self.reset()
 
+    @classmethod
+    def of(cls, net: WindowNet, state: Mapping[str, Any]) -> StreamState:
+        """The state of `net` that `state_dict` returned."""
+        found = cls(net)
+        found.load_state_dict(state)
+        return found
+
     def reset(self) -> None:
         """Return to the state before the first step."""
         self.state: Any = None
@@ -183,6 +190,11 @@ class StreamState:
         forecasts, *after = self._parts(run, x, before, observed, *rows)
         parts = tuple(part.transpose(0, 1).contiguous() for part in after)
         return forecasts, parts if len(parts) > 1 else parts[0]
+
+    @property
+    def known(self) -> int:
+        """Steps that the last forecast has."""
+        return 0 if self.latest is None else self.latest.shape[1]
 
     def forecast(self, horizon: int) -> Tensor:
         """The next `horizon` steps (B, horizon, C), recursively beyond H; the state does not change."""

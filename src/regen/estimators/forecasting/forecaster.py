@@ -12,6 +12,7 @@ from sklearn.base import clone
 from torch import Tensor
 
 from regen._check import Choice, Constraint, Either, Int, Number, check_parameters
+from regen._schema import Form
 from regen.cells import Cell
 from regen.data.layout import from_layout
 from regen.data.scaling import Standardizer
@@ -39,6 +40,7 @@ from regen.estimators.forecasting.bptt import (
     forecast_stream,
     forecast_windows,
 )
+from regen.estimators.forecasting.forms import FORMS, refuse_inconsistent
 from regen.estimators.forecasting.intervals import check_levels, half_widths, interval_columns
 from regen.estimators.forecasting.online import ForecastStream
 from regen.estimators.forecasting.probe import ForecastProbing
@@ -157,6 +159,7 @@ class Forecaster(Estimator):
         "bptt": Either((Choice(("full",)), Int(1))),
         **SHARED_CONSTRAINTS,
     }
+    forms: ClassVar[Mapping[str, Form]] = FORMS
 
     net_: WindowNet
     stream_: Mapping[str, Any]
@@ -437,6 +440,9 @@ class Forecaster(Estimator):
             return WindowBPTT(*task, batch_size=batch_size)
         return StreamBPTT(*task, batch_size=batch_size, bptt=int(self.bptt))
 
+    def _check_restored(self) -> None:
+        refuse_inconsistent(self.net_, vars(self))
+
     @property
     def _standardizer(self) -> Standardizer:
         return Standardizer(self.center_, self.scale_)
@@ -464,9 +470,7 @@ class Forecaster(Estimator):
         """Let forecasts begin after `series`, of which the last `new` steps continue the series so far."""
         filled = series.filled()
         if self.bptt != "full":
-            stream = StreamState(self.net_)
-            if new < len(series):
-                stream.load_state_dict(self.stream_)
+            stream = StreamState.of(self.net_, self.stream_) if new < len(series) else StreamState(self.net_)
             steps = scale_series(self._standardizer, filled[-new:], observed[-new:], self._device)
             forecast_stream(self.net_, steps.values, steps.observed if self.gaps_ else None, stream)
             self.stream_ = stream.state_dict()
@@ -477,9 +481,7 @@ class Forecaster(Estimator):
         """Standardised forecasts (horizon, C) of the steps after the last one."""
         with evaluating(self.net_):
             if self.bptt != "full":
-                stream = StreamState(self.net_)
-                stream.load_state_dict(self.stream_)
-                return stream.forecast(horizon)[0]
+                return StreamState.of(self.net_, self.stream_).forecast(horizon)[0]
             window = scale_series(self._standardizer, self.tail_, self.tail_seen_, self._device)
             observed = window.observed[None] if self.gaps_ else None
             return self.net_(window.values[None], observed, horizon)[0]  # type: ignore[no-any-return]

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from regen._check import Bool, Choice, Constraint, Either, Int, Number
 from regen._random import Generators
+from regen._schema import Form, Maybe, Numbers, Truth, Whole
 from regen.cells import Cell
 from regen.data.masked_arrays import refuse_masked
 from regen.data.ragged import Ragged
 from regen.data.scaling import Standardizer
 from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Estimator
+from regen.estimators._forms import SHARED_FORMS
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators._sequence_input import SequenceInput, read_known_sequences
 from regen.estimators.sequences.bptt import SequenceBPTT, fit_standardizer, predict_rows
@@ -46,6 +48,17 @@ class SequenceEstimator(Estimator):
         "pool": Choice(("all", "last", "mean", "max")),
         "normalize": Choice(("train", "sequence", "none")),
         **SHARED_CONSTRAINTS,
+    }
+    forms: ClassVar[Mapping[str, Form]] = {
+        **SHARED_FORMS,
+        "n_features_per_step_": Whole(1, size="features"),
+        "n_outputs_": Whole(1, size="outputs"),
+        "n_steps_in_": Maybe(Whole(1)),
+        "segment_": Whole(1),
+        "gaps_": Truth(),
+        "center_": Numbers("f", ("features",)),
+        "scale_": Numbers("f", ("features",), low=0),
+        "loss_per_step_": Numbers("f", ("*",), finite=False),
     }
     net_: SequenceNet
     n_outputs_: int
@@ -128,6 +141,10 @@ class SequenceEstimator(Estimator):
             pool=self.pool,
             backend=self._options.backend,
         )
+
+    def _check_restored(self) -> None:
+        if self.n_features_in_ != (self.n_steps_in_ or self.n_features_per_step_):
+            raise ValueError(f"n_features_in_={self.n_features_in_} is not the number of features or steps")
 
     @property
     def _standardizer(self) -> Standardizer:

@@ -1,5 +1,6 @@
 """SequenceClassifier: the class of a whole sequence, from one recurrent network."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
+from regen._schema import Form, Labels
 from regen.data.masked_arrays import refuse_masked
 from regen.estimators._base import Command, rollback_on_error
 from regen.estimators._online import softmax
@@ -105,6 +107,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
     """
 
     command: ClassVar[Command] = Command("classifier", "Learn sequences with a label each.", "sequences")
+    forms: ClassVar[Mapping[str, Form]] = {**SequenceEstimator.forms, "classes_": Labels("outputs")}
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy",)
 
     @rollback_on_error

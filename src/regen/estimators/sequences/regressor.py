@@ -1,5 +1,6 @@
 """SequenceRegressor: one or several numbers for a whole sequence, from one recurrent network."""
 
+from collections.abc import Mapping
 from copy import copy
 from typing import Any, ClassVar, final
 
@@ -10,6 +11,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_consistent_length
 
+from regen._schema import Form, Numbers, Truth
 from regen.data.magnitude import overflow_refusal, refuse_far, refuse_unusable
 from regen.data.masked_arrays import unmasked
 from regen.data.scaling import is_constant, moments
@@ -86,6 +88,12 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
     """
 
     command: ClassVar[Command] = Command("regressor", "Learn sequences with a number each.", "sequences")
+    forms: ClassVar[Mapping[str, Form]] = {
+        **SequenceEstimator.forms,
+        "one_target_": Truth(),
+        "target_center_": Numbers("f", ("outputs",)),
+        "target_scale_": Numbers("f", ("outputs",), low=0),
+    }
     losses: ClassVar[tuple[str, ...]] = ("mse", "mae", "huber")
 
     def __sklearn_tags__(self) -> Tags:
