@@ -149,7 +149,7 @@ class StreamState:
         self.reset()
 
     @classmethod
-    def of(cls, net: WindowNet, state: Mapping[str, Any]) -> StreamState:
+    def of(cls, net: WindowNet, state: Mapping[str, Any]) -> "StreamState":
         """The state of `net` that `state_dict` returned."""
         found = cls(net)
         found.load_state_dict(state)

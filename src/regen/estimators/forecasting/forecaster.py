@@ -482,9 +482,8 @@ class Forecaster(Estimator):
         with evaluating(self.net_):
             if self.bptt != "full":
                 return StreamState.of(self.net_, self.stream_).forecast(horizon)[0]
-            window = scale_series(self._standardizer, self.tail_, self.tail_seen_, self._device)
-            observed = window.observed[None] if self.gaps_ else None
-            return self.net_(window.values[None], observed, horizon)[0]  # type: ignore[no-any-return]
+            values, observed = scale_series(self._standardizer, self.tail_, self.tail_seen_, self._device)
+            return self.net_(values[None], observed[None] if self.gaps_ else None, horizon)[0]  # type: ignore[no-any-return]
 
     def _forecast_from(self, series: Series, origins: range) -> Values:
         """Forecasts (n, H, C) of a series, each from the steps before one origin."""
