@@ -35,7 +35,7 @@ from regen._random import Generators
 from regen._schema import Form
 from regen.cells import NAMES, Cell
 from regen.data.dataframes import frame
-from regen.estimators._forms import check_state
+from regen.estimators._forms import check_state, check_weights
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.losses.regression import LOSSES
 from regen.training.batches import Batches
@@ -430,7 +430,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         if layers > len(weights):  # each layer has a weight; building very many layers takes seconds
             raise ValueError(f"layers={layers} is more than its {len(weights)} weights")
         with torch.device("meta"):  # a wrong size is refused before memory is allocated for it
-            _check_weights(weights, self._build().state_dict())
+            check_weights(weights, self._build().state_dict())
         self.net_ = self._new_net(Generators(0))  # of any seed: the saved weights replace those that it draws
         self.net_.load_state_dict(weights)
         self.net_.eval()
@@ -499,15 +499,3 @@ def _digest(tensors: tuple[Tensor, ...]) -> str:
         digest.update(str(tuple(tensor.shape)).encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Refuse weights with other names, shapes or dtypes than the expected ones."""
-    for name in {**expected, **weights}:
-        if name not in weights or name not in expected:
-            raise ValueError(f"the weight {name!r} is {'missing' if name in expected else 'unknown'}")
-        saved, needed = (
-            f"{each[name].dtype} of shape {tuple(each[name].shape)}" for each in (weights, expected)
-        )
-        if saved != needed:
-            raise ValueError(f"the weight {name!r} is {saved}, and its network needs {needed}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from regen._schema import (
     AnyTensor,
     Cases,
@@ -23,7 +25,7 @@ from regen._schema import (
 from regen.data.images import PIXELS
 from regen.data.table_encoding import COLUMNS
 
-__all__ = ["MODALITY", "SHARED_FORMS", "check_state"]
+__all__ = ["MODALITY", "SHARED_FORMS", "check_state", "check_weights"]
 
 SHARED_FORMS: Mapping[str, Form] = {
     "fitted_with_": Mapped(Words()),
@@ -68,3 +70,15 @@ def check_state(owner: str, forms: Mapping[str, Form], state: Mapping[str, Any])
             check_form(form, state[name], name, sizes)
         elif not isinstance(form, Optional):
             raise ValueError(f"the fitted attribute {name!r} is missing")
+
+
+def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Refuse weights with other names, shapes or dtypes than the expected ones."""
+    for name in {**expected, **weights}:
+        if name not in weights or name not in expected:
+            raise ValueError(f"the weight {name!r} is {'missing' if name in expected else 'unknown'}")
+        saved, needed = (
+            f"{each[name].dtype} of shape {tuple(each[name].shape)}" for each in (weights, expected)
+        )
+        if saved != needed:
+            raise ValueError(f"the weight {name!r} is {saved}, and its network needs {needed}")
