@@ -418,14 +418,12 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            When an attribute is missing or not of its form, or the weights are not those of the network that the
-            parameters and attributes describe.
+            When an attribute is missing or not of its form, or the weights are not those of the network described.
         """
         check_state(type(self).__name__, self.forms, state)
-        for name, value in state.items():
-            if name != "net_":
-                setattr(self, name, value)
         weights = state["net_"]
+        for name in self.forms.keys() & state.keys():
+            setattr(self, name, state[name])
         layers = self.get_params(deep=False).get("layers", 0)
         if layers > len(weights):  # each layer has a weight; building very many layers takes seconds
             raise ValueError(f"layers={layers} is more than its {len(weights)} weights")
