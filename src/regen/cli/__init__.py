@@ -7,6 +7,7 @@ import typer
 
 from regen import __version__
 from regen.cli.autoencoders import COMMANDS as AUTOENCODERS
+from regen.cli.check import check as check_files
 from regen.cli.errors import PlainGroup
 from regen.cli.fit import commands
 from regen.cli.generate import COMMANDS as GENERATE
@@ -17,6 +18,9 @@ from regen.demo import run as run_demo
 from regen.doctor import examine, report
 
 __all__ = ["app"]
+
+DAMAGED = 1
+"""Exit code of `regen doctor --check` when a file is damaged."""
 
 PLAIN = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
 app = typer.Typer(name="regen", cls=PlainGroup, invoke_without_command=True, **PLAIN)  # type: ignore[arg-type]
@@ -45,10 +49,25 @@ def regen(
         typer.echo(context.get_help())
 
 
-@app.command(short_help="What is installed, and what this machine has.")
-def doctor() -> None:
-    """Versions, backends and why each is or isn't available, devices, threads."""
-    typer.echo(report(examine()))
+@app.command(short_help="What is installed, and what this machine has; whether a run is intact.")
+def doctor(
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Verify every file of a run, or a model or checkpoint, instead; exit with 1 if one is damaged.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Versions, backends and why each is or isn't available, devices, threads; with --check the files of a run."""
+    if check is None:
+        typer.echo(report(examine()))
+        return
+    sections = check_files(check)
+    typer.echo(report(sections))
+    if not all(finding.there for finding in sections[0].findings):
+        raise typer.Exit(DAMAGED)
 
 
 @app.command(short_help="Every system on real data, and one page of results.")

@@ -25,6 +25,9 @@ from regen.training.checkpoint import read_tree
 
 __all__ = [
     "CHECKPOINT",
+    "DESCRIPTION",
+    "HISTORY",
+    "MODEL",
     "REPORT",
     "Run",
     "claimed",
