@@ -1,5 +1,6 @@
 """Backend "torch" against the reference loop, one layer and one direction, on every device there is."""
 
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -126,11 +127,16 @@ def test_reversed_steps() -> None:
     assert torch.equal(torch_fused.reversed_steps(reversed_x, torch.tensor([4, 2])), x)
 
 
-def test_projection_does_not_warn() -> None:
-    """Torch remarks that oneDNN has no projection; users of proj_size need not see that."""
+def test_projection_does_not_warn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch remarks once that oneDNN has no projection; users of proj_size need not see that, in any thread."""
     params = {name: torch.randn(shape) for name, shape in LSTM(proj_size=2).shapes(3, 4).items()}
+    torch_fused._use_up_projection_warning.cache_clear()
     torch.set_warn_always(True)
     try:
-        torch_fused.run(LSTM(proj_size=2), params, torch.randn(2, 3, 3))
+        torch_fused._use_up_projection_warning()
+        with pytest.warns(UserWarning, match="LSTM with projections"):
+            torch_fused.run(LSTM(proj_size=2), params, torch.randn(2, 3, 3))
     finally:
         torch.set_warn_always(False)
+    monkeypatch.setattr(warnings, "catch_warnings", None)  # which would change the filters of all threads
+    torch_fused.run(LSTM(proj_size=2), params, torch.randn(2, 3, 3))

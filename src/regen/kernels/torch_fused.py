@@ -5,8 +5,8 @@ one call, as torch does; `run` is a stack of one.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -102,12 +102,13 @@ def stack(
     train = torch.is_grad_enabled() or dropout > 0
     settings = ("bias_ih" in layers[0], len(layers) // D, dropout, train, bidirectional)
     operator = _OPERATORS[_mode(cell)]
-    with _without_projection_warning(cell):
-        if isinstance(x, PackedSequence):
-            hidden = _hidden(tuple(_rows(s, x.sorted_indices) for s in state))
-            data, *last = operator(x.data, x.batch_sizes, hidden, weights, *settings)
-            return x._replace(data=data), tuple(_rows(s, x.unsorted_indices) for s in last)
-        output, *last = operator(x, _hidden(state), weights, *settings, True)
+    if isinstance(cell, LSTM) and cell.proj_size and not torch.compiler.is_compiling():
+        _use_up_projection_warning()
+    if isinstance(x, PackedSequence):
+        hidden = _hidden(tuple(_rows(s, x.sorted_indices) for s in state))
+        data, *last = operator(x.data, x.batch_sizes, hidden, weights, *settings)
+        return x._replace(data=data), tuple(_rows(s, x.unsorted_indices) for s in last)
+    output, *last = operator(x, _hidden(state), weights, *settings, True)
     return output, tuple(last)
 
 
@@ -208,12 +209,14 @@ def _rows(state: Tensor, order: Tensor | None) -> Tensor:
     return state if order is None else state.index_select(1, order)
 
 
-@contextmanager
-def _without_projection_warning(cell: Cell) -> Iterator[None]:
-    """Ignore torch's warning that it runs a projected LSTM by ATen and not by oneDNN."""
-    if isinstance(cell, LSTM) and cell.proj_size:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "LSTM with projections")
-            yield
-    else:
-        yield
+@cache
+def _use_up_projection_warning() -> None:
+    """Make torch say now, unheard, what it says once: that it runs a projected LSTM by ATen and not by oneDNN.
+
+    Filters of warnings belong to all threads, so that they are not changed around every run.
+    """
+    weights = [torch.zeros(shape) for shape in ((8, 1), (8, 1), (8,), (8,), (1, 2))]
+    state = (torch.zeros(1, 1, 1), torch.zeros(1, 1, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.lstm(torch.zeros(1, 1, 1), state, weights, True, 1, 0.0, False, False, True)

@@ -1,7 +1,11 @@
 """How a network runs: device, precision, number of threads, evaluation mode."""
 
-from collections.abc import Iterator
+import ctypes
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -109,15 +113,59 @@ def fitting_threads(module: nn.Module, rows: int, copies: int) -> Iterator[None]
     """
     weights = list(module.parameters())
     operations = 6 * sum(weight.numel() for weight in weights) * rows * copies  # 2 forward, 4 backward
-    threads = torch.get_num_threads()
-    if threads == 1 or operations >= ENOUGH or weights[0].device.type != "cpu":
+    if torch.get_num_threads() == 1 or operations >= ENOUGH or weights[0].device.type != "cpu":
         yield
         return
-    torch.set_num_threads(1)
+    with _one_thread():
+        yield
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for all that torch computes in the calling thread.
+
+    `torch.set_num_threads` also sets the number that other threads start with: one that a user starts during a fit
+    would keep a single thread for good, and the end of a fit would change the number under another one.
+    """
+    before, setters = torch.get_num_threads(), _setters_of_thread()
+    if setters is None:
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+        return
+    set_openmp, set_mkl = setters
+    set_openmp(1)
+    mkl_before = set_mkl(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        set_openmp(before)
+        set_mkl(mkl_before)
+
+
+@cache
+def _setters_of_thread() -> tuple[Callable[[int], object], Callable[[int], int]] | None:
+    """OpenMP's and MKL's functions that set the number of threads of the calling thread alone.
+
+    None where torch has another pool, or keeps them out of reach. A torch without MKL has nothing to set there.
+    """
+    path = (
+        Path(torch.__file__).parent / "lib" / f"libtorch_cpu.{'dylib' if sys.platform == 'darwin' else 'so'}"
+    )
+    try:
+        library = ctypes.CDLL(str(path))  # loaded already; finds what it is linked to as well
+        set_openmp = library.omp_set_num_threads
+    except (OSError, AttributeError):
+        return None
+    set_openmp.argtypes, set_openmp.restype = [ctypes.c_int], None
+    try:
+        set_mkl = library.MKL_Set_Num_Threads_Local
+    except AttributeError:
+        return set_openmp, lambda threads: 0
+    set_mkl.argtypes, set_mkl.restype = [ctypes.c_int], ctypes.c_int
+    return set_openmp, set_mkl
 
 
 @contextmanager
