@@ -10,7 +10,7 @@ import typer
 from regen.cli.errors import say
 from regen.cli.fit import FitCommand, checkpoint_path, report, train
 from regen.cli.run_options import RunPath
-from regen.cli.runs import described, opened, resume_command, versions
+from regen.cli.runs import CHECKPOINT, described, opened, resume_command, versions
 from regen.data.io.paths import content_digest, not_found_error
 
 __all__ = ["resume"]
@@ -104,6 +104,9 @@ def _refuse_ended(
     name, stopped = repr(str(run)), str(facts.get("stopped", ""))
     there = checkpoint is not None and checkpoint.exists()
     if facts.get("finished") and not (there and changed):
+        if checkpoint == run / CHECKPOINT:  # left by a process that was killed right after its end
+            checkpoint.unlink(missing_ok=True)
+            there = False
         advice = (
             "Give more, such as --max-epochs, to extend it."
             if there

@@ -168,6 +168,7 @@ def _refuse_full(folder: Path, force: bool) -> None:
     if not folder.is_dir():
         raise ValueError(f"The output folder {str(folder)!r} is a file. Choose another with --output.")
     _refuse_busy(folder)
+    sweep(folder)  # a fit may have been killed before it wrote anything else
     if (folder / MODEL).exists() or (folder / DESCRIPTION).exists():
         if not force:
             begun = described(folder).get("finished") is False
