@@ -356,3 +356,17 @@ def test_read_step():
     row, observed = read_step("x", [None, 2], 2, "feature")
     assert np.isnan(row[0]) and row[1] == 2.0
     assert observed.tolist() == [False, True]
+
+
+def test_a_row_with_labels_is_taken_by_name(message_of):
+    """The columns of a pandas row may come in any order; other labels are refused."""
+    frame = pd.DataFrame(TWO, columns=["a", "b"])
+    stream, twin = (forecaster(frame[:N], bptt=6).stream() for _ in range(2))
+    assert np.array_equal(stream.step(frame.iloc[N][["b", "a"]]), twin.step(TWO[N]))
+    assert message_of(ValueError, stream.step, frame.iloc[N].rename({"a": "c"})) == (
+        "y is one step with the labels c, b; its columns at fit were a, b."
+    )
+    X = [frame[k : k + 5] for k in range(16)]
+    model = regen.SequenceRegressor(hidden=3, bidirectional=False, max_epochs=1, random_state=0)
+    model.fit(X, np.arange(16.0))
+    assert model.stream().step(frame.iloc[0][["b", "a"]]) == model.stream().step(TWO[0])

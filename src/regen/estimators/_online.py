@@ -1,8 +1,10 @@
 """What the streams of fitted estimators share: input checks, weights as arrays, softmax."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, TypeVar
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
@@ -16,14 +18,19 @@ Floats = NDArray[np.float32]
 Net = TypeVar("Net", bound=nn.Module)
 
 
-def read_step(name: str, step: Any, width: int, element: str) -> tuple[Values, NDArray[np.bool_]]:
+def read_step(
+    name: str, step: Any, width: int, element: str, names: Sequence[str] = ()
+) -> tuple[Values, NDArray[np.bool_]]:
     """Convert one step to a new array (width,) and the mask of its observed values.
 
     Parameters
     ----------
     name, element : names of the argument and of each of its values, for messages.
     step : (width,) numbers, or one number when width is 1; NaN is missing.
+    names : of the values at fit, if they have some; a pandas row is then taken by its labels.
     """
+    if len(names) and not isinstance(step, np.ndarray | list | tuple | float | int):
+        step = _by_name(name, step, names, element)
     try:
         raw = np.asarray(unmasked(step))
         row = as_floats(raw) if raw.dtype.kind in "biufO" else None
@@ -45,6 +52,22 @@ def read_step(name: str, step: Any, width: int, element: str) -> tuple[Values, N
     if not observed.all():
         refuse_unusable(row, lambda k: (name, f"in {element} {k}" if width > 1 else ""))
     return row, observed
+
+
+def _by_name(name: str, step: Any, names: Sequence[str], element: str) -> Any:
+    """A pandas Series with the names of fit as its labels, in their order; other things as they are."""
+    row = nw.from_native(step, series_only=True, pass_through=True)
+    if not isinstance(row, nw.Series) or not row.implementation.is_pandas_like():
+        return step
+    labels = list(step.index)
+    if not any(isinstance(label, str) for label in labels):
+        return step
+    if len(labels) != len(names) or set(labels) != set(names):
+        raise ValueError(
+            f"{name} is one step with the labels {', '.join(map(str, labels))}; its {element}s at fit were"
+            f" {', '.join(names)}."
+        )
+    return row.to_numpy()[[labels.index(each) for each in names]]
 
 
 def check_step(name: str, z: Values, observed: NDArray[np.bool_], element: str) -> None:

@@ -134,6 +134,10 @@ def backtest(finding: Backtest, *, column: str | None = None, unit: str = "") ->
 
 def _fan(time: NDArray[Any], actual: Values, read: "_Forecasts", title: str) -> Chart:
     """Intervals behind, then the actual values, the naive forecast and the forecasts with their first steps."""
+    x = Axis({"M": "date", "m": "seconds"}.get(time.dtype.kind, "step"))
+    if time.dtype.kind == "m":  # no chart has an axis of durations
+        second = np.timedelta64(1, "s")
+        time, read = time / second, read._replace(time=read.time / second)
     marks: list[Any] = [
         Band(
             _broken(read, read.time),
@@ -148,7 +152,6 @@ def _fan(time: NDArray[Any], actual: Values, read: "_Forecasts", title: str) -> 
         marks.append(Line(*_line(read, read.naive), name="naive", color=VERMILLION, width=1.6, dash="dot"))
     marks.append(Line(*_line(read, read.point), name="forecast", color=BLUE, width=2.4))
     first = Points(read.time[read.begins], read.point[read.begins], name="first step", size=8, hover=None)
-    x = Axis("date" if time.dtype.kind == "M" else "step")
     return Chart([Panel(x, Axis(title), [*marks, first])], title=_key(read), height=380)
 
 
@@ -223,6 +226,8 @@ def _predicted(
     columns = {key: read.values[:, c] for c, key in enumerate(read.names)}
     _refuse_unknown(name, columns)
     dates = np.arange(len(series), len(series) + len(read)) if read.dates is None else read.dates
+    if read.dates is not None and series.dates is not None and read.kind.tz is not None:
+        dates = read.kind.dates_on(read.dates, series.kind)  # a single row is read as an instant
     return columns[name], dates, columns
 
 

@@ -336,7 +336,8 @@ class Forecaster(Estimator):
         self._check_fitted()
         state = None if self.bptt == "full" else self.stream_
         single = self.layout_["shape"] == "series"
-        return ForecastStream(self.net_, self._standardizer, self.tail_, self.tail_seen_, state, single)
+        end = self.tail_, self.tail_seen_, state, single, getattr(self, "feature_names_in_", ())
+        return ForecastStream(self.net_, self._standardizer, *end)
 
     def backtest(
         self,

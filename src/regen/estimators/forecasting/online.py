@@ -4,7 +4,7 @@ Letters: `H` horizon, `C` columns, `W` window.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -142,6 +142,8 @@ class ForecastStream:
         The carried state of the network with ``bptt=k``; None with ``bptt="full"``.
     single : bool
         Whether forecasts have shape (H,).
+    names : sequence of str, default=()
+        Names of the columns, where they have some: a pandas row is taken by its labels.
 
     Attributes
     ----------
@@ -174,12 +176,13 @@ class ForecastStream:
         observed: NDArray[np.bool_],
         memory: Mapping[str, Any] | None,
         single: bool,
+        names: Sequence[str] = (),
     ) -> None:
         center, scale = standardizer.center, standardizer.scale
         assert center is not None and scale is not None
         self._center, self._scale, self._single = center, scale, single
         self._divisor = np.where(scale > 0, scale, np.inf)
-        self._start = window[-1]
+        self._start, self._names = window[-1], tuple(names)
         net = eval_copy(net)
         self._net: StepNet = (
             WindowedNet(net, *scale_series(standardizer, window, observed))
@@ -199,8 +202,9 @@ class ForecastStream:
         Parameters
         ----------
         y : float or array-like of shape (C,)
-            The columns in the order of fit. NaN is missing: as in ``update`` it is replaced by the last value before
-            it, and where the training series had gaps, the network also receives the mask.
+            The columns in the order of fit; a pandas row is taken by its labels. NaN is missing: as in ``update`` it
+            is replaced by the last value before it, and where the training series had gaps, the network also receives
+            the mask.
 
         Returns
         -------
@@ -212,7 +216,7 @@ class ForecastStream:
         ValueError
             When y has another shape, or holds a value that is no number or infinite. The stream is then unchanged.
         """
-        row, observed = read_step("y", y, len(self._center), "column")
+        row, observed = read_step("y", y, len(self._center), "column", self._names)
         filled = row if observed.all() else np.where(observed, row, self._last)
         z = (filled - self._center) / self._divisor
         check_step("y", z, observed, "column")

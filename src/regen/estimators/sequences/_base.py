@@ -196,4 +196,7 @@ class SequenceEstimator(Estimator):
     def _stream(self, predict: Callable[[NDArray[np.float32]], Any]) -> SequenceStream:
         """A stream that applies `predict` to the outputs (K,) of the network."""
         self._check_fitted()
-        return SequenceStream(self.net_, self._standardizer, self.gaps_, self.n_features_per_step_, predict)
+        names = getattr(self, "feature_names_in_", ()) if self.n_steps_in_ is None else ()
+        return SequenceStream(
+            self.net_, self._standardizer, self.gaps_, self.n_features_per_step_, predict, names
+        )

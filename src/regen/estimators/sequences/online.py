@@ -3,7 +3,7 @@
 Letters: `F` features of a sequence, `K` classes or targets, `V` input values of a step, `s` steps of a segment.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -106,6 +106,8 @@ class SequenceStream:
         F.
     predict : callable
         Converts the outputs (K,) of the network to the prediction.
+    names : sequence of str, default=()
+        Names of the features, where they have some: a pandas row is taken by its labels.
 
     Attributes
     ----------
@@ -138,7 +140,9 @@ class SequenceStream:
         mark: bool,
         features: int,
         predict: Callable[[NDArray[np.float32]], Any],
+        names: Sequence[str] = (),
     ) -> None:
+        self._names = tuple(names)
         self._net, self._scale, self._mark = eval_copy(net), scale, mark
         self._features, self._predict = features, predict
         self._carried: CarriedNet | None = None
@@ -173,7 +177,7 @@ class SequenceStream:
         ValueError
             When x has another shape, or holds a value that is no number or infinite. The stream is then unchanged.
         """
-        row, observed = read_step("x", x, self._features, "feature")
+        row, observed = read_step("x", x, self._features, "feature", self._names)
         if self._scale.center is not None:
             check_step("x", self._scale.transform(row), observed, "feature")
         self.n_steps += 1

@@ -58,7 +58,7 @@ class Scale:
             return kept[:: max(1, -(-len(kept) // max(count, 1)))] if len(kept) > 2 * count else kept
         if self.kind == "date":
             return _dates(low, high, count)
-        rough = max((high - low) / max(count, 1), 1e-300)
+        rough = max((high - low) / max(count, 1), 1e-12 * max(-low, high), 1e-300)
         power = 10.0 ** np.floor(np.log10(rough))
         step = next(step for step in STEPS if step * power >= rough * 0.999) * power
         if self.kind == "log":

@@ -84,6 +84,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _kind(panel: Placed) -> str:
+    if not panel.marks:
+        return "Nothing drawn"
     front = panel.marks[-1]
     if isinstance(front, Image) or (isinstance(front, Cells) and front.pictured):
         return "Pictures"

@@ -12,6 +12,8 @@ FEW = 5
 """Least events for a rate."""
 MARKED = 1.0
 """Standard deviations by which an input differs at the events of a unit, to be mentioned."""
+ROUNDING = 1e-6
+"""Share of the largest value up to which values are the same: float32 rounds so much."""
 CORRELATED = 0.5
 """Correlation of a gate with an input that is mentioned."""
 STEADY = 0.35
@@ -120,13 +122,20 @@ def _input_text(
 
 def _deviation(onsets: NDArray[np.bool_], values: NDArray[np.floating]) -> float:
     """Deviation of the mean at the events from the mean of all, in standard deviations."""
-    spread = np.nanstd(values)
-    there = values[onsets & ~np.isnan(values)]
-    return float((there.mean() - np.nanmean(values)) / spread) if spread > 0 and len(there) else 0.0
+    known = ~np.isnan(values)
+    there, everywhere = values[onsets & known].astype(np.float64), values[known].astype(np.float64)
+    if not len(there) or not _varies(everywhere):
+        return 0.0
+    return float((there.mean() - everywhere.mean()) / everywhere.std())
 
 
 def _correlation(left: NDArray[np.floating], right: NDArray[np.floating]) -> float:
     """Correlation of two arrays where both have numbers."""
     both = ~(np.isnan(left) | np.isnan(right))
-    a, b = left[both], right[both]
-    return float(np.corrcoef(a, b)[0, 1]) if len(a) > 1 and a.std() > 0 and b.std() > 0 else 0.0
+    a, b = left[both].astype(np.float64), right[both].astype(np.float64)
+    return float(np.corrcoef(a, b)[0, 1]) if _varies(a) and _varies(b) else 0.0
+
+
+def _varies(values: NDArray[np.float64]) -> bool:
+    """Whether values differ by more than the rounding of float32."""
+    return len(values) > 1 and float(np.ptp(values)) > ROUNDING * float(np.abs(values).max())
