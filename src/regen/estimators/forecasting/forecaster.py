@@ -334,8 +334,7 @@ class Forecaster(Estimator):
             ``stream.step(y)`` returns what ``update(y)`` and then ``predict()`` would, as an array.
         """
         self._check_fitted()
-        state = None if self.bptt == "full" else self.stream_
-        single = self.layout_["shape"] == "series"
+        state, single = None if self.bptt == "full" else self.stream_, self.layout_["shape"] == "series"
         end = self.tail_, self.tail_seen_, state, single, getattr(self, "feature_names_in_", ())
         return ForecastStream(self.net_, self._standardizer, *end)
 
