@@ -9,6 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
@@ -33,6 +36,11 @@ def forecast(y: Any) -> Any:
     """Forecasts, and those after an update with the same values."""
     model = regen.Forecaster(horizon=2, hidden=4, max_epochs=1, random_state=0).fit(y)
     return np.concatenate([model.predict(), model.update(y[:5]).predict()])
+
+
+def forecast_frame(y: Any) -> Any:
+    """Forecasts of a dataframe as an array."""
+    return np.asarray(regen.Forecaster(horizon=2, hidden=4, max_epochs=1, random_state=0).fit(y).predict())
 
 
 def codes(X: Any) -> Any:
@@ -169,6 +177,60 @@ def test_where_nothing_may_be_missing(run: Callable[[], Any], words: str) -> Non
     with warnings.catch_warnings(), pytest.raises(ValueError, match="^" + re.escape(words)):
         warnings.simplefilter("ignore")
         run()
+
+
+def with_missing(library: str, values: list[Any]) -> Any:
+    """A column whose second value is missing, as each library has it."""
+    holes = [values[0], None, *values[2:]]
+    return {
+        "pandas": lambda: pd.array(holes, dtype="Int64"),
+        "pandas floats": lambda: pd.Series(pd.array(holes, dtype="Float64")),
+        "pandas objects": lambda: pd.Series(holes, dtype=object),
+        "polars": lambda: pl.Series(holes),
+        "pyarrow": lambda: pa.array(holes),
+        "list": lambda: holes,
+    }[library]()
+
+
+LIBRARIES = ["pandas", "pandas floats", "pandas objects", "polars", "pyarrow", "list"]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_missing_labels_of_any_library(library: str) -> None:
+    """A label that is null or NA is none: at fit of classifiers, regressors and GANs, and where they are scored."""
+    y = with_missing(library, LABELS)
+    models = [regen.SequenceClassifier(hidden=4, max_epochs=1, random_state=0), regressor()]
+    models.append(regen.GAN(hidden=4, max_epochs=1, random_state=0))
+    for model in models:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with pytest.raises(ValueError, match=r"y has no value in row 1|Input y contains NaN"):
+                model.fit(X12, y)
+            model.fit(X12, LABELS)
+        with pytest.raises(ValueError, match=r"^y has no value in row 1: give every row a label"):
+            model.score(X12, y)
+        with pytest.raises(ValueError, match=r"^y is masked in row 11: give every row a label"):
+            model.score(X12, masked_last(LABELS))
+
+
+FRAMES: dict[str, Callable[[NDArray[Any]], Any]] = {
+    "pandas Float64": lambda X: pd.DataFrame(X).astype("Float64"),
+    "pandas Int64": lambda X: pd.DataFrame(X).astype("Int64"),
+    "polars": lambda X: pl.DataFrame(
+        {f"c{k}": [None if np.isnan(x) else x for x in X[:, k]] for k in range(X.shape[1])}
+    ),
+    "pyarrow": lambda X: pa.table({f"c{k}": pa.array(X[:, k], from_pandas=True) for k in range(X.shape[1])}),
+}
+
+
+@pytest.mark.parametrize("library", FRAMES)
+@pytest.mark.parametrize("run", [forecast_frame, codes, targets])
+@pytest.mark.filterwarnings("ignore")
+def test_nulls_of_dataframes(run: Callable[[Any], Any], library: str) -> None:
+    """NA and null are what NaN is in an array, for series, tables and sequences, at fit and at use."""
+    X = np.rint(4 * RNG.normal(size=(40, 4)))
+    X[np.arange(160).reshape(40, 4) % 7 == 1] = np.nan
+    np.testing.assert_allclose(run(FRAMES[library](X)), run(X), rtol=1e-6)
 
 
 def test_labels_to_sample() -> None:

@@ -95,7 +95,10 @@ def test_number_of_features() -> None:
             [np.zeros((3, 2, 1))],
             "Sequence 0 of X must be of shape (T,) or (T, F). Got shape (3, 2, 1) instead.",
         ),
-        ([[1.0, 2.0], ["a"]], "Sequence 1 of X holds a value that is not a number."),
+        (
+            [[1.0, 2.0], ["a"]],
+            "Sequence 1 of X holds text where numbers belong: 'a'. Convert it to numbers.",
+        ),
         ([np.zeros(2), np.zeros(3) * 1j], "Sequence 1 of X is complex. Complex data not supported."),
         (
             np.zeros((2, 3, 4, 5)),
@@ -242,7 +245,7 @@ def test_dataframes_in_a_list_are_aligned_by_name(kind: Any) -> None:
         ([FIRST[["a"]], FIRST], "Sequence 1 of X has a column 'b'. Its columns must be: a."),
         (
             [FIRST, FIRST.assign(b=["x", "y", "z"])],
-            "Sequence 1 of X holds a value that is not a number.",
+            "Column 'b' of sequence 0 of X, row 0, holds text where numbers belong: 'x'. Convert it to numbers.",
         ),
     ],
 )

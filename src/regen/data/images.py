@@ -18,6 +18,7 @@ from regen._check import Choice, Int, check_parameters
 from regen._schema import Fields, Numbers, Several, Whole, Words
 from regen.data.magnitude import as_floats, refuse_far, refuse_unusable
 from regen.data.masked_arrays import unmasked
+from regen.data.plain import plain, shape_of
 from regen.data.scaling import is_constant, moments
 from regen.data.table_encoding import Block
 
@@ -82,6 +83,8 @@ def check_images(X: Any, image_shape: Any = None) -> Images:
 def _numbers(X: Any) -> tuple[Values, np.dtype[Any]]:
     """X as an array of numbers, NaN where masked or None, and the dtype that it had."""
     dtype = np.ma.getdata(X).dtype if isinstance(X, np.ma.MaskedArray) else None
+    X = plain(X)
+    shape_of(X)  # refuses rows of different lengths
     array = np.asarray(unmasked(X))
     if array.dtype.kind == "O":
         try:
@@ -246,9 +249,10 @@ class Pixels:
         Floats beyond [0, 1] are accepted, as in a noisy image. Another range is refused.
         """
         pixels = math.prod(self.shape)
-        if np.ndim(X) == 2 and np.shape(X)[1] != pixels:
-            raise ValueError(f"The rows of X have {np.shape(X)[1]} pixels. The images fitted had {pixels}.")
-        images = check_images(X, self.shape if np.ndim(X) == 2 or np.shape(X)[1:] == self.shape else None)
+        shape = shape_of(plain(X))
+        if len(shape) == 2 and shape[1] != pixels:
+            raise ValueError(f"The rows of X have {shape[1]} pixels. The images fitted had {pixels}.")
+        images = check_images(X, self.shape if len(shape) == 2 or shape[1:] == self.shape else None)
         if images.size != self.shape:
             raise ValueError(
                 f"X has images of {images.size} channels, rows and columns. Those fitted had {self.shape}."

@@ -446,14 +446,20 @@ def layout_of(native: Any, stored: tuple[str, ...]) -> Layout:
         types = list(native.dtypes)
         ranked = tuple(tuple(each.categories.tolist()) if str(each) == "category" else None for each in types)
         ordered = tuple(bool(getattr(each, "ordered", False)) for each in types)
-        return Layout("pandas", labels, tuple(str(each) for each in types), ranked, ordered, stored)
+        return Layout("pandas", labels, tuple(_dense(str(each)) for each in types), ranked, ordered, stored)
     columns = list(table.iter_columns())
     names = tuple(str(column.dtype).partition("(")[0] for column in columns)
+    names = tuple("Float64" if name == "Decimal" else name for name in names)  # its scale is not known here
     ranked = tuple(
         tuple(column.dtype.categories) if isinstance(column.dtype, nw.Enum) else None for column in columns
     )
     ordered = tuple(name == "Enum" for name in names)
     return Layout(table.implementation.value, tuple(table.columns), names, ranked, ordered, stored)
+
+
+def _dense(dtype: str) -> str:
+    """Pandas' name of a type, of a sparse column that of its values: "Sparse[float64, 0.0]" as "float64"."""
+    return dtype.removeprefix("Sparse[").partition(",")[0] if dtype.startswith("Sparse[") else dtype
 
 
 def _cast(column: nw.Series[Any], dtype: Any) -> nw.Series[Any]:

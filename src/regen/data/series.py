@@ -30,6 +30,7 @@ from regen.data.dataframes import column_labels, json_label, open_dataframe
 from regen.data.layout import dates_after
 from regen.data.magnitude import as_float, as_floats, refuse_unusable
 from regen.data.masked_arrays import unmasked
+from regen.data.plain import without_tensors
 
 __all__ = ["Kind", "Reading", "Series", "read", "read_series"]
 
@@ -115,6 +116,7 @@ def read(
 def _read_array(y: Any, time: str | None, target: Any) -> Reading:
     if time is not None or target is not None:
         raise ValueError("y has no names of columns, so time= and target= cannot be used. Give a dataframe.")
+    y = without_tensors(y, "y")
     try:
         array = np.asarray(unmasked(y))
     except ValueError:
@@ -243,8 +245,9 @@ def _objects(where: str, values: NDArray[Any], per_row: int = 1) -> NDArray[np.f
                 texts.append(place)
     if texts:  # numbers written as text are the fault of the cell that is none, if there is one
         place = next((place for place in texts if not _reads_as_number(values[place])), texts[0])
+        what = "text" if isinstance(values[place], str | bytes) else "something else"
         raise ValueError(
-            f"{where} holds text where numbers belong: {values[place]!r} in row {place // per_row}."
+            f"{where} holds {what} where numbers belong: {values[place]!r} in row {place // per_row}."
             f" Convert it{'' if where == 'y' else ', or choose other columns with target='}."
         )
     return numbers
@@ -254,7 +257,7 @@ def _reads_as_number(value: Any) -> bool:
     """Whether `value` is a number in text, with a decimal point or a decimal comma."""
     try:
         float(value.replace(",", "."))
-    except (AttributeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         return False
     return True
 

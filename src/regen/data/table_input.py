@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from regen.data.dataframes import column_labels, open_dataframe
 from regen.data.layout import Layout, layout_of
 from regen.data.magnitude import as_float, as_floats, refuse_unusable
+from regen.data.plain import plain
 
 __all__ = ["Cells", "read_cells"]
 
@@ -85,8 +86,7 @@ def read_cells(X: Any) -> Cells:
         infinite value or one beyond float32, columns of one name. TypeError for a cell that is no text or number, and
         a sparse matrix.
     """
-    if type(X).__module__.startswith("scipy.sparse"):
-        raise TypeError("X is a sparse matrix, which is not supported. Give X.toarray().")
+    X = plain(X)
     table = open_dataframe(X)
     cells = _read_frame(table) if isinstance(table, nw.DataFrame) else _read_array(X)
     refuse_unusable(cells.values, cells.place)

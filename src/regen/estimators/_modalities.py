@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, final
 
-import narwhals as nw
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
     check_array,
-    validate_data,
 )
 from torch import Tensor
 
@@ -29,6 +27,7 @@ from regen.cells import Cell
 from regen.data.images import Images, Pixels
 from regen.data.magnitude import overflow_refusal, refuse_far
 from regen.data.masked_arrays import unmasked
+from regen.data.plain import plain, shape_of
 from regen.data.ragged import Ragged
 from regen.data.table_encoding import Columns
 from regen.data.table_input import Cells, read_cells
@@ -282,6 +281,13 @@ def read_codes(owner: Any, Z: Any, code: int) -> Tensor:
 
     owner : the estimator, or its name, for messages. code : Z.
     """
+    Z = plain(Z, "Z")
+    shape = shape_of(Z, "Z")
+    if len(shape) != 2:
+        raise ValueError(
+            f"Z must be codes of shape (n, {code}). Expected 2D array, got {len(shape)}D array of shape {shape}"
+            " instead. Reshape your data."
+        )
     try:
         codes = check_array(unmasked(Z), dtype=np.float64, estimator=owner, input_name="Z")
     except OverflowError:  # a whole number beyond all floats
@@ -300,7 +306,9 @@ def modality_of(X: Any, backbone: str | Cell, image_shape: Any) -> str:
     ValueError
         When X may be images as well as sequences, or is a table for a net of images.
     """
-    axes = 0 if ragged(X) else len(getattr(X, "shape", None) or np.asarray(X).shape)
+    X = plain(X)
+    shape = shape_of(X) if not ragged(X) else (len(X),)
+    axes = 0 if ragged(X) else len(shape)
     if isinstance(backbone, Cell) or backbone not in ("auto", "mlp", "conv"):
         return "sequences"
     if image_shape is not None or axes == 4 or (axes == 3 and backbone != "auto"):
@@ -311,13 +319,13 @@ def modality_of(X: Any, backbone: str | Cell, image_shape: Any) -> str:
         if np.asarray(X).dtype in (np.uint8, np.bool_):
             return "images"
         raise ValueError(
-            f"X of shape {np.shape(X)} may be images (n, Y, X) or sequences (n, T, F). Say which: backbone='conv' or"
+            f"X of shape {shape} may be images (n, Y, X) or sequences (n, T, F). Say which: backbone='conv' or"
             " backbone='recurrent'."
         )
     if backbone == "conv":
         raise ValueError(
             f"backbone='conv' needs images (n, Y, X) or (n, C, Y, X), or image_shape=(Y, X) for flat ones. Got X of"
-            f" shape {np.shape(X)}."
+            f" shape {shape}."
         )
     return "table"
 
@@ -337,18 +345,12 @@ def _refuse_count(found: int, features: int) -> None:
 
 
 def _table(owner: BaseEstimator, X: Any, *, reset: bool) -> Cells:
-    """A table: its columns as scikit-learn checks them, its values as `read_cells` does."""
-    named = isinstance(nw.from_native(X, pass_through=True, eager_only=True), nw.DataFrame)
-    if not named:
-        try:
-            checked = validate_data(owner, X, reset=reset, dtype="numeric", ensure_all_finite=False)
-        except OverflowError:  # a whole number beyond all floats
-            raise overflow_refusal("X", X) from None
-        masked = isinstance(X, np.ma.MaskedArray)  # scikit-learn returns the values under the mask
-        return read_cells(np.ma.MaskedArray(checked, np.ma.getmaskarray(X)) if masked else checked)
+    """A table: its values as `read_cells` reads them, its columns as scikit-learn checks them."""
+    X = plain(X)
+    cells = read_cells(X)
     _check_feature_names(owner, X, reset=reset)
     _check_n_features(owner, X, reset=reset)
-    return read_cells(X)
+    return cells
 
 
 def _cells(sequences: SequenceInput) -> Cells:

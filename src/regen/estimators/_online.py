@@ -11,6 +11,7 @@ from torch import nn
 
 from regen.data.magnitude import FARTHEST, LARGEST, as_floats, refuse_far, refuse_unusable
 from regen.data.masked_arrays import unmasked
+from regen.data.plain import without_tensors
 from regen.estimators._sequence_input import Values
 from regen.nets.stream import Stream
 
@@ -32,7 +33,7 @@ def read_step(
     if len(names) and not isinstance(step, np.ndarray | list | tuple | float | int):
         step = _by_name(name, step, names, element)
     try:
-        raw = np.asarray(unmasked(step))
+        raw = np.asarray(unmasked(without_tensors(step, name)))
         row = as_floats(raw) if raw.dtype.kind in "biufO" else None
     except (TypeError, ValueError):
         row = None

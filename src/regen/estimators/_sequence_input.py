@@ -15,8 +15,9 @@ from sklearn.utils.validation import check_array, validate_data
 
 from regen._check import closest
 from regen.data.dataframes import column_labels, open_dataframe
-from regen.data.magnitude import as_floats, overflow_refusal, refuse_unusable
+from regen.data.magnitude import refuse_unusable
 from regen.data.masked_arrays import unmasked
+from regen.data.plain import numbers_of, plain, shape_of
 from regen.data.ragged import Ragged
 
 __all__ = ["SequenceInput", "read_known_sequences", "read_sequences"]
@@ -79,28 +80,46 @@ def read_known_sequences(owner: BaseEstimator, X: Any, features: int, steps: int
 
 
 def _read(owner: BaseEstimator, X: Any, *, reset: bool, table: bool = True) -> SequenceInput:
-    try:
-        return _read_checked(owner, X, reset=reset, table=table)
-    except OverflowError:  # scikit-learn's conversion of a whole number beyond all floats
-        raise overflow_refusal("X", X) from None
-
-
-def _read_checked(owner: BaseEstimator, X: Any, *, reset: bool, table: bool) -> SequenceInput:
+    X = plain(X)
     if _is_list_of_sequences(X):
         known = () if reset or table else tuple(getattr(owner, "feature_names_in_", ()))
         rows, names = _from_list(X, known)
         return SequenceInput(_finite(rows), "block" if rows.lengths is None else "list", names)
-    X = unmasked(X)
-    X = X if getattr(X, "shape", None) else np.asarray(X)
-    if len(X.shape) == 2:
+    values = _numbers(X)
+    if values.ndim < 2:
+        raise ValueError(
+            "X must be of shape (n, T, F) or (n, T), or a list of sequences. Got shape"
+            f" {values.shape} instead. Reshape your data."
+        )
+    block = check_array(values, allow_nd=True, ensure_all_finite=False, estimator=owner)
+    if block.ndim == 2:
         # scikit-learn's own words about columns: at fit, and for a table when fit was on a table.
         if reset or table:
-            block = validate_data(owner, X, reset=reset, dtype=np.float64, ensure_all_finite=False)
-        else:
-            block = check_array(X, dtype=np.float64, ensure_all_finite=False, estimator=owner)
+            validate_data(
+                owner, block if isinstance(X, list | tuple) else X, reset=reset, skip_check_array=True
+            )
         return SequenceInput(_finite(_from_block(block[:, :, None])), "table")
-    block = check_array(X, dtype=np.float64, allow_nd=True, ensure_all_finite=False, estimator=owner)
     return SequenceInput(_finite(_from_block(block)), "block")
+
+
+def _numbers(X: Any) -> Values:
+    """A dataframe (n, T), or an array or list (n, T) or (n, T, F), as float64."""
+    table = open_dataframe(X)
+    if isinstance(table, nw.DataFrame):
+        columns = [_column(f"Column {column.name!r} of X", column) for column in table.iter_columns()]
+        return np.stack(columns, axis=1) if columns else np.empty((len(table), 0))
+    shape_of(X)  # refuses rows of different lengths
+    return numbers_of(np.asarray(unmasked(X)), lambda *place: f"Sequence {place[0]} of X" if place else "X")
+
+
+def _column(subject: str, column: nw.Series[Any]) -> Values:
+    """A column of a dataframe as float64, NaN where it has no value."""
+    if column.dtype.is_numeric() or isinstance(column.dtype, nw.Boolean):
+        return np.asarray(column.cast(nw.Float64).to_numpy(), dtype=np.float64)
+    if column.dtype.is_temporal():
+        raise ValueError(f"{subject} holds dates or times. Make numbers of them, or leave the column out.")
+    values = np.fromiter(column.to_list(), dtype=object, count=len(column))
+    return numbers_of(values, lambda row: f"{subject}, row {row},")
 
 
 def _is_list_of_sequences(X: Any) -> bool:
@@ -171,26 +190,14 @@ def _columns(k: int, table: nw.DataFrame[Any], names: tuple[str, ...]) -> Any:
         hint = closest(missing[0], own) if missing else closest(strange[0], names)
         raise ValueError(f"Sequence {k} of X has {what}.{hint} Its columns must be: {', '.join(names)}.")
     columns = dict(zip(own, table.iter_columns(), strict=True))
-    values = [
-        column.cast(nw.Float64)
-        if column.dtype.is_numeric() or isinstance(column.dtype, nw.Boolean)
-        else column
-        for column in (columns[name] for name in names or own)
-    ]
-    return (
-        np.stack([np.asarray(value.to_numpy()) for value in values], axis=1) if values else np.empty((0, 0))
-    )
+    values = [_column(f"Column {name!r} of sequence {k} of X", columns[name]) for name in names or own]
+    return np.stack(values, axis=1) if values else np.empty((0, 0))
 
 
 def _one(k: int, x: Any) -> Values:
     """Sequence number k as (T, F)."""
-    try:
-        row = np.asarray(unmasked(x))
-        row = row if row.dtype.kind == "c" else as_floats(row)
-    except (ValueError, TypeError):
-        raise ValueError(f"Sequence {k} of X holds a value that is not a number.") from None
-    if row.dtype.kind == "c":
-        raise ValueError(f"Sequence {k} of X is complex. Complex data not supported.")
+    shape_of(x, f"sequence {k} of X")
+    row = numbers_of(np.asarray(unmasked(x)), lambda *_: f"Sequence {k} of X")
     if row.ndim not in (1, 2):
         raise ValueError(f"Sequence {k} of X must be of shape (T,) or (T, F). Got shape {row.shape} instead.")
     if not row.size:

@@ -13,6 +13,7 @@ from sklearn.utils import Tags
 from torch import nn
 
 from regen._check import Bool, Choice, Constraint, Int
+from regen.data.plain import plain, shape_of
 from regen.estimators._base import Command
 from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._modalities import Modality, modality_of
@@ -162,10 +163,11 @@ stopped_, backend_, feature_names_in_ : as in `GAN`.
             return int(discriminator.features(image).shape[1])
 
     def _modality_name(self, X: Any) -> str:
-        if self.image_shape is None and len(np.shape(X)) == 2:
+        shape = shape_of(plain(X))
+        if self.image_shape is None and len(shape) == 2:
             raise ValueError(
                 f"DCGAN takes images (n, Y, X) or (n, C, Y, X), or flat ones with image_shape=(Y, X). Got X of shape"
-                f" {np.shape(X)}."
+                f" {shape}."
             )
         return modality_of(X, "conv", self.image_shape)
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from regen._check import Choice, Constraint, Either, Int, Kind
 from regen.cells import NAMES, Cell
+from regen.data.plain import plain, shape_of
 from regen.estimators._base import Command
 from regen.estimators._constraints import ROW_CONSTRAINTS
 from regen.estimators._modalities import Modality, modality_of, ragged
@@ -161,11 +162,12 @@ class GAN(AdversarialEstimator):
         self.training = training
 
     def _modality_name(self, X: Any) -> str:
-        if self.backbone != "auto" or ragged(X) or len(np.shape(X)) < 3:
+        X = plain(X)
+        if self.backbone != "auto" or ragged(X) or len(shape_of(X)) < 3:
             return modality_of(X, self.backbone, None)
-        if len(np.shape(X)) > 3 or np.asarray(X).dtype in (np.uint8, np.bool_):
+        if len(shape_of(X)) > 3 or np.asarray(X).dtype in (np.uint8, np.bool_):
             raise ValueError(
-                f"X of shape {np.shape(X)} looks like images, which regen.DCGAN generates. GAN is for tables, points"
+                f"X of shape {shape_of(X)} looks like images, which regen.DCGAN generates. GAN is for tables, points"
                 " and sequences (n, T, F); for images without convolutions set backbone='mlp'."
             )
         return "sequences"

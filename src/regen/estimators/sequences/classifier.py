@@ -11,7 +11,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
 from regen._schema import Form, Labels
-from regen.data.masked_arrays import refuse_masked
+from regen.data.masked_arrays import refuse_missing_labels
+from regen.data.plain import plain, without_tensors
 from regen.estimators._base import Command, rollback_on_error
 from regen.estimators._online import softmax
 from regen.estimators._sequence_input import read_sequences
@@ -135,7 +136,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         self._check_params()
         sequences = read_sequences(self, X)
         self._refuse_missing_target(y)
-        refuse_masked("y", y)
+        y = plain(y, "y")
+        refuse_missing_labels("y", y)
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
@@ -177,6 +179,27 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         """
         outputs = self._outputs(X)  # refuses an estimator that is not fitted
         return self.classes_[outputs.argmax(1).numpy()]  # type: ignore[no-any-return]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Compute the share of sequences that are classified correctly.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, F) or (n, T), dataframe, or list of n arrays (T_k, F) or (T_k,)
+            The sequences, with the features of fit.
+        y : array-like of shape (n,)
+            Their labels; none may be masked or missing.
+        sample_weight : array-like of shape (n,), default=None
+            How much each sequence counts. None counts each as 1.
+
+        Returns
+        -------
+        accuracy : float
+            Between 0 and 1.
+        """
+        y = without_tensors(y, "y")
+        refuse_missing_labels("y", y)
+        return float(super().score(X, y, sample_weight))
 
     def stream(self) -> SequenceStream:
         """Classify one new sequence step by step.

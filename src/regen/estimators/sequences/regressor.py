@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_array, check_consistent_length
 
 from regen._schema import Form, Numbers, Truth
 from regen.data.magnitude import overflow_refusal, refuse_far, refuse_unusable
-from regen.data.masked_arrays import unmasked
+from regen.data.masked_arrays import refuse_missing_labels, unmasked
+from regen.data.plain import plain, without_tensors
 from regen.data.scaling import is_constant, moments
 from regen.estimators._base import Command, rollback_on_error
 from regen.estimators._sequence_input import read_sequences
@@ -126,7 +127,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         self._check_params()
         sequences = read_sequences(self, X)
         self._refuse_missing_target(y)
-        y = unmasked(y)
+        y = unmasked(plain(y, "y"))
         try:
             y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
         except OverflowError:  # a whole number beyond all floats
@@ -158,6 +159,27 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
             In the unit and the number of dimensions that y had in fit.
         """
         return self._targets(self._outputs(X).numpy())
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Compute R2, the share of the variance of the targets that is explained.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, T, F) or (n, T), dataframe, or list of n arrays (T_k, F) or (T_k,)
+            The sequences, with the features of fit.
+        y : array-like of shape (n,) or (n, K)
+            Their targets; none may be masked or missing.
+        sample_weight : array-like of shape (n,), default=None
+            How much each sequence counts. None counts each as 1.
+
+        Returns
+        -------
+        r2 : float
+            1 for exact predictions, 0 for those of the mean of y; the mean over K targets.
+        """
+        y = without_tensors(y, "y")
+        refuse_missing_labels("y", y)
+        return float(super().score(X, y, sample_weight))
 
     def stream(self) -> SequenceStream:
         """Predict the targets of one new sequence step by step.
