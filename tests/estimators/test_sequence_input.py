@@ -245,7 +245,7 @@ def test_dataframes_in_a_list_are_aligned_by_name(kind: Any) -> None:
         ([FIRST[["a"]], FIRST], "Sequence 1 of X has a column 'b'. Its columns must be: a."),
         (
             [FIRST, FIRST.assign(b=["x", "y", "z"])],
-            "Column 'b' of sequence 0 of X, row 0, holds text where numbers belong: 'x'. Convert it to numbers.",
+            "Sequence 1 of X, column 'b', row 0, holds text where numbers belong: 'x'. Convert it to numbers.",
         ),
     ],
 )

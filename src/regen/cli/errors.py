@@ -52,7 +52,7 @@ class PlainGroup(TyperGroup):
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
         except (ValueError, OSError, ImportError) as error:
-            say(str(error))
+            say(_in_words(error))
             return REFUSED
         except (MemoryError, RuntimeError) as error:
             if not lacks_memory(error):
@@ -69,6 +69,13 @@ class PlainGroup(TyperGroup):
 def say(sentence: str) -> None:
     """Print on stderr, separate from results."""
     typer.echo(sentence, err=True)
+
+
+def _in_words(error: Exception) -> str:
+    """The message of an error; that of the system without its number, such as "'x': File name too long."."""
+    if isinstance(error, OSError) and error.strerror and str(error).startswith("[Errno"):
+        return f"{error.filename!r}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return str(error)
 
 
 def _misuse(error: Any) -> str:

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, final
 
 import typer
@@ -128,12 +128,16 @@ class Flag:
 def flags_of(kind: type[Estimator]) -> tuple[Flag, ...]:
     """A flag for each parameter of an estimator; last, in place of those of `PLANS`, one for each of their fields.
 
-    Where another parameter of the estimator sets the loss, there is none for that of the training options.
+    Where another parameter of the estimator sets the loss, there is none for that of the training options; else it
+    takes the losses that the estimator can minimise.
     """
     own = _flags(kind, kind.constraints)
     plans = [PLANS[flag.name] for flag in own if flag.name in PLANS]
     fields = [flag for plan in plans for flag in _flags(plan, plan.constraints)]
     fields = [flag for flag in fields if not (flag.name == "loss" and kind.loss_parameter)]
+    if kind.losses:
+        losses = Choice(("auto", *kind.losses))
+        fields = [replace(flag, constraint=losses) if flag.name == "loss" else flag for flag in fields]
     return (*(flag for flag in own if flag.name not in PLANS), *fields)
 
 

@@ -104,6 +104,8 @@ def read_labelled(path: Path, label: str | None, *, sequences: bool, flat: bool)
 
 def read_rows_for(model: Any, path: Path, labels: Sequence[str], *, labelled: bool = False) -> Found:
     """Rows for a fitted model; those of `labels` that the table has are left out, or read as y if `labelled`."""
+    if "form_" not in vars(model):
+        return _rows_without_form(model, path, labels)
     kind, layout = model.form_["kind"], model.form_["layout"]
     if _pictured(path):
         if kind != "images":
@@ -119,6 +121,14 @@ def read_rows_for(model: Any, path: Path, labels: Sequence[str], *, labelled: bo
         labels = [label for label in labels if label in known]
     form = {"sequences": kind == "sequences", "flat": kind == "images"}
     return read_rows(path, labels, **form, labelled=labelled)
+
+
+def _rows_without_form(model: Any, path: Path, labels: Sequence[str]) -> Found:
+    """Rows for a fitted model that reads one kind of file only, that of its command."""
+    if model.command.data == "series":
+        return Found(read_table(path))
+    found = read_known_sequences(path, labels[0] if labels else None)
+    return Found(found.rows.arrays(), y=found.y)
 
 
 def read_known_sequences(path: Path, label: str | None) -> LabelledSequences:

@@ -190,7 +190,7 @@ def _columns(k: int, table: nw.DataFrame[Any], names: tuple[str, ...]) -> Any:
         hint = closest(missing[0], own) if missing else closest(strange[0], names)
         raise ValueError(f"Sequence {k} of X has {what}.{hint} Its columns must be: {', '.join(names)}.")
     columns = dict(zip(own, table.iter_columns(), strict=True))
-    values = [_column(f"Column {name!r} of sequence {k} of X", columns[name]) for name in names or own]
+    values = [_column(f"Sequence {k} of X, column {name!r}", columns[name]) for name in names or own]
     return np.stack(values, axis=1) if values else np.empty((0, 0))
 
 

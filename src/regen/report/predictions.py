@@ -137,7 +137,7 @@ def _caution(data: InspectionData) -> str:
 
 def memory_section(model: Any, data: InspectionData | None) -> Section | None:
     """Gates, half-lives, gradients, losses per copy and saliency of a recurrent network."""
-    if data is None or not {"predict", "reconstruct"} & set(model.capabilities):
+    if data is None or not {"predict", "reconstruct", "encode"} & set(model.capabilities):
         return None
     if not recurrent_parts(model.fitted_net()):
         return None

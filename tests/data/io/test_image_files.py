@@ -308,3 +308,11 @@ def test_pillow_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messag
     words, grid = "pictures needs PIL.Image, extra images", (tmp_path / "b.png", noise(1, 3, 3))
     assert message_of(ImportError, read_images, tmp_path) == f"Reading {words}"
     assert message_of(ImportError, write_grid, *grid) == f"Writing {words}"
+
+
+def test_a_device(tmp_path, message_of):
+    """A device would be read without end."""
+    (tmp_path / "z.png").symlink_to("/dev/zero")
+    assert message_of(ValueError, read_images, tmp_path / "z.png") == (
+        f"{str(tmp_path / 'z.png')!r} is a device or a pipe. Write its content to a file first."
+    )

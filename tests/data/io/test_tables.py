@@ -375,8 +375,9 @@ def test_texts_that_are_not_utf8(tmp_path):
 
 
 def test_lists_in_cells(tmp_path):
-    """A column of lists or structs is refused by the header, with its type."""
-    for cells, kind in (([[1, 2], None], "list<element: int64>"), ([{"a": 1}], "struct<a: int64>")):
+    """A column of lists, structs or bytes is refused by the header, with its type."""
+    kinds = [([[1, 2], None], "list<element: int64>"), ([{"a": 1}], "struct<a: int64>"), ([b"x"], "binary")]
+    for cells, kind in kinds:
         assert parquet_of(tmp_path / "t.parquet", pa.table({"n": cells})) == (
             f"Column 'n' of 't.parquet' holds {kind}: a cell must be one number, text or date. Write each value of it"
             " into a column of its own, or leave it out."

@@ -71,6 +71,8 @@ def read_images(path: str | PathLike[str], channels: int | None = None) -> tuple
     path = Path(path)
     if not path.exists():
         raise not_found_error(path, "file or folder" if path.suffix else "folder")
+    if not (path.is_dir() or path.is_file()):
+        raise ValueError(f"{str(path)!r} is a device or a pipe. Write its content to a file first.")
     folder, names = (path, _pictures(path)) if path.is_dir() else (path.parent, [path.name])
     return _together(folder, names, channels), names
 

@@ -187,7 +187,7 @@ def _read_parquet(path: Path, required: Sequence[str]) -> Any:
     schema = file.schema_arrow
     _refuse_absent(path, schema.names, required)
     for field in schema:
-        if arrow.types.is_nested(field.type):
+        if arrow.types.is_nested(field.type) or "binary" in str(field.type):
             raise ValueError(
                 f"Column {field.name!r} of {str(path)!r} holds {field.type}: a cell must be one number, text or date."
                 " Write each value of it into a column of its own, or leave it out."

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, check_consistent_length
 from regen._schema import Form, Numbers, Truth
 from regen.data.magnitude import overflow_refusal, refuse_far, refuse_unusable
 from regen.data.masked_arrays import refuse_missing_labels, unmasked
-from regen.data.plain import plain, without_tensors
+from regen.data.plain import numbers_of, plain, without_tensors
 from regen.data.scaling import is_constant, moments
 from regen.estimators._base import Command, rollback_on_error
 from regen.estimators._sequence_input import read_sequences
@@ -128,6 +128,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         sequences = read_sequences(self, X)
         self._refuse_missing_target(y)
         y = unmasked(plain(y, "y"))
+        if np.asarray(y).dtype.kind in "OUS":
+            y = numbers_of(np.asarray(y), lambda *_: "y")
         try:
             y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
         except OverflowError:  # a whole number beyond all floats
