@@ -190,9 +190,9 @@ def test_columns_of_any_table() -> None:
 
 def test_losses_that_the_estimator_can_minimise(refusal: Any) -> None:
     """--loss of a forecaster does not offer the loss of classifiers, in its help as in its refusal."""
-    for kind, words in (("Forecaster", "auto|mse|mae|huber"), ("SequenceClassifier", "auto|cross_entropy")):
+    for kind, words in (("Forecaster", "auto|mae|mse|huber"), ("SequenceClassifier", "auto|cross_entropy")):
         flags = {flag.name: flag for flag in flags_of(getattr(package, kind))}
         assert flags["loss"].metavar == words
     assert refusal("fit", "forecaster", "a.csv", "--loss", "cross_entropy").startswith(
-        "The '--loss' parameter of Training must be one of 'auto', 'mse', 'mae', 'huber'."
+        "The '--loss' parameter of Training must be one of 'auto', 'mae', 'mse', 'huber'."
     )
