@@ -5,6 +5,7 @@ AddressSanitizer must be in the process before Python is, so that it also stands
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -75,9 +76,13 @@ def again(job: str, **settings: Any) -> subprocess.CompletedProcess[str]:
 
 def main() -> int:
     """The wrong twin must be caught, and the tests must pass."""
-    if not MODULE.exists() or not TESTS:
-        print("sanitize: nothing is compiled here, or there are no tests/native: nothing to watch")
-        return 0
+    compilers = [name for name in (os.environ.get("CXX", "c++"), "g++", "clang++") if shutil.which(name)]
+    if not MODULE.exists():
+        lost = (
+            f"{compilers[0]} is installed, but {MODULE} is missing" if compilers else "there is no compiler"
+        )
+        print(f"sanitize: nothing is watched: {lost}")
+        return len(compilers) > 0
     caught = again("twin", capture_output=True).stderr
     if "AddressSanitizer: heap-buffer-overflow" not in caught:
         print(f"sanitize: a write past the end of an array went unnoticed\n{caught}")

@@ -1,6 +1,8 @@
 """How the compiled part is built: for each instruction set apart, for ARM too, and as in its type stub."""
 
 import ast
+import os
+import platform
 import shutil
 import subprocess
 import sysconfig
@@ -8,11 +10,47 @@ from pathlib import Path
 
 import pytest
 
-from regen.kernels.native.extension import native
+from regen.kernels.native.extension import native, why_missing
 
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = ROOT / "build/release" / str(sysconfig.get_config_var("SOABI")) / "CMakeFiles"
 CROSS = "aarch64-linux-gnu-g++"
+
+
+COMPILERS = [name for name in (os.environ.get("CXX", "c++"), "g++", "clang++") if shutil.which(name)]
+
+
+def lost(module: object, compilers: list[str], why: str) -> str:
+    """What is wrong where a compiler is and the compiled module is not; empty when nothing is."""
+    if module is not None or not compilers:
+        return ""
+    return f"{compilers[0]} is installed, but regen has no compiled part and all its tests are skipped: {why}"
+
+
+def test_the_module_is_there() -> None:
+    """Where a compiler is, a build that is lost or does not load is an error and no reason to skip."""
+    assert lost(native, COMPILERS, why_missing) == ""
+
+
+def test_a_lost_build_is_noticed() -> None:
+    """The twin: a compiler without the module; without a compiler nothing is expected."""
+    assert "regen has no compiled part and all its tests are skipped: not built" in lost(
+        None, ["g++"], "not built"
+    )
+    assert lost(None, [], "not built") == ""
+
+
+def test_the_instruction_sets_of_this_processor_are_compiled_in() -> None:
+    """Those that the processor has, so that no test of one is left out."""
+    flags = Path("/proc/cpuinfo")
+    if native is None or platform.machine() != "x86_64" or not flags.exists():
+        pytest.skip("no compiled part, or not Linux on x86-64")
+    words = set(flags.read_text().split())
+    needed = {
+        "avx512": {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx2", "fma"},
+        "avx2": {"avx2", "fma"},
+    }
+    assert native.isas() == [*(isa for isa, names in needed.items() if names <= words), "baseline"]
 
 
 def shared(symbols: str, isa: str) -> list[str]:
