@@ -3,9 +3,11 @@
 Run by test_native_operators.py without the suite's conftest, whose checks of shapes torch cannot trace.
 """
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -124,7 +126,7 @@ def test_exported(cell: Cell, strict: bool) -> None:
     """One operator a layer and direction; the program runs other batches and can be trained on."""
     for options in STACKS:
         net, x = made(cell, **options)
-        sizes = {"x": {0: torch.export.Dim("B", min=2, max=64), 1: torch.export.Dim("T", min=2, max=64)}}
+        sizes = {"input": {0: torch.export.Dim("B", min=2, max=64), 1: torch.export.Dim("T", min=2, max=64)}}
         program = torch.export.export(net, (x,), dynamic_shapes=sizes, strict=strict)
         operators = [node for node in program.graph.nodes if node.target is torch.ops.regen.unfold.default]
         assert len(operators) == net.num_layers * (1 + net.bidirectional)
@@ -161,13 +163,37 @@ def test_auto_compiles_too() -> None:
 @pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning"
 )  # sizes are fixed
-def test_torch_jit_traces_something_else() -> None:
-    """Its graphs cannot hold the operator: torch's or the reference loop's is recorded."""
-    for cell, ran in ((GRU(), "torch"), (GRU("before"), "reference")):
-        net, x = made(cell)
+@pytest.mark.parametrize(
+    "cell", [Elman("relu"), LSTM(), GRU(), GRU("before"), LSTM("full"), Jordan()], ids=str
+)
+def test_torch_jit_traces_something_else(cell: Cell) -> None:
+    """Its graphs cannot hold the operator: torch's or the reference loop's is recorded, and passes torch's check."""
+    ran = "torch" if cell in (Elman("relu"), LSTM(), GRU()) else "reference"
+    for options in STACKS:
+        net, x = made(cell, **options)
         net.backend = "auto"
-        with torch.no_grad():
-            traced = torch.jit.trace(net, (x,), check_trace=False)
+        torch.jit.trace(net, (x,), check_trace=False)
         assert net.backend_.startswith(f"{ran}: ")
         assert net.backend_.endswith("; torch.jit.trace is under way")
-        torch.testing.assert_close(traced(2 * x)[0], net(2 * x)[0])
+        for grad in (False, True):  # torch checks without gradients
+            with torch.set_grad_enabled(grad):
+                traced = torch.jit.trace(net, (x,))
+            torch.testing.assert_close(traced(2 * x)[0], net(2 * x)[0])
+
+
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning",
+    "ignore::torch.jit.TracerWarning",
+    "ignore:Exporting a model to ONNX with a batch",
+)
+@pytest.mark.parametrize("cell", [Elman(), LSTM(), GRU(), GRU("before"), LSTM("full")], ids=str)
+def test_the_legacy_exporter_of_onnx(cell: Cell) -> None:
+    """A bare net; onnxruntime gives its numbers."""
+    for options in STACKS:
+        net, x = made(cell, **options)
+        net.backend = "auto"
+        file = io.BytesIO()
+        torch.onnx.export(net.eval(), (x,), file, dynamo=False)
+        session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+        output, *_ = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        torch.testing.assert_close(torch.from_numpy(output), net(x)[0])

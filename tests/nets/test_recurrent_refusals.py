@@ -27,33 +27,38 @@ def call(
 CASES: list[tuple[Callable[[], Any], str]] = [
     (
         call(x=torch.zeros(2, 5, 3, 1)),
-        "x has shape (2, 5, 3, 1); GRU takes sequences of 2 dimensions, or a batch of them with 3.",
+        "input has shape (2, 5, 3, 1); GRU takes sequences of 2 dimensions, or a batch of them with 3.",
     ),
     (
         call(x=torch.zeros(2, 5, 7)),
-        "x has shape (2, 5, 7), 7 features; this GRU has input_size=3. Put the features in the last dimension.",
+        "input has shape (2, 5, 7), 7 features; this GRU has input_size=3. Put the features in the last dimension.",
     ),
-    (call(x=torch.zeros(2, 0, 3)), "x has no steps; GRU needs at least 1."),
+    (call(x=torch.zeros(2, 0, 3)), "input has no steps; GRU needs at least 1."),
     (
         call(x=X.double()),
-        "x is torch.float64 and the weights of this GRU are torch.float32. "
-        "Convert one: x.to(torch.float32) or net.to(torch.float64).",
+        "input is torch.float64 and the weights of this GRU are torch.float32. "
+        "Convert one: input.to(torch.float32) or net.to(torch.float64).",
     ),
     (
         call(x=X.long()),
-        "x is torch.int64 and the weights of this GRU are torch.float32. Convert it: x.float().",
+        "input is torch.int64 and the weights of this GRU are torch.float32. Convert it: input.float().",
     ),
     (
         call(x=X.bool(), dtype=torch.float64),
-        "x is torch.bool and the weights of this GRU are torch.float64. Convert it: x.to(torch.float64).",
+        "input is torch.bool and the weights of this GRU are torch.float64. Convert it: input.to(torch.float64).",
     ),
     (
         lambda: check_input("LSTM", 3, torch.float32, X.numpy()),  # forward has its types checked in tests
-        "x must be a torch tensor. Got ndarray instead: torch.as_tensor(x, dtype=torch.float32).",
+        "input must be a torch tensor. Got ndarray instead: torch.as_tensor(input, dtype=torch.float32).",
     ),
     (
         lambda: check_input("GRU", 3, torch.float32, [[0.0, 0.0, 0.0]]),
-        "x must be a torch tensor. Got list instead: torch.as_tensor(x, dtype=torch.float32).",
+        "input must be a torch tensor. Got list instead: torch.as_tensor(input, dtype=torch.float32).",
+    ),
+    (
+        lambda: check_input("GRU", 3, torch.float32, torch.fx.Proxy(torch.fx.Graph().placeholder("x"))),
+        "torch.fx cannot trace the inside of GRU. Keep it whole: trace with a torch.fx.Tracer whose is_leaf_module "
+        "returns True for it.",
     ),
     (call(hx=(H0, H0)), "hx of GRU must be a tensor. Got 2 tensors instead."),
     (call("lstm", hx=H0), "hx of LSTM must be the tuple (h_0, c_0). Got a tensor instead."),
@@ -69,29 +74,29 @@ CASES: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         call("lstm", hx=(H0, H0.double())),
-        "c_0 is torch.float64 and x is torch.float32. Convert it: c_0.to(torch.float32).",
+        "c_0 is torch.float64 and input is torch.float32. Convert it: c_0.to(torch.float32).",
     ),
     (
         call(lengths=torch.tensor([True, False])),
-        "lengths has shape (2,) and type torch.bool; give one int for each of the 2 rows of x.",
+        "lengths has shape (2,) and type torch.bool; give one int for each of the 2 rows of input.",
     ),
     (
         call(lengths=torch.tensor([5, 2, 1])),
-        "lengths has shape (3,) and type torch.int64; give one int for each of the 2 rows of x.",
+        "lengths has shape (3,) and type torch.int64; give one int for each of the 2 rows of input.",
     ),
     (
         call(lengths=torch.tensor([5.0, 2.0])),
-        "lengths has shape (2,) and type torch.float32; give one int for each of the 2 rows of x.",
+        "lengths has shape (2,) and type torch.float32; give one int for each of the 2 rows of input.",
     ),
-    (call(lengths=[6, 2]), "lengths must be from 0 to 5, the steps of x. Got 2 to 6 instead."),
-    (call(lengths=[5, -1]), "lengths must be from 0 to 5, the steps of x. Got -1 to 5 instead."),
+    (call(lengths=[6, 2]), "lengths must be from 0 to 5, the steps of input. Got 2 to 6 instead."),
+    (call(lengths=[5, -1]), "lengths must be from 0 to 5, the steps of input. Got -1 to 5 instead."),
     (
         call(x=X[0], lengths=[5]),
-        "lengths are for a batch and x is one sequence. Cut x to its length instead.",
+        "lengths are for a batch and input is one sequence. Cut input to its length instead.",
     ),
     (
         call(x=pack_sequence([X[0]]), lengths=[5]),
-        "x is a PackedSequence, which has its own lengths. Leave out lengths.",
+        "input is a PackedSequence, which has its own lengths. Leave out lengths.",
     ),
     (
         call("jordan", backend="torch"),

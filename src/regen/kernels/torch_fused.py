@@ -99,7 +99,8 @@ def stack(
     if 0 < dropout < 1 and len(layers) > D and generator_of(state[0].device) is not None:
         return _stack_by_layer(cell, layers, x, state, bidirectional, dropout)
     weights = _flat_weights(layers)
-    train = torch.is_grad_enabled() or dropout > 0
+    # A constant of a traced graph, whose check runs without gradients.
+    train = torch.is_grad_enabled() or dropout > 0 or torch.jit.is_tracing()  # type: ignore[no-untyped-call]
     settings = ("bias_ih" in layers[0], len(layers) // D, dropout, train, bidirectional)
     operator = _OPERATORS[_mode(cell)]
     if isinstance(cell, LSTM) and cell.proj_size and not torch.compiler.is_compiling():

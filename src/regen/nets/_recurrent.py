@@ -4,6 +4,7 @@ Letters: `B` batch, `T` time, `I` input features, `H` hidden units, `P` width of
 (H without a projection), `L` layers, `D` directions.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from regen._random import dropout, generator_of
-from regen.cells import Cell, Gates, Init, State
+from regen.cells import LSTM, Cell, Diagonal, Elman, Gates, Init, Jordan, State
 from regen.kernels import LayerCall, Result, Run, choose, native, torch_fused
 from regen.nets import _validation
 from regen.nets.stream import Stream
@@ -52,8 +53,17 @@ class Recurrent(nn.Module, ABC):
         The recurrent equation.
     output_size : int
         P, the width of the output of one direction.
+    proj_size : int
+        P of an LSTM with a projection, else 0.
     backend_ : str
         After a forward pass, the backend that ran and why.
+
+    Notes
+    -----
+    With torch's tools: ``torch.compile``, ``torch.export`` and ``torch.jit.trace`` take the net as it is.
+    ``torch.jit.script`` compiles the net of ``torch.nn`` with the same weights in its place, and refuses cells and
+    options that torch lacks. ``torch.fx`` must keep it whole (``Tracer.is_leaf_module``). Quantisation by
+    ``torch.ao.quantization`` leaves it in float32 with a warning, or refuses it where it is named.
     """
 
     cell: Cell
@@ -65,6 +75,7 @@ class Recurrent(nn.Module, ABC):
     dropout: float
     bidirectional: bool
     output_size: int
+    proj_size: int
     recurrent_dropout: float
     zoneout: float | tuple[float, ...]
     backend: str
@@ -106,6 +117,7 @@ class Recurrent(nn.Module, ABC):
         _validation.check_arguments(type(self).__name__, cell, vars(self))
         self._names: list[dict[str, str]] = []
         self.output_size = cell.state_sizes(hidden_size)[0]
+        self.proj_size = cell.proj_size if isinstance(cell, LSTM) else 0
         D = 1 + bidirectional
         for layer in range(num_layers):
             features = input_size if layer == 0 else D * self.output_size
@@ -130,6 +142,71 @@ class Recurrent(nn.Module, ABC):
         for params in self._own_weights():
             self.cell.initialise(params, start.init, generator, start.forget_bias, start.max_lag)
 
+    @property
+    def mode(self) -> str:
+        """Name of the equation: "RNN_TANH", "RNN_RELU", "LSTM" or "GRU" as in ``torch.nn``; also "JORDAN_TANH" etc.
+
+        Returns
+        -------
+        str
+            The name.
+        """
+        if isinstance(self.cell, Elman | Diagonal | Jordan):
+            name = "RNN" if isinstance(self.cell, Elman) else type(self.cell).__name__.upper()
+            return f"{name}_{self.cell.nonlinearity.upper()}"
+        return type(self.cell).__name__
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of each layer and direction, as in ``torch.nn``.
+
+        Returns
+        -------
+        list of list of Parameter
+            Of l0, l0_reverse, l1, ...; each in the order of ``cell.shapes``.
+        """
+        return [list(params.values()) for params in self._own_weights()]
+
+    @property
+    def qconfig(self) -> Any:
+        """Absent: the net is not quantised."""
+        raise AttributeError(f"{type(self).__name__} is not quantised")
+
+    @qconfig.setter
+    def qconfig(self, value: object) -> None:
+        """Called by ``torch.ao.quantization``: a warning, or ValueError when this net is to be quantised."""
+        name = type(self).__name__
+        reason = torch_fused.unsupported_reason(self.cell, None, None, False)
+        advice = f"{reason}" if reason else f"load its weights into torch.nn.{name} to quantise that"
+        if value is not None:
+            raise ValueError(f"torch.ao.quantization cannot quantise regen.nn.{name}: {advice}.")
+        warnings.warn(
+            f"regen.nn.{name} is not quantised and stays in {self._dtype()}: {advice}.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """The net of ``torch.nn`` that shares these weights, which ``torch.jit.script`` compiles in place of this."""
+        name = type(self).__name__
+        noise = (self.recurrent_dropout or None, self.zoneout if any(self._zones()) else None)
+        reason = torch_fused.unsupported_reason(self.cell, *noise, False)
+        if reason:
+            raise ValueError(
+                f"torch.jit.script compiles torch.nn.{name} in place of regen.nn.{name}: {reason}. "
+                "Use torch.jit.trace or torch.export."
+            )
+        own = {"nonlinearity": self.cell.nonlinearity} if isinstance(self.cell, Elman) else {}
+        own |= {"proj_size": self.proj_size} if isinstance(self.cell, LSTM) else {}
+        net: nn.Module = vars(nn)[name](
+            self.input_size, self.hidden_size, self.num_layers, bias=self.bias, batch_first=self.batch_first,
+            dropout=self.dropout if self.num_layers > 1 else 0.0, bidirectional=self.bidirectional, device="meta",
+            **own,
+        )  # fmt: skip
+        for full, weight in self.named_parameters():
+            setattr(net, full, weight)
+        return net.train(self.training)
+
     def flatten_parameters(self) -> None:
         """Move the weights into one block of memory, as cuDNN expects; no effect on other devices."""
         torch_fused.flatten(
@@ -138,9 +215,8 @@ class Recurrent(nn.Module, ABC):
 
     def forward(
         self,
-        x: Sequences,
+        input: Sequences,
         hx: Hidden | None = None,
-        *,
         lengths: Tensor | Sequence[int] | None = None,
         return_gates: bool = False,
     ) -> Any:
@@ -148,7 +224,7 @@ class Recurrent(nn.Module, ABC):
 
         Parameters
         ----------
-        x : Tensor of shape (T, B, I), or PackedSequence
+        input : Tensor of shape (T, B, I), or PackedSequence
             Input: (B, T, I) with ``batch_first``, (T, I) for one sequence.
         hx : Tensor of shape (L*D, B, size) or pair of such, default=None
             State before the first step, without B for one sequence; for the LSTM the pair (h_0, c_0). None is zeros.
@@ -161,7 +237,7 @@ class Recurrent(nn.Module, ABC):
         Returns
         -------
         output : Tensor of shape (T, B, D*P)
-            Output of the last layer, in the layout of x.
+            Output of the last layer, in the layout of the input.
         state : Tensor of shape (L*D, B, size) or pair of such
             State after the last valid step: h_n, for the LSTM (h_n, c_n).
         gates : dict of str to Tensor
@@ -171,11 +247,12 @@ class Recurrent(nn.Module, ABC):
         Raises
         ------
         ValueError
-            If x, hx or lengths do not fit the net, or an explicit backend does not support the run.
+            If input, hx or lengths do not fit the net, or an explicit backend does not support the run.
         """
-        if isinstance(x, PackedSequence):
-            return self._returned(*self._packed(x, hx, lengths, return_gates), return_gates)
-        _validation.check_input(type(self).__name__, self.input_size, self._dtype(), x)
+        if isinstance(input, PackedSequence):
+            return self._returned(*self._packed(input, hx, lengths, return_gates), return_gates)
+        _validation.check_input(type(self).__name__, self.input_size, self._dtype(), input)
+        x = input
         batched = x.ndim == 3
         if not batched:
             x = x.unsqueeze(0)
@@ -301,7 +378,7 @@ class Recurrent(nn.Module, ABC):
         self, x: PackedSequence, hx: Hidden | None, lengths: object, return_gates: bool
     ) -> tuple[PackedSequence, State, Gates]:
         if lengths is not None:
-            raise ValueError("x is a PackedSequence, which has its own lengths. Leave out lengths.")
+            raise ValueError("input is a PackedSequence, which has its own lengths. Leave out lengths.")
         _validation.check_input(type(self).__name__, self.input_size, self._dtype(), x.data, packed=True)
         state = self._state(hx, x.data, int(x.batch_sizes[0]), batched=True)
         run = None if self._layer_hooks() else self._choose(x.data, None, return_gates)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from regen._check import Anything, Bool, Choice, Either, Int, Kind, Number, check_parameters
 from regen.cells import LSTM, Cell, Init
@@ -55,30 +55,39 @@ def check_arguments(owner: str, cell: Cell, arguments: Mapping[str, Any]) -> Non
 
 def check_input(owner: str, input_size: int, dtype: torch.dtype, x: Any, packed: bool = False) -> None:
     """ValueError for inputs that are no tensor, or have other dimensions, features or precision than the net's."""
+    if isinstance(x, fx.Proxy):
+        raise ValueError(
+            f"torch.fx cannot trace the inside of {owner}. Keep it whole: trace with a torch.fx.Tracer whose "
+            "is_leaf_module returns True for it."
+        )
     if not isinstance(x, Tensor):
         kind = type(x).__name__
-        raise ValueError(f"x must be a torch tensor. Got {kind} instead: torch.as_tensor(x, dtype={dtype}).")
+        raise ValueError(
+            f"input must be a torch tensor. Got {kind} instead: torch.as_tensor(input, dtype={dtype})."
+        )
     shape = x.shape
     if not packed and len(shape) not in (2, 3):
         raise ValueError(
-            f"x has shape {tuple(shape)}; {owner} takes sequences of 2 dimensions, or a batch of them with 3."
+            f"input has shape {tuple(shape)}; {owner} takes sequences of 2 dimensions, or a batch of them with 3."
         )
     if shape[-1] != input_size:
         raise ValueError(
-            f"x has shape {tuple(shape)}, {shape[-1]} features; this {owner} has input_size={input_size}. "
+            f"input has shape {tuple(shape)}, {shape[-1]} features; this {owner} has input_size={input_size}. "
             "Put the features in the last dimension."
         )
     if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
-        advice = f"Convert one: x.to({dtype}) or net.to({x.dtype})."
+        advice = f"Convert one: input.to({dtype}) or net.to({x.dtype})."
         if not x.is_floating_point():
-            advice = "Convert it: x.float()." if dtype == torch.float32 else f"Convert it: x.to({dtype})."
-        raise ValueError(f"x is {x.dtype} and the weights of this {owner} are {dtype}. {advice}")
+            advice = (
+                "Convert it: input.float()." if dtype == torch.float32 else f"Convert it: input.to({dtype})."
+            )
+        raise ValueError(f"input is {x.dtype} and the weights of this {owner} are {dtype}. {advice}")
 
 
 def check_steps(owner: str, T: int) -> None:
     """ValueError for sequences without steps."""
     if T == 0:
-        raise ValueError(f"x has no steps; {owner} needs at least 1.")
+        raise ValueError(f"input has no steps; {owner} needs at least 1.")
 
 
 def read_state(
@@ -105,7 +114,9 @@ def read_state(
                 f"(layers * directions{', batch' if batched else ''}, size)."
             )
         if s.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
-            raise ValueError(f"{name}_0 is {s.dtype} and x is {x.dtype}. Convert it: {name}_0.to({x.dtype}).")
+            raise ValueError(
+                f"{name}_0 is {s.dtype} and input is {x.dtype}. Convert it: {name}_0.to({x.dtype})."
+            )
     return states if batched else tuple(s.unsqueeze(1) for s in states)
 
 
@@ -114,19 +125,23 @@ def read_lengths(lengths: Tensor | Sequence[int] | None, x: Tensor, batched: boo
     if lengths is None:
         return None
     if not batched:
-        raise ValueError("lengths are for a batch and x is one sequence. Cut x to its length instead.")
+        raise ValueError(
+            "lengths are for a batch and input is one sequence. Cut input to its length instead."
+        )
     B, T = x.shape[:2]
     valid = torch.as_tensor(lengths)
     if valid.shape != (B,) or valid.dtype not in _INTEGERS:
         raise ValueError(
             f"lengths has shape {tuple(valid.shape)} and type {valid.dtype}; "
-            f"give one int for each of the {B} rows of x."
+            f"give one int for each of the {B} rows of input."
         )
     if B and not torch.compiler.is_compiling():  # in traced programs the kernel checks them
         each = valid.tolist()
         low, high = min(each), max(each)
         if low < 0 or high > T:
-            raise ValueError(f"lengths must be from 0 to {T}, the steps of x. Got {low} to {high} instead.")
+            raise ValueError(
+                f"lengths must be from 0 to {T}, the steps of input. Got {low} to {high} instead."
+            )
     return valid.long()
 
 

@@ -111,6 +111,7 @@ class RNN(Recurrent):
             cell, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             device, dtype, recurrent_dropout, zoneout, init, backend, memory,
         )  # fmt: skip
+        self.nonlinearity = own
 
 
 @final
@@ -197,7 +198,6 @@ class LSTM(Recurrent):
             cells.LSTM(peephole, proj_size), input_size, hidden_size, num_layers, bias, batch_first, dropout,
             bidirectional, device, dtype, recurrent_dropout, zoneout, init, backend, memory,
         )  # fmt: skip
-        self.proj_size = proj_size
 
 
 @final

@@ -48,8 +48,8 @@ def run(args: KernelArgs, x: Tensor, weights: Slots, state: tuple[Tensor, ...], 
 
 
 def _unpack(
-    cell: str, x: Tensor, weights: Sequence[Tensor], state: Sequence[Tensor], present: Sequence[bool],
-    lengths: Tensor | None, reverse: bool, keep: Tensor | None, masks: Sequence[Tensor],
+    cell: str, x: Any, weights: Sequence[Any], state: Sequence[Any], present: Sequence[bool],
+    lengths: Tensor | None, reverse: bool, keep: Tensor | None, masks: Sequence[Any],
     zones: Sequence[float], gates: bool, low: bool, stacked: bool,
 ) -> tuple[KernelArgs, Tensor, Slots, tuple[Tensor, ...]]:  # fmt: skip
     """The arguments of the operator as `_autograd.forward` takes them; ValueError where their numbers do not fit."""
@@ -80,7 +80,7 @@ def _check_count(name: str, actual: int, expected: int, reason: str) -> None:
         raise ValueError(f"{name} has {actual} entries and needs {expected}: {reason}.")
 
 
-def _check_given(**arguments: Tensor | Sequence[Tensor] | None) -> None:
+def _check_given(**arguments: Tensor | Sequence[Any] | None) -> None:
     """ValueError for None, which the dispatcher passes on in place of a tensor."""
     for name, value in arguments.items():
         if value is None or (isinstance(value, Sequence) and any(t is None for t in value)):
