@@ -5,19 +5,19 @@ one call, as torch does; `run` is a stack of one.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from regen._masks import length_mask
 from regen._random import dropout as drop
 from regen._random import generator_of
-from regen.cells import GRU, LSTM, Cell, Elman, Parameters, State
+from regen.cells import GRU, LSTM, Cell, Diagonal, Elman, Jordan, Parameters, State
 from regen.kernels.reference import Result, blank
 
 _OPERATORS: dict[str, Any] = {
@@ -100,9 +100,9 @@ def stack(
         return _stack_by_layer(cell, layers, x, state, bidirectional, dropout)
     weights = _flat_weights(layers)
     # A constant of a traced graph, whose check runs without gradients.
-    train = torch.is_grad_enabled() or dropout > 0 or torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    train = torch.is_grad_enabled() or dropout > 0 or torch._C._is_tracing()
     settings = ("bias_ih" in layers[0], len(layers) // D, dropout, train, bidirectional)
-    operator = _OPERATORS[_mode(cell)]
+    operator = _OPERATORS[mode(cell)]
     if isinstance(cell, LSTM) and cell.proj_size and not torch.compiler.is_compiling():
         _use_up_projection_warning()
     if isinstance(x, PackedSequence):
@@ -176,13 +176,37 @@ def flatten(
     shared = len({w.data_ptr() for w in weights}) < len(weights)
     if shared or not torch.backends.cudnn.is_acceptable(weights[0]):  # type: ignore[no-untyped-call]
         return
-    mode = torch.backends.cudnn.rnn.get_cudnn_mode(_mode(cell))  # type: ignore[no-untyped-call]
+    number = torch.backends.cudnn.rnn.get_cudnn_mode(mode(cell))  # type: ignore[no-untyped-call]
     P = cell.proj_size if isinstance(cell, LSTM) else 0
     each, L = len(weights) // len(layers), len(layers) // (1 + bidirectional)
     with torch.cuda.device(weights[0].device), torch.no_grad():
         torch._cudnn_rnn_flatten_weight(
-            weights, each, input_size, mode, hidden_size, P, L, True, bidirectional
+            weights, each, input_size, number, hidden_size, P, L, True, bidirectional
         )
+
+
+def mode(cell: Cell) -> str:
+    """Name of the equation, as in torch where torch has the cell: "RNN_TANH", "LSTM"; else such as "JORDAN_TANH"."""
+    if isinstance(cell, Elman | Diagonal | Jordan):
+        name = "RNN" if isinstance(cell, Elman) else type(cell).__name__.upper()
+        return f"{name}_{cell.nonlinearity.upper()}"
+    return type(cell).__name__
+
+
+def module(cell: Cell, options: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
+    """The module of ``torch.nn`` that holds `weights`, the parameters of a net by name.
+
+    options : the arguments that all of torch's nets share.
+    """
+    made = dict(options) | {"device": "meta"}
+    made |= {"dropout": 0.0} if options["num_layers"] == 1 else {}
+    made |= {"nonlinearity": cell.nonlinearity} if isinstance(cell, Elman) else {}
+    made |= {"proj_size": cell.proj_size} if isinstance(cell, LSTM) else {}
+    known: dict[type[Cell], Any] = {Elman: nn.RNN, LSTM: nn.LSTM, GRU: nn.GRU}
+    net: nn.Module = known[type(cell)](**made)
+    for name, weight in weights.items():
+        setattr(net, name, weight)
+    return net
 
 
 def reversed_steps(x: Float[Tensor, "B T F"], lengths: Int64[Tensor, "B"] | None) -> Float[Tensor, "B T F"]:
@@ -196,10 +220,6 @@ def reversed_steps(x: Float[Tensor, "B T F"], lengths: Int64[Tensor, "B"] | None
 
 def _flat_weights(layers: Sequence[Parameters]) -> list[Tensor]:
     return [params[name] for params in layers for name in _ORDER if name in params]
-
-
-def _mode(cell: Cell) -> str:
-    return f"RNN_{cell.nonlinearity.upper()}" if isinstance(cell, Elman) else type(cell).__name__
 
 
 def _hidden(state: State) -> Tensor | State:

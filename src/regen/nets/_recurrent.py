@@ -4,7 +4,6 @@ Letters: `B` batch, `T` time, `I` input features, `H` hidden units, `P` width of
 (H without a projection), `L` layers, `D` directions.
 """
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from regen._random import dropout, generator_of
-from regen.cells import LSTM, Cell, Diagonal, Elman, Gates, Init, Jordan, State
+from regen.cells import LSTM, Cell, Gates, Init, State
 from regen.kernels import LayerCall, Result, Run, choose, native, torch_fused
 from regen.nets import _validation
 from regen.nets.stream import Stream
@@ -144,17 +143,8 @@ class Recurrent(nn.Module, ABC):
 
     @property
     def mode(self) -> str:
-        """Name of the equation: "RNN_TANH", "RNN_RELU", "LSTM" or "GRU" as in ``torch.nn``; also "JORDAN_TANH" etc.
-
-        Returns
-        -------
-        str
-            The name.
-        """
-        if isinstance(self.cell, Elman | Diagonal | Jordan):
-            name = "RNN" if isinstance(self.cell, Elman) else type(self.cell).__name__.upper()
-            return f"{name}_{self.cell.nonlinearity.upper()}"
-        return type(self.cell).__name__
+        """Name of the equation: "RNN_TANH", "RNN_RELU", "LSTM" or "GRU" as in ``torch.nn``, or "JORDAN_TANH"."""
+        return torch_fused.mode(self.cell)
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
@@ -170,42 +160,26 @@ class Recurrent(nn.Module, ABC):
     @property
     def qconfig(self) -> Any:
         """Absent: the net is not quantised."""
-        raise AttributeError(f"{type(self).__name__} is not quantised")
+        raise AttributeError("qconfig")
 
     @qconfig.setter
     def qconfig(self, value: object) -> None:
         """Called by ``torch.ao.quantization``: a warning, or ValueError when this net is to be quantised."""
-        name = type(self).__name__
-        reason = torch_fused.unsupported_reason(self.cell, None, None, False)
-        advice = f"{reason}" if reason else f"load its weights into torch.nn.{name} to quantise that"
-        if value is not None:
-            raise ValueError(f"torch.ao.quantization cannot quantise regen.nn.{name}: {advice}.")
-        warnings.warn(
-            f"regen.nn.{name} is not quantised and stays in {self._dtype()}: {advice}.",
-            UserWarning,
-            stacklevel=2,
-        )
+        _validation.check_quantisation(type(self).__name__, self.cell, self._dtype(), value)
 
     def __prepare_scriptable__(self) -> nn.Module:
         """The net of ``torch.nn`` that shares these weights, which ``torch.jit.script`` compiles in place of this."""
-        name = type(self).__name__
         noise = (self.recurrent_dropout or None, self.zoneout if any(self._zones()) else None)
         reason = torch_fused.unsupported_reason(self.cell, *noise, False)
         if reason:
+            name = type(self).__name__
             raise ValueError(
                 f"torch.jit.script compiles torch.nn.{name} in place of regen.nn.{name}: {reason}. "
                 "Use torch.jit.trace or torch.export."
             )
-        own = {"nonlinearity": self.cell.nonlinearity} if isinstance(self.cell, Elman) else {}
-        own |= {"proj_size": self.proj_size} if isinstance(self.cell, LSTM) else {}
-        net: nn.Module = vars(nn)[name](
-            self.input_size, self.hidden_size, self.num_layers, bias=self.bias, batch_first=self.batch_first,
-            dropout=self.dropout if self.num_layers > 1 else 0.0, bidirectional=self.bidirectional, device="meta",
-            **own,
-        )  # fmt: skip
-        for full, weight in self.named_parameters():
-            setattr(net, full, weight)
-        return net.train(self.training)
+        names = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
+        options = {name: getattr(self, name) for name in names}
+        return torch_fused.module(self.cell, options, dict(self.named_parameters())).train(self.training)
 
     def flatten_parameters(self) -> None:
         """Move the weights into one block of memory, as cuDNN expects; no effect on other devices."""

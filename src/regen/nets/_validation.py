@@ -10,7 +10,7 @@ from torch import Tensor, fx
 from regen._check import Anything, Bool, Choice, Either, Int, Kind, Number, check_parameters
 from regen.cells import LSTM, Cell, Init
 from regen.cells._cell import INITS
-from regen.kernels import BACKENDS
+from regen.kernels import BACKENDS, torch_fused
 
 _FRACTION = Number(0, 1)
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -82,6 +82,16 @@ def check_input(owner: str, input_size: int, dtype: torch.dtype, x: Any, packed:
                 "Convert it: input.float()." if dtype == torch.float32 else f"Convert it: input.to({dtype})."
             )
         raise ValueError(f"input is {x.dtype} and the weights of this {owner} are {dtype}. {advice}")
+
+
+def check_quantisation(owner: str, cell: Cell, dtype: torch.dtype, qconfig: object) -> None:
+    """ValueError where ``torch.ao.quantization`` is to quantise a net, and a warning where it leaves it as it is."""
+    advice = torch_fused.unsupported_reason(cell, None, None, False)
+    advice = advice or f"load its weights into torch.nn.{owner} to quantise that"
+    if qconfig is not None:
+        raise ValueError(f"torch.ao.quantization cannot quantise regen.nn.{owner}: {advice}.")
+    message = f"regen.nn.{owner} is not quantised and stays in {dtype}: {advice}."
+    warnings.warn(message, UserWarning, stacklevel=3)
 
 
 def check_steps(owner: str, T: int) -> None:

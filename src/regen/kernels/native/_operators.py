@@ -63,7 +63,7 @@ def _unpack(
         raise ValueError(
             f"zones must be fractions from 0 to 1, or negative for a mask. Got {list(zones)} instead."
         )
-    _check_given(x=x, weights=weights, state=state, masks=masks)
+    _check_present(x=x, weights=weights, state=state, masks=masks)
     if x.ndim != 3:
         raise ValueError(f"x has shape {tuple(x.shape)}; the native kernels expect (B, T, I) with T >= 1.")
     _check_devices(x, [*weights, *state, keep, *masks, lengths])
@@ -80,7 +80,7 @@ def _check_count(name: str, actual: int, expected: int, reason: str) -> None:
         raise ValueError(f"{name} has {actual} entries and needs {expected}: {reason}.")
 
 
-def _check_given(**arguments: Tensor | Sequence[Any] | None) -> None:
+def _check_present(**arguments: Tensor | Sequence[Any] | None) -> None:
     """ValueError for None, which the dispatcher passes on in place of a tensor."""
     for name, value in arguments.items():
         if value is None or (isinstance(value, Sequence) and any(t is None for t in value)):
@@ -158,7 +158,7 @@ def _backward(*args: Any) -> list[Tensor]:
     *arguments, output, saved, grads, needed = args
     spec, args, x, weights, state = _validated(*arguments)
     (B, T, _), sizes = x.shape, spec.sizes
-    _check_given(output=output, saved=saved)
+    _check_present(output=output, saved=saved)
     output = _autograd.tensor("output", output, (B, T, sizes[0]))
     saved = _autograd.tensor("saved", saved, (_autograd.saved_size(spec, args, B, T),))
     shapes = ((B, T, sizes[0]), *_lasts(args, B, sizes))
@@ -177,7 +177,7 @@ def _backward(*args: Any) -> list[Tensor]:
 def _backward_fake(*args: Any) -> list[Tensor]:
     *arguments, output, saved, grads, needed = args
     _unpack(*arguments)
-    _check_given(output=output, saved=saved)
+    _check_present(output=output, saved=saved)
     _check_devices(arguments[1], [output, saved, *grads])
     _check_needed(arguments, needed)
     leaves = (arguments[1], *arguments[2], *arguments[3])
