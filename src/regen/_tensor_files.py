@@ -12,10 +12,12 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, NoReturn, final
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -38,6 +40,24 @@ LONGEST_HEADER = 100_000_000
 BLOCK = 1 << 20
 MOST_DIMENSIONS = 64
 """As in torch and numpy."""
+NAMES = {
+    torch.bool: "BOOL",
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.int16: "I16",
+    torch.uint16: "U16",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int32: "I32",
+    torch.uint32: "U32",
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.int64: "I64",
+    torch.uint64: "U64",
+}
+"""Names of dtypes in the header."""
+DTYPES = tuple(NAMES)
+"""In reversed order, tensors stand in the file: the longest numbers first, so that all are aligned."""
 SIZES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
@@ -82,21 +102,36 @@ class Header(NamedTuple):
     has_checksum: bool
 
 
-def write(path: Path, key: str, document: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+def write(path: Path, key: str, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Replace the file at `path` by one with `document` in its metadata under `key`, or raise OSError.
 
-    The same document and tensors give the same bytes.
+    The tensors are written from where they are, without a copy of all of them in memory. The same document and
+    tensors give the same bytes. (`safetensors.torch.save` copies them, writes metadata in an order that changes, and
+    ends in an error of Rust, which no handler expects, where there is no memory for the copy.)
     """
-    text = dumps({FIELD: ZEROS.decode(), **document})
-    content = memoryview(safetensors.torch.save(tensors, {key: text}))
+    order = sorted(tensors, key=lambda name: (-DTYPES.index(tensors[name].dtype), name))
+    parts = [_bytes_of(tensors[name]) for name in order]
+    ends = list(accumulate(len(part) for part in parts))
+    header: dict[str, Any] = {"__metadata__": {key: dumps({FIELD: ZEROS.decode(), **document})}}
+    for name, part, end in zip(order, parts, ends, strict=True):
+        dtype, shape = NAMES[tensors[name].dtype], list(tensors[name].shape)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end - len(part), end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    start = len(text).to_bytes(8, "little") + text
+    digest = hashlib.sha256(start)
+    for part in parts:
+        digest.update(part)
     place = _place(key)
-    assert content[place - len(_start(key)) : place] == _start(key), "safetensors writes metadata first"
-    assert content[place : place + len(ZEROS)] == ZEROS
-    digest = hashlib.sha256(content).hexdigest().encode()
     with atomic_write(path) as file:
-        file.write(content[:place])
-        file.write(digest)
-        file.write(content[place + len(ZEROS) :])
+        file.write(start[:place] + digest.hexdigest().encode() + start[place + len(ZEROS) :])
+        for part in parts:
+            file.write(part)
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    """The numbers of a tensor on the CPU, row by row, as bytes."""
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def read_header(file: IO[bytes], key: str) -> Header:
