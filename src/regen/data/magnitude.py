@@ -32,7 +32,7 @@ UNIT = "Give it in another unit, or put NaN there if it is missing."
 
 
 def refuse_unusable(values: NDArray[Any], place: Place) -> None:
-    """Refuse values (...) that are infinite or beyond float32; NaN passes.
+    """Refuse `values` (n, ...) that are infinite or beyond float32; NaN passes.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def refuse_unusable(values: NDArray[Any], place: Place) -> None:
 
 
 def refuse_far(encoded: NDArray[Any], place: Place) -> None:
-    """Refuse encoded numbers (...), such as standardised ones, beyond ±1e15; NaN passes.
+    """Refuse `encoded` numbers (n, ...), such as standardised ones, beyond ±1e15; NaN passes.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def as_float(value: Any) -> float:
 
 
 def as_floats(array: NDArray[Any]) -> NDArray[np.float64]:
-    """An array (...) of numbers or objects as float64, whole numbers beyond all floats as in `as_float`."""
+    """An `array` (n, ...) of numbers or objects as float64, whole numbers beyond all floats as in `as_float`."""
     try:
         with np.errstate(over="ignore"):
             return array.astype(np.float64)
@@ -91,14 +91,14 @@ def as_floats(array: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def overflow_refusal(name: str, X: Any) -> ValueError:
-    """The refusal of an argument (n, ...) with a whole number beyond all floats."""
+    """The refusal of `X` (n, ...) with a whole number beyond all floats. name : of the argument."""
     array = as_floats(np.asarray(X, dtype=object))
     row = _first(array, LARGEST)[0]
     return ValueError(f"{name} has {BEYOND} in row {row}. {UNIT}")
 
 
 def power_of_two(values: NDArray[Any]) -> float:
-    """A power of 2 near the largest absolute value where squares of the values would over- or underflow, else 1.
+    """A power of 2 near the largest of `values` (n, ...) where their squares would over- or underflow, else 1.
 
     A division by it changes no bit of a sum or mean that stays in range.
     """

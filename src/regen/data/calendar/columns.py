@@ -112,7 +112,7 @@ def column_dates(column: nw.Series[Any], where: str, known: KnownStep | None = N
 
 
 def written_numbers(dates: NDArray[Any], written: str) -> NDArray[np.int64]:
-    """Dates (n,) as the numbers that they were written as: ``YYYYMM`` or ``YYYYMMDD``."""
+    """The numbers that `dates` (n,) were written as: ``YYYYMM`` or ``YYYYMMDD``."""
     months = dates.astype("M8[M]")
     number = months.astype(np.int64) + 12 * 1970
     number = 100 * (number // 12) + number % 12 + 1

@@ -60,7 +60,7 @@ def holidays_of(offset: Any) -> bool:
 
 
 def offset_dates(text: str, dates: NDArray[Any], steps: NDArray[np.int64]) -> NDArray[Any]:
-    """The dates so many `steps` of an offset after `dates`; one of the two is a single one, or each has its own."""
+    """The dates `steps` (m,) steps of an offset after `dates` (), or for each of `dates` (n,) that after `steps`."""
     pandas = require("pandas", extra="sources", purpose="The frequency of these dates")
     offset = offset_named(text)
     try:

@@ -29,13 +29,13 @@ def zone_named(tz: str) -> tzinfo:
 
 
 def to_utc(local: NDArray[Any], tz: str) -> NDArray[Any]:
-    """Dates (n,) on the clock of a zone as dates on that of UTC, in their own unit or seconds."""
+    """The dates `local` (n,) on the clock of a zone as dates on that of UTC, in their own unit or seconds."""
     zone = zone_named(tz)
     return _moved(local, lambda date: _instant(date, zone))
 
 
 def to_local(utc: NDArray[Any], tz: str) -> NDArray[Any]:
-    """Dates (n,) on the clock of UTC as dates on that of a zone, in their own unit or seconds."""
+    """The dates `utc` (n,) on the clock of UTC as dates on that of a zone, in their own unit or seconds."""
     zone = zone_named(tz)
     return _moved(utc, lambda date: date.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None))
 
