@@ -207,9 +207,12 @@ def test_decoding_between_two_values() -> None:
     assert rounded.dtype == np.bool_ and rounded.tolist() == [[[True, False]]]
     pixels, _ = fitted(np.array([[[0, 9]]], np.uint8))
     assert pixels.decode(np.array([[-0.1, 1.1]])).tolist() == [[[0, 255]]]
-    pixels, _ = fitted(np.array([[[0, 16]]]))
+    images = Pixels.read(np.array([[[0, 16]]]))
+    pixels = Pixels.fit(images, bounded=False)
     assert pixels.decode(np.array([[0.0, 1e30]])).tolist()[0][0][0] == 8
     assert pixels.decode(np.array([[0.0, 1e30]])).max() > 9e18
+    pixels = Pixels.from_state(Pixels.fit(images).state())
+    assert pixels.decode(np.array([[-9.0, 1e30]])).tolist() == [[[0, 16]]]
     assert pixels.decode(np.zeros((0, 2))).shape == (0, 1, 2)
 
 

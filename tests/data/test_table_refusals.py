@@ -14,6 +14,13 @@ from regen.data.table_input import read_cells
 KNOWN = pd.DataFrame({"a": [1.0, 2.0, 4.0], "town": ["Rome", "Oslo", "Rome"], "n": [0, 3, 1], "b": [0, 1, 1]})
 
 
+ZONE = str(pd.to_datetime(["2020-01-01"]).tz_localize("dateutil/Europe/Lisbon").tz)
+DATEUTIL = (
+    f"Column 'when' of X is in the time zone {ZONE}, which has no name of its own. Convert it to one such as"
+    " 'Europe/Lisbon' or 'UTC'."
+)
+
+
 @pytest.mark.parametrize(
     ("table", "refusal"),
     [
@@ -32,8 +39,18 @@ KNOWN = pd.DataFrame({"a": [1.0, 2.0, 4.0], "town": ["Rome", "Oslo", "Rome"], "n
                                       " is missing."),
         (pd.DataFrame({"a": [1.0, -np.inf]}), "Column 'a' of X has an infinite value in row 1. Put a number there, or"
                                               " NaN if it is missing."),
-        (pl.DataFrame({"when": [datetime.date(2020, 1, 1)]}), "Column 'when' of X holds dates. Make numbers of them,"
-                                                              " or leave the column out."),
+        (pl.DataFrame({"when": [datetime.time(8)]}), "Column 'when' of X holds times of day. Make durations of them,"
+                                                     " or numbers such as hours, or leave the column out."),
+        (pd.DataFrame({"when": pd.period_range("2020", periods=2, freq="M")}),
+         "Column 'when' of X holds periods. Make dates of them with to_timestamp(), or leave the column out."),
+        (pd.DataFrame({"when": pd.Series([datetime.date(2020, 1, 1), 3], dtype=object)}),
+         "Column 'when' of X mixes dates with other values. Make all its cells one or the other."),
+        (pd.DataFrame({"when": pd.Series([datetime.date(2020, 1, 1), datetime.timedelta(1)], dtype=object)}),
+         "Column 'when' of X mixes dates with other values. Make all its cells one or the other."),
+        (pd.DataFrame({"when": pd.Series([datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)], dtype=object)}),
+         "Column 'when' of X holds single datetimes with a time zone. Make a column of them, as pandas.to_datetime"
+         " does."),
+        (pd.DataFrame({"when": pd.to_datetime(["2020-01-01"]).tz_localize("dateutil/Europe/Lisbon")}), DATEUTIL),
         (pd.DataFrame({"a": [1, "x", 2]}), "Column 'a' of X holds both numbers and text: 'x' in row 1. Make all its"
                                            " cells one or the other."),
         (np.array([[1], [{}]], object),

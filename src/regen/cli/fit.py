@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple, final
 
 import typer
 
+from regen.cli.columns import BOUNDS, IDENTIFIERS, column_options
 from regen.cli.errors import Interrupted
 from regen.cli.flags import Flag, chosen, flags_of, parameter_help
 from regen.cli.io import read_labelled, read_rows, refuse_label
@@ -90,11 +91,15 @@ def commands() -> dict[str, tuple[Callable[..., None], str]]:
         "Column of labels in a table, so that rows of one label can be drawn; folder takes the names of the folders"
         " of the pictures. Labels of .npz (y) and .ts files are read without it; none ignores them.",
     )
+    columns = [
+        _option("identifiers", list[str], "--identifiers", "drop|keep|NAME", IDENTIFIERS),
+        _option("bounds", list[str], "--bounds", "data|none|NAME=LOW..HIGH", BOUNDS),
+    ]
     kinds: dict[str, tuple[str, list[inspect.Parameter]]] = {
         "series": (SERIES, [time, target]),
         "sequences": (SEQUENCES, [label]),
-        "rows": (ROWS, [excluded]),
-        "labelled rows": (LABELLED_ROWS, [conditional]),
+        "rows": (ROWS, [excluded, *columns]),
+        "labelled rows": (LABELLED_ROWS, [conditional, *columns]),
         "labelled images": (LABELLED_IMAGES, [conditional]),
     }
     return {
@@ -216,13 +221,14 @@ def _fit_rows(model: Any, data: Path, own: Mapping[str, Any]) -> None:
     labels = own["label"] or []
     for label in labels:
         refuse_label(data, label)
-    model.fit(read_rows(data, labels, sequences=sequences, flat=model.image_shape is not None).X)
+    found = read_rows(data, labels, sequences=sequences, flat=model.image_shape is not None)
+    model.fit(found.X, **column_options(own))
 
 
 def _fit_labelled_rows(model: Any, data: Path, own: Mapping[str, Any]) -> None:
     sequences = model.backbone not in ("auto", "mlp", "conv")
     found = read_labelled(data, own["label"], sequences=sequences, flat=False)
-    model.fit(found.X, found.y)
+    model.fit(found.X, found.y, **column_options(own))
 
 
 def _fit_labelled_images(model: Any, data: Path, own: Mapping[str, Any]) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._check import closest
+from regen.data.columns.times import TEMPORAL
 from regen.data.table_input import Cells
 
-__all__ = ["KINDS", "infer_kinds", "refuse_fitted", "refuse_new"]
+__all__ = ["KINDS", "infer_kinds", "refuse_fitted", "refuse_new", "refuse_other_types", "requested_kinds"]
 
 KINDS = ("real", "nonnegative", "unit", "binary", "counts", "categorical")
 """The kinds of columns, in the order in which columns are encoded."""
@@ -35,9 +36,9 @@ def infer_kinds(cells: Cells, output: str | Mapping[Any, str]) -> tuple[str, ...
     cells : a table (n, F). output : "auto", one kind for all numbers, or a dict from names (or numbers) of columns
         to kinds.
     """
-    requested = _requested(cells, output)
+    requested = requested_kinds(cells, output)
     numbers = [k for k in range(len(cells.names)) if cells.levels[k] is None]
-    if cells.named:
+    if cells.named or set(cells.stored) & set(TEMPORAL):
         found = {k: _kind(cells.values[:, [k]], cells.stored[k], named=True) for k in numbers}
     else:
         together = _kind(cells.values[:, numbers], cells.stored[numbers[0]], named=False) if numbers else ""
@@ -46,6 +47,10 @@ def infer_kinds(cells: Cells, output: str | Mapping[Any, str]) -> tuple[str, ...
     for k, kind in enumerate(kinds):
         if cells.levels[k] is not None and kind != "categorical":
             raise ValueError(f"{cells.column(k)} holds text, so it cannot be {kind!r}, only 'categorical'.")
+        if cells.stored[k] in TEMPORAL and kind not in ("real", "nonnegative"):
+            raise ValueError(
+                f"{cells.column(k)} holds dates or durations, so it cannot be {kind!r}, only 'real'."
+            )
     return kinds
 
 
@@ -66,6 +71,21 @@ def refuse_new(cells: Cells, kinds: tuple[str, ...], levels: tuple[tuple[Any, ..
             place = int(wrong.any(axis=0).argmax())
             row = int(wrong[:, place].argmax())
             raise ValueError(_out_of_range(cells, chosen[place], row, kind, levels[chosen[place]]))
+
+
+def refuse_other_types(cells: Cells, stored: tuple[str, ...]) -> None:
+    """Refuse the first column of a new table (n, F) with dates or durations where fit had none, or the other way."""
+    for k, known in enumerate(stored):
+        here = cells.stored[k]
+        words = _what(known), _what(here)
+        if words[0] != words[1] and {known, here} & set(TEMPORAL) and not cells.missing[:, k].all():
+            raise ValueError(f"{cells.column(k)} holds {words[1]}; at fit it held {words[0]}.")
+
+
+def _what(stored: str) -> str:
+    """What a column stored so holds, in words."""
+    words = {"text": "text", "date": "dates", "datetime": "dates", "duration": "durations"}
+    return words.get(stored, "numbers")
 
 
 def refuse_fitted(cells: Cells, kinds: tuple[str, ...]) -> None:
@@ -95,11 +115,12 @@ def _out_of_range(cells: Cells, k: int, row: int, kind: str, known: tuple[Any, .
     return f"{cells.column(k)} is {kind!r}, which {words}. Got {cells.values[row, k]:g} in row {row} instead."
 
 
-def _requested(cells: Cells, output: str | Mapping[Any, str]) -> dict[int, str]:
+def requested_kinds(cells: Cells, output: str | Mapping[Any, str]) -> dict[int, str]:
     """Requested kinds by number of column."""
     if isinstance(output, str):
         _check_kind(output)
-        numbers = [k for k, each in enumerate(cells.levels) if each is None]
+        words = zip(cells.levels, cells.stored, strict=True)
+        numbers = [k for k, (each, stored) in enumerate(words) if each is None and stored not in TEMPORAL]
         return {} if output == "auto" else dict.fromkeys(numbers, output)
     requested = {}
     for name, kind in output.items():
@@ -123,7 +144,11 @@ def _kind(values: NDArray[np.float64], stored: str, *, named: bool) -> str:
     """The one kind of all numbers (n, F)."""
     if stored == "bool":
         return "binary"
+    if stored in ("date", "datetime"):
+        return "real"
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if stored == "duration":
+        return "nonnegative" if low >= 0 and _skewness(values) > LEAST_SKEWNESS else "real"
     if low == 0 and high == 1 and bool(((values == 0) | (values == 1) | np.isnan(values)).all()):
         return "binary"
     if low < 0:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen._check import Choice, Int, check_parameters
-from regen._schema import Fields, Numbers, Several, Whole, Words
+from regen._schema import Fields, Maybe, Numbers, Optional, Real, Several, Whole, Words
 from regen.data.magnitude import as_floats, refuse_far, refuse_unusable
 from regen.data.masked_arrays import unmasked
 from regen.data.plain import plain, shape_of
@@ -163,6 +163,8 @@ PIXELS = Fields(
         "scale": Numbers("f", ("channels",), low=0, above=True),
         "middle": Numbers("f", ("inputs",)),
         "spread": Numbers("f", ("inputs",), low=0, above=True),
+        "low": Optional(Maybe(Real())),
+        "high": Optional(Maybe(Real())),
     }
 )
 """The form of what `Pixels.state` returns."""
@@ -199,6 +201,7 @@ class Pixels:
     kind : one of those above.
     center, scale : (C,) of each channel: x = center + scale * encoded.
     middle, spread : (C,) mean and deviation of the input of the encoder, which `inputs` removes.
+    low, high : range of decoded pixels; None without a limit.
     """
 
     shape: tuple[int, int, int]
@@ -209,6 +212,8 @@ class Pixels:
     scale: NDArray[np.float64]
     middle: NDArray[np.float64]
     spread: NDArray[np.float64]
+    low: float | None = None
+    high: float | None = None
 
     @staticmethod
     def read(X: Any, image_shape: Any = None) -> Images:
@@ -216,10 +221,17 @@ class Pixels:
         return check_images(X, image_shape)
 
     @classmethod
-    def fit(cls, images: Images, output: str = "auto", rows: NDArray[np.integer] | None = None) -> Pixels:
+    def fit(
+        cls,
+        images: Images,
+        output: str = "auto",
+        rows: NDArray[np.integer] | None = None,
+        bounded: bool = True,
+    ) -> Pixels:
         """Measure the kind of the pixels, and the moments of the images number `rows` (k,), or of all.
 
-        output : ``"auto"`` or the kind of the pixels.
+        output : ``"auto"`` or the kind of the pixels. bounded : whether decoded pixels stay within the range of all
+        images, those in [0, 1] and bytes apart, which have a range of their own.
 
         Raises
         ------
@@ -241,7 +253,9 @@ class Pixels:
             scale = scale * _white(images.dtype, high)
         plain = cls(images.size, images.form, images.dtype, kind, center, scale, center, scale)
         inputs = plain._input_values(plain.encode(chosen).reshape(channels.shape))
-        return cls(images.size, images.form, images.dtype, kind, center, scale, *_moments(inputs))
+        limited = bounded and kind not in ("unit", "binary")
+        extent = (low, high) if limited else (None, None)
+        return cls(images.size, images.form, images.dtype, kind, center, scale, *_moments(inputs), *extent)
 
     def read_known(self, X: Any) -> Images:
         """New images, checked against those fitted: (n, Y, X), (n, C, Y, X) or flat (n, C*Y*X), the shape as at fit.
@@ -353,6 +367,8 @@ class Pixels:
             "form": self.form,
             "dtype": self.dtype.str,
             "kind": self.kind,
+            "low": self.low,
+            "high": self.high,
             **arrays,
         }
 
@@ -360,12 +376,16 @@ class Pixels:
     def from_state(cls, state: Mapping[str, Any]) -> Pixels:
         """The pixels with this `state`."""
         C, Y, X = (int(size) for size in state["shape"])
-        arrays = [np.asarray(state[name]) for name in ("center", "scale", "middle", "spread")]
-        if len(arrays[0]) != C or len(arrays[2]) not in (1, C) or (state["form"] == "nyx" and C != 1):
+        center, scale, middle, spread = (
+            np.asarray(state[name]) for name in ("center", "scale", "middle", "spread")
+        )
+        if len(center) != C or len(middle) not in (1, C) or (state["form"] == "nyx" and C != 1):
             raise ValueError(f"the layout of images with {C} channels has other numbers of them")
-        if np.dtype(state["dtype"]).kind not in "biuf":
+        form, dtype, kind = state["form"], np.dtype(state["dtype"]), state["kind"]
+        if dtype.kind not in "biuf":
             raise ValueError(f"images cannot be of {state['dtype']!r}")
-        return cls((C, Y, X), state["form"], np.dtype(state["dtype"]), state["kind"], *arrays)
+        extent = state.get("low"), state.get("high")
+        return cls((C, Y, X), form, dtype, kind, center, scale, middle, spread, *extent)
 
     def _input_values(self, encoded: NDArray[np.float32]) -> NDArray[np.float32]:
         """The values that `inputs` centres and scales."""
@@ -377,8 +397,8 @@ class Pixels:
         if self.kind == "binary" and rounded:
             return (channels >= 0.5).astype(self.dtype)
         if self.kind in ("binary", "counts") or (self.kind == "unit" and self.dtype.kind == "f"):
-            return channels.astype(floats)
-        x = channels * self.scale[:, None] + self.center[:, None]
+            return self._within(channels).astype(floats)
+        x = self._within(channels * self.scale[:, None] + self.center[:, None])
         if self.dtype.kind == "f":
             return x.astype(self.dtype)
         if self.dtype.kind == "b":
@@ -386,7 +406,13 @@ class Pixels:
         limits = np.iinfo(self.dtype)
         # In float64, the largest int64 is one too many.
         high = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
-        return np.clip(np.rint(x), limits.min, high).astype(self.dtype)
+        whole: Values = np.clip(np.rint(x), limits.min, high).astype(self.dtype)
+        return whole
+
+    def _within(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Pixels within `low` and `high`."""
+        limited = self.low is not None or self.high is not None
+        return np.asarray(np.clip(x, self.low, self.high)) if limited else x
 
     def _refuse_other_range(self, images: Images) -> None:
         """Refuse 0 to 255 where 0 to 1 was fitted, and the other way round."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from regen._optional import require
 from regen._schema import Fields, Maybe, OneOf, Optional, Real, Several, Truth, Whole, Words
 from regen.data.calendar import Step, date_text, offset_named, to_utc, written_numbers, zone_named
+from regen.data.columns.times import TEMPORAL, narwhals_type, objects_of, type_name, zone_in
 from regen.data.dataframes import backend, library, narwhals_frame
 
 __all__ = [
@@ -80,7 +81,7 @@ TABLE_LAYOUT = Fields(
         "dtypes": Several(Words(), "columns"),
         "categories": Several(Maybe(Several(CELL, distinct=True)), "columns"),
         "ordered": Several(Truth(), "columns"),
-        "stored": Several(Words(("bool", "byte", "int", "float", "text")), "columns"),
+        "stored": Several(Words(("bool", "byte", "int", "float", "text", *TEMPORAL)), "columns"),
     }
 )
 """The form of what `Layout.state` returns."""
@@ -266,10 +267,11 @@ class Layout:
 
     library : "numpy", "pandas", "polars" or "pyarrow".
     labels : its columns' own labels, text or int.
-    dtypes : the library's name of each column's type; of an array its one type, for each.
+    dtypes : the library's name of each column's type, of dates with its unit and zone; of an array its one type, for
+        each.
     categories : for each column the categories that its type fixes, in order, if it does, else None.
     ordered : for each column whether that order means something.
-    stored : for each column "bool", "byte", "int", "float" or "text".
+    stored : for each column "bool", "byte", "int", "float", "text", "date", "datetime" or "duration".
     """
 
     library: str
@@ -305,10 +307,9 @@ class Layout:
                 for name in self.dtypes:
                     pandas.api.types.pandas_dtype(name)
             elif self.library != "pandas":
-                for name in self.dtypes:
-                    nw.new_series(
-                        "", [], getattr(nw, name, nw.Float64), backend=backend(str(library(self.library)))
-                    )
+                for name, stored in zip(self.dtypes, self.stored, strict=True):
+                    dtype = narwhals_type(name) if stored in TEMPORAL else getattr(nw, name, nw.Float64)
+                    nw.new_series("", [], dtype, backend=backend(str(library(self.library))))
         except Exception as error:
             raise ValueError(f"the types of the columns are not those of {self.library}: {error}") from error
 
@@ -320,7 +321,7 @@ class Layout:
         return Layout(library=self.library, **tuples)
 
     def table(self, columns: Sequence[NDArray[Any]], exact: bool, index: Any = None) -> Any:
-        """F columns (n,), floats or objects of text, as such a table.
+        """F columns (n,), floats, integers, dates or objects of text, as such a table.
 
         exact : give back the types of whole numbers and truth values too: numbers are rounded. Otherwise they are
             float64, for the mean of whole numbers is none. index : pandas index of the rows.
@@ -361,6 +362,9 @@ class Layout:
         for k, column in columns.items():
             old = table[str(self.labels[k])]
             other = self._column(old.implementation, k, column, exact=True)
+            if missing[:, k].all() and column.dtype.kind in "Mm":
+                new.append(other)
+                continue
             known = nw.new_series("known", ~missing[:, k], backend=old.implementation)
             new.append(_cast(old.zip_with(known, other), old.dtype).alias(old.name))
         return table.with_columns(*new).to_native() if new else native
@@ -375,16 +379,20 @@ class Layout:
             if self.categories[k] is not None:
                 new = [each for each in dict.fromkeys(column.tolist()) if each not in old.cat.categories]
                 old = old.cat.add_categories(new) if new else old
-            other = pandas.Series(list(self._whole(k, column)), index=native.index).astype(old.dtype)
+            if column.dtype.kind in "Mm":
+                other = self._times(pandas, k, column, native.index)
+                old = other if missing[:, k].all() else old
+            else:
+                other = pandas.Series(list(self._whole(k, column)), index=native.index).astype(old.dtype)
             result.isetitem(k, old.where(~missing[:, k], other))
         return result
 
     def _array(self, columns: Sequence[NDArray[Any]], exact: bool) -> NDArray[Any]:
         dtype = np.dtype(self.dtypes[0])
-        if "text" in self.stored:
+        if {"text", *TEMPORAL} & set(self.stored):
             array = np.empty((len(columns[0]), len(columns)), dtype=object)
             for k, column in enumerate(columns):
-                array[:, k] = self._whole(k, column) if exact else column
+                array[:, k] = self._whole(k, column) if exact or self.stored[k] in TEMPORAL else column
             return array.astype(str) if dtype.kind == "U" else array
         if exact and dtype.kind != "O":
             return np.stack([self._whole(k, column) for k, column in enumerate(columns)], axis=1).astype(
@@ -393,6 +401,8 @@ class Layout:
         return np.stack(columns, axis=1).astype(dtype if dtype.kind == "f" else np.float64)
 
     def _series(self, pandas: Any, k: int, column: NDArray[Any], exact: bool, index: Any) -> Any:
+        if column.dtype.kind in "Mm":
+            return self._times(pandas, k, column, index)
         if not self._kept(k, exact):
             return pandas.Series(column, index=index, dtype="float64")
         dtype: Any = self.dtypes[k]
@@ -402,8 +412,25 @@ class Layout:
             return pandas.Series(self._whole(k, column), index=index)
         return pandas.Series(self._whole(k, column), index=index).astype(dtype)
 
+    def _times(self, pandas: Any, k: int, times: NDArray[Any], index: Any) -> Any:
+        """Dates in UTC, or durations, as a pandas series of the type of column k, or of pandas' own."""
+        if (
+            self.stored[k] not in TEMPORAL
+        ):  # a column without any value, whose type does not show what it holds
+            return pandas.Series(times, index=index)
+        dtype = self.dtypes[k]
+        if dtype == "object":
+            return pandas.Series(objects_of(times, self.stored[k]), index=index, dtype=object)
+        series = pandas.Series(times, index=index)
+        zone = zone_in(dtype)
+        series = series if zone is None else series.dt.tz_localize("UTC").dt.tz_convert(zone)
+        return series.astype(dtype) if self.library == "pandas" else series
+
     def _column(self, implementation: Any, k: int, column: NDArray[Any], exact: bool) -> nw.Series[Any]:
         name = str(self.labels[k])
+        if column.dtype.kind in "Mm":
+            dtype = narwhals_type(self.dtypes[k]) if self.stored[k] in TEMPORAL else None
+            return _narwhals_times(name, column, dtype, implementation)
         if not self._kept(k, exact):
             return nw.new_series(name, column, nw.Float64, backend=implementation)
         cells = self._whole(k, column)
@@ -416,16 +443,20 @@ class Layout:
 
     def _kept(self, k: int, exact: bool) -> bool:
         """Whether column k gets its own type back."""
-        return exact or self.stored[k] in ("float", "text")
+        return exact or self.stored[k] in ("float", "text", *TEMPORAL)
 
     def _whole(self, k: int, column: NDArray[Any]) -> NDArray[Any]:
-        """Cells rounded to what column k can store."""
+        """Cells rounded to what column k can store; dates as Python's own."""
         stored = self.stored[k]
+        if stored in TEMPORAL:
+            return objects_of(column, stored)
         if stored == "bool":
             return column > 0.5
         if stored in ("byte", "int"):
             bits, signed = _integer(self.dtypes[k])
             low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+            if column.dtype.kind in "iu":
+                return column
             bounded = np.clip(np.rint(column), low, np.nextafter(float(high), 0) if bits == 64 else high)
             return bounded.astype(np.int64 if signed else np.uint64)  # type: ignore[no-any-return]
         return column
@@ -448,7 +479,7 @@ def layout_of(native: Any, stored: tuple[str, ...]) -> Layout:
         ordered = tuple(bool(getattr(each, "ordered", False)) for each in types)
         return Layout("pandas", labels, tuple(_dense(str(each)) for each in types), ranked, ordered, stored)
     columns = list(table.iter_columns())
-    names = tuple(str(column.dtype).partition("(")[0] for column in columns)
+    names = tuple(type_name(column.dtype) for column in columns)
     names = tuple("Float64" if name == "Decimal" else name for name in names)  # its scale is not known here
     ranked = tuple(
         tuple(column.dtype.categories) if isinstance(column.dtype, nw.Enum) else None for column in columns
@@ -460,6 +491,15 @@ def layout_of(native: Any, stored: tuple[str, ...]) -> Layout:
 def _dense(dtype: str) -> str:
     """Pandas' name of a type, of a sparse column that of its values: "Sparse[float64, 0.0]" as "float64"."""
     return dtype.removeprefix("Sparse[").partition(",")[0] if dtype.startswith("Sparse[") else dtype
+
+
+def _narwhals_times(name: str, times: NDArray[Any], dtype: Any, implementation: Any) -> nw.Series[Any]:
+    """Dates in UTC, or durations, as a column of that type, or of the library's own for None."""
+    built = nw.new_series(name, times, backend=implementation)
+    if getattr(dtype, "time_zone", None) is None:
+        return built if dtype is None else built.cast(dtype)
+    utc = built.cast(nw.Datetime(dtype.time_unit)).dt.replace_time_zone("UTC")
+    return utc.dt.convert_time_zone(dtype.time_zone)
 
 
 def _cast(column: nw.Series[Any], dtype: Any) -> nw.Series[Any]:

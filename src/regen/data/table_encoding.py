@@ -11,6 +11,8 @@ The kind of a column is inferred from the data, or set by ``output``::
     "counts"       0, 1, 2, ...                    x
     "categorical"  one of K texts or values        K numbers, of which one is 1 and the others are 0
 
+Dates and durations are real numbers of microseconds, measured from the first of them; durations may be nonnegative.
+
 The kinds of a table with names are inferred column by column: truth values and numbers that are only 0 and 1 are
 binary; text is categorical; whole numbers (of an integer type) from 0 up, with a mean of at most 100, are counts;
 other numbers that lie in [0, 1] and reach both ends are unit; those that are never negative and skewed to the right
@@ -32,8 +34,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regen._check import closest
-from regen._schema import Fields, Maybe, Numbers, Several, Truth, Words
-from regen.data.column_kinds import KINDS, infer_kinds, refuse_fitted, refuse_new
+from regen._schema import Fields, Maybe, Numbers, Optional, Several, Truth, Words
+from regen.data.column_kinds import (
+    KINDS,
+    infer_kinds,
+    refuse_fitted,
+    refuse_new,
+    refuse_other_types,
+    requested_kinds,
+)
+from regen.data.columns.support import SUPPORT, Support, bounded, supports_of
 from regen.data.layout import CELL, TABLE_LAYOUT, Layout
 from regen.data.magnitude import refuse_far
 from regen.data.scaling import is_constant, moments
@@ -53,6 +63,7 @@ COLUMNS = Fields(
         "kinds": Several(Words(tuple(KINDS)), "columns"),
         "levels": Several(Maybe(Several(CELL, distinct=True)), "columns"),
         "layout": TABLE_LAYOUT,
+        "supports": Optional(Several(SUPPORT, "columns")),
     }
 )
 """The form of what `Columns.state` returns."""
@@ -82,6 +93,7 @@ class Columns:
     source : (E,) column of each encoded number.
     center, scale : (E,) float64; encoded = (x - center) / scale; 0 and 1 where categorical.
     shift, spread : (E,) float32; `inputs` = (encoded - shift) / spread, of counts (log1p(encoded) - shift) / spread.
+    supports : for each column the values that it can have when it is decoded.
     """
 
     names: tuple[str, ...]
@@ -94,10 +106,15 @@ class Columns:
     scale: NDArray[np.float64]
     shift: NDArray[np.float32]
     spread: NDArray[np.float32]
+    supports: tuple[Support, ...]
 
     @classmethod
     def fit(
-        cls, cells: Cells, output: str | Mapping[Any, str] = "auto", rows: NDArray[np.int64] | None = None
+        cls,
+        cells: Cells,
+        output: str | Mapping[Any, str] = "auto",
+        rows: NDArray[np.int64] | None = None,
+        bounds: Any = "data",
     ) -> Columns:
         """Infer the kinds of a table, and measure its columns.
 
@@ -108,11 +125,13 @@ class Columns:
             kinds, the others "auto". Text is always categorical.
         rows : (m,) the rows on which centers and scales are measured; None is all. Kinds, categories and pairs
             of values are those of the whole table.
+        bounds : range of the decoded numbers and dates: "data" for that of the table, None for none, or a dict from
+            names of columns to pairs, the others "data".
 
         Raises
         ------
         ValueError
-            When a column has only missing values, or values that are not of the requested kind.
+            When a column has only missing values, or values that are not of the requested kind, or bounds are none.
         """
         _refuse_empty(cells, rows)
         kinds = infer_kinds(cells, output)
@@ -123,10 +142,11 @@ class Columns:
         source = np.repeat(np.array(order, dtype=np.int64), widths)
         part = cells.values if rows is None else cells.values[rows]
         center, scale = _affine(part, kinds, levels, cells.stored)
+        supports = bounded(supports_of(cells, kinds, requested_kinds(cells, output)), cells.names, bounds)
         plain = np.zeros(len(source), np.float32)
         fixed = (cells.names, cells.named, kinds, levels, cells.layout, source, center[source], scale[source])
-        columns = cls(*fixed, plain, plain + 1)
-        return cls(*fixed, *columns._input_scale(columns._numbers(part)))
+        columns = cls(*fixed, plain, plain + 1, supports)
+        return cls(*fixed, *columns._input_scale(columns._numbers(part)), supports)
 
     @property
     def width(self) -> int:
@@ -168,6 +188,7 @@ class Columns:
             negative count.
         """
         cells = self._aligned(cells)
+        refuse_other_types(cells, self.layout.stored)
         refuse_new(cells, self.kinds, self.levels)
         return self._numbers(self._recoded(cells))
 
@@ -190,8 +211,8 @@ class Columns:
         Parameters
         ----------
         values : (n, E). Of a categorical column the most probable value is returned.
-        rounded : binary columns and whole numbers become the nearest that their column can hold, and get their
-            types back. Otherwise they are means, float64.
+        rounded : binary columns, whole numbers and those with few decimals or levels become the nearest that their
+            column can hold, and get their types back. Otherwise they are means, float64, within their range.
         like : the table (n, F) that the values restore; the result has its kind and its pandas index.
         """
         layout = self.layout if like is None else self._aligned(like).layout
@@ -218,13 +239,16 @@ class Columns:
         }
         levels = [None if each is None else list(each) for each in self.levels]
         lists = {"names": list(self.names), "kinds": list(self.kinds), "levels": levels}
-        return plain | lists | {"layout": self.layout.state()}
+        supports = [support.state() for support in self.supports]
+        return plain | lists | {"layout": self.layout.state(), "supports": supports}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Columns:
-        """The columns with this `state`."""
+        """The columns with this `state`; those of models without supports have any values."""
         _refuse_inconsistent(state)
+        found = state.get("supports") or [Support().state() for _ in state["names"]]
         lists = {
+            "supports": tuple(map(Support.from_state, found)),
             "names": tuple(state["names"]),
             "kinds": tuple(state["kinds"]),
             "levels": tuple(None if each is None else tuple(each) for each in state["levels"]),
@@ -264,7 +288,7 @@ class Columns:
         return encoded
 
     def decoded_columns(self, values: NDArray[Any], rounded: bool) -> list[NDArray[Any]]:
-        """F columns (n,) from encoded values (n, E): floats, or objects of text."""
+        """F columns (n,) from encoded values (n, E): floats, integers beyond 2**53, dates, or objects of text."""
         values = np.asarray(values, dtype=np.float64)
         columns: list[NDArray[Any]] = [np.zeros(0)] * len(self.names)
         for block in self.blocks:
@@ -282,7 +306,7 @@ class Columns:
             cut = slice(block.start, block.stop)
             plain = part * self.scale[cut] + self.center[cut]
             for place, k in enumerate(block.columns):
-                columns[k] = plain[:, place]
+                columns[k] = self.supports[k].nearest(plain[:, place], rounded)
         return columns
 
     def _input_scale(self, encoded: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -404,10 +428,13 @@ def _affine(
     center, scale = np.zeros(len(kinds)), np.ones(len(kinds))
     scaled = np.isin(kind, ("real", "nonnegative"))
     if scaled.any():
-        center[scaled], spread = moments(part[:, scaled])
-        varies = ~is_constant(center[scaled], spread)
+        dated = np.isin(np.array(stored)[scaled], ("date", "datetime"))
+        origin = np.where(dated, np.nanmin(part[:, scaled], axis=0), 0.0) if dated.any() else 0.0
+        since = part[:, scaled] - origin if dated.any() else part[:, scaled]
+        middle, spread = moments(since)
+        varies = ~is_constant(middle, spread)
         scale[scaled] = np.where(varies, spread, 1.0)
-        center[scaled] = np.where(varies, center[scaled], np.nanmax(part[:, scaled], axis=0))
+        center[scaled] = np.where(varies, middle, np.nanmax(since, axis=0)) + origin
         center[kind == "nonnegative"] = 0.0
     for k in np.flatnonzero(kind == "binary").tolist():
         low, high = levels[k] or (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Tables of cells from arrays and dataframes with numbers, truth values and text, some of them missing.
+"""Tables of cells from arrays and dataframes with numbers, truth values, dates and text, some of them missing.
 
 Letters: `n` rows, `F` columns.
 """
@@ -13,12 +13,16 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from regen.data.columns.times import microseconds, read_time_objects, read_times
 from regen.data.dataframes import column_labels, open_dataframe
 from regen.data.layout import Layout, layout_of
 from regen.data.magnitude import as_float, as_floats, refuse_unusable
 from regen.data.plain import plain
 
-__all__ = ["Cells", "read_cells"]
+__all__ = ["EXACT", "Cells", "read_cells"]
+
+EXACT = 2**53
+"""The whole number up to which float64 holds each."""
 
 
 @final
@@ -26,11 +30,16 @@ __all__ = ["Cells", "read_cells"]
 class Cells:
     """A table as one matrix of numbers.
 
-    values : (n, F) float64, NaN where missing. A column of text holds the places of its texts in its `levels`.
+    values : (n, F) float64, NaN where missing. A column of text holds the places of its texts in its `levels`, one of
+        dates microseconds since 1970 in UTC, one of durations microseconds.
     names : F names of columns; those of an array are "0", "1", ... `named` : whether they are its own.
     levels : for each column of text its distinct texts in order, else None.
-    stored : for each column how its cells are stored: "bool", "byte" (uint8), "int", "float" or "text".
+    stored : for each column how its cells are stored: "bool", "byte" (uint8), "int", "float", "text", "date" (without
+        a time of day), "datetime" or "duration".
+    exact : for each column of dates or durations these (n,), for one with integers from 2**53 on the observed ones,
+        else None.
     layout : what kind of table it is. native : the table itself, from which observed cells are taken unchanged.
+    whole : the table with the columns that were left out, None where there are none; left_out : their names.
     """
 
     values: NDArray[np.float64]
@@ -38,8 +47,11 @@ class Cells:
     named: bool
     levels: tuple[tuple[Any, ...] | None, ...]
     stored: tuple[str, ...]
+    exact: tuple[NDArray[Any] | None, ...]
     layout: Layout
     native: Any
+    whole: Any = None
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -66,25 +78,26 @@ class Cells:
             names=tuple(self.names[k] for k in chosen),
             levels=tuple(self.levels[k] for k in chosen),
             stored=tuple(self.stored[k] for k in chosen),
+            exact=tuple(self.exact[k] for k in chosen),
             layout=self.layout.reordered(chosen),
         )
 
 
 def read_cells(X: Any) -> Cells:
-    """Read a table of numbers, truth values and text.
+    """Read a table of numbers, truth values, dates, durations and text.
 
     Parameters
     ----------
     X : array (n, F), masked or not, list of rows, or pandas, polars or pyarrow table. Missing are NaN, None,
         pandas' NA, nulls, and masked values. Text, categorical and enum columns are text; so is every column
-        of an array of objects that holds text.
+        of an array of objects that holds text. Dates and durations are those of the table's own types, or Python's.
 
     Raises
     ------
     ValueError
         With the first place that is wrong: no rows or columns, a cell that is neither a number nor text, an
-        infinite value or one beyond float32, columns of one name. TypeError for a cell that is no text or number, and
-        a sparse matrix.
+        infinite value or one beyond float32, times of day, columns of one name. TypeError for a cell that is no text
+        or number, and a sparse matrix.
     """
     X = plain(X)
     table = open_dataframe(X)
@@ -111,14 +124,14 @@ def _read_array(X: Any) -> Cells:
         if hidden is not None:
             values[hidden] = np.nan
         word = _stored(array.dtype)
-        read: Read = (values, (None,) * len(names), (word,) * len(names))
+        read: Read = (values, (None,) * len(names), (word,) * len(names), _large(array, values))
     else:
         array = array.astype(object)
         if hidden is not None:
             array[hidden] = None
         columns = [_read_objects(array[:, k], f"Column {k} of X") for k in range(array.shape[1])]
         read = _together(columns)
-    return Cells(read[0], names, False, read[1], read[2], layout_of(native, read[2]), native)
+    return Cells(read[0], names, False, *read[1:], layout_of(native, read[2]), native)
 
 
 def _read_frame(table: nw.DataFrame[Any]) -> Cells:
@@ -129,17 +142,28 @@ def _read_frame(table: nw.DataFrame[Any]) -> Cells:
         _read_column(column, f"Column {name!r} of X")
         for name, column in zip(names, table.iter_columns(), strict=True)
     ]
-    values, levels, stored = _together(columns)
-    return Cells(values, names, True, levels, stored, layout_of(native, stored), native)
+    values, levels, stored, exact = _together(columns)
+    return Cells(values, names, True, levels, stored, exact, layout_of(native, stored), native)
 
 
-Column = tuple[NDArray[np.float64], tuple[Any, ...] | None, str]
-Read = tuple[NDArray[np.float64], tuple[tuple[Any, ...] | None, ...], tuple[str, ...]]
+Exact = NDArray[Any] | None
+Column = tuple[NDArray[np.float64], tuple[Any, ...] | None, str, Exact]
+Read = tuple[NDArray[np.float64], tuple[tuple[Any, ...] | None, ...], tuple[str, ...], tuple[Exact, ...]]
 
 
 def _together(columns: Sequence[Column]) -> Read:
-    values, levels, stored = zip(*columns, strict=True)
-    return np.stack(values, axis=1), levels, stored
+    values, levels, stored, exact = zip(*columns, strict=True)
+    return np.stack(values, axis=1), levels, stored, exact
+
+
+def _large(array: NDArray[Any], values: NDArray[np.float64]) -> tuple[Exact, ...]:
+    """The observed cells of each column of an array that has integers from 2**53 on."""
+    found: list[Exact] = [None] * array.shape[1]
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        for k, column in enumerate(values.T):
+            if (np.abs(column) >= EXACT).any():
+                found[k] = array[~np.isnan(column), k]
+    return tuple(found)
 
 
 def _read_column(column: nw.Series[Any], where: str) -> Column:
@@ -148,12 +172,15 @@ def _read_column(column: nw.Series[Any], where: str) -> Column:
     if dtype.is_numeric() or isinstance(dtype, nw.Boolean):
         numbers = np.array(column.cast(nw.Float64).to_numpy(), dtype=np.float64)
         if isinstance(dtype, nw.Boolean):
-            return numbers, None, "bool"
+            return numbers, None, "bool", None
         if dtype.is_integer():
-            return numbers, None, "byte" if isinstance(dtype, nw.UInt8) else "int"
-        return numbers, None, "float"
-    if dtype.is_temporal():
-        raise ValueError(f"{where} holds dates. Make numbers of them, or leave the column out.")
+            large = bool((np.abs(numbers) >= EXACT).any())
+            exact = column.drop_nulls().cast(nw.UInt64 if dtype == nw.UInt64 else nw.Int64) if large else None
+            word = "byte" if isinstance(dtype, nw.UInt8) else "int"
+            return numbers, None, word, None if exact is None else exact.to_numpy()
+        return numbers, None, "float", None
+    if (times := read_times(column, where)) is not None:
+        return microseconds(times[0]), None, times[1], times[0]
     objects = np.empty(len(column), dtype=object)
     objects[:] = column.to_list()
     objects[column.is_null().to_numpy()] = None
@@ -167,6 +194,8 @@ def _read_column(column: nw.Series[Any], where: str) -> Column:
 def _read_objects(objects: NDArray[Any], where: str) -> Column:
     """A column of Python objects: all numbers, or all text, apart from what is missing."""
     kept = [None if _is_missing(value) else value for value in objects.tolist()]
+    if (times := read_time_objects(kept, where)) is not None:
+        return microseconds(times[0]), None, times[1], times[0]
     texts = [isinstance(value, str) for value in kept if value is not None]
     if all(texts) and texts:
         return _coded(kept, sorted({value for value in kept if value is not None}))
@@ -188,7 +217,7 @@ def _read_objects(objects: NDArray[Any], where: str) -> Column:
                 f"{where} holds {value!r} in row {row}: the argument must be a string or a number."
             ) from None
         whole = whole and isinstance(value, bool | np.bool_)
-    return numbers, None, "bool" if whole and texts else "float"
+    return numbers, None, "bool" if whole and texts else "float", None
 
 
 def _is_missing(value: Any) -> bool:
@@ -204,7 +233,7 @@ def _coded(texts: Sequence[Any] | NDArray[Any], ranked: Sequence[Any]) -> Column
     renamed[used] = np.arange(len(used))
     seen = np.isnan(codes)
     codes[~seen] = renamed[codes[~seen].astype(np.int64)]
-    return codes, tuple(ranked[number] for number in used), "text"
+    return codes, tuple(ranked[number] for number in used), "text", None
 
 
 def _stored(dtype: np.dtype[Any]) -> str:

@@ -41,7 +41,7 @@ SHARED_FORMS: Mapping[str, Form] = {
 MODALITY = Cases(
     "kind",
     {
-        "table": Fields({"kind": Words(), "layout": COLUMNS}),
+        "table": Fields({"kind": Words(), "layout": COLUMNS, "left_out": Optional(Several(Words()))}),
         "images": Fields({"kind": Words(), "layout": PIXELS}),
         "sequences": Fields(
             {

@@ -6,9 +6,10 @@ Letters: `n` rows, `E` encoded numbers of a row (of a step, for sequences), `T` 
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, final
 
 import numpy as np
@@ -24,6 +25,13 @@ from torch import Tensor
 
 from regen._masks import length_mask
 from regen.cells import Cell
+from regen.data.columns.identifiers import (
+    find_identifiers,
+    holds_written_dates,
+    known_columns,
+    merged,
+    without,
+)
 from regen.data.images import Images, Pixels
 from regen.data.magnitude import overflow_refusal, refuse_far
 from regen.data.masked_arrays import unmasked
@@ -49,13 +57,20 @@ class Modality(ABC, Generic[Data]):
 
     @classmethod
     @abstractmethod
-    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> Data:
-        """X at fit, checked; sets the ``n_features_in_`` of `owner`, and ``feature_names_in_`` where it has names."""
+    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any, identifiers: str | Sequence[Any]) -> Data:
+        """X at fit, checked; sets the ``n_features_in_`` of `owner`, and ``feature_names_in_`` where it has names.
+
+        identifiers : "drop" leaves out the columns of a table that identify single rows, with a warning, "keep" none;
+            names of columns leave out these.
+        """
 
     @classmethod
     @abstractmethod
-    def learn(cls, data: Data, output: str, rows: Index) -> Modality[Data]:
-        """The modality of `data`, with the statistics of the rows number `rows` only."""
+    def learn(cls, data: Data, output: str, rows: Index, bounds: Any) -> Modality[Data]:
+        """The modality of `data`, with the statistics of the rows number `rows` only.
+
+        bounds : as in `Columns.fit`.
+        """
 
     @abstractmethod
     def read_known(self, owner: BaseEstimator, X: Any) -> Data:
@@ -106,20 +121,29 @@ class Modality(ABC, Generic[Data]):
 @final
 @dataclass(frozen=True, eq=False)
 class TableModality(Modality[Cells]):
-    """Rows of an (n, F) array or dataframe, its columns of any kind."""
+    """Rows of an (n, F) array or dataframe, its columns of any kind.
+
+    left_out : names of columns of the data of fit that are not among those of `layout`.
+    """
 
     layout: Columns
+    left_out: tuple[str, ...]
 
     @classmethod
-    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> Cells:
-        return _table(owner, X, reset=True)
+    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any, identifiers: str | Sequence[Any]) -> Cells:
+        if not isinstance(identifiers, str):
+            return _table(owner, X, known_columns(X, identifiers) if identifiers else [], reset=True)
+        X = plain(X)
+        cells = read_cells(X) if identifiers == "drop" else None
+        found = [] if cells is None else _noticed(cells)
+        return _table(owner, X, found, None if found else cells, reset=True)
 
     @classmethod
-    def learn(cls, data: Cells, output: str, rows: Index) -> TableModality:
-        return cls(Columns.fit(data, output, rows))
+    def learn(cls, data: Cells, output: str, rows: Index, bounds: Any) -> TableModality:
+        return cls(Columns.fit(data, output, rows, bounds), data.left_out)
 
     def read_known(self, owner: BaseEstimator, X: Any) -> Cells:
-        return _table(owner, X, reset=False)
+        return _table(owner, X, self.left_out, reset=False)
 
     def encode(self, data: Cells) -> Ragged:
         return Ragged.from_block(self.layout.encode(data))
@@ -130,14 +154,15 @@ class TableModality(Modality[Cells]):
         return self.layout.decode(values.numpy(), rounded=rounded, like=like)
 
     def fill(self, data: Cells, values: Tensor) -> Any:
-        return self.layout.fill(data, values.numpy())
+        filled = self.layout.fill(data, values.numpy())
+        return filled if data.whole is None else merged(data.whole, filled, self.left_out)
 
     def state(self) -> dict[str, Any]:
-        return {"kind": "table", "layout": self.layout.state()}
+        return {"kind": "table", "layout": self.layout.state(), "left_out": list(self.left_out)}
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> TableModality:
-        return cls(Columns.from_state(state["layout"]))
+        return cls(Columns.from_state(state["layout"]), tuple(state.get("left_out", ())))
 
     def refuse_other(self, features: int) -> None:
         self.layout.layout.refuse_unreadable()
@@ -152,15 +177,17 @@ class ImageModality(Modality[Images]):
     layout: Pixels
 
     @classmethod
-    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> Images:
+    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any, identifiers: str | Sequence[Any]) -> Images:
+        _refuse_columns("identifiers", identifiers)
         images = Pixels.read(X, image_shape)
         owner.n_features_in_ = math.prod(images.size)
         _check_feature_names(owner, X, reset=True)
         return images
 
     @classmethod
-    def learn(cls, data: Images, output: str, rows: Index) -> ImageModality:
-        return cls(Pixels.fit(data, output, rows))
+    def learn(cls, data: Images, output: str, rows: Index, bounds: Any) -> ImageModality:
+        _refuse_columns("bounds", bounds)
+        return cls(Pixels.fit(data, output, rows, bounded=bounds == "data"))
 
     def read_known(self, owner: BaseEstimator, X: Any) -> Images:
         _check_feature_names(owner, X, reset=False)
@@ -206,13 +233,16 @@ class SequenceModality(Modality[SequenceInput]):
     longest: int
 
     @classmethod
-    def read(cls, owner: BaseEstimator, X: Any, image_shape: Any) -> SequenceInput:
+    def read(
+        cls, owner: BaseEstimator, X: Any, image_shape: Any, identifiers: str | Sequence[Any]
+    ) -> SequenceInput:
+        _refuse_columns("identifiers", identifiers)
         return read_sequences(owner, X)
 
     @classmethod
-    def learn(cls, data: SequenceInput, output: str, rows: Index) -> SequenceModality:
+    def learn(cls, data: SequenceInput, output: str, rows: Index, bounds: Any) -> SequenceModality:
         steps = np.flatnonzero(data.rows.steps_of(torch.from_numpy(rows)))
-        return cls(Columns.fit(_cells(data), output, steps), data.kind, data.rows.longest)
+        return cls(Columns.fit(_cells(data), output, steps, bounds), data.kind, data.rows.longest)
 
     def read_known(self, owner: BaseEstimator, X: Any) -> SequenceInput:
         steps = self.longest if self.kind == "table" else None
@@ -344,13 +374,50 @@ def _refuse_count(found: int, features: int) -> None:
         raise ValueError(f"form_ describes {found} features, and the model has {features}")
 
 
-def _table(owner: BaseEstimator, X: Any, *, reset: bool) -> Cells:
-    """A table: its values as `read_cells` reads them, its columns as scikit-learn checks them."""
+def _table(
+    owner: BaseEstimator, X: Any, left_out: Sequence[str], cells: Cells | None = None, *, reset: bool
+) -> Cells:
+    """A table: its values as `read_cells` reads them, its columns as scikit-learn checks them.
+
+    left_out : names of columns that are not read; X may lack them. cells : what `read_cells` found, None to read now.
+    """
     X = plain(X)
-    cells = read_cells(X)
-    _check_feature_names(owner, X, reset=reset)
-    _check_n_features(owner, X, reset=reset)
-    return cells
+    part = without(X, left_out)
+    if part is not X and not part.shape[1]:
+        raise ValueError(
+            f"All columns of X are identifiers: {', '.join(map(repr, left_out))}. Give columns of other kinds, too,"
+            " or identifiers='keep'."
+        )
+    cells = read_cells(part) if cells is None else cells
+    _check_feature_names(owner, part, reset=reset)
+    _check_n_features(owner, part, reset=reset)
+    return cells if part is X else replace(cells, whole=X, left_out=tuple(left_out))
+
+
+def _noticed(cells: Cells) -> list[str]:
+    """The identifiers of a table, with a warning that names them."""
+    found = find_identifiers(cells)
+    if found:
+        names, one = ", ".join(map(repr, found)), len(found) == 1
+        dated = [name for name in found if holds_written_dates(cells, name)]
+        advice = f" To learn {', '.join(map(repr, dated))} as dates, convert the text." if dated else ""
+        warnings.warn(
+            f"The column{'' if one else 's'} {names} of X {'identifies' if one else 'identify'} single rows: nearly"
+            " all values differ, so that a network can only learn them by heart and repeat them."
+            f" {'It is' if one else 'They are'} left out. To train on {'it' if one else 'them'} give fit"
+            f" identifiers='keep', or identifiers=[...] with the columns to leave out.{advice}",
+            UserWarning,
+            stacklevel=6,
+        )
+    return found
+
+
+def _refuse_columns(argument: str, value: Any) -> None:
+    """Refuse names of columns for data that have none."""
+    if value is not None and not isinstance(value, str) and len(value):
+        raise ValueError(
+            f"{argument}={value!r} is for the columns of a table, and X is no table. Leave it out."
+        )
 
 
 def _cells(sequences: SequenceInput) -> Cells:

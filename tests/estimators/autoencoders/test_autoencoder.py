@@ -151,7 +151,7 @@ def test_the_error_is_that_of_observed_values() -> None:
     X = DIGITS[:, 2:6].copy()
     X[::3, 1] = np.nan
     X[5, :3] = np.nan
-    model = Autoencoder(2, **QUICK, output="real", training={"validation": 0}).fit(X)
+    model = Autoencoder(2, **QUICK, output="real", training={"validation": 0}).fit(X, bounds=None)
     scale = np.nanstd(X, axis=0)
     squared = np.square((model.reconstruct(X) - X) / scale)
     np.testing.assert_allclose(model.score_samples(X), -np.nanmean(squared, axis=1), rtol=1e-4)

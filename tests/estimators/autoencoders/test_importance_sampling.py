@@ -44,7 +44,7 @@ def linear() -> VariationalAutoencoder:
         learning_rate=1e-2,
         random_state=0,
         training={"batch_size": 100, "validation": 0},
-    ).fit(X)
+    ).fit(X, bounds=None)
 
 
 def decoder_of(model: VariationalAutoencoder) -> tuple[Floats, Floats]:

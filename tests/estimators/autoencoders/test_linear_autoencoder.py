@@ -44,7 +44,7 @@ def fitted(X: NDArray[np.float64], code: int, epochs: int, tied: bool = False) -
         learning_rate=1e-2,
         random_state=0,
         training=plan,
-    ).fit(X)
+    ).fit(X, bounds=None)
     mean, deviation = X.mean(0), np.where(X.std(0) == 0, 1, X.std(0))
     rows = (X - mean) / deviation
     restored = (model.reconstruct(X) - mean) / deviation

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from regen.data.batching import RowBatch
 from regen.data.masked_arrays import refuse_missing_labels
 from regen.data.plain import without_tensors
 from regen.estimators._base import SHARED_CONSTRAINTS, Estimator, rollback_on_error
+from regen.estimators._constraints import check_columns
 from regen.estimators._modalities import MODALITIES, Modality
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.estimators.adversarial.evaluation import Evaluator
@@ -134,7 +135,9 @@ class AdversarialEstimator(Estimator):
     # Fit.
 
     @rollback_on_error
-    def fit(self, X: Any, y: Any = None) -> AdversarialEstimator:
+    def fit(
+        self, X: Any, y: Any = None, *, identifiers: str | Sequence[Any] = "drop", bounds: Any = "data"
+    ) -> AdversarialEstimator:
         """Train the generator and the discriminator.
 
         Parameters
@@ -144,6 +147,11 @@ class AdversarialEstimator(Estimator):
         y : array-like of shape (n,), default=None
             Labels of any type that sorts. With labels, generator and discriminator are conditional: both receive the
             label of a row, and `sample` takes one.
+        identifiers : {"drop", "keep"} or list of names of columns, default="drop"
+            Columns that identify single rows (names, numbers of customers, free text), where nearly all values
+            differ: "drop" leaves them out, with a warning; "keep" trains on them; a list leaves out its columns.
+        bounds : {"data"}, None or dict of name to (lowest, highest), default="data"
+            Range of generated numbers and dates: that of X, none, or another for some columns; a None is no limit.
 
         Returns
         -------
@@ -156,8 +164,9 @@ class AdversarialEstimator(Estimator):
             When a parameter is out of its range, or X or y cannot be used for training.
         """
         self._check_params()
+        check_columns(type(self).__name__, identifiers, bounds)
         with self._seeded_rng() as rng:
-            data = self._prepare(X, y, rng)
+            data = self._prepare(X, y, identifiers, bounds, rng)
             training = GameTraining(
                 self._model(), self._rules, self._game.schedule(), self._options, self._learning_rate
             )
@@ -172,10 +181,12 @@ class AdversarialEstimator(Estimator):
             warnings.warn(message, UserWarning, stacklevel=3)
         return self
 
-    def _prepare(self, X: Any, y: Any, rng: Generators) -> GameData:
+    def _prepare(
+        self, X: Any, y: Any, identifiers: str | Sequence[Any], bounds: Any, rng: Generators
+    ) -> GameData:
         """Read, split and encode the data, build the networks, and set the attributes that describe them."""
         kind = MODALITIES[self._modality_name(X)]
-        raw = kind.read(self, X, self.image_shape)
+        raw = kind.read(self, X, self.image_shape, identifiers)
         if y is None and "classes_" in vars(self):
             del self.classes_
         classes, labels = encode_labels(y, len(raw))
@@ -188,7 +199,7 @@ class AdversarialEstimator(Estimator):
             self.classes_, self.n_labels_ = classes, len(classes)
             shares = np.bincount(labels[training], minlength=len(classes))
         self.label_shares_ = shares / shares.sum()
-        self.form_ = kind.learn(raw, self.output, training).state()
+        self.form_ = kind.learn(raw, self.output, training, bounds).state()
         self.companions_, self.lengths_ = [], None
         self.net_ = self._new_net(rng)
         rows = self._model().encode(raw)
@@ -227,6 +238,11 @@ class AdversarialEstimator(Estimator):
     def modality_(self) -> Modality[Any]:
         """The modality of the training data: how they are encoded as rows of numbers, and decoded."""
         return MODALITIES[self.form_["kind"]].of(self.form_)
+
+    @property
+    def identifiers_(self) -> list[str]:
+        """Columns of the data of fit that were left out."""
+        return list(self.form_.get("left_out", ()))
 
     @property
     def model_(self) -> GANModel:

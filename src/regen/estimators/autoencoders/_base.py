@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ from regen.cells import Cell
 from regen.data.batching import RowBatches
 from regen.data.ragged import Ragged
 from regen.estimators._base import Estimator, rollback_on_error
+from regen.estimators._constraints import check_columns
 from regen.estimators._forms import MODALITY, SHARED_FORMS
 from regen.estimators._modalities import MODALITIES, Modality, modality_of, read_codes
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
@@ -120,17 +121,27 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
         return tags
 
     @rollback_on_error
-    def fit(self, X: Any, y: Any = None) -> AutoencodingEstimator:
+    def fit(
+        self, X: Any, y: Any = None, *, identifiers: str | Sequence[Any] = "drop", bounds: Any = "data"
+    ) -> AutoencodingEstimator:
         """Train on rows.
 
         Parameters
         ----------
         X : array-like, dataframe or list of arrays
-            A table (n, F), as an array or a dataframe with columns of numbers, truth values, text or categories;
-            images (n, Y, X), (n, C, Y, X), or flat (n, C * Y * X) with `image_shape`; with a recurrent backbone
-            sequences (n, T, F), (n, T) or a list of (T_k, F) arrays. NaN is a missing value, and has no loss.
+            A table (n, F), as an array or a dataframe with columns of numbers, truth values, dates, durations, text
+            or categories; images (n, Y, X), (n, C, Y, X), or flat (n, C * Y * X) with `image_shape`; with a recurrent
+            backbone sequences (n, T, F), (n, T) or a list of (T_k, F) arrays. NaN is a missing value, and has no
+            loss.
         y : None
             Not used; present for scikit-learn's pipelines.
+        identifiers : {"drop", "keep"} or list of names of columns, default="drop"
+            Columns of a dataframe that identify single rows (names, e-mail addresses, numbers of customers, free
+            text), where nearly all values differ: "drop" notices them and leaves them out, with a warning, because
+            a network can only learn them by heart; "keep" trains on all columns; a list leaves out its columns.
+        bounds : {"data"}, None or dict of name to (lowest, highest), default="data"
+            Range of the numbers and dates of restored and generated rows, for each column: that of X, none, or for
+            some columns another; None for a lowest, highest or pair is no limit. Observed values are not changed.
 
         Returns
         -------
@@ -144,16 +155,17 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
             values, or a value is infinite.
         """
         self._check_params()
+        check_columns(type(self).__name__, identifiers, bounds)
         with self._seeded_rng() as rng:
-            self._fit_rows(X, rng)
+            self._fit_rows(X, identifiers, bounds, rng)
         return self
 
-    def _fit_rows(self, X: Any, rng: Generators) -> None:
+    def _fit_rows(self, X: Any, identifiers: str | Sequence[Any], bounds: Any, rng: Generators) -> None:
         kind = MODALITIES[modality_of(X, self.backbone, self.image_shape)]
-        data = kind.read(self, X, self.image_shape)
+        data = kind.read(self, X, self.image_shape, identifiers)
         held_out = hold_out(np.zeros(len(data), dtype=np.int64), self._options.validation, rng.order)
         training = np.setdiff1d(np.arange(len(data)), held_out)
-        modality = kind.learn(data, self._numeric_kind, training)
+        modality = kind.learn(data, self._numeric_kind, training, bounds)
         self.form_ = modality.state()
         rows = modality.encode(data)
         self.gaps_ = rows.observed is not None
@@ -426,6 +438,11 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
     def offset_(self) -> float:
         """`threshold_`, by the name that scikit-learn's outlier detectors have for it."""
         return self.threshold_
+
+    @property
+    def identifiers_(self) -> list[str]:
+        """Columns of the data of fit that were left out."""
+        return list(self.form_.get("left_out", ()))
 
     @property
     def encoder_(self) -> nn.Module:

@@ -135,6 +135,8 @@ class VariationalAutoencoder(AutoencodingEstimator):
         Columns of a table, numbers of an image, or features of a step.
     feature_names_in_ : ndarray of str
         Names of the columns, where X has them.
+    identifiers_ : list of str
+        Columns of a dataframe that identify single rows and were left out, see `fit`: new data may have them or not.
     elbo_terms_ : dict of float
         "elbo", "reconstruction" (mean of log p(x | z)), "kl", and "bound" with `importance_samples`: nats per row,
         means over the rows held out, or over those of fit where there are none. `history_` has them for every
@@ -266,7 +268,8 @@ class VariationalAutoencoder(AutoencodingEstimator):
         Returns
         -------
         X : array, dataframe or list of arrays
-            n rows of the kind of data that fit received; sequences are as long as the longest of them.
+            n rows of the kind of data that fit received; sequences are as long as the longest of them. Numbers and
+            dates lie within the `bounds` of `fit`; identifiers that it left out are not among the columns.
 
         Raises
         ------

@@ -1,0 +1,1 @@
+"""What single columns of a table hold: dates and durations, the values that they can have, identifiers."""
