@@ -29,9 +29,9 @@ class GAN(AdversarialEstimator):
 
     Rows are those of a table, points, or sequences. The generator maps a code drawn from N(0, 1) to a row; the
     discriminator scores rows from 1 to 100; the two are trained in turn (Goodfellow et al. 2014). Columns are scaled
-    internally, and generated rows are in the original units and types: categories, integers, booleans, decimals, dates
-    and durations are kept, within the range of the data.
-    Quality is measured on held-out rows during training, and the best generator is kept.
+    internally, and generated rows are in the original units and types: categories, integers, booleans, decimals,
+    dates and durations are kept, within the range of the data. Quality is measured on held-out rows during training,
+    and the best generator is kept.
 
     Parameters
     ----------

@@ -64,7 +64,8 @@ class Autoencoder(AutoencodingEstimator):
         Kind of the columns of numbers: "real", "nonnegative", "unit" (within [0, 1]), "binary" or "counts". It sets
         the last activation and the loss: the squared error in standard deviations for the first two, the
         cross-entropy for the next two, and minus the Poisson log-likelihood. "auto" chooses for each column;
-        categories are never numbers, and dates and durations are numbers of time. ``training={"loss": "mse"}`` (or "mae", "huber") compares means for every kind.
+        categories are never numbers, and dates and durations are numbers of time. ``training={"loss": "mse"}`` (or
+        "mae", "huber") compares means for every kind.
     tied : bool, default=False
         Use the encoder's weights, transposed, in the decoder. Only for "mlp".
     penalty : dict or None, default=None

@@ -72,7 +72,8 @@ class DenoisingAutoencoder(AutoencodingEstimator):
         Kind of the columns of numbers: "real", "nonnegative", "unit" (within [0, 1]), "binary" or "counts". It sets
         the last activation and the loss: the squared error in standard deviations for the first two, the
         cross-entropy for the next two, and minus the Poisson log-likelihood. "auto" chooses for each column;
-        categories are never numbers, and dates and durations are numbers of time. ``training={"loss": "mse"}`` (or "mae", "huber") compares means for every kind.
+        categories are never numbers, and dates and durations are numbers of time. ``training={"loss": "mse"}`` (or
+        "mae", "huber") compares means for every kind.
     contamination : float, default=0.1
         Share of the rows of fit that `predict` labels as anomalies, in (0, 0.5].
     max_epochs : int, default=100
