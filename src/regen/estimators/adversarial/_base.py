@@ -181,9 +181,7 @@ class AdversarialEstimator(Estimator):
             warnings.warn(message, UserWarning, stacklevel=3)
         return self
 
-    def _prepare(
-        self, X: Any, y: Any, identifiers: str | Sequence[Any], bounds: Any, rng: Generators
-    ) -> GameData:
+    def _prepare(self, X: Any, y: Any, identifiers: Any, bounds: Any, rng: Generators) -> GameData:
         """Read, split and encode the data, build the networks, and set the attributes that describe them."""
         kind = MODALITIES[self._modality_name(X)]
         raw = kind.read(self, X, self.image_shape, identifiers)

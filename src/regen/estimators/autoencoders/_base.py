@@ -160,7 +160,7 @@ class AutoencodingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, O
             self._fit_rows(X, identifiers, bounds, rng)
         return self
 
-    def _fit_rows(self, X: Any, identifiers: str | Sequence[Any], bounds: Any, rng: Generators) -> None:
+    def _fit_rows(self, X: Any, identifiers: Any, bounds: Any, rng: Generators) -> None:
         kind = MODALITIES[modality_of(X, self.backbone, self.image_shape)]
         data = kind.read(self, X, self.image_shape, identifiers)
         held_out = hold_out(np.zeros(len(data), dtype=np.int64), self._options.validation, rng.order)
