@@ -44,8 +44,8 @@ COLUMN_CONSTRAINTS: Mapping[str, Constraint] = {
 
 def check_columns(owner: str, identifiers: Any, bounds: Any) -> None:
     """Refuse arguments of the `fit` of `owner` that are out of their range."""
-    given = {"identifiers": identifiers, "bounds": bounds}
-    check_parameters(f"{owner}.fit", COLUMN_CONSTRAINTS, given)
+    options = {"identifiers": identifiers, "bounds": bounds}
+    check_parameters(f"{owner}.fit", COLUMN_CONSTRAINTS, options)
 
 
 ROW_CONSTRAINTS: Mapping[str, Constraint] = {

@@ -111,7 +111,7 @@ def holds_written_dates(cells: Cells, name: str) -> bool:
 
 
 def known_columns(X: Any, names: Sequence[Any]) -> list[str]:
-    """The `names` as text, each that of a column of X.
+    """The `names` as text, each that of a column of X (n, F).
 
     Raises
     ------
@@ -130,7 +130,7 @@ def known_columns(X: Any, names: Sequence[Any]) -> list[str]:
 
 
 def without(X: Any, names: Sequence[str]) -> Any:
-    """A dataframe X without those of the columns `names` that it has; anything else as it is."""
+    """A dataframe X (n, F) without those of the columns `names` that it has; anything else as it is."""
     own = _names(X) if names else None
     if own is None or not set(own) & set(names):
         return X
@@ -142,7 +142,7 @@ def without(X: Any, names: Sequence[str]) -> Any:
 
 
 def merged(X: Any, part: Any, names: Sequence[str]) -> Any:
-    """The dataframe X with its columns replaced by those of `part`, which lacks the columns `names`."""
+    """The dataframe X (n, F) with its columns replaced by those of `part`, which lacks the columns `names`."""
     own = _names(X) if names else None
     if own is None or not set(own) & set(names):
         return part

@@ -25,7 +25,7 @@ MOST_DECIMALS = 8
 MOST_LEVELS = 20
 """Distinct values, at most, of which a column is made."""
 SEEN_LEVELS = 10
-"""Rows for each distinct value, at least, so that other values are unlikely to be missing by chance."""
+"""Rows for each distinct value, at least, so that other values, if there were any, would be among them."""
 STEPS = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1000, 1)
 """Distances of dates and durations, in microseconds: days, hours, minutes, seconds, milliseconds, microseconds."""
 _MINUTE = 60_000_000

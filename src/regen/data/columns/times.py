@@ -128,7 +128,7 @@ def in_microseconds(value: Any) -> int | None:
 
 
 def times_of(counts: NDArray[np.float64], unit: str, duration: bool) -> Times:
-    """Microseconds (n,), which may have fractions, as dates or durations in `unit`, within what it holds."""
+    """Microseconds `counts` (n,), which may have fractions, as dates or durations in `unit`, within what it holds."""
     low, high = (-(2.0**62), 2.0**62) if duration else _YEARS
     if unit == "ns":
         low, high = max(low, -_NANOSECONDS), min(high, _NANOSECONDS)
@@ -143,7 +143,7 @@ def times_of(counts: NDArray[np.float64], unit: str, duration: bool) -> Times:
 
 
 def on_clock_of(counts: NDArray[np.float64], zone: str, *, back: bool = False) -> NDArray[np.float64]:
-    """Whole microseconds of UTC (n,) as those that a clock of `zone` shows; `back`: the other way."""
+    """Whole microseconds `counts` (n,) of UTC as those that a clock of `zone` shows; `back`: the other way."""
     missing = np.isnan(counts)
     turn = to_utc if back else to_local
     moved = turn(times_of(np.where(missing, 0.0, counts), "us", False), zone)
