@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from regen._optional import require
 from regen._schema import Fields, Maybe, OneOf, Optional, Real, Several, Truth, Whole, Words
 from regen.data.calendar import Step, date_text, offset_named, to_utc, written_numbers, zone_named
-from regen.data.columns.times import TEMPORAL, narwhals_type, objects_of, type_name, zone_in
+from regen.data.columns.times import TEMPORAL, narwhals_type, objects_of, times_column, type_name, zone_in
 from regen.data.dataframes import backend, library, narwhals_frame
 
 __all__ = [
@@ -430,7 +430,7 @@ class Layout:
         name = str(self.labels[k])
         if column.dtype.kind in "Mm":
             dtype = narwhals_type(self.dtypes[k]) if self.stored[k] in TEMPORAL else None
-            return _narwhals_times(name, column, dtype, implementation)
+            return times_column(name, column, dtype, implementation)
         if not self._kept(k, exact):
             return nw.new_series(name, column, nw.Float64, backend=implementation)
         cells = self._whole(k, column)
@@ -491,15 +491,6 @@ def layout_of(native: Any, stored: tuple[str, ...]) -> Layout:
 def _dense(dtype: str) -> str:
     """Pandas' name of a type, of a sparse column that of its values: "Sparse[float64, 0.0]" as "float64"."""
     return dtype.removeprefix("Sparse[").partition(",")[0] if dtype.startswith("Sparse[") else dtype
-
-
-def _narwhals_times(name: str, times: NDArray[Any], dtype: Any, implementation: Any) -> nw.Series[Any]:
-    """Dates in UTC, or durations, as a column of that type, or of the library's own for None."""
-    built = nw.new_series(name, times, backend=implementation)
-    if getattr(dtype, "time_zone", None) is None:
-        return built if dtype is None else built.cast(dtype)
-    utc = built.cast(nw.Datetime(dtype.time_unit)).dt.replace_time_zone("UTC")
-    return utc.dt.convert_time_zone(dtype.time_zone)
 
 
 def _cast(column: nw.Series[Any], dtype: Any) -> nw.Series[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regen._check import closest
-from regen._schema import Fields, Maybe, OneOf, Real, Several, Whole, Words
+from regen._schema import Fields, Maybe, Real, Several, Words
 from regen.data.columns.times import TEMPORAL, UNITS, in_microseconds, on_clock_of, times_of, zone_in
 from regen.data.table_input import EXACT, Cells
 
@@ -31,11 +31,10 @@ STEPS = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1000, 1)
 _MINUTE = 60_000_000
 
 
-END = Maybe(OneOf((Whole(-(2**63), 2**64), Real())))
 SUPPORT = Fields(
     {
-        "low": END,
-        "high": END,
+        "low": Maybe(Real()),
+        "high": Maybe(Real()),
         "step": Real(),
         "levels": Several(Real()),
         "unit": Words(("", *UNITS)),

@@ -26,6 +26,7 @@ __all__ = [
     "on_clock_of",
     "read_time_objects",
     "read_times",
+    "times_column",
     "times_of",
     "type_name",
     "zone_in",
@@ -172,6 +173,15 @@ def narwhals_type(name: str) -> Any:
     if name.startswith("Datetime"):
         return nw.Datetime(unit, zone)  # type: ignore[arg-type]
     return nw.Date
+
+
+def times_column(name: str, times: Times, dtype: Any, implementation: Any) -> nw.Series[Any]:
+    """Dates in UTC, or durations, as a column of that narwhals type, or of the library's own for None."""
+    built = nw.new_series(name, times, backend=implementation)
+    if getattr(dtype, "time_zone", None) is None:
+        return built if dtype is None else built.cast(dtype)
+    utc = built.cast(nw.Datetime(dtype.time_unit)).dt.replace_time_zone("UTC")
+    return utc.dt.convert_time_zone(dtype.time_zone)
 
 
 def objects_of(times: Times, stored: str) -> NDArray[Any]:

@@ -173,10 +173,7 @@ class AdversarialEstimator(Estimator):
             result = training.run(data, self._train_players, rng)
         self.net_, self.backend_, self.turns_ = result.net, result.backend, result.turns
         self.calibration_, self.quality_ = result.calibration, result.quality
-        if result.companions is not None:
-            self.companions_ = [
-                None if each is None else each.cpu().numpy() for each in result.companions[:3]
-            ]
+        self.companions_ = result.companion_arrays()
         for message in result.warnings:
             warnings.warn(message, UserWarning, stacklevel=3)
         return self
@@ -292,8 +289,7 @@ class AdversarialEstimator(Estimator):
         X : array, dataframe or list of arrays
             n new rows, of the type of data of fit.
         """
-        self._check_fitted()
-        rng, model = self._rng(random_state, n=n), self._model()
+        model, rng = self.model_, self._rng(random_state, n=n)
         labels = label_index(model, label, n, rng)
         codes = draw_codes(model, n, truncation, rng)
         return model.decode(codes, labels, sequence_lengths(model, lengths, n, rng), rng)
@@ -315,8 +311,7 @@ class AdversarialEstimator(Estimator):
         X : array, dataframe or list of arrays
             n rows, of the type of data of fit.
         """
-        self._check_fitted()
-        model = self._model()
+        model = self.model_
         codes = check_codes(model, Z)
         labels = label_index(model, label, len(codes), None)
         return model.decode(codes, labels, sequence_lengths(model, lengths, len(codes), None), None)
@@ -345,9 +340,9 @@ class AdversarialEstimator(Estimator):
         X : array, dataframe or list of arrays
             Rows from `first` to `last`, both included, of the type of data of fit.
         """
-        self._check_fitted()
+        model = self.model_
         check_parameters(type(self).__name__, {"steps": Int(2)}, {"steps": steps})
-        rng, model = self._rng(random_state), self._model()
+        rng = self._rng(random_state)
         ends = [
             draw_codes(model, 1, None, rng) if each is None else check_codes(model, np.reshape(each, (1, -1)))
             for each in (first, last)

@@ -97,6 +97,11 @@ class GameResult:
     quality: dict[str, float]
     warnings: list[str]
 
+    def companion_arrays(self) -> list[NDArray[Any] | None]:
+        """The rows, lengths and labels of the companions; nothing without packs."""
+        parts = () if self.companions is None else self.companions[:3]
+        return [None if each is None else each.cpu().numpy() for each in parts]
+
 
 @final
 @dataclass(frozen=True, eq=False)
