@@ -167,9 +167,8 @@ class AdversarialEstimator(Estimator):
         check_columns(type(self).__name__, identifiers, bounds)
         with self._seeded_rng() as rng:
             data = self._prepare(X, y, identifiers, bounds, rng)
-            training = GameTraining(
-                self._model(), self._rules, self._game.schedule(), self._options, self._learning_rate
-            )
+            schedule = self._game.schedule()
+            training = GameTraining(self._model(), self._rules, schedule, self._options, self._learning_rate)
             result = training.run(data, self._train_players, rng)
         self.net_, self.backend_, self.turns_ = result.net, result.backend, result.turns
         self.calibration_, self.quality_ = result.calibration, result.quality
@@ -187,9 +186,8 @@ class AdversarialEstimator(Estimator):
         classes, labels = encode_labels(y, len(raw))
         self.n_labels_ = 0
         shares: NDArray[Any] = np.ones(1)
-        training, held_out = split_rows(
-            type(self).__name__, len(raw), labels, self._options.validation, rng.order
-        )
+        owner, share = type(self).__name__, self._options.validation
+        training, held_out = split_rows(owner, len(raw), labels, share, rng.order)
         if classes is not None and labels is not None:
             self.classes_, self.n_labels_ = classes, len(classes)
             shares = np.bincount(labels[training], minlength=len(classes))
