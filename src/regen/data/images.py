@@ -253,8 +253,7 @@ class Pixels:
             scale = scale * _white(images.dtype, high)
         plain = cls(images.size, images.form, images.dtype, kind, center, scale, center, scale)
         inputs = plain._input_values(plain.encode(chosen).reshape(channels.shape))
-        limited = bounded and kind not in ("unit", "binary")
-        extent = (low, high) if limited else (None, None)
+        extent = (low, high) if bounded and kind not in ("unit", "binary") else (None, None)
         return cls(images.size, images.form, images.dtype, kind, center, scale, *_moments(inputs), *extent)
 
     def read_known(self, X: Any) -> Images:
@@ -376,16 +375,14 @@ class Pixels:
     def from_state(cls, state: Mapping[str, Any]) -> Pixels:
         """The pixels with this `state`."""
         C, Y, X = (int(size) for size in state["shape"])
-        center, scale, middle, spread = (
-            np.asarray(state[name]) for name in ("center", "scale", "middle", "spread")
-        )
-        if len(center) != C or len(middle) not in (1, C) or (state["form"] == "nyx" and C != 1):
+        arrays: Any = [np.asarray(state[name]) for name in ("center", "scale", "middle", "spread")]
+        if len(arrays[0]) != C or len(arrays[2]) not in (1, C) or (state["form"] == "nyx" and C != 1):
             raise ValueError(f"the layout of images with {C} channels has other numbers of them")
         form, dtype, kind = state["form"], np.dtype(state["dtype"]), state["kind"]
         if dtype.kind not in "biuf":
             raise ValueError(f"images cannot be of {state['dtype']!r}")
         extent = state.get("low"), state.get("high")
-        return cls((C, Y, X), form, dtype, kind, center, scale, middle, spread, *extent)
+        return cls((C, Y, X), form, dtype, kind, *arrays, *extent)
 
     def _input_values(self, encoded: NDArray[np.float32]) -> NDArray[np.float32]:
         """The values that `inputs` centres and scales."""
@@ -406,8 +403,7 @@ class Pixels:
         limits = np.iinfo(self.dtype)
         # In float64, the largest int64 is one too many.
         high = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
-        whole: Values = np.clip(np.rint(x), limits.min, high).astype(self.dtype)
-        return whole
+        return np.asarray(np.clip(np.rint(x), limits.min, high).astype(self.dtype))
 
     def _within(self, x: NDArray[Any]) -> NDArray[Any]:
         """Pixels within `low` and `high`."""

@@ -362,11 +362,9 @@ class Layout:
         for k, column in columns.items():
             old = table[str(self.labels[k])]
             other = self._column(old.implementation, k, column, exact=True)
-            if missing[:, k].all() and column.dtype.kind in "Mm":
-                new.append(other)
-                continue
             known = nw.new_series("known", ~missing[:, k], backend=old.implementation)
-            new.append(_cast(old.zip_with(known, other), old.dtype).alias(old.name))
+            alone = column.dtype.kind in "Mm" and missing[:, k].all()
+            new.append(other if alone else _cast(old.zip_with(known, other), old.dtype).alias(old.name))
         return table.with_columns(*new).to_native() if new else native
 
     def _filled_frame(
@@ -452,11 +450,9 @@ class Layout:
             return objects_of(column, stored)
         if stored == "bool":
             return column > 0.5
-        if stored in ("byte", "int"):
+        if stored in ("byte", "int") and column.dtype.kind not in "iu":
             bits, signed = _integer(self.dtypes[k])
             low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-            if column.dtype.kind in "iu":
-                return column
             bounded = np.clip(np.rint(column), low, np.nextafter(float(high), 0) if bits == 64 else high)
             return bounded.astype(np.int64 if signed else np.uint64)  # type: ignore[no-any-return]
         return column

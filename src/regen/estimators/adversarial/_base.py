@@ -338,9 +338,8 @@ class AdversarialEstimator(Estimator):
         X : array, dataframe or list of arrays
             Rows from `first` to `last`, both included, of the type of data of fit.
         """
-        model = self.model_
+        model, rng = self.model_, self._rng(random_state)
         check_parameters(type(self).__name__, {"steps": Int(2)}, {"steps": steps})
-        rng = self._rng(random_state)
         ends = [
             draw_codes(model, 1, None, rng) if each is None else check_codes(model, np.reshape(each, (1, -1)))
             for each in (first, last)
