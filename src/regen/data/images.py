@@ -381,8 +381,8 @@ class Pixels:
         form, dtype, kind = state["form"], np.dtype(state["dtype"]), state["kind"]
         if dtype.kind not in "biuf":
             raise ValueError(f"images cannot be of {state['dtype']!r}")
-        extent = state.get("low"), state.get("high")
-        return cls((C, Y, X), form, dtype, kind, *arrays, *extent)
+        arrays += [state.get("low"), state.get("high")]
+        return cls((C, Y, X), form, dtype, kind, *arrays)
 
     def _input_values(self, encoded: NDArray[np.float32]) -> NDArray[np.float32]:
         """The values that `inputs` centres and scales."""
