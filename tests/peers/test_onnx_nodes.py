@@ -1,4 +1,4 @@
-"""Our cells against ONNX: its 18 node tests, and random models with distinct weights run by onnxruntime.
+"""Our cells and nets against ONNX: its 18 node tests, and random models with distinct weights run by onnxruntime.
 
 The node tests alone would not do: their weights are constant across gates, and the peephole case has one step
 from c_0 = 0. The random models have T > 1, c_0 != 0, all three peepholes, lengths and both directions.
@@ -20,7 +20,8 @@ from onnx.backend.test.case import node as onnx_cases
 from torch import Tensor
 
 from regen.cells import GRU, LSTM, Cell, Elman
-from regen.kernels import reference
+from regen.kernels import reference, torch_fused
+from regen.nets.recurrent import Recurrent, recurrent
 
 with np.errstate(invalid="ignore"):  # numpy's matrix product now and then warns of numbers it does not use
     from onnx.backend.test.case.node import gru, lstm, rnn  # noqa: F401
@@ -101,15 +102,48 @@ def ours(node: Node) -> list[Array]:
     return [output.numpy(), *(s.numpy() for s in states)]
 
 
+def net_of(node: Node) -> Recurrent:
+    """The net of regen.nn that the node stands for; a node that only runs backward is one on reversed sequences."""
+    D, _, I = node.inputs["W"].shape  # noqa: E741
+    H = node.inputs["R"].shape[-1]
+    net = recurrent(cell_of(node), I, H, bias="B" in node.inputs, bidirectional=D == 2)
+    sides = [(params_of(node, side), suffix) for side, suffix in enumerate(("_l0", "_l0_reverse")[:D])]
+    net.load_state_dict({name + suffix: w for params, suffix in sides for name, w in params.items()})
+    return net
+
+
+def by_net(node: Node) -> list[Array]:
+    """As `ours`, through a net of regen.nn on the backend that it chooses."""
+    net, inputs = net_of(node), node.inputs
+    batchwise, reverse = node.attributes.get("layout", 0) == 1, node.attributes.get("direction") == "reverse"
+    x = torch.from_numpy(inputs["X"])
+    x = x if batchwise else x.transpose(0, 1)
+    valid = torch.from_numpy(inputs["sequence_lens"]).long() if "sequence_lens" in inputs else None
+    hx = None
+    if "initial_h" in inputs:
+        start = [torch.from_numpy(inputs[f"initial_{name}"]) for name in net.cell.states]
+        start = [s.transpose(0, 1) if batchwise else s for s in start]
+        hx = tuple(start) if len(start) > 1 else start[0]
+    with torch.no_grad():
+        output, last = net(torch_fused.reversed_steps(x, valid) if reverse else x, hx, lengths=valid)
+    output = torch_fused.reversed_steps(output, valid) if reverse else output
+    output = output.view(*x.shape[:2], -1, net.hidden_size)
+    states = [last] if isinstance(last, Tensor) else list(last)
+    if not batchwise:
+        return [output.permute(1, 2, 0, 3).numpy(), *(s.numpy() for s in states)]
+    return [output.numpy(), *(s.transpose(0, 1).numpy() for s in states)]
+
+
 def attributes_of(proto: Any) -> dict[str, Any]:
     """A node's attributes as plain values."""
     results = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
     return {k: v.decode() if isinstance(v, bytes) else v for k, v in results.items()}
 
 
+@pytest.mark.parametrize("run", [ours, by_net])
 @pytest.mark.parametrize("name", NODE_TESTS)
-def test_node(name: str) -> None:
-    """ONNX's own node test, at its own tolerance."""
+def test_node(name: str, run: Callable[[Node], list[Array]]) -> None:
+    """ONNX's own node test, at its own tolerance: layouts, initial states, lengths, peepholes."""
     test = NODE_TESTS[name]
     proto = test.model.graph.node[0]
     for input_arrays, expected in test.data_sets:
@@ -120,7 +154,7 @@ def test_node(name: str) -> None:
             if wired
         }
         results = dict(
-            zip(("Y", "Y_h", "Y_c"), ours(Node(proto.op_type, attributes_of(proto), inputs)), strict=False)
+            zip(("Y", "Y_h", "Y_c"), run(Node(proto.op_type, attributes_of(proto), inputs)), strict=False)
         )
         requested = [role for role, wired in zip(("Y", "Y_h", "Y_c"), proto.output, strict=False) if wired]
         for role, array in zip(requested, expected, strict=True):
@@ -217,6 +251,36 @@ def test_rnn_models(relu: bool, **options: Any) -> None:
     """The simple network with both nonlinearities."""
     activations = ["Relu" if relu else "Tanh"] * (2 if options["direction"] == "bidirectional" else 1)
     check(drawn("RNN", activations=activations, **options))
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("op", NAMES)
+def test_nets(op: str, direction: str) -> None:
+    """A net of regen.nn with the weights of a node is the node."""
+    check(
+        drawn(op, direction, 4, 6, (3, 5), 7, lengths=True, **{"peepholes": True} if op == "LSTM" else {}),
+        by_net,
+    )
+
+
+@pytest.mark.parametrize("run", [ours, by_net])
+@pytest.mark.parametrize("op", NAMES)
+def test_a_row_of_length_0(op: str, run: Callable[[Node], list[Array]]) -> None:
+    """The standard leaves its last states open. onnxruntime gives zeros; ours are the states before the first step.
+
+    So that a sequence in two parts has the states of the whole, also where the second part of a row is empty. The
+    outputs are zeros in both, and the other rows agree.
+    """
+    node = drawn(op, "forward", 3, 4, (2, 3), 1)
+    node = replace_inputs(node, {"sequence_lens": np.array([4, 0, 2], np.int32)})
+    names = [f"initial_{name}" for name in cell_of(node).states]
+    (mine, *mine_last), (other, *other_last) = run(node), theirs(node)
+    np.testing.assert_allclose(mine, other, rtol=0, atol=ORT_TOLERANCE)
+    assert not mine[:, :, 1].any()
+    for name, a, b in zip(names, mine_last, other_last, strict=True):
+        np.testing.assert_allclose(a[:, [0, 2]], b[:, [0, 2]], rtol=0, atol=ORT_TOLERANCE)
+        np.testing.assert_array_equal(a[:, 1], node.inputs[name][:, 1])
+        assert not b[:, 1].any()
 
 
 def changed(**arrays: Callable[[Array], Array]) -> Callable[[Node], list[Array]]:

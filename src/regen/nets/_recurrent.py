@@ -204,7 +204,7 @@ class Recurrent(nn.Module, ABC):
             State before the first step, without B for one sequence; for the LSTM the pair (h_0, c_0). None is zeros.
         lengths : Tensor of shape (B,) or sequence of int, default=None
             Valid steps of each row, from 0 to T. None is all. Outputs past the length are 0, the last state is that
-            of the last valid step, and padding has no effect.
+            of the last valid step (`hx` where there is none; onnxruntime gives 0), and padding has no effect.
         return_gates : bool, default=False
             Whether to return every gate and context.
 
