@@ -382,3 +382,20 @@ def test_lists_in_cells(tmp_path):
             f"Column 'n' of 't.parquet' holds {kind}: a cell must be one number, text or date. Write each value of it"
             " into a column of its own, or leave it out."
         )
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet"])
+def test_formulas(tmp_path, name):
+    """Texts that a spreadsheet would compute are escaped in CSV on request; numbers, and other texts, never."""
+    texts = ["=cmd|'/c calc'!A0", "+1", "-1+2", "@SUM(A1)", "\tx", "\r=x", "a=b", "'x", None]
+    frame = pa.table(
+        {"=name": texts, "kind": pa.array(texts).dictionary_encode(), "number": [-1.5] * len(texts)}
+    )
+    write_table(tmp_path / name, frame)
+    assert read_table(tmp_path / name)["=name"].to_pylist() == texts
+    write_table(tmp_path / name, frame, escape_formulas=True)
+    found = read_table(tmp_path / name)
+    escaped = texts if name == "t.parquet" else [f"'{text}" for text in texts[:6]] + texts[6:]
+    assert found.column(0).to_pylist() == found.column(1).to_pylist() == escaped
+    assert found.column_names[0] == ("=name" if name == "t.parquet" else "'=name")
+    assert found["number"].to_pylist() == [-1.5] * len(texts)

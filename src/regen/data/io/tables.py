@@ -23,6 +23,7 @@ __all__ = ["column_names", "read_table", "write_table"]
 
 _ENDINGS = (".csv", ".csv.gz", ".parquet")
 _UNPACKED_PARQUET = "write it as a .csv file"
+_FORMULA = r"\A([=+\-@\t\r])"
 _DECIMAL_COMMA = r"^\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*$"
 
 
@@ -79,7 +80,7 @@ def column_names(path: str | os.PathLike[str]) -> list[str]:
         return list(scan_csv(path, header_only=True).names)
 
 
-def write_table(path: str | os.PathLike[str], frame: Any) -> None:
+def write_table(path: str | os.PathLike[str], frame: Any, *, escape_formulas: bool = False) -> None:
     """Write a table as ``.csv``, ``.csv.gz`` or ``.parquet``; the file appears whole or not at all.
 
     Parameters
@@ -88,6 +89,10 @@ def write_table(path: str | os.PathLike[str], frame: Any) -> None:
     frame : pandas, polars or pyarrow table or series, a dict of arrays, or an array. A pandas index that is not a
         mere count becomes the first column, called ``time`` if it has no name. Dates without a time of day are
         written as ``1990-12-31`` in CSV; missing values as empty cells.
+    escape_formulas : bool, default=False
+        Write ``'`` before the texts of a CSV file, and its names of columns, that begin with ``=``, ``+``, ``-``,
+        ``@``, a tab or a carriage return, which spreadsheets compute as formulas (OWASP, CSV Injection). Off by
+        default, so that what is written is read back as it was.
 
     Raises
     ------
@@ -99,6 +104,8 @@ def write_table(path: str | os.PathLike[str], frame: Any) -> None:
     path = Path(path)
     ending = _ending(path, "writes")
     table = _arrow(frame)
+    if escape_formulas and ending != ".parquet":
+        table = _escaped(table)
     with atomic_write(path) as file:
         if ending == ".parquet":
             parquet = require("pyarrow.parquet", extra="sources", purpose="Writing Parquet files")
@@ -336,6 +343,21 @@ def _without_nan(arrow: Any, values: Any) -> Any:
         return values
     compute = require("pyarrow.compute", extra="sources", purpose="Writing tables")
     return compute.if_else(compute.is_nan(values), arrow.scalar(None, values.type), values)
+
+
+def _escaped(table: Any) -> Any:
+    """A table whose texts and names of columns are no formulas of a spreadsheet."""
+    arrow = require("pyarrow", extra="sources", purpose="Writing CSV files")
+    compute = require("pyarrow.compute", extra="sources", purpose="Writing CSV files")
+    for k, field in enumerate(table.schema):
+        column = table.column(k)
+        if arrow.types.is_dictionary(field.type):
+            column = column.cast(field.type.value_type)
+        if _is_text(arrow, column.type):
+            column = compute.replace_substring_regex(column, _FORMULA, r"'\1")
+        table = table.set_column(k, field.name, column)
+    names = ["'" + name if name[:1] in tuple("=+-@\t\r") and name else name for name in table.column_names]
+    return table.rename_columns(names)
 
 
 def _short_dates(table: Any) -> Any:
