@@ -8,14 +8,14 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 import regen
 from regen import inspect
-from regen.cells import LSTM
+from regen.cells import LSTM, Cell, Elman
 from regen.estimators import ESTIMATORS
 
 RNG = np.random.default_rng(0)
@@ -33,6 +33,31 @@ PLANS: dict[str, dict[str, Any]] = {
 }
 
 
+class NoisyCell(Cell):
+    """A cell of a user, whose state is disturbed in training."""
+
+    gates: ClassVar[tuple[str, ...]] = ("h",)
+    states: ClassVar[tuple[str, ...]] = ("h",)
+
+    def shapes(self, I: int, H: int, bias: bool = True) -> dict[str, tuple[int, ...]]:  # noqa: E741
+        """Weights of an Elman cell."""
+        return Elman().shapes(I, H, bias)
+
+    def state_sizes(self, H: int) -> tuple[int, ...]:
+        """One state."""
+        return (H,)
+
+    def activations(self) -> dict[str, str]:
+        """Of the state."""
+        return {"h": "tanh"}
+
+    def step(self, params: Any, wx_t: Any, state: Any, keep: Any = None) -> Any:
+        """Elman's step, with noise."""
+        h, _, gates = Elman().step(params, wx_t, state, keep)
+        h = h + 0.1 * torch.randn_like(h) if torch.is_grad_enabled() else h
+        return h, (h,), gates
+
+
 def noisy(X: Any, rng: torch.Generator) -> Any:
     """A corruption that ignores the generator that it receives, as a user's may."""
     return X + 0.1 * torch.randn_like(X)
@@ -46,6 +71,10 @@ def model(name: str, seed: Any = 0, **options: Any) -> tuple[Any, tuple[Any, ...
     made: dict[str, Callable[[], tuple[Any, tuple[Any, ...]]]] = {
         "Forecaster": lambda: (regen.Forecaster(**forecaster, **every), (SERIES,)),
         "Forecaster by torch": lambda: (regen.Forecaster(**forecaster, **every), (SERIES,)),
+        "Forecaster of a user's cell": lambda: (
+            regen.Forecaster(NoisyCell(), **forecaster, **every),
+            (SERIES,),
+        ),
         "SequenceClassifier": lambda: (
             regen.SequenceClassifier("gru", hidden=4, layers=2, dropout=0.3, **every),
             (SEQUENCES, LABELS),
@@ -79,10 +108,12 @@ def model(name: str, seed: Any = 0, **options: Any) -> tuple[Any, tuple[Any, ...
     return made[name]()
 
 
+UNSAVED = ("Forecaster of a user's cell", "DenoisingAutoencoder by a function")
+"""Fits with code of a user, which is not saved."""
 NAMES = (
     *(kind.__name__ for kind in ESTIMATORS),
     "Forecaster by torch",
-    "DenoisingAutoencoder by a function",
+    *UNSAVED,
 )
 
 

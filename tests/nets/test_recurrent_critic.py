@@ -1,6 +1,7 @@
 """A critic of sequences: lengths, packs of unequal lengths, and second derivatives on every backend."""
 
 import copy
+import threading
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from regen.cells import LSTM, NAMES
+from regen.nets import adversarial
 from regen.nets.adversarial import RecurrentCritic
 
 TOLERANCE = 1e-12
@@ -94,3 +96,28 @@ def test_second_derivatives_without_cudnn(cell: str, penalty: Any) -> None:
     theirs = torch.autograd.grad(penalty(exact, x.double(), None, LENGTHS), exact.net.code.weight)[0]
     torch.testing.assert_close(ours.cpu().double(), theirs, rtol=1e-3, atol=1e-6)
     assert torch.backends.cudnn.enabled == before
+
+
+def test_the_switch_of_cudnn_ends_as_it_was() -> None:
+    """It belongs to the process: a second thread waits for the first, and cannot restore what that one had set."""
+    before, inside, leave, entered = torch.backends.cudnn.enabled, threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        with adversarial._without_cudnn():
+            inside.set()
+            leave.wait(20)
+
+    def second() -> None:
+        with adversarial._without_cudnn():
+            entered.append(torch.backends.cudnn.enabled)
+
+    threads = [threading.Thread(target=each, daemon=True) for each in (first, second)]
+    threads[0].start()
+    assert inside.wait(20) and not torch.backends.cudnn.enabled
+    threads[1].start()
+    threads[1].join(0.05)
+    assert entered == []
+    leave.set()
+    for thread in threads:
+        thread.join(20)
+    assert entered == [False] and torch.backends.cudnn.enabled == before

@@ -483,11 +483,17 @@ def _has_own_cell(params: Mapping[str, Any]) -> bool:
 
 
 def _named(params: Mapping[str, Any]) -> dict[str, Any]:
-    """`params` with the names of functions, whose repr is another one in every process."""
-    return {
-        name: f"{value.__module__}.{value.__qualname__}" if isinstance(value, FunctionType) else value
-        for name, value in params.items()
-    }
+    """`params` with names for functions and objects of a user, whose repr is another one in every process."""
+
+    def named(value: Any) -> Any:
+        if isinstance(value, FunctionType):
+            return f"{value.__module__}.{value.__qualname__}"
+        kind = type(value)
+        if kind.__repr__ is object.__repr__:
+            return f"{kind.__module__}.{kind.__qualname__}({getattr(value, '__dict__', '')})"
+        return value
+
+    return {name: named(value) for name, value in params.items()}
 
 
 def _digest(tensors: tuple[Tensor, ...]) -> str:

@@ -4,7 +4,9 @@ Letters: `B` batch, `T` steps, `E` encoded numbers of a row or of a step, the in
 generator for them, `Z` code, `m` rows of a pack, `n` = B / m.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any, final
 
 import torch
@@ -27,6 +29,8 @@ from regen.nets.dcgan import DCGANCritic, DCGANGenerator
 from regen.nets.input_gradients import squared_input_gradients
 from regen.nets.mlp import MLPEncoder, init_weight
 from regen.nets.recurrent_autoencoder import RecurrentDecoder, RecurrentEncoder
+
+_CUDNN = Lock()
 
 __all__ = ["MLPCritic", "MLPGenerator", "RecurrentCritic", "RecurrentGenerator", "make_gan_nets"]
 
@@ -280,8 +284,15 @@ class RecurrentCritic(nn.Module):
         ends = longest(lengths, self.pack)
         if not (x.is_cuda and x.requires_grad):
             return self.net(rows, None, ends)[:, 0]  # type: ignore[no-any-return]
-        with torch.backends.cudnn.flags(enabled=False):
+        with _without_cudnn():
             return self.net(rows, None, ends)[:, 0]  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _without_cudnn() -> Iterator[None]:
+    """A context without cuDNN. Its switch belongs to the process: threads take turns, so that it ends as it was."""
+    with _CUDNN, torch.backends.cudnn.flags(enabled=False):
+        yield
 
 
 Generator = MLPGenerator | DCGANGenerator | RecurrentGenerator
