@@ -489,7 +489,7 @@ def _named(params: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, FunctionType):
             return f"{value.__module__}.{value.__qualname__}"
         kind = type(value)
-        if kind.__repr__ is object.__repr__:
+        if kind.__repr__ is object.__repr__:  # type: ignore[comparison-overlap]
             return f"{kind.__module__}.{kind.__qualname__}({getattr(value, '__dict__', '')})"
         return value
 
