@@ -1,6 +1,5 @@
 """Estimator: parameter checks, seeding, rollback after a failed fit, and training, shared by every estimator."""
 
-import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,7 +7,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import wraps
 from html import escape
-from types import FunctionType
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
@@ -36,6 +34,7 @@ from regen._schema import Form
 from regen.cells import NAMES, Cell
 from regen.data.dataframes import frame
 from regen.estimators._forms import check_state, check_weights
+from regen.estimators._identity import digest, named
 from regen.estimators._probe import PROBE_ROWS, Probe, ProbeWindows
 from regen.losses.regression import LOSSES
 from regen.training.batches import Batches
@@ -378,7 +377,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
                 learning_rate=self._learning_rate,
                 validate=validate,
                 generator=rng.order,
-                fingerprint=f"{type(self).__name__} {_named(params)} seed {self._int_seed()} {_digest(data)}",
+                fingerprint=f"{type(self).__name__} {named(params)} seed {self._int_seed()} {digest(data)}",
             )
         self.fitted_with_ = {name: repr(value) for name, value in params.items()}
         self.epochs_ = history.columns()
@@ -480,26 +479,3 @@ def _has_own_cell(params: Mapping[str, Any]) -> bool:
     """Whether a cell among the parameters is a class of the user, who may draw random numbers in its steps."""
     cells = [value for value in params.values() if isinstance(value, Cell)]
     return any(not type(cell).__module__.startswith("regen.cells.") for cell in cells)
-
-
-def _named(params: Mapping[str, Any]) -> dict[str, Any]:
-    """`params` with names for functions and objects of a user, whose repr is another one in every process."""
-
-    def named(value: Any) -> Any:
-        if isinstance(value, FunctionType):
-            return f"{value.__module__}.{value.__qualname__}"
-        kind = type(value)
-        if kind.__repr__ is object.__repr__:  # type: ignore[comparison-overlap]
-            return f"{kind.__module__}.{kind.__qualname__}({getattr(value, '__dict__', '')})"
-        return value
-
-    return {name: named(value) for name, value in params.items()}
-
-
-def _digest(tensors: tuple[Tensor, ...]) -> str:
-    """A short hash of the shapes and values of some tensors."""
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(str(tuple(tensor.shape)).encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
