@@ -247,6 +247,31 @@ def child(tmp_path: Path) -> Any:
         process.stdout.close()  # type: ignore[union-attr]
 
 
+WRITER = """
+letter = sys.argv[2].encode()
+for _ in range(150):
+    with atomic_write(Path(sys.argv[1])) as file:
+        for _ in range(16):
+            file.write(letter * 4096)
+            file.flush()
+sys.exit()
+"""
+
+
+def test_two_writers_tear_nothing(tmp_path: Path) -> None:
+    """While two processes write one file all the time, whoever reads it gets the whole of one of them."""
+    path = tmp_path / "a"
+    code = CHILD.format(WRITER)
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(path), letter]) for letter in "xy"]
+    reads = 0
+    while any(writer.poll() is None for writer in writers):
+        if path.exists():
+            content = path.read_bytes()
+            assert len(content) == 16 * 4096 and len(set(content)) == 1
+            reads += 1
+    assert [writer.wait() for writer in writers] == [0, 0] and reads > 10 and names(tmp_path) == {"a"}
+
+
 def test_a_sweep_removes_orphans_and_nothing_else(tmp_path: Path, child: Callable[[str], Any]) -> None:
     """The draft of a living writer stays, that of a killed one goes with the next write into the folder."""
     process = child(DRAFT)

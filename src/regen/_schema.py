@@ -17,6 +17,7 @@ from torch import Tensor
 
 __all__ = [
     "AnyTensor",
+    "Anything",
     "Cases",
     "Fields",
     "Form",
@@ -347,6 +348,18 @@ class Tensors(Form):
             and value.dtype.is_floating_point
             and _fits(tuple(value.shape), self.shape, sizes)
         )
+
+
+@final
+@dataclass(frozen=True)
+class Anything(Form):
+    """Any value."""
+
+    def __str__(self) -> str:
+        return "any value"
+
+    def accepts(self, value: Any, place: str, sizes: Sizes) -> bool:
+        return True
 
 
 @final

@@ -141,6 +141,42 @@ def test_a_damaged_checkpoint_is_refused(experiment: Any, tmp_path: Path, how: s
     assert torch.equal(other.toys[0].weights(), other.toys[0].before)
 
 
+ABSENT: list[tuple[str, ...]] = [
+    *[
+        ("epoch",),
+        ("guard",),
+        ("guard", "players"),
+        ("guard", "players", "p0", "optimizer"),
+        ("best",),
+        ("means",),
+    ],
+    *[("guard", "players", "p0", "module"), ("guard", "players", "p0", "rate"), ("rows",), ("seconds",)],
+]
+
+
+@pytest.mark.parametrize("value", [..., None, "x", 7])
+@pytest.mark.parametrize("place", ABSENT, ids=".".join)
+def test_a_state_without_a_part_is_refused(
+    experiment: Any, tmp_path: Path, place: tuple[str, ...], value: Any
+) -> None:
+    """A file with the right checksum, whose tree lacks a part or has something else there: refused, or it resumes."""
+    path = tmp_path / "run.ckpt"
+    experiment().run(max_epochs=1, checkpoint=path)
+    tree = read_tree(path)
+    owner = tree["state"]
+    for key in place[:-1]:
+        owner = owner[key]
+    del owner[place[-1]]
+    if value is not ...:
+        owner[place[-1]] = value
+    write_tree(path, tree)
+    if value == 7 and place in (("epoch",), ("seconds",)):
+        assert "Resumed" in experiment().run(checkpoint=path, max_epochs=9).resumed
+    else:
+        with pytest.raises(ValueError, match=STATES):
+            experiment().run(checkpoint=path)
+
+
 @pytest.mark.parametrize("seal", [True, False])
 def test_a_checkpoint_of_a_later_version_is_refused(
     experiment: Any, tmp_path: Path, message_of: Any, seal: bool

@@ -21,6 +21,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any, final
@@ -28,6 +29,7 @@ from typing import Any, final
 from torch import Tensor
 
 from regen._files import FileLock
+from regen._schema import Anything, Mapped, Real, Several, Whole, check_form
 from regen._tensor_files import (
     DAMAGE,
     Header,
@@ -103,6 +105,14 @@ VERSION = 2
 OLD_VERSION = "1"
 """Its files have no checksum; their metadata is ``format``, which is `KEY`, ``version`` and ``state``."""
 READ = (VERSION, OLD_VERSION)
+FORMS = {
+    "epoch": Whole(),
+    "done": Whole(),
+    "step": Whole(),
+    "seconds": Real(),
+    "rows": Several(Mapped(Real(finite=False))),
+}
+"""Of what a state holds besides the states of other parts, which check them as they take them."""
 DAMAGED = "is damaged or was altered: its states are not those of a training"
 SETTINGS = ("loss", "optimizer", "weight_decay", "schedule", "clip", "batch_size", "validation", "precision")
 
@@ -220,7 +230,20 @@ class Checkpoint:
                 "Delete the file or choose another path."
             )
         state: dict[str, Any] = content["state"]
+        with self.refusing_damage():
+            for name, form in FORMS.items():
+                check_form(form, state[name], name, {})
+            for name, player in state["guard"]["players"].items():
+                check_form(Mapped(Anything()), player["rate"], name, {})
         return state
+
+    @contextmanager
+    def refusing_damage(self) -> Iterator[None]:
+        """Refuse the file when its state cannot be restored in this block: parts are missing or of other forms."""
+        try:
+            yield
+        except DAMAGE as error:
+            raise _refusal(Path(str(self.path)), DAMAGED) from error
 
     def write_if_due(self, state: dict[str, Any]) -> None:
         """Write `state` if the last write was long enough ago; otherwise keep it for `flush`."""

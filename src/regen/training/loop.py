@@ -178,7 +178,8 @@ class _Run:
         """Load the checkpoint, if there is one."""
         state = self.checkpoint.read()
         if state is not None:
-            self.load_state_dict(state)
+            with self.checkpoint.refusing_damage():
+                self.load_state_dict(state)
             self.history.resumed = (
                 f"Resumed from {str(self.checkpoint.path)!r} after {self.epoch} epochs, at step {self.step}."
             )
