@@ -112,7 +112,7 @@ FORMS = {
     "seconds": Real(),
     "rows": Several(Mapped(Real(finite=False))),
 }
-"""Of what a state holds besides the states of other parts, which check them as they take them."""
+"""Of the parts of a state that no player or schedule takes; those check what they take."""
 DAMAGED = "is damaged or was altered: its states are not those of a training"
 SETTINGS = ("loss", "optimizer", "weight_decay", "schedule", "clip", "batch_size", "validation", "precision")
 
