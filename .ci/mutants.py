@@ -23,6 +23,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def _copied() -> None:
 def run(file: str) -> int:
     """Run all mutants of a file that have no result yet; print a summary."""
     for name in PRELOADED:
-        __import__(name)
+        import_module(name)
     _copied()
     known = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
     done = {(each["module"], each["diff"]) for each in known}

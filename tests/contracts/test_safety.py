@@ -7,7 +7,7 @@ import pytest
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 CALLS = {"eval", "exec", "compile", "__import__", "torch.load", "torch.save", "torch.jit.load", "os.system"}
 # Tests that pickle on purpose: scikit-learn's workers do so with estimators, and a model file that is one is refused.
-PICKLING_TESTS = ("tests/estimators/", "tests/persistence/", "tests/training/test_plan.py")
+PICKLING_TESTS = ("tests/estimators/", "tests/persistence/", "tests/faults/test_threads.py")
 ARGUMENTS = {"weights_only": False, "allow_pickle": True, "shell": True}
 
 

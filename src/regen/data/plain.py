@@ -55,7 +55,7 @@ def plain(X: Any, name: str = "X", *, members: bool = True) -> Any:
 
 
 def shape_of(X: Any, name: str = "X") -> tuple[int, ...]:
-    """The shape of an array, a dataframe, or a list of rows; ValueError when its rows have different lengths."""
+    """The shape of X, an array (n, ...), a dataframe, or a list of rows; ValueError when rows have different lengths."""
     shape = getattr(X, "shape", None)
     if shape is not None:
         return tuple(shape)
@@ -68,7 +68,7 @@ def shape_of(X: Any, name: str = "X") -> tuple[int, ...]:
 
 
 def numbers_of(values: NDArray[Any], subject: Callable[..., str]) -> NDArray[np.float64]:
-    """An array (...) of any type as float64; NaN for None, NA and NaT.
+    """`values` (...) of any type as float64; NaN for None, NA and NaT.
 
     subject : from the indices of a value to the subject of its refusal, such as ``"Sequence 0 of X"``.
 
@@ -112,7 +112,7 @@ def _shown(value: Any) -> str:
 
 
 def without_tensors(X: Any, name: str = "X") -> Any:
-    """X with arrays in place of torch's tensors, also of those in lists, at any depth.
+    """X (n, ...) with arrays in place of torch's tensors, also of those in lists, at any depth.
 
     Without their gradient; of numbers that NumPy has no type for, such as bfloat16, as float32, which holds the same
     values. A nested tensor becomes a list. What holds no tensors is returned as it is.

@@ -232,7 +232,7 @@ def _rows(state: Tensor, order: Tensor | None) -> Tensor:
 
 @cache
 def _use_up_projection_warning() -> None:
-    """Make torch say now, unheard, what it states once: that it runs a projected LSTM by ATen and not by oneDNN.
+    """Trigger, with its output suppressed, the warning that torch gives once for a projected LSTM (ATen, not oneDNN).
 
     Filters of warnings belong to all threads, so that they are not changed around every run.
     """
