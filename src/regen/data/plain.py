@@ -55,7 +55,7 @@ def plain(X: Any, name: str = "X", *, members: bool = True) -> Any:
 
 
 def shape_of(X: Any, name: str = "X") -> tuple[int, ...]:
-    """The shape of X, an array (n, ...), a dataframe, or a list of rows; ValueError when rows have different lengths."""
+    """Shape of X, an array (n, ...), a dataframe, or a list of rows; ValueError where their lengths differ."""
     shape = getattr(X, "shape", None)
     if shape is not None:
         return tuple(shape)
@@ -68,7 +68,7 @@ def shape_of(X: Any, name: str = "X") -> tuple[int, ...]:
 
 
 def numbers_of(values: NDArray[Any], subject: Callable[..., str]) -> NDArray[np.float64]:
-    """`values` (...) of any type as float64; NaN for None, NA and NaT.
+    """`values` (N, ...) of any type as float64; NaN for None, NA and NaT.
 
     subject : from the indices of a value to the subject of its refusal, such as ``"Sequence 0 of X"``.
 
