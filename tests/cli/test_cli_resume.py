@@ -115,6 +115,15 @@ def test_a_signal_saves_the_run_and_resume_ends_it(
     assert facts()["command"] == facts(whole)["command"]
 
 
+def test_a_signal_in_the_first_epoch(regen: Any, whole: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history without a row is one, too."""
+    with monkeypatch.context() as patch:
+        patch.setattr("regen.training.loop._Run.train_batch", lambda *_: terminate())
+        assert regen(*FIT, "--random-state", 0).exit_code == 143
+    assert files() == UNFINISHED and package.load("runs/a").n_epochs_ == 0
+    assert regen("resume", "runs/a").exit_code == 0 and same("runs/a", whole)
+
+
 def test_a_run_without_a_seed_resumes(regen: Any, sales: str, ending: Ends) -> None:
     """A seed is drawn and written down, with which the command gives the same run."""
     ending(2, terminate)

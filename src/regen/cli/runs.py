@@ -71,7 +71,7 @@ class Run:
         (self.folder / REPORT).unlink(missing_ok=True)
         save(model, self.folder / MODEL)
         _write(self.folder / HISTORY, _csv(columns_of(model.history_)))
-        seconds = max([self.seconds, *model.epochs_["seconds"][-1:]])
+        seconds = max([self.seconds, *model.epochs_.get("seconds", [])[-1:]])
         ending = {"seconds": round(seconds, 3), "stopped": model.stopped_, "finished": finished}
         _write_json(self.folder / DESCRIPTION, described(self.folder) | ending)
         if finished and self.checkpoint == self.folder / CHECKPOINT:
