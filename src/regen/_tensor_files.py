@@ -16,9 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, NoReturn, final
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from regen._files import atomic_write
@@ -58,13 +56,7 @@ NAMES = {
 """Names of dtypes in the header."""
 DTYPES = tuple(NAMES)
 """In reversed order, tensors stand in the file: the longest numbers first, so that all are aligned."""
-SIZES = {
-    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
-    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
-    **dict.fromkeys(("U32", "I32", "F32"), 4),
-    **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
-}
-"""Bytes of a number by the name of its dtype."""
+BY_NAME = {name: dtype for dtype, name in NAMES.items()}
 FIELD = "sha256"
 ZEROS = b"0" * 64
 DAMAGE = (KeyError, TypeError, ValueError, OverflowError, RuntimeError, AttributeError, IndexError)
@@ -93,13 +85,15 @@ class Header(NamedTuple):
     """The contents of the header of a file.
 
     metadata : texts by name.
-    entries : dtype, as safetensors names it, and shape of each tensor.
+    entries : dtype, as safetensors names it, and shape of each tensor, in the order of their data.
     has_checksum : whether the document begins with one.
+    start : offset of the first tensor's data in the file.
     """
 
     metadata: dict[str, str]
     entries: dict[str, tuple[str, list[int]]]
     has_checksum: bool
+    start: int
 
 
 def write(path: Path, key: str, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -166,7 +160,8 @@ def read_header(file: IO[bytes], key: str) -> Header:
     _refuse_short(8 + length + end, size)
     if size != 8 + length + end or not _side_by_side(spans, entries):
         raise _damaged("its tensors cannot be read (they are not of their shapes, overlap, or leave gaps)")
-    return Header(metadata, entries, text.startswith(_start(key)))
+    in_order = {name: entries[name] for *_, name in spans}
+    return Header(metadata, in_order, text.startswith(_start(key)), 8 + length)
 
 
 def verify(file: IO[bytes], key: str) -> None:
@@ -189,20 +184,39 @@ def verify(file: IO[bytes], key: str) -> None:
         raise _damaged("its content does not have the checksum that was written with it")
 
 
-def read_tensors(file: IO[bytes]) -> dict[str, Tensor]:
-    """All tensors of an open file, by name.
+def read_tensors(file: IO[bytes], header: Header) -> dict[str, Tensor]:
+    """All tensors of an open file, by name, each read into its own memory.
 
     Raises
     ------
     InvalidFileError
-        When they overlap, leave gaps, or differ from their shapes.
+        When the file ends before them, or a tensor of truth values has other numbers.
+    MemoryError
+        When there is no memory for them. (`safetensors.torch.load`, which takes the bytes of the whole file at once,
+        would end in an error of Rust there.)
     """
-    file.seek(0)
+    file.seek(header.start)
+    return {name: _read_tensor(file, name, dtype, shape) for name, (dtype, shape) in header.entries.items()}
+
+
+def _read_tensor(file: IO[bytes], name: str, dtype: str, shape: list[int]) -> Tensor:
+    """The next tensor of a file."""
+    size = BY_NAME[dtype].itemsize * math.prod(shape)
     try:
-        tensors: dict[str, Tensor] = safetensors.torch.load(file.read())
-    except (SafetensorError, *DAMAGE) as error:
-        raise _damaged(f"its tensors cannot be read ({error})") from error
-    return tensors
+        content = torch.empty(size, dtype=torch.uint8)
+    except RuntimeError as error:
+        raise MemoryError(
+            f"There is not enough memory for the tensor {name!r} of {file.name!r}, which takes {size} bytes. Free"
+            " some memory, or read the file on a larger machine."
+        ) from error
+    if file.readinto(content.numpy().data) != size:  # type: ignore[attr-defined]
+        raise _damaged(f"it ends within the tensor {name!r}")
+    if dtype == "BOOL" and bool((content > 1).any()):
+        raise _damaged(f"the tensor {name!r} holds other numbers than truth values")
+    try:
+        return content.view(BY_NAME[dtype]).reshape(shape)
+    except RuntimeError as error:
+        raise _damaged(f"the tensor {name!r} cannot have the shape {tuple(shape)}") from error
 
 
 def dumps(document: Any) -> str:
@@ -228,9 +242,9 @@ def _side_by_side(spans: list[tuple[Any, ...]], entries: Mapping[str, tuple[Any,
     for span in spans:
         begin, end, name = span
         dtype, shape = entries[name]
-        if not isinstance(dtype, str) or dtype not in SIZES or not _is_shape(shape):
+        if not isinstance(dtype, str) or dtype not in BY_NAME or not _is_shape(shape):
             return False
-        if begin != place or end - begin != SIZES[dtype] * math.prod(shape):
+        if begin != place or end - begin != BY_NAME[dtype].itemsize * math.prod(shape):
             return False
         place = end
     return True

@@ -50,11 +50,10 @@ int rename(const char *from, const char *to) {
   if (fails(RENAME)) { errno = EIO; return -1; }
   return real(from, to);
 }
-/* Rust ends the process when there is no memory, as the safetensors library would: those blocks do not fail here. */
+/* Rust ends the process when there is no memory, as the polars library would: its blocks do not fail here. */
 static int is_rust(void *caller) {
   Dl_info found;
-  return dladdr(caller, &found) && found.dli_fname &&
-         (strstr(found.dli_fname, "_rust") || strstr(found.dli_fname, "polars"));
+  return dladdr(caller, &found) && found.dli_fname && strstr(found.dli_fname, "polars");
 }
 void *malloc(size_t size) {
   REAL(malloc);

@@ -42,6 +42,7 @@ y = np.sin(np.arange(40) / 2)
 small = dict(window=6, horizon=3, hidden=3, max_epochs=2, random_state=0)
 model = regen.Forecaster(**small).fit(y)
 other = regen.Forecaster(**small | {"random_state": 1}).fit(y)
+large = regen.Forecaster(**small | {"hidden": 64, "max_epochs": 1}).fit(y)
 frame = {"a": np.arange(50), "b": np.arange(50) / 7}
 
 def loads(path):
@@ -62,6 +63,7 @@ def fit(path):
 
 OPERATIONS = {
     "model": (lambda path: regen.save(model, path), lambda path: regen.save(other, path), loads),
+    "load": (regen.load, lambda path: regen.save(large, path), whole),
     "checkpoint": (fit, None, lambda path: read_tree(path)["state"]["step"] >= 0),
     "csv": (lambda path: write_table(path, frame), lambda path: write_table(path, {"a": np.arange(3)}), whole),
     "csv.gz": (lambda path: write_table(path, frame), lambda path: write_table(path, {"a": np.arange(3)}), whole),
@@ -104,6 +106,8 @@ def tried(name, act, before, read, new, path, bits, n):
 for name in names:
     act, before, read = OPERATIONS[name]
     path = folder / f"file.{name}"
+    if before is not None:
+        before(path)
     act(path)
     new = read(path)
     for bits in KINDS.values():
@@ -139,11 +143,15 @@ def test_every_call_fails_once(shim: Path, tmp_path: Path) -> None:
     """The former file or the new one is whole, no other is left, and the error names the path; training goes on."""
     is_long = os.environ.get("REGEN_FAULTS") == "long"
     names, most = (
-        ("model,checkpoint,csv,csv.gz,parquet,npz,html", 400) if is_long else ("model,checkpoint,csv", 3)
+        ("model,load,checkpoint,csv,csv.gz,parquet,npz,html", 400)
+        if is_long
+        else ("model,load,checkpoint,csv", 3)
     )
     outcomes = failed_calls(names, shim, tmp_path, most)
     with FAILURES as seeds:
         for outcome, _ in zip(outcomes, seeds, strict=False):
             FAILURES.count(outcome)
     assert len(outcomes) > 20
-    assert {"model: refused", "checkpoint: worked all the same", "csv: refused"} <= set(outcomes)
+    assert {"model: refused", "load: refused", "checkpoint: worked all the same", "csv: refused"} <= set(
+        outcomes
+    )

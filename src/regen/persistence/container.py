@@ -63,7 +63,7 @@ def read(path: Path) -> tuple[Any, dict[str, Tensor]]:
             _compare(document, header)
             if header.has_checksum:
                 verify(file, KEY)
-            return document, read_tensors(file)
+            return document, read_tensors(file, header)
     except InvalidFileError as error:
         raise ValueError(f"{str(path)!r} {error}. {ADVICE[error.kind]}") from error
 

@@ -305,7 +305,7 @@ def read_tree(path: Path) -> Any:
                     "newer",
                     f"was written by a newer regen (version {version}; this one reads versions up to {VERSION})",
                 )
-            return unpack(state, read_tensors(file))
+            return unpack(state, read_tensors(file, header))
     except InvalidFileError as error:
         raise _refusal(path, str(error)) from error
     except OSError as error:
