@@ -98,3 +98,26 @@ def test_imputed_files_keep_every_column(output: Any, tmp_path: Path) -> None:
 def test_flags_that_do_not_fit(flags: tuple[str, ...], message: str, refusal: Any) -> None:
     """Words beside names, and ranges that are none."""
     assert refusal("fit", "vae", "people.csv", *QUICK, *flags).endswith(message)
+
+
+def test_formulas_are_escaped_on_demand(output: Any, tmp_path: Path) -> None:
+    """Texts that a spreadsheet would compute are written as they are, or with ' before them."""
+    x = np.random.default_rng(0).normal(size=60)
+    kinds = ["=1+1", "-a", "plain"]
+    lines = [f"{value:.3f},{kinds[k % 3]}" for k, value in enumerate(x)]
+    (tmp_path / "cells.csv").write_text("\n".join(["x,@kind", *lines]) + "\n")
+    fit = ("fit", "autoencoder", "cells.csv", "--max-epochs", "1", "--code", "1", "--random-state", "0")
+    output(*fit, "-o", "runs/a")
+    texts = {}
+    for flag in ((), ("--escape-formulas",)):
+        output("reconstruct", "runs/a", "cells.csv", *flag, "-o", "out.csv")
+        rows = read(tmp_path / "out.csv")
+        name = list(rows[0])[1]
+        texts[flag] = {name, *(row[name] for row in rows)}
+    assert texts[()] <= {"@kind", *kinds} and len(texts[()]) > 1
+    escaped = {"'@kind", "'=1+1", "'-a", "plain"}
+    assert (
+        texts["--escape-formulas",]
+        == {"'" + text if text != "plain" else text for text in texts[()]}
+        <= escaped
+    )

@@ -15,6 +15,7 @@ from regen.cli.flags import parameter_help
 from regen.cli.io import check_output, give_rows, one_after_another, read_rows_for
 from regen.cli.run_options import (
     Data,
+    EscapeFormulas,
     RunPath,
     SeedText,
     TablePath,
@@ -48,6 +49,7 @@ def score(
     ] = None,
     random_state: SeedText = None,
     output: TablePath = None,
+    escape_formulas: EscapeFormulas = False,
 ) -> None:
     """Score how normal each row is, and mark anomalies; of a gan or dcgan how real each row looks, from 1 to 100."""
     model = loaded(run, "score")
@@ -64,7 +66,7 @@ def score(
     columns |= {} if found.names is None else {"file": np.array(found.names)}
     columns |= {"score": scores}
     if not is_outlier_detector(model):
-        give_table(columns, output)
+        give_table(columns, output, escape_formulas)
         typer.echo(
             f"Mean score {scores.mean():.1f} of 100, where at 50 real and generated are equally likely;"
             f" {int((scores >= 50).sum())} of {len(scores)} rows reach it."
@@ -73,7 +75,7 @@ def score(
     columns |= {"anomaly": scores < model.threshold_}
     if draws is not None:
         columns["log_likelihood"] = model.log_likelihood(found.X, draws, seed)
-    give_table(columns, output)
+    give_table(columns, output, escape_formulas)
     typer.echo(
         f"Mean score {scores.mean():.4f}; {int(columns['anomaly'].sum())} of {len(scores)} rows lie below"
         f" {model.threshold_:.4f}, the threshold."
@@ -110,6 +112,7 @@ def sample(
         typer.Option("--means", help="Expected values in place of draws, of a vae: smoother images."),
     ] = False,
     output: Where = None,
+    escape_formulas: EscapeFormulas = False,
 ) -> None:
     """Draw new rows from a vae, a gan or a dcgan."""
     model = loaded(run, "sample")
@@ -118,17 +121,26 @@ def sample(
     number = read_flag(model, "--number", Int(1), n)
     seed = read_flag(model, "--random-state", Seed(), random_state)
     if takes(type(model), "sample", "means"):
-        typer.echo(give_rows(model, model.sample(number, random_state=seed, means=means), output))
+        typer.echo(
+            give_rows(
+                model,
+                model.sample(number, random_state=seed, means=means),
+                output,
+                escape_formulas=escape_formulas,
+            )
+        )
         return
     limit = read_flag(model, "--truncation", Number(0, low_open=True), truncation)
     labels = _labels(model, number, label, seed)
     n_rows = number if labels is None else len(labels)
     rows = model.sample(n_rows, random_state=seed, label=labels, truncation=limit)
     if labels is None:
-        typer.echo(give_rows(model, rows, output))
+        typer.echo(give_rows(model, rows, output, escape_formulas=escape_formulas))
         return
     names = [f"{text}-{k:04d}.png" for k, text in enumerate(map(_in_file_name, labels.tolist()), start=1)]
-    typer.echo(give_rows(model, rows, output, names, (_label_name(run), labels)))
+    typer.echo(
+        give_rows(model, rows, output, names, (_label_name(run), labels), escape_formulas=escape_formulas)
+    )
 
 
 def interpolate(
@@ -157,6 +169,7 @@ def interpolate(
     ] = None,
     random_state: SeedText = None,
     output: Where = None,
+    escape_formulas: EscapeFormulas = False,
 ) -> None:
     """Make rows along a path between two random codes of a gan or dcgan; in a .png, a grid row for each path."""
     model = loaded(run, "interpolate")
@@ -171,7 +184,16 @@ def interpolate(
     ]
     drawn = [each for each in labels_of_paths if each is not None]
     labels = (_label_name(run), np.repeat(np.concatenate(drawn), steps)) if drawn else None
-    typer.echo(give_rows(model, one_after_another(found), output, labels=labels, columns=steps))
+    typer.echo(
+        give_rows(
+            model,
+            one_after_another(found),
+            output,
+            labels=labels,
+            columns=steps,
+            escape_formulas=escape_formulas,
+        )
+    )
 
 
 def invert(
@@ -190,6 +212,7 @@ def invert(
     ] = "300",
     random_state: SeedText = None,
     output: TablePath = None,
+    escape_formulas: EscapeFormulas = False,
 ) -> None:
     """Find the codes from which a gan or dcgan generates rows closest to these, a row of numbers each."""
     model = loaded(run, "invert")
@@ -199,7 +222,7 @@ def invert(
     found = read_rows_for(model, data, label_of(run), labelled=model.n_labels_ > 0 and label is None)
     labels = found.y if label is None else _labels(model, len(found.X), [label], seed)
     codes = model.invert(found.X, labels, steps=number, random_state=seed)
-    give_codes((f"code{k}" for k in range(codes.shape[1])), codes, found.names, output)
+    give_codes((f"code{k}" for k in range(codes.shape[1])), codes, found.names, output, escape_formulas)
 
 
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {

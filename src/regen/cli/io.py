@@ -189,6 +189,8 @@ def give_rows(
     names: Sequence[str] | None = None,
     labels: tuple[str, NDArray[Any]] | None = None,
     columns: int | None = None,
+    *,
+    escape_formulas: bool,
 ) -> str:
     """Write rows that `model` returned, and report where; without `output`, return them as text.
 
@@ -201,7 +203,7 @@ def give_rows(
     if name.endswith(".png"):
         write_grid(output, _pictures(model, rows), columns)
     elif name.endswith(TABLES):
-        write_table(output, _labelled(_table(model, rows), labels))
+        write_table(output, _labelled(_table(model, rows), labels), escape_formulas=escape_formulas)
     elif name.endswith(ARRAYS):
         write_array(output, _block(rows, output), labels=None if labels is None else labels[1])
     else:

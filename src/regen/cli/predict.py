@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 from regen._check import Either, Int, Number
 from regen.cli.flags import parameter_help
 from regen.cli.io import read_known_sequences
-from regen.cli.run_options import RunPath, loaded, read_flag
+from regen.cli.run_options import EscapeFormulas, RunPath, loaded, read_flag
 from regen.cli.runs import described, refuse_unfinished
 from regen.cli.tables import columns_of, text_table
 from regen.data.dataframes import frame
@@ -47,6 +47,7 @@ def predict(
         typer.Option(metavar="NAME", help="Column of a wide table to leave out.", show_default=False),
     ] = None,
     output: Output = None,
+    escape_formulas: EscapeFormulas = False,
 ) -> None:
     """Forecast what follows, or predict sequences, with a run."""
     model = loaded(run, "predict")
@@ -63,7 +64,7 @@ def predict(
                 f"The {type(model).__name__} in {str(run)!r} predicts sequences. Give a file of them."
             )
         predicted = _predictions(model, data, label or described(run).get("label"))
-    _give(predicted, output)
+    _give(predicted, output, escape_formulas)
 
 
 def backtest(
@@ -86,6 +87,7 @@ def backtest(
         bool, typer.Option(help=f"{BACKTEST['refit']} [default: no]", show_default=False)
     ] = False,
     output: Output = None,
+    escape_formulas: EscapeFormulas = False,
 ) -> None:
     """Forecast from many origins along a series; compare with the observed values and a seasonal naive forecast."""
     refuse_unfinished(run)
@@ -101,7 +103,7 @@ def backtest(
         refit=refit,
     )
     if output is not None:
-        write_table(output, result.forecasts)
+        write_table(output, result.forecasts, escape_formulas=escape_formulas)
     typer.echo(_score_table(result))
 
 
@@ -134,11 +136,11 @@ def _predictions(model: Any, data: Path, label: str | None) -> Any:
     return frame(columns | {"prediction": model.predict(X)})
 
 
-def _give(table: Any, output: Path | None) -> None:
+def _give(table: Any, output: Path | None, escape_formulas: bool) -> None:
     if output is None:
         typer.echo(text_table(columns_of(table)))
     else:
-        write_table(output, table)
+        write_table(output, table, escape_formulas=escape_formulas)
         typer.echo(f"Written to {output}.")
 
 

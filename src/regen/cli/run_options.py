@@ -21,6 +21,7 @@ from regen.persistence import load
 
 __all__ = [
     "Data",
+    "EscapeFormulas",
     "RunPath",
     "SeedText",
     "TablePath",
@@ -44,6 +45,11 @@ TABLE = "CSV, Parquet, NPY or NPZ file to write instead of the terminal."
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or a saved model.")]
 Data = Annotated[Path, typer.Argument(metavar="DATA", help=ROWS, show_default=False)]
 Where = Annotated[Path | None, typer.Option("--output", "-o", help=WHERE, show_default=False)]
+ESCAPE = (
+    "Write ' before texts of a CSV file that begin with =, +, -, @, a tab or a carriage return, which spreadsheets"
+    " compute as formulas. [default: no, so that what is written is read back as it was]"
+)
+EscapeFormulas = Annotated[bool, typer.Option("--escape-formulas", help=ESCAPE, show_default=False)]
 TablePath = Annotated[Path | None, typer.Option("--output", "-o", help=TABLE, show_default=False)]
 SeedText = Annotated[
     str | None, typer.Option(metavar="INT", help="Seed of what is drawn. [default: none]", show_default=False)
@@ -101,7 +107,7 @@ def check_table(output: Path | None) -> None:
         raise ValueError(f"{str(output)!r} does not end in .csv, .csv.gz, .parquet, .npy or .npz.")
 
 
-def give_table(columns: Any, output: Path | None) -> None:
+def give_table(columns: Any, output: Path | None, escape_formulas: bool) -> None:
     """Show a dict of arrays (n,), or write it; an array has the columns of numbers alone."""
     if output is None:
         typer.echo(text_table({name: values.tolist() for name, values in columns.items()}))
@@ -110,12 +116,16 @@ def give_table(columns: Any, output: Path | None) -> None:
         numbers = [values for values in columns.values() if values.dtype.kind != "U"]
         write_array(output, np.stack(numbers, axis=1))
     else:
-        write_table(output, columns)
+        write_table(output, columns, escape_formulas=escape_formulas)
     typer.echo(f"Written to {output}.")
 
 
 def give_codes(
-    columns: Iterable[str], codes: NDArray[Any], files: Sequence[str] | None, output: Path | None
+    columns: Iterable[str],
+    codes: NDArray[Any],
+    files: Sequence[str] | None,
+    output: Path | None,
+    escape_formulas: bool,
 ) -> None:
     """Show codes (n, Z) under the names of their columns, or write them; those of pictures with the file names."""
     if output is not None and output.name.lower().endswith(ARRAYS):
@@ -123,7 +133,7 @@ def give_codes(
         typer.echo(f"Written to {output}.")
         return
     table = {} if files is None else {"file": np.array(files)}
-    give_table(table | {str(name): codes[:, k] for k, name in enumerate(columns)}, output)
+    give_table(table | {str(name): codes[:, k] for k, name in enumerate(columns)}, output, escape_formulas)
 
 
 def _listed(words: Iterable[str], joint: str) -> str:
