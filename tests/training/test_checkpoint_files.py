@@ -170,7 +170,7 @@ def test_a_state_without_a_part_is_refused(
     if value is not ...:
         owner[place[-1]] = value
     write_tree(path, tree)
-    if value == 7 and place in (("epoch",), ("seconds",)):
+    if value == 7 and place == ("seconds",):
         assert "Resumed" in experiment().run(checkpoint=path, max_epochs=9).resumed
     else:
         with pytest.raises(ValueError, match=STATES):

@@ -29,7 +29,7 @@ from typing import Any, final
 from torch import Tensor
 
 from regen._files import FileLock
-from regen._schema import Anything, Mapped, Real, Several, Whole, check_form
+from regen._schema import Mapped, Real, Several, Whole, check_form
 from regen._tensor_files import (
     DAMAGE,
     Header,
@@ -110,7 +110,7 @@ FORMS = {
     "done": Whole(),
     "step": Whole(),
     "seconds": Real(),
-    "rows": Several(Mapped(Real(finite=False))),
+    "rows": Several(Mapped(Real(finite=False), needed=("epoch", "step", "seconds", "learning_rate"))),
 }
 """Of the parts of a state that no player or schedule takes; those check what they take."""
 DAMAGED = "is damaged or was altered: its states are not those of a training"
@@ -233,8 +233,6 @@ class Checkpoint:
         with self.refusing_damage():
             for name, form in FORMS.items():
                 check_form(form, state[name], name, {})
-            for name, player in state["guard"]["players"].items():
-                check_form(Mapped(Anything()), player["rate"], name, {})
         return state
 
     @contextmanager

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, final
 
+from regen._schema import Anything, Fields, Mapped, Whole, check_form
 from regen.training.player import PlayerState
 
 __all__ = ["MAX_DIVERGENCES", "DivergenceGuard"]
@@ -79,6 +80,11 @@ class DivergenceGuard:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned, and the players with it."""
+        players = Fields({name: Mapped(Anything()) for name in self._players})
+        form = Fields({"strikes": Whole(0, MAX_DIVERGENCES), "step": Whole(), "players": players})
+        check_form(form, state, "guard", {})
         self.n_divergences, self.step, self._states = state["strikes"], state["step"], state["players"]
         for name, player in self._players.items():
             player.load_state_dict(self._states[name])
+        if self.step and not self.all_finite():  # they were, when the file was written
+            raise ValueError("a number of the weights or of the optimizer is not finite")

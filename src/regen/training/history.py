@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-__all__ = ["EpochMeans", "History"]
+from regen._schema import Mapped, Real, Row, Whole, check_form
+
+__all__ = ["EpochMeans", "History", "checked_terms"]
 
 
 @final
@@ -108,6 +111,8 @@ class EpochMeans:
 
     def load_state_dict(self, state: dict[str, list[float]]) -> None:
         """Restore what `state_dict` returned."""
+        pair = Row((Real(finite=False), Whole(1)))
+        check_form(Mapped(pair), {name: tuple(each) for name, each in state.items()}, "means", {})
         self._pending.clear()
         self._sums = {name: list(pair) for name, pair in state.items()}
 
@@ -115,6 +120,20 @@ class EpochMeans:
         """A copy of the pending terms (n,) by name."""
         return {name: torch.stack(values) for name, values in self._pending.items()}
 
-    def load_pending(self, pending: dict[str, Tensor]) -> None:
-        """Restore what `pending` returned."""
-        self._pending = {name: list(values.unbind()) for name, values in pending.items()}
+    def load_pending(self, pending: dict[str, Tensor], device: torch.device) -> None:
+        """Restore what `pending` returned, on the device where the next terms are."""
+        for name, values in pending.items():
+            if values.ndim != 1 or not len(values):
+                raise ValueError(f"the pending terms {name!r} are no row of numbers")
+        self._pending = {name: list(values.to(device).unbind()) for name, values in pending.items()}
+
+
+def checked_terms(terms: Any) -> dict[str, dict[str, Tensor]]:
+    """The last terms of each player in a checkpoint; ValueError when they are not tensors of one number each."""
+    if not isinstance(terms, Mapping) or not all(isinstance(each, Mapping) for each in terms.values()):
+        raise ValueError("the terms are no dict of dicts")
+    for each in terms.values():
+        for name, value in each.items():
+            if not isinstance(value, Tensor) or value.ndim:
+                raise ValueError(f"the term {name!r} is no number")
+    return {player: dict(each) for player, each in terms.items()}

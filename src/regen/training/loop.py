@@ -18,7 +18,7 @@ from regen.training.batches import Batches
 from regen.training.checkpoint import Checkpoint, run_identity
 from regen.training.device import autocast
 from regen.training.divergence import DivergenceGuard
-from regen.training.history import EpochMeans, History
+from regen.training.history import EpochMeans, History, checked_terms
 from regen.training.options import Training
 from regen.training.player import Player, PlayerState, clone
 from regen.training.rng import RNGStates
@@ -154,7 +154,9 @@ class _Run:
         self.learning_rate = learning_rate
         self.budget = Budget(training, max_epochs)
         steps = self.budget.total_steps(len(batches))
-        device = next(parameter.device for player in players for parameter in player.parameters())
+        self.device = device = next(
+            parameter.device for player in players for parameter in player.parameters()
+        )
         self.precision = autocast(training.precision, device)
         self.players = {
             player.name: PlayerState(player, training, learning_rate, steps, self.precision)
@@ -345,17 +347,30 @@ class _Run:
         return self.state_dict() | {LATEST_KEY: latest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` or `latest_state_dict` returned."""
+        """Restore what `state_dict` or `latest_state_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            When its parts are not those of one training; some were restored then. Other errors come of missing parts.
+        """
         self.epoch, self.n_done, self.step = state["epoch"], state["done"], state["step"]
+        place = self.epoch * len(self.batches) + self.n_done
+        if self.n_done > len(self.batches) or self.step != place:
+            raise ValueError(f"step {self.step} is not batch {self.n_done} after {self.epoch} epochs")
+        if [row["epoch"] for row in state["rows"]] != list(range(1, self.epoch + 1)):
+            raise ValueError(f"the rows of history are not those of {self.epoch} epochs")
         self.budget.resume(state["seconds"])
         self.guard.load_state_dict(state["guard"])
         self.early_stopping.load_state_dict(state["best"])
         self.schedule.load_state_dict(state["schedule"])
-        self.terms = state["terms"]
+        self.terms = checked_terms(state["terms"])
         self.means.load_state_dict(state["means"])
         if LATEST_KEY in state:
             for name, player in self.players.items():
                 player.load_state_dict(state[LATEST_KEY]["players"][name])
-            self.means.load_pending(state[LATEST_KEY]["pending"])
+            self.means.load_pending(state[LATEST_KEY]["pending"], self.device)
+        if any(player.learning_rate.n_steps > self.step for player in self.players.values()):
+            raise ValueError("a learning rate has had more steps than the training")
         self.history.rows = state["rows"]
         self.rng.load_state_dict(state[RNG_KEY])

@@ -13,10 +13,24 @@ from torch.optim.lr_scheduler import (
     ReduceLROnPlateau,
 )
 
+from regen._schema import Form, Optional, Real, Several, Whole, check_form
+
 __all__ = ["FIXED_LENGTH", "LearningRate"]
 
 FIXED_LENGTH = ("cosine", "step", "onecycle")
 """Schedules that depend on the length of the run, which therefore cannot be extended afterwards."""
+PROGRESS: dict[str, Form] = {
+    "last_epoch": Whole(),
+    "steps": Whole(),
+    "base_lrs": Several(Real(), "groups"),
+    "best": Real(finite=False),
+    "num_bad_epochs": Whole(),
+    "cooldown_counter": Whole(),
+    "_step_count": Optional(Whole()),
+    "_last_lr": Optional(Several(Real(), "groups")),
+}
+"""What changes in a scheduler during a run, those that not every version of torch has as optional; all else follows
+from its arguments."""
 HALVING_STEPS = 1000
 """Batches after which an inverse rate is half of the initial one."""
 
@@ -65,6 +79,12 @@ class LearningRate:
         """The rate of the first parameter group."""
         return float(self._optimizer.param_groups[0]["lr"])
 
+    @property
+    def n_steps(self) -> int:
+        """How often the schedule has advanced; 0 for those that do not."""
+        state = self.state_dict()
+        return int(state.get("last_epoch", state.get("steps", 0)))
+
     def after_batch(self) -> None:
         """Advance a schedule that changes with every batch."""
         if self._by_step is not None:
@@ -92,8 +112,15 @@ class LearningRate:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         scheduler = self._by_step or self._by_epoch
-        if scheduler is not None:
-            scheduler.load_state_dict(state)
+        if scheduler is None:
+            return
+        own, sizes = scheduler.state_dict(), {"groups": len(self._optimizer.param_groups)}
+        for name, form in PROGRESS.items():
+            if name in own and not (isinstance(form, Optional) and name not in state):
+                check_form(form, state[name], name, sizes)
+        scheduler.load_state_dict(
+            own | {name: state[name] for name in PROGRESS if name in own and name in state}
+        )
 
 
 @final

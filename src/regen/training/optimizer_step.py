@@ -8,18 +8,35 @@ call. Here those are called directly. The numbers are torch's, bit for bit, as t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
-__all__ = ["GradientHook", "OptimizerStep"]
+from regen._schema import (
+    Anything,
+    Fields,
+    Form,
+    Mapped,
+    Maybe,
+    Optional,
+    Real,
+    Row,
+    Several,
+    Tensors,
+    check_form,
+)
+
+__all__ = ["GradientHook", "OptimizerStep", "fitting_state"]
 
 GradientHook = Callable[[Sequence[Tensor]], None]
 """Changes gradients in place, between the backward pass and clipping."""
 _ENGINE = torch.autograd.Variable._execution_engine
+RATES = ("lr", "initial_lr", "max_lr", "min_lr")
+LARGEST = 1e30
+"""Of the numbers of an optimizer; the kernels take those of float32."""
 ROUNDING = 1e-3
 """A norm that is below the limit by this share is not clipped, however the arithmetic is rounded."""
 
@@ -144,3 +161,67 @@ def _clip_norm(gradients: list[Tensor], limit: float) -> None:
     if float(norm) + 1e-6 < limit * (1 - ROUNDING):
         return
     torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
+
+
+def fitting_state(optimizer: Optimizer, state: Any, groups: Any) -> dict[str, Any]:
+    """What `optimizer` can load, of the states and the parameter groups that a checkpoint holds of it.
+
+    Settings that choose an implementation, such as ``fused``, stay those of `optimizer`; so do settings that the
+    torch which wrote the checkpoint did not have.
+
+    Raises
+    ------
+    ValueError
+        When the optimizer could not make a step from them.
+    """
+    own = optimizer.state_dict()["param_groups"]
+    check_form(Several(Mapped(Anything(), needed=("params", "lr")), len(own)), groups, "param_groups", {})
+    fitting = [_fitting_group(new, old) for new, old in zip(own, groups, strict=True)]
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    check_form(Mapped(Mapped(Anything())), state, "state", {})
+    for place, numbers in state.items():
+        if type(place) is not int or not 0 <= place < len(weights):
+            raise ValueError(f"the optimizer has no parameter {place!r}")
+        form = _form_of(optimizer, tuple(weights[place].shape))
+        if form is not None and numbers:
+            check_form(form, numbers, f"state[{place}]", {})
+        if isinstance(optimizer, Adam) and numbers and not 0 <= float(numbers["step"]) < LARGEST:
+            raise ValueError(f"the parameter {place} cannot have had {float(numbers['step'])} steps")
+    return {"state": state, "param_groups": fitting}
+
+
+def _form_of(optimizer: Optimizer, shape: tuple[int, ...]) -> Form | None:
+    """The form of the state of a parameter; None for an optimizer that is not known here."""
+    if type(optimizer) is SGD:
+        return Fields({"momentum_buffer": Optional(Maybe(Tensors(shape)))})
+    if type(optimizer) not in (Adam, AdamW):
+        return None
+    largest = {"max_exp_avg_sq": Tensors(shape)} if any(g["amsgrad"] for g in optimizer.param_groups) else {}
+    return Fields({"step": Tensors(()), "exp_avg": Tensors(shape), "exp_avg_sq": Tensors(shape), **largest})
+
+
+def _fitting_group(own: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
+    """A parameter group of a checkpoint, as the optimizer whose group is `own` can use it."""
+    if saved["params"] != own["params"]:
+        raise ValueError("the optimizer has other parameters")
+    if missing := [name for name in RATES if name in own and name not in saved]:
+        raise ValueError(f"a parameter group lacks {missing[0]}")
+    return saved | {name: _fitting_value(name, value, saved.get(name, value)) for name, value in own.items()}
+
+
+def _fitting_value(name: str, own: Any, saved: Any) -> Any:
+    """A setting of a parameter group; `own` is the one that the optimizer has now."""
+    if own is None or isinstance(own, bool | str):
+        return own
+    if isinstance(own, int | float):
+        check_form(Real(), saved, name, {})
+        if abs(saved) > LARGEST or (name in RATES and saved < 0):
+            raise ValueError(f"{name} cannot be {saved}")
+        return float(saved) if isinstance(own, float) else saved
+    if isinstance(own, tuple):
+        check_form(Row((Real(),) * len(own)), saved, name, {})
+        if name == "betas" and not all(0 <= each < 1 for each in saved):
+            raise ValueError(f"betas cannot be {saved}")
+    elif type(saved) is not type(own):
+        raise ValueError(f"{name} is no {type(own).__name__}")
+    return saved

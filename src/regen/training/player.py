@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from regen._schema import Anything, Fields, Mapped, Optional, Several, Truth, Whole, check_form
 from regen.training.lr_schedules import LearningRate
-from regen.training.optimizer_step import GradientHook, OptimizerStep
+from regen.training.optimizer_step import GradientHook, OptimizerStep, fitting_state
 from regen.training.options import Training
 from regen.training.rng import RNGStates
 from regen.training.row_parts import RowParts, lacks_memory
@@ -23,6 +24,17 @@ __all__ = ["Player", "PlayerState", "Stateful", "clone", "make_optimizer", "tens
 
 PARTS_KEY = "parts"
 """Name of the number of parts in which a batch is run, in a checkpoint file of a run that lacked memory."""
+FORM = Fields(
+    {
+        "module": Mapped(Anything()),
+        "optimizer": Fields({"state": Anything(), "param_groups": Several(Anything())}),
+        "rate": Mapped(Anything()),
+        "memory": Anything(),
+        "moved": Truth(),
+        PARTS_KEY: Optional(Whole(1)),
+    }
+)
+"""Of a state; torch checks the module's, and the other parts theirs."""
 
 
 class Stateful(Protocol):
@@ -288,6 +300,7 @@ class PlayerState:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
+        check_form(FORM, state, "player", {})
         self._load(state, state["optimizer"]["param_groups"])
         self.learning_rate.load_state_dict(state["rate"])
         self.has_stepped = state["moved"]
@@ -300,7 +313,8 @@ class PlayerState:
 
     def _load(self, state: dict[str, Any], groups: list[dict[str, Any]]) -> None:
         self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict({"state": clone(state["optimizer"]["state"]), "param_groups": groups})
+        fitting = fitting_state(self.optimizer, clone(state["optimizer"]["state"]), groups)
+        self.optimizer.load_state_dict(fitting)
         self._optimizer_step.reset()
         if self._stateful is not None:
             self._stateful.load_state_dict(clone(state["memory"]))

@@ -49,6 +49,7 @@ class RNGStates:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned; generators of a device that is not in use are left alone."""
+        self._generator.set_state(state["epoch_start"])  # refuses what is no state now, not at the next epoch
         self._epoch_start = state["epoch_start"]
         self._generator.set_state(state["order"])
         for device in self._devices():

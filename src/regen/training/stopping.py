@@ -7,9 +7,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, final
 
+import torch
 from torch import nn
 
 from regen._check import seconds
+from regen._schema import AnyTensor, Fields, Mapped, Real, Whole, check_form
 from regen.training.options import Training
 from regen.training.player import clone
 
@@ -100,6 +102,17 @@ class EarlyStopping:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
+        weights = Fields({name: Mapped(AnyTensor()) for name in self._modules if state["epoch"]})
+        form = Fields({"loss": Real(finite=False), "epoch": Whole(), "waited": Whole(), "weights": weights})
+        check_form(form, state, "best", {})
+        for name, tensors in state["weights"].items():
+            own = self._modules[name].state_dict()
+            if {key: each.shape for key, each in tensors.items()} != {
+                key: each.shape for key, each in own.items()
+            }:
+                raise ValueError(f"the best weights of {name!r} are not those of the network")
+            if not all(bool(torch.isfinite(each).all()) for each in tensors.values()):
+                raise ValueError(f"a best weight of {name!r} is not finite")
         self.loss, self.epoch, self.n_worse = state["loss"], state["epoch"], state["waited"]
         self._weights = state["weights"]
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, final
 from torch import Tensor
 
 from regen._check import Constraint, Int, Number, check_parameters
+from regen._schema import Fields, Form, Maybe, Real, Row, Several, Whole, Words, check_form
 from regen.training.schedule import Schedule
 
 __all__ = ["Turn", "TurnTaking", "turns"]
@@ -154,12 +155,31 @@ class TurnTaking(Schedule):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned: the next turns are those of an uninterrupted run."""
+        log = [tuple(turn) for turn in state["log"]]
+        check_form(self._form(), state | {"log": log}, "schedule", {})
         self._player, self._first, self._steps = state["player"], state["first"], state["steps"]
         self._score = state["score"]
         self._log = [Turn(*turn) for turn in state["log"]]
         self._turns, self._capped, self._batches = state["turns"], state["capped"], state["batches"]
         self._moves, self._capped_in_a_row = dict(state["moves"]), dict(state["streak"])
         self._warned = list(state[WARNED_KEY])
+
+    def _form(self) -> Form:
+        """Of a state, whose turns are tuples."""
+        names = (self._generator, self._discriminator)
+        count, counts = Whole(), Fields({name: Whole() for name in names})
+        turn = Row((Words(("both", *names)), Whole(), Whole(), Words()))
+        return Fields(
+            {
+                "player": Words(("both", *names)),
+                **dict.fromkeys(("first", "steps", "turns", "capped", "batches"), count),
+                "score": Maybe(Real()),
+                "log": Several(turn),
+                "moves": counts,
+                "streak": counts,
+                WARNED_KEY: Several(Words(names)),
+            }
+        )
 
     def _zeros(self) -> dict[str, int]:
         return {self._generator: 0, self._discriminator: 0}

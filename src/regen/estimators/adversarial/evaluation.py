@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from regen._masks import length_mask
+from regen._schema import Fields, Whole, check_form
 from regen.data.batching import RowBatch
 from regen.losses.gan import calibrate, score
 from regen.metrics.generative import (
@@ -148,6 +149,7 @@ class QualityMonitor:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
+        check_form(Fields({"epochs": Whole()}), state, "monitor", {})
         self._epochs = state["epochs"]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from regen._schema import Fields, Maybe, Several, Tensors, check_form
 from regen.data.batching import StreamBatch, StreamBatches, WindowBatch, WindowBatches, Windows
 from regen.estimators.forecasting._preparation import Scaled, Values
 from regen.losses.regression import mean
@@ -132,9 +133,20 @@ class WindowBPTT(BPTT):
         return WindowBatches(self.windows, index, EVALUATION_BATCH, shuffle=False, observed=self.mask).epoch()
 
 
+STREAM_FORM = Fields(
+    {
+        "state": Several(Maybe(Tensors(("*", "*", "*")))),
+        "before": Maybe(Tensors(("*", 1, "*"))),
+        "latest": Maybe(Tensors(("*", "*", "*"))),
+    }
+)
+
+
 @final
 class StreamState:
     """The state of a network after the steps of one or more series so far.
+
+    With an `example` (B, L, C) of its input, states that are loaded are checked against it.
 
     Attributes
     ----------
@@ -143,8 +155,9 @@ class StreamState:
     latest : (B, H, C), the forecast made after it.
     """
 
-    def __init__(self, net: WindowNet, parts: RowParts | None = None) -> None:
-        self.net = net
+    def __init__(self, net: WindowNet, parts: RowParts | None = None, example: Tensor | None = None) -> None:
+        self.net, self._example = net, example
+        self._shapes: list[torch.Size] = []
         self._parts = RowParts(net) if parts is None else parts
         self.reset()
 
@@ -213,7 +226,15 @@ class StreamState:
         return {"state": parts, "before": self.before, "latest": self.latest}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned, on the device of the network."""
+        """Restore what `state_dict` returned, on the device of the network.
+
+        Raises
+        ------
+        ValueError
+            When the network could not run from it with the example that was given; without one, nothing is checked.
+        """
+        if self._example is not None:
+            self._refuse_other(state, self._example)
         device = self.net.readout.weight.device
         parts, before, latest = (
             [None if tensor is None else tensor.to(device) for tensor in tensors]
@@ -221,6 +242,21 @@ class StreamState:
         )
         self.state = tuple(parts) if len(parts) > 1 else parts[0]
         self.before, self.latest = before[0], latest[0]
+
+    def _refuse_other(self, state: Mapping[str, Any], example: Tensor) -> None:
+        """Refuse a state that is neither empty nor of the shapes of one after `example` (B, L, C)."""
+        check_form(STREAM_FORM, state, "stream", {})
+        found = [*state["state"], state["before"], state["latest"]]
+        if all(tensor is None for tensor in found):
+            return
+        if not self._shapes:
+            after = StreamState(self.net)
+            with evaluating(self.net):
+                after.advance(example)
+            parts, before, latest = after.state_dict().values()
+            self._shapes = [tensor.shape for tensor in (*parts, before, latest)]
+        if [None if tensor is None else tensor.shape for tensor in found] != self._shapes:
+            raise ValueError("the state of the streams is not that of this network and data")
 
 
 @final
@@ -240,11 +276,11 @@ class StreamBPTT(BPTT):
     ) -> None:
         super().__init__(net, loss_function, data, window, cut)
         self.bptt = bptt
-        self.memory = self.stream = StreamState(net, self.parts)
         # In streams shorter than a few windows, most steps would come right after the empty initial state.
         streams = max(1, min(batch_size, (cut - net.horizon) // (4 * window)))
         mask = None if self.observed is None else self.observed[:cut]
         self.batches = StreamBatches(self.values[:cut], streams, window, net.horizon, observed=mask)
+        self.memory = self.stream = StreamState(net, self.parts, self.batches.inputs[:, :1])
 
     def loss(self, batch: StreamBatch) -> Mapping[str, Tensor]:
         """Mean loss of the next steps of all streams; gradients are cut every `bptt` steps."""
