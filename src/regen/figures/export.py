@@ -83,7 +83,15 @@ def write(chart: Drawing, path: str | PathLike[str], *, width: int = 800, scale:
     if ending == ".html":
         data = plotly_figure(chart).to_html(include_plotlyjs=True, full_html=True).encode()
     else:
-        data = _picture(chart, ending, (width, chart.height, float(scale)))
+        try:
+            data = _picture(chart, ending, (width, chart.height, float(scale)))
+        except (OSError, subprocess.TimeoutExpired) as error:
+            if isinstance(error, OSError) and error.errno is None:  # in words already
+                raise
+            reason = error.strerror if isinstance(error, OSError) else f"a browser took more than {TIMEOUT} s"
+            raise OSError(
+                f"{str(path)!r} could not be drawn: {reason}. Try again, or write a .html file."
+            ) from error
     with atomic_write(path) as file:
         file.write(data)
     return path
