@@ -190,7 +190,7 @@ def test_every_call_fails_once(shim: Path, tmp_path: Path) -> None:
     names, most = (
         ("model,load,checkpoint,csv,csv.gz,parquet,npz,html,svg,png,fit,refit", 400)
         if is_long
-        else ("model,load,checkpoint,csv,svg,png,fit,refit", 3)
+        else ("model,load,checkpoint,csv,svg,refit", 3)
     )
     outcomes = failed_calls(names, shim, tmp_path, most)
     with FAILURES as seeds:
