@@ -71,8 +71,7 @@ def read_rows(
         found = read_sequences(path, label=labels[0] if labels else None)
         return Found(found.rows.arrays(), y=found.y if labelled else None)
     if path.name.lower().endswith(ARRAYS):
-        archive = labelled and path.name.lower().endswith(".npz")
-        return Found(read_array(path), y=read_labels(path) if archive else None)
+        return _read_arrays(path, labelled and path.name.lower().endswith(".npz"))
     if not path.name.lower().endswith(ENDINGS):
         _refuse_ending(path)
     if path.name.lower().endswith(".ts"):
@@ -120,7 +119,42 @@ def read_rows_for(model: Any, path: Path, labels: Sequence[str], *, labelled: bo
         known = column_names(path)
         labels = [label for label in labels if label in known]
     form = {"sequences": kind == "sequences", "flat": kind == "images"}
-    return read_rows(path, labels, **form, labelled=labelled)
+    found = read_rows(path, labels, **form, labelled=labelled)
+    if kind == "table":
+        _refuse_other_columns(model, path, found.X)
+    return found
+
+
+def _refuse_other_columns(model: Any, path: Path, X: Any) -> None:
+    """Refuse a table whose columns are not those of the fit, in one sentence; identifiers may be there or not."""
+    known = [str(name) for name in getattr(model, "feature_names_in_", ())]
+    left_out = model.form_.get("left_out", ())
+    where, fitted = repr(str(path)), f"the {type(model).__name__} was fitted with {_few(known)}"
+    if isinstance(X, np.ndarray):
+        if known and not left_out and X.ndim == 2 and X.shape[1] != len(known):
+            raise ValueError(
+                f"{where} has rows of {X.shape[1]} numbers: {fitted}. Give a number for each of these."
+            )
+        return
+    names = [name for name in nw.from_native(X, eager_only=True).columns if name not in left_out]
+    if not known or names == known:
+        return
+    lacking = [name for name in known if name not in names]
+    others = [name for name in names if name not in known]
+    if lacking:
+        raise ValueError(f"{where} lacks {_few(lacking)}: {fitted}. Give a table with these.")
+    if others:
+        raise ValueError(
+            f"{where} also has {_few(others)}: {fitted} alone. Leave out what is not among them."
+        )
+    raise ValueError(f"{where} has its columns in another order: {fitted}. Put them in this order.")
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    """Names of columns, up to `most`, and how many others there are."""
+    shown = ", ".join(map(repr, names[:most]))
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"column{'' if len(names) == 1 else 's'} {shown}{more}"
 
 
 def _rows_without_form(model: Any, path: Path, labels: Sequence[str]) -> Found:
@@ -237,6 +271,18 @@ def _read_pictures(path: Path, by_folder: bool, channels: int | None = None) -> 
         return Found(*read_images(path, channels))
     images, names, labels = read_labelled_images(path, channels)
     return Found(images, names, np.array(labels))
+
+
+def _read_arrays(path: Path, labelled: bool) -> Found:
+    """Rows from a file of arrays, and from an archive their labels, if it has some."""
+    X, y = read_array(path), read_labels(path) if labelled else None
+    if not X.ndim:
+        raise ValueError(f"{str(path)!r} holds one number and no rows. Give an array of shape (n, ...).")
+    if y is not None and y.shape != X.shape[:1]:
+        raise ValueError(
+            f"y in {str(path)!r} has shape {y.shape}; X has {len(X)} rows. Give every row one label."
+        )
+    return Found(X, y=y)
 
 
 def _refuse_ending(path: Path) -> None:

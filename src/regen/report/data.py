@@ -37,6 +37,15 @@ class InspectionData:
     time: str | None = None
     note: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse what has no rows, and labels of other rows."""
+        if isinstance(self.X, np.ndarray | np.generic) and not self.X.ndim:
+            raise ValueError(f"X must have rows. Got one {type(self.X).__name__} instead.")
+        if self.y is not None and np.shape(self.y)[:1] != (len(self.X),):
+            raise ValueError(
+                f"y has shape {np.shape(self.y)}; X has {len(self.X)} rows. Give one for every row."
+            )
+
     def subset(self, n: int) -> "InspectionData":
         """Select at most n rows, evenly spaced, with their labels; not for series.
 
