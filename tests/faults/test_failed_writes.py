@@ -90,7 +90,8 @@ def run_of(path):
     assert {each.name for each in path.iterdir()} <= FILES, list(path.iterdir())
     if not json.loads((path / "run.json").read_text())["finished"]:
         regen_command("resume", path)
-    assert {each.name for each in path.iterdir()} == FILES - {"checkpoint.safetensors"}
+    left = {each.name for each in path.iterdir()}
+    assert left == FILES - {"checkpoint.safetensors"}, left
     return repr(regen.load(path).predict().to_pydict()), (path / "history.csv").read_text().count("\\n")
 
 def by_browser(path, found=str(browser)):
@@ -197,12 +198,7 @@ def test_every_call_fails_once(shim: Path, tmp_path: Path) -> None:
         for outcome, _ in zip(outcomes, seeds, strict=False):
             FAILURES.count(outcome)
     assert len(outcomes) > 20
-    assert {
-        "model: refused",
-        "load: refused",
-        "checkpoint: worked all the same",
-        "csv: refused",
-        "svg: refused",
-        "png: refused",
-        "refit: refused",
-    } <= set(outcomes)
+    assert "checkpoint: worked all the same" in outcomes
+    assert {f"{name}: refused" for name in names.split(",") if name not in ("checkpoint", "fit")} <= set(
+        outcomes
+    )

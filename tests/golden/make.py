@@ -118,7 +118,8 @@ def dcgan() -> regen.DCGAN:
 def _forecasts(model: Any) -> dict[str, Any]:
     found = model.predict(4, level=80)
     dates = [str(date.date()) for date in found.index]
-    return {"forecast": found["spots"].tolist(), "high": found["spots-hi-80"].tolist(), "dates": dates}
+    high = next(k for k, name in enumerate(found) if str(name).endswith("-hi-80"))
+    return {"forecast": found.iloc[:, 0].tolist(), "high": found.iloc[:, high].tolist(), "dates": dates}
 
 
 def _images_of(model: Any) -> dict[str, Any]:

@@ -38,7 +38,8 @@ def work(rank: int, meeting: str) -> None:
     x = torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(7))
     mine = [grad.clone() for grad in gradients(parallel, x[rank::PROCESSES])]
     whole = gradients(net, x)
-    print("equal" if mine and all(map(torch.allclose, mine, whole)) else "different", flush=True)
+    found = "equal" if mine and all(map(torch.allclose, mine, whole)) else "different"
+    os.write(1, f"{found}\n".encode())  # in one piece, for both processes write at the same time
     dist.destroy_process_group()
 
 

@@ -92,9 +92,9 @@ def same(folder: Path, left: str, right: str) -> bool:
 def test_killed_and_resumed_is_uninterrupted(tmp_path: Path) -> None:
     """SIGKILL in the middle of an epoch; the same command again ends with the bits of a run never killed."""
     expected = ended(start(tmp_path, "whole", "whole.ckpt", 0.0))
-    victim = start(tmp_path, "never", "run.ckpt", 0.005)
+    victim = start(tmp_path, "never", "run.ckpt", 0.05)
     read_epochs(victim, 3)
-    time.sleep(0.03)
+    time.sleep(0.1)
     victim.kill()
     victim.communicate()
     assert victim.returncode == -signal.SIGKILL and not (tmp_path / "never").exists()
@@ -108,9 +108,9 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path: Path) -> None:
 def test_ctrl_c_keeps_the_best_weights_and_warns(tmp_path: Path) -> None:
     """SIGINT ends training without a traceback; run again, it goes on from there to the same end."""
     ended(start(tmp_path, "whole", "whole.ckpt", 0.0))
-    process = start(tmp_path, "interrupted", "run.ckpt", 0.01)
+    process = start(tmp_path, "interrupted", "run.ckpt", 0.05)
     read_epochs(process, 3)
-    time.sleep(0.05)
+    time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     printed = ended(process)
     warning, stopped, resumed_from = printed[-3:]

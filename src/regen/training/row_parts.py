@@ -48,6 +48,7 @@ class RowParts:
 
     Examples
     --------
+    >>> from regen.training import Player
     >>> net = torch.nn.Linear(2, 1)
     >>> parts = RowParts(net)
     >>> player = Player("net", net, lambda batch: {"loss": parts(net, batch).square().mean()}, parts=parts)
