@@ -88,6 +88,13 @@ def death(seed: int) -> dict[str, Any]:
     return found | {"after": draw.uniform(0.001, 0.3), "signal": int(signal.SIGKILL)}
 
 
+def test_killed_between_the_last_batch_and_the_end_of_its_epoch(victims: Victims, tmp_path: Path) -> None:
+    """The checkpoint of the last step, written before that step was checked and its epoch ended, is gone on from."""
+    every = Fits(victims, tmp_path)
+    every.run("DCGAN", False, "last", seed=0, patience=0.0, call="unlink", number=13)
+    every.finish("DCGAN", False, "last")
+
+
 def test_killed_and_resumed(victims: Victims, tmp_path: Path) -> None:
     """No kill damages a file, loses the run or leaves a file that the next run does not remove."""
     every = Fits(victims, tmp_path)

@@ -190,19 +190,25 @@ class _Run:
 
     def run(self) -> None:
         """Epoch after epoch, until there is a reason to stop."""
+        if self.n_done and (self.n_done == len(self.batches) or self.stop_reason()):
+            self.close_epoch()  # resumed after the last batch of an epoch or of the run, whose end is still to come
         while not (reason := self.stop_reason()):
-            whole = self.run_epoch()
-            self.check_finite()
-            if whole:
-                self.end_epoch()
-            self.take_snapshot()
+            self.run_epoch()
+            self.close_epoch()
         self.history.stopped = reason
         self.checkpoint.write(self.state_dict())
         if self.n_done:  # cut within an epoch: it gets its row, but only after the checkpoint
             self.add_row()
 
-    def run_epoch(self) -> bool:
-        """Train on the batches of an epoch; False if a limit cut it short."""
+    def close_epoch(self) -> None:
+        """Check what was trained since the last check, and end the epoch unless a limit cut it short."""
+        self.check_finite()
+        if self.n_done == len(self.batches):
+            self.end_epoch()
+        self.take_snapshot()
+
+    def run_epoch(self) -> None:
+        """Train on the batches of an epoch, until a limit cuts it short."""
         for player in self.players.values():
             player.module.train()
         n_batches = len(self.batches)
@@ -214,8 +220,7 @@ class _Run:
             elif self.checkpoint.is_overdue():
                 self.checkpoint.write(self.latest_state_dict())
             if self.n_done < n_batches and (self.budget.exceeded(self.step) or self.guard.exhausted):
-                return False
-        return True
+                return
 
     def train_batch(self, batch: Any) -> None:
         """Step the players that the schedule names; advance the learning rates of all that have ever stepped."""
