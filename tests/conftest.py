@@ -14,6 +14,8 @@ from jaxtyping import install_import_hook
 install_import_hook(
     ["regen.cells", "regen.kernels", "regen.losses", "regen.nets", "regen.data.batching"], "beartype.beartype"
 )
+from regen.kernels.native.extension import native  # noqa: E402  (after the hook)
+
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci")
 torch.set_num_threads(1)
@@ -38,3 +40,12 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(params=native.isas() if native else [])
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each instruction set of the native kernels in turn; afterwards the one that was in use."""
+    before = native.isa()
+    native.use(request.param)
+    yield request.param
+    native.use(before)

@@ -3,7 +3,7 @@
 For each number of hidden units from 1 to 40, thus with every number of unused lanes in the last vector of units.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,15 +33,6 @@ CASES = [
 ]
 """One number of the input, the first state or the gradient of the output. Not an infinite gradient: there the order
 of factors decides, inf * (h - n) or inf * h - inf * n, and torch's GRU takes the first."""
-
-
-@pytest.fixture(params=module.isas())
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each instruction set in turn."""
-    before = module.isa()
-    module.use(request.param)
-    yield request.param
-    module.use(before)
 
 
 def inputs(cell: Cell, H: int, value: float, where: str) -> tuple[dict[str, Tensor], list[Tensor], Tensor]:

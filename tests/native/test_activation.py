@@ -1,7 +1,7 @@
 """The compiled sigmoid and tanh, of every instruction set, against float64: the error stated in csrc/activation.h."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,6 @@ STATED = re.compile(r"(\w+): at most ([\d.]+) ulp, without fused multiply-add ([
 LIMITS = {name: (float(fused), float(plain)) for name, fused, plain in STATED.findall(HEADER.read_text())}
 SMALLEST_NORMAL = np.float32(2.0**-126)
 Array = np.ndarray
-
-
-@pytest.fixture(params=native.isas() if native else [])
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each instruction set in turn; afterwards the one that was in use."""
-    before = native.isa()
-    native.use(request.param)
-    yield request.param
-    native.use(before)
 
 
 def compiled(name: str) -> Callable[[Array], Array]:

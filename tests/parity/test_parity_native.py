@@ -55,15 +55,6 @@ OPTIONS: list[dict[str, Any]] = [
 EVERYTHING = {"lengths": True, "keep": True, "zoneout": "mask", "gates": True}
 
 
-@pytest.fixture(params=module.isas())
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each instruction set in turn."""
-    before = module.isa()
-    module.use(request.param)
-    yield request.param
-    module.use(before)
-
-
 def laid_out(x: Tensor, layout: str) -> Tensor:
     """Numbers like those of x (B, T, I), elsewhere in memory."""
     if layout == "time first":

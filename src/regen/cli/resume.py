@@ -15,31 +15,20 @@ from regen.data.io.paths import content_digest, not_found_error
 
 __all__ = ["resume"]
 
-Limit = Annotated[
-    str | None, typer.Option(metavar="INT", show_default=False, help="Another limit of epochs.")
-]
-Steps = Annotated[
-    str | None, typer.Option(metavar="INT|none", show_default=False, help="Another limit of batches.")
-]
+
+def _option(metavar: str, help: str) -> Any:
+    return typer.Option(metavar=metavar, show_default=False, help=help)
+
+
+Limit = Annotated[str | None, _option("INT", "Another limit of epochs.")]
+Steps = Annotated[str | None, _option("INT|none", "Another limit of batches.")]
 Time = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME|none",
-        show_default=False,
-        help="Another limit of time, counted over all parts of the run.",
-    ),
+    str | None, _option("TIME|none", "Another limit of time, counted over all parts of the run.")
 ]
-Patience = Annotated[
-    str | None,
-    typer.Option(metavar="INT|none", show_default=False, help="Another patience of early stopping."),
-]
+Patience = Annotated[str | None, _option("INT|none", "Another patience of early stopping.")]
 Moved = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DATA",
-        show_default=False,
-        help="Where the data are now, if no longer where they were. They must be the same.",
-    ),
+    _option("DATA", "Where the data are now, if no longer where they were. They must be the same."),
 ]
 Verbose = Annotated[
     bool | None,

@@ -15,7 +15,7 @@ from torch import Tensor
 from regen.data.dataframes import open_dataframe
 from regen.data.magnitude import as_float, as_floats
 
-__all__ = ["numbers_of", "plain", "shape_of", "without_tensors"]
+__all__ = ["complete_labels", "is_missing", "numbers_of", "plain", "shape_of", "without_tensors"]
 
 KNOWN = (torch.float16, torch.float32, torch.float64)
 """Types of real tensors that NumPy has, too."""
@@ -89,7 +89,7 @@ def numbers_of(values: NDArray[Any], subject: Callable[..., str]) -> NDArray[np.
     numbers = np.full(values.shape, np.nan)
     for index in np.ndindex(values.shape):
         value = objects[index]
-        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        if is_missing(value):
             continue
         if isinstance(value, str | bytes):
             raise ValueError(
@@ -104,6 +104,37 @@ def numbers_of(values: NDArray[Any], subject: Callable[..., str]) -> NDArray[np.
                 f"{subject(*index)} holds {_shown(value)}: the argument must be a string or a number."
             ) from None
     return numbers
+
+
+def is_missing(value: Any) -> bool:
+    """Whether an object stands for no value: None, or NA or NaT of pandas, which need not be installed."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def complete_labels(name: str, labels: Any) -> Any:
+    """Labels, targets or lengths without tensors; refused when one is masked, None, NaN or NA.
+
+    name : of the argument. labels : (n,) or (n, K) of any type; None is none at all.
+    """
+    labels = without_tensors(labels, name)
+    if labels is None:
+        return None
+    if isinstance(labels, np.ma.MaskedArray):
+        missing, what = np.ma.getmaskarray(labels), "is masked"
+    else:
+        array, what = np.asarray(labels), "has no value"
+        if array.dtype.kind not in "fOmM":
+            return labels
+        missing = array != array if array.dtype.kind != "O" else np.frompyfunc(_is_unknown, 1, 1)(array)
+    rows = np.argwhere(np.atleast_1d(missing))
+    if len(rows):
+        row = int(rows[0][0])
+        raise ValueError(f"{name} {what} in row {row}: give every row a label, or leave such rows out.")
+    return labels
+
+
+def _is_unknown(value: Any) -> bool:
+    return is_missing(value) or (isinstance(value, float) and value != value)
 
 
 def _shown(value: Any) -> str:

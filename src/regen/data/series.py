@@ -30,7 +30,7 @@ from regen.data.dataframes import column_labels, json_label, open_dataframe
 from regen.data.layout import dates_after
 from regen.data.magnitude import as_float, as_floats, refuse_unusable
 from regen.data.masked_arrays import unmasked
-from regen.data.plain import without_tensors
+from regen.data.plain import is_missing, without_tensors
 
 __all__ = ["Kind", "Reading", "Series", "read", "read_series"]
 
@@ -238,7 +238,7 @@ def _objects(where: str, values: NDArray[Any], per_row: int = 1) -> NDArray[np.f
     for place, value in enumerate(values):
         if isinstance(value, str):
             texts.append(place)
-        elif value is not None and type(value).__name__ not in ("NAType", "NaTType"):
+        elif not is_missing(value):
             try:
                 numbers[place] = as_float(value)
             except (TypeError, ValueError):

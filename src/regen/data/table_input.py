@@ -17,7 +17,7 @@ from regen.data.columns.times import microseconds, read_time_objects, read_times
 from regen.data.dataframes import column_labels, open_dataframe
 from regen.data.layout import Layout, layout_of
 from regen.data.magnitude import as_float, as_floats, refuse_unusable
-from regen.data.plain import plain
+from regen.data.plain import is_missing, plain
 
 __all__ = ["EXACT", "Cells", "read_cells"]
 
@@ -221,7 +221,7 @@ def _read_objects(objects: NDArray[Any], where: str) -> Column:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType")
+    return value is np.ma.masked or is_missing(value)
 
 
 def _coded(texts: Sequence[Any] | NDArray[Any], ranked: Sequence[Any]) -> Column:

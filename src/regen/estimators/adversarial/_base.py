@@ -22,8 +22,7 @@ from regen._check import Constraint, Either, Int, Kind, Nothing, check_parameter
 from regen._random import Generators
 from regen._schema import Form
 from regen.data.batching import RowBatch
-from regen.data.masked_arrays import refuse_missing_labels
-from regen.data.plain import without_tensors
+from regen.data.plain import complete_labels
 from regen.estimators._base import SHARED_CONSTRAINTS, Estimator, rollback_on_error
 from regen.estimators._constraints import check_columns
 from regen.estimators._modalities import MODALITIES, Modality
@@ -469,8 +468,7 @@ class AdversarialEstimator(Estimator):
         """
         model = self.model_
         raw = model.modality.read_known(self, X)
-        y = without_tensors(y, "y")
-        refuse_missing_labels("y", y)
+        y = complete_labels("y", y)
         labels = None if y is None else label_index(model, column_or_1d(y), len(raw), None)
         x, lengths, _ = model.encode(raw).gather(torch.arange(len(raw)))
         return RowBatch(x, lengths, labels)

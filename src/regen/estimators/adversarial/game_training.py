@@ -18,8 +18,7 @@ from torch import Generator, Tensor, nn
 
 from regen._random import Generators
 from regen.data.batching import RowBatch, RowBatches
-from regen.data.masked_arrays import refuse_missing_labels
-from regen.data.plain import plain
+from regen.data.plain import complete_labels, plain
 from regen.data.ragged import Ragged
 from regen.estimators._splits import hold_out
 from regen.estimators.adversarial.evaluation import N_NEIGHBORS, Evaluator, QualityMonitor, quality_warnings
@@ -194,8 +193,7 @@ def encode_labels(y: Any, n: int) -> tuple[NDArray[Any] | None, NDArray[np.int64
     """The sorted classes (K,) of labels y (n,), and the position of each label among them; None without y."""
     if y is None:
         return None, None
-    y = plain(y, "y")
-    refuse_missing_labels("y", y)
+    y = complete_labels("y", plain(y, "y"))
     y = column_or_1d(y, warn=True)
     check_consistent_length(np.empty(n), y)
     check_classification_targets(y)

@@ -16,8 +16,7 @@ from torch import Generator, Tensor
 from regen._check import Number, check_parameters
 from regen._masks import length_mask
 from regen.data.batching import RowBatch
-from regen.data.masked_arrays import refuse_missing_labels
-from regen.data.plain import without_tensors
+from regen.data.plain import complete_labels
 from regen.estimators._modalities import read_codes
 from regen.estimators.adversarial.gan_model import GANModel
 from regen.training.device import EVALUATION_BATCH, evaluating
@@ -64,8 +63,7 @@ def label_index(model: GANModel, label: Any, n: int, rng: Generator | None) -> T
         assert model.label_shares is not None
         shares = torch.from_numpy(model.label_shares).float().to(model.device)
         return torch.multinomial(shares, n, replacement=True, generator=rng)
-    label = without_tensors(label, "label")
-    refuse_missing_labels("label", label)
+    label = complete_labels("label", label)
     labels = np.asarray(label)
     labels = np.full(n, labels) if labels.ndim == 0 else labels
     if labels.shape != (n,):
@@ -93,8 +91,7 @@ def sequence_lengths(
             return np.full(n, longest)
         drawn = torch.randint(len(model.lengths), (n,), generator=rng, device=rng.device)
         return model.lengths[drawn.cpu().numpy()]  # type: ignore[no-any-return]
-    lengths = without_tensors(lengths, "lengths")
-    refuse_missing_labels("lengths", lengths)
+    lengths = complete_labels("lengths", lengths)
     array = np.asarray(lengths)
     if array.shape != (n,) or array.dtype.kind not in "iu" or array.min(initial=1) < 1:
         raise ValueError(

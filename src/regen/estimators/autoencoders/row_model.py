@@ -17,8 +17,7 @@ from torch import Tensor
 
 from regen._masks import length_mask
 from regen.data.batching import RowBatch, RowBatches
-from regen.data.masked_arrays import refuse_missing_labels
-from regen.data.plain import without_tensors
+from regen.data.plain import complete_labels
 from regen.data.ragged import Ragged
 from regen.estimators._modalities import Modality
 from regen.losses.mixed_likelihood import MixedLikelihood
@@ -190,8 +189,7 @@ class RowModel:
             return None, None
         if lengths is None:
             return longest, np.full(n, longest)
-        lengths = without_tensors(lengths, "lengths")
-        refuse_missing_labels("lengths", lengths)
+        lengths = complete_labels("lengths", lengths)
         found = np.asarray(lengths)
         if found.shape != (n,) or found.dtype.kind not in "iu" or found.min(initial=1) < 1:
             raise ValueError(

@@ -14,8 +14,7 @@ from regen._check import Bool, Choice, Constraint, Either, Int, Number
 from regen._random import Generators
 from regen._schema import Form, Maybe, Numbers, Truth, Whole
 from regen.cells import Cell
-from regen.data.masked_arrays import refuse_missing_labels
-from regen.data.plain import without_tensors
+from regen.data.plain import complete_labels
 from regen.data.ragged import Ragged
 from regen.data.scaling import Standardizer
 from regen.estimators._base import CELL_CONSTRAINT, SHARED_CONSTRAINTS, Estimator
@@ -172,8 +171,7 @@ class SequenceEstimator(Estimator):
     ) -> Probe:
         """Prepare sequences for inspection; parameters as in `Estimator.probe`."""
         self._check_fitted()
-        y = without_tensors(y, "y")
-        refuse_missing_labels("y", y)
+        y = complete_labels("y", y)
         sequences = read_known_sequences(self, X, self.n_features_per_step_, self.n_steps_in_).rows
         probe = sequence_probe(
             self.net_,

@@ -11,8 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 
 from regen._schema import Form, Labels
-from regen.data.masked_arrays import refuse_missing_labels
-from regen.data.plain import plain, without_tensors
+from regen.data.plain import complete_labels, plain
 from regen.estimators._base import Command, rollback_on_error
 from regen.estimators._online import softmax
 from regen.estimators._sequence_input import read_sequences
@@ -136,8 +135,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         self._check_params()
         sequences = read_sequences(self, X)
         self._refuse_missing_target(y)
-        y = plain(y, "y")
-        refuse_missing_labels("y", y)
+        y = complete_labels("y", plain(y, "y"))
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
@@ -197,8 +195,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         accuracy : float
             Between 0 and 1.
         """
-        y = without_tensors(y, "y")
-        refuse_missing_labels("y", y)
+        y = complete_labels("y", y)
         return float(super().score(X, y, sample_weight))
 
     def stream(self) -> SequenceStream:

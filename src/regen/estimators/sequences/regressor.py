@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_array, check_consistent_length
 
 from regen._schema import Form, Numbers, Truth
 from regen.data.magnitude import overflow_refusal, refuse_far, refuse_unusable
-from regen.data.masked_arrays import refuse_missing_labels, unmasked
-from regen.data.plain import numbers_of, plain, without_tensors
+from regen.data.masked_arrays import unmasked
+from regen.data.plain import complete_labels, numbers_of, plain
 from regen.data.scaling import is_constant, moments
 from regen.estimators._base import Command, rollback_on_error
 from regen.estimators._sequence_input import read_sequences
@@ -179,8 +179,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         r2 : float
             1 for exact predictions, 0 for those of the mean of y; the mean over K targets.
         """
-        y = without_tensors(y, "y")
-        refuse_missing_labels("y", y)
+        y = complete_labels("y", y)
         return float(super().score(X, y, sample_weight))
 
     def stream(self) -> SequenceStream:
